@@ -1,0 +1,52 @@
+# `make up` and `make test` are all a newcomer needs. ARGS is handed on: make test ARGS="tests/core -x"
+
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help up test check golden bench generate new-collector new-alert clean
+
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
+
+up: ## agent, analyzer and console on this machine (simulated fleet if it has no accelerator)
+	@tools/bootstrap.sh all
+	@exec $(BIN)/warpgauge up --demo auto $(ARGS)
+
+test: ## all tests
+	@tools/bootstrap.sh test
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: ## lint, format, types, import contracts, duplicated code
+	@tools/bootstrap.sh test,check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/duplicates.py
+
+golden: ## rewrite the golden files; review the diff like code
+	@tools/bootstrap.sh test
+	@$(BIN)/python -m pytest --golden $(ARGS)
+
+bench: ## run every benchmark
+	@tools/bootstrap.sh test
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+
+generate: ## rewrite the generated dashboards, alerts and reference pages
+	@tools/bootstrap.sh all
+	$(BIN)/warpgauge generate dashboards
+	$(BIN)/warpgauge generate alerts
+	$(BIN)/warpgauge generate docs
+
+new-collector: ## write a new collector with its test: make new-collector NAME=x
+	@tools/bootstrap.sh test
+	@$(BIN)/python tools/new_collector.py "$(NAME)"
+	@$(BIN)/warpgauge generate docs
+	@$(BIN)/python -m pytest --quiet --no-header --golden tests/cli
+
+new-alert: ## write a new alert with its runbook and test: make new-alert NAME=x
+	@tools/bootstrap.sh all
+	@$(BIN)/python tools/new_alert.py "$(NAME)"
+
+clean: ## remove everything that can be made again
+	rm -rf .venv .cache build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

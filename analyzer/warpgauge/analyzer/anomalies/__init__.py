@@ -1,0 +1,1 @@
+"""What behaves unlike its peers or unlike a sound machine."""

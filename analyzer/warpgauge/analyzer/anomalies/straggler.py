@@ -1,0 +1,321 @@
+"""One rank that all others of its job wait for.
+
+Peers are the ranks of the same job, pipeline stage and device model; the same shift on all of them is the workload and
+raises nothing. Where the device's clock timed the steps, the culprit is the rank that computes longest and waits least
+(TraceML, C4D); without trusted phases it is a device whose SM clock stays below that of its peers while it works just
+as much. A rank whose slowness has a name already (heat) is left to that finding, and imbalance that moves from rank to
+rank stays below the persistence that is asked for here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.activity import read_activity
+from warpgauge.analyzer.anomalies.peers import Group, peer_groups
+from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal, sm_clock
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
+from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.phases import BUCKETS, in_buckets, per_step, phase_rate
+from warpgauge.analyzer.slowdown import impact_of
+from warpgauge.analyzer.windows import Array, Mask, confidence, coverage, mean, median, onset_time, ratio, robust_z
+from warpgauge.analyzer.wording import count, device_name, gigahertz, percent, span, times
+from warpgauge.core.catalog import device, training
+from warpgauge.core.finding import Evidence, FindingKind, Impact, Scope, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["Straggler"]
+
+WINDOW_SECONDS: Final = 300.0
+LEAST_PEERS: Final = 4
+FEW_PEERS: Final = 8  # below, never more than a warning
+RAISE_EFFECT: Final = 0.10  # Megatron-LM's sniff test and Greyhound ask for a tenth, too
+HOLD_EFFECT: Final = 0.06
+RAISE_Z: Final = 3.5
+HOLD_Z: Final = 2.5
+MOST_BUCKETS: Final = BUCKETS - 1
+LEAST_EXPLAINED: Final = 0.5  # of the extra compute time must be missing from its waiting
+LEAST_ACTIVITY: Final = 0.8  # of the peers': a device with less to do clocks down by itself
+SUPPORTING_CLOCK_RATIO: Final = 0.95
+CRITICAL_SLOWDOWN: Final = 1.2
+LEAST_COVERAGE: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """How slow each member of a group is: 1.3 = needs 1.3 times as long as the median member."""
+
+    slowness: Array  # [member]
+    buckets: Array  # [member, bucket]
+    columns: Array  # [member, column of the whole frame], for the onset
+    covered: float
+    rests_on_phases: bool
+    compute: Array | None = None  # [member], seconds per step
+    communication: Array | None = None
+
+    def passes(self, effect: float, z: float, buckets: int) -> Mask:
+        """Members slower than the rest by the effect, beyond chance, most of the time."""
+        is_far = (self.slowness >= 1 + effect) & (robust_z(self.slowness) >= z)
+        often = (self.buckets >= 1 + effect).sum(axis=1) >= buckets
+        waits_least = np.ones(len(self.slowness), dtype=bool)
+        if self.compute is not None and self.communication is not None:
+            extra = self.compute - median(self.compute)
+            unwaited = median(self.communication) - self.communication
+            waits_least = unwaited >= LEAST_EXPLAINED * extra
+        return np.asarray(is_far & often & waits_least)
+
+
+class Straggler:
+    """Names ranks that hold their job back."""
+
+    name = "straggler"
+
+    def detect(self, frame: Frame) -> Detection:
+        """Judge every group of at least four peers that reports device-timed steps or SM clocks."""
+        thermal = read_thermal(frame).is_limited
+        activity = read_activity(frame, WINDOW_SECONDS).values
+        found: list[Candidate] = []
+        judged, small, blind = 0, 0, 0
+        for group in peer_groups(frame):
+            members = len(group.devices)
+            reading = _read(frame, group, activity) if members >= LEAST_PEERS else None
+            if reading is not None:
+                judged += members
+                found += _candidates(frame, group, reading, thermal)
+            elif members < LEAST_PEERS:
+                small += members
+            else:
+                blind += members
+        return Detection(candidates=tuple(found), judged=self._judged(judged), not_judged=self._not(small, blind))
+
+    def _judged(self, members: int) -> Judgement | None:
+        what = "ranks, for being slower than their peers"
+        return (
+            Judgement(detector=self.name, what=what, entities=members, window_seconds=WINDOW_SECONDS)
+            if members
+            else None
+        )
+
+    def _not(self, small: int, blind: int) -> tuple[NotJudged, ...]:
+        names = (training.PHASE_SECONDS.name, device.CLOCK.name)
+        lacks = (
+            (small, f"fewer than {LEAST_PEERS} peers in the same job, stage and model", ()),
+            (blind, f"neither device-timed steps nor SM clocks for {span(WINDOW_SECONDS * LEAST_COVERAGE)}", names),
+        )
+        return tuple(
+            NotJudged(detector=self.name, what="whether ranks hold their job back", why=why, missing=m, entities=n)
+            for n, why, m in lacks
+            if n
+        )
+
+
+def _read(frame: Frame, group: Group, activity: Array) -> _Reading | None:
+    by_phases = _by_phases(frame, group) if min(group.ranks) >= 0 else None
+    return by_phases or (_by_clock(frame, group, activity) if min(group.devices) >= 0 else None)
+
+
+def _by_phases(frame: Frame, group: Group) -> _Reading | None:
+    """Compute seconds per step; a host's clock says nothing about an accelerator, so it is believed on CPUs only."""
+    rows = list(group.ranks)
+    if max(group.devices) >= 0 and not frame.has_device_clock[rows].all():
+        return None
+    covered = float(coverage(phase_rate(frame, "compute", rows, WINDOW_SECONDS)).min())
+    compute, buckets = per_step(frame, "compute", rows, WINDOW_SECONDS)
+    communication, _ = per_step(frame, "communication", rows, WINDOW_SECONDS)
+    if covered < LEAST_COVERAGE or not np.isfinite(compute).all():
+        return None
+    columns = ratio(phase_rate(frame, "compute", rows), frame.values(training.STEP_SECONDS, "count")[rows])
+    return _Reading(
+        slowness=ratio(compute, median(compute)),
+        buckets=ratio(buckets, median(buckets.T)),
+        columns=ratio(columns, median(columns.T)),
+        covered=covered,
+        rests_on_phases=True,
+        compute=compute,
+        communication=communication if np.isfinite(communication).all() else None,
+    )
+
+
+def _by_clock(frame: Frame, group: Group, activity: Array) -> _Reading | None:
+    """How far the SM clock stays below that of the peers; 1 for devices that have less to do than these."""
+    rows = list(group.devices)
+    clock = sm_clock(frame, WINDOW_SECONDS)[rows]
+    covered = float(coverage(clock).min())
+    if covered < LEAST_COVERAGE:
+        return None
+    worked = mean(activity[rows])
+    works = ~(worked < LEAST_ACTIVITY * median(worked))
+    slowness = ratio(median(mean(clock)), mean(clock))
+    buckets = in_buckets(clock)
+    columns = sm_clock(frame, frame.columns * frame.step_seconds)[rows]
+    return _Reading(
+        slowness=np.where(works, slowness, 1.0),
+        buckets=ratio(median(buckets.T), buckets),
+        columns=ratio(median(columns.T), columns),
+        covered=covered,
+        rests_on_phases=False,
+    )
+
+
+def _candidates(frame: Frame, group: Group, reading: _Reading, thermal: Mask) -> list[Candidate]:
+    holds = reading.passes(HOLD_EFFECT, HOLD_Z, 1)
+    raises = reading.passes(RAISE_EFFECT, RAISE_Z, MOST_BUCKETS)
+    has_named_cause = np.array([at >= 0 and bool(thermal[at]) for at in group.devices])
+    return [
+        _candidate(frame, group, reading, int(member), Strength.RAISE if raises[member] else Strength.HOLD)
+        for member in np.flatnonzero(holds & ~has_named_cause)
+    ]
+
+
+def _candidate(frame: Frame, group: Group, reading: _Reading, member: int, strength: Strength) -> Candidate:
+    slowness = float(reading.slowness[member])
+    effect = slowness - 1
+    since = onset_time(frame, (reading.columns[member] - 1) / effect - 1 / 2)
+    impact = _impact(frame, group, reading, member, frame.now - since)
+    is_severe = (impact.slowdown_ratio or 1) >= CRITICAL_SLOWDOWN and len(group.devices) >= FEW_PEERS
+    z = float(robust_z(reading.slowness)[member])
+    place = _Place(frame=frame, group=group, member=member)
+    return Candidate(
+        kind=FindingKind.STRAGGLER,
+        scope=place.scope,
+        severity=Severity.CRITICAL if is_severe else Severity.WARNING,
+        since=since,
+        confidence=confidence(effect / RAISE_EFFECT - 1, z / RAISE_Z - 1, covered=reading.covered),
+        evidence=_evidence(place, reading),
+        summary=_summary(place, reading, impact, frame.now - since),
+        remedy=f"Move {place.rank_words} to a spare device and start the job again from its last checkpoint; then"
+        f" inspect {place.name}: clock limits (nvidia-smi -q -d CLOCK,PERFORMANCE), power cabling, PCIe link,"
+        " other processes.",
+        impact=impact,
+        simulated=place.simulated,
+        strength=strength,
+        fraction=float((reading.buckets[member] >= 1 + RAISE_EFFECT).mean()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """The culprit: where it is and what it is called."""
+
+    frame: Frame
+    group: Group
+    member: int
+
+    @property
+    def device(self) -> int:
+        return self.group.devices[self.member]
+
+    @property
+    def rank(self) -> int:
+        return self.group.ranks[self.member]
+
+    @property
+    def name(self) -> str:
+        if self.device >= 0:
+            return device_name(self.frame.devices.entities[self.device])
+        return f"its node {self.frame.ranks.entities[self.rank].node}"
+
+    @property
+    def rank_words(self) -> str:
+        number = self.scope.rank
+        return "its rank" if number is None else f"rank {number}"
+
+    @property
+    def simulated(self) -> bool:
+        frame = self.frame
+        return (
+            frame.devices.entities[self.device].simulated
+            if self.device >= 0
+            else frame.ranks.entities[self.rank].simulated
+        )
+
+    @property
+    def scope(self) -> Scope:
+        cluster, job_id = self.group.key
+        device_entity = self.frame.devices.entities[self.device] if self.device >= 0 else None
+        rank = self.frame.ranks.entities[self.rank] if self.rank >= 0 else None
+        node = device_entity.node if device_entity else (rank.node if rank else "")
+        return Scope(
+            cluster=cluster,
+            node=node or None,
+            uuid=device_entity.uuid if device_entity else None,
+            instance_id=(device_entity.instance_id or None) if device_entity else None,
+            job_id=job_id,
+            rank=rank.rank if rank and rank.rank >= 0 else None,
+            stage=rank.stage if rank else None,
+        )
+
+
+def _impact(frame: Frame, group: Group, reading: _Reading, member: int, seconds: float) -> Impact:
+    job = frame.jobs[group.key]
+    devices = max(len(job.devices), len(job.ranks))
+    steps = mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS)[list(job.ranks)])
+    step = float(median(steps)) if len(job.ranks) else float("nan")
+    if reading.compute is None or not step > 0:
+        method = "SM clock of the peers against its own; holds if all wait for it"
+        return impact_of(float(reading.slowness[member]), devices=devices, seconds=seconds, method=method)
+    others = np.delete(reading.compute, member)
+    extra = max(float(reading.compute[member]) - float(others.max()), 0.0)
+    method = "step time with the compute time of the next slowest rank"
+    return impact_of(step / max(step - extra, step / 100), devices=devices, seconds=seconds, method=method)
+
+
+def _clocks(place: _Place) -> tuple[float, float]:
+    """SM clock of the culprit and the median of its peers, NaN where not measured."""
+    if min(place.group.devices) < 0:
+        return float("nan"), float("nan")
+    clock = mean(sm_clock(place.frame, WINDOW_SECONDS)[list(place.group.devices)])
+    return float(clock[place.member]), float(median(clock))
+
+
+def _summary(place: _Place, reading: _Reading, impact: Impact, seconds: float) -> str:
+    own, peers = _clocks(place)
+    is_slow_clocked = own < SUPPORTING_CLOCK_RATIO * peers
+    clock = f" Its SM clock is {gigahertz(own)}, that of its peers {gigahertz(peers)}." if is_slow_clocked else ""
+    head = f"{place.name} ({place.rank_words}) holds job {place.group.key[1]} back for {span(seconds)}: "
+    if not reading.rests_on_phases:
+        return f"{head}it works as much as its peers at {percent(own / peers)} of their SM clock.{clock}"
+    words = f"it computes {times(float(reading.slowness[place.member]))} as long per step as the median of"
+    cost = f", and {count(len(place.group.devices) - 1, 'peer')} wait for it"
+    slower = f"; steps take {times(impact.slowdown_ratio or 1)} as long as without it."
+    return f"{head}{words} {len(place.group.devices)} ranks{cost}{slower}{clock}"
+
+
+def _evidence(place: _Place, reading: _Reading) -> tuple[Evidence, ...]:
+    rows: list[Evidence] = []
+    phases: Sequence[tuple[str, Array | None]] = (
+        ("compute", reading.compute),
+        ("communication", reading.communication),
+    )
+    for phase, values in phases:
+        if values is not None:
+            center = float(median(values))
+            rows.append(
+                measured(
+                    training.PHASE_SECONDS,
+                    float(values[place.member]),
+                    labels=f'{{phase="{phase}"}}',
+                    unit="seconds per step",
+                    baseline=center,
+                    threshold=center * (1 + RAISE_EFFECT) if phase == "compute" else None,
+                    window_seconds=WINDOW_SECONDS,
+                )
+            )
+    own, peers = _clocks(place)
+    if own < SUPPORTING_CLOCK_RATIO * peers:  # a clock like that of its peers supports nothing
+        rows.append(
+            measured(
+                device.CLOCK,
+                own,
+                baseline=peers,
+                window_seconds=WINDOW_SECONDS,
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,181 @@
+"""Devices that a job holds and does not use.
+
+Idle is a peak of activity of at most 1 % over half an hour (wseaton/gpu-pruner). Devices that no job holds are free,
+not idle; a job that came less than half an hour ago is still starting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.activity import SIGNALS, Activity, read_activity
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
+from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.places import job_scope
+from warpgauge.analyzer.windows import Array, Mask, confidence, coverage, mean, onset_time
+from warpgauge.analyzer.wording import count, device_name, gibibytes, listed, percent, span
+from warpgauge.core.catalog import device
+from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.entities import JobKey
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["IdleAllocated"]
+
+WINDOW_SECONDS: Final = 1800.0
+IDLE_ACTIVITY: Final = 0.01
+HOLD_SHARE: Final = 0.9  # of the window without work: three minutes of work end the finding
+LEAST_COVERAGE: Final = 0.8
+HELD_BYTES: Final = 2.0**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    activity: Activity
+    whole: Array  # [device, column of the whole frame]
+    peak: Array  # [device]
+    idle_share: Array  # [device]
+    covered: Array  # [device]
+    memory_bytes: Array  # [device]
+
+
+class IdleAllocated:
+    """Names jobs whose devices stand still."""
+
+    name = "idle_allocated"
+
+    def detect(self, frame: Frame) -> Detection:
+        """Judge every device that a job holds and whose activity is measured."""
+        reading = _read(frame)
+        is_held = np.array([job is not None for job in frame.device_job], dtype=bool)
+        is_measured = np.array(reading.activity.signal, dtype=np.int64) >= 0
+        is_settled = frame.now - frame.allocated_since >= WINDOW_SECONDS
+        judged = is_held & (reading.covered >= LEAST_COVERAGE) & is_settled
+        return Detection(
+            candidates=_candidates(frame, reading, judged),
+            judged=self._judged(int(judged.sum())),
+            not_judged=self._not_judged(is_held & ~is_measured, is_held & is_measured & ~judged, is_held),
+        )
+
+    def _judged(self, entities: int) -> Judgement | None:
+        what = "devices held by jobs, for whether they work at all"
+        return (
+            Judgement(detector=self.name, what=what, entities=entities, window_seconds=WINDOW_SECONDS)
+            if entities
+            else None
+        )
+
+    def _not_judged(self, unmeasured: Mask, young: Mask, is_held: Mask) -> tuple[NotJudged, ...]:
+        names = tuple(metric.name for metric, _ in SIGNALS)
+        lacks = [
+            (int(unmeasured.sum()), "their activity was never measured", names),
+            (int(young.sum()), f"held or measured for less than {span(WINDOW_SECONDS)}", ()),
+        ]
+        if len(is_held) and not is_held.any():
+            lacks.append((len(is_held), "nothing tells which job holds a device", (device.WORKLOAD_INFO.name,)))
+        return tuple(
+            NotJudged(detector=self.name, what="whether held devices stand idle", why=why, missing=missing, entities=n)
+            for n, why, missing in lacks
+            if n
+        )
+
+
+def _read(frame: Frame) -> _Reading:
+    activity = read_activity(frame, WINDOW_SECONDS)
+    recent = activity.values
+    return _Reading(
+        activity=activity,
+        whole=read_activity(frame, frame.columns * frame.step_seconds).values,
+        peak=np.fmax.reduce(recent, axis=1) if recent.size else np.empty(0),
+        idle_share=np.where(
+            coverage(recent) > 0, mean(np.where(np.isfinite(recent), recent <= IDLE_ACTIVITY, np.nan)), 0
+        ),
+        covered=coverage(recent),
+        memory_bytes=frame.latest(device.MEMORY_USED).astype(np.float64),
+    )
+
+
+def _candidates(frame: Frame, reading: _Reading, judged: Mask) -> tuple[Candidate, ...]:
+    idle: dict[JobKey, list[int]] = {}
+    jobs = frame.device_job
+    for row in np.flatnonzero(judged & (reading.idle_share >= HOLD_SHARE)):
+        job = jobs[row]
+        if job is not None:
+            idle.setdefault(job, []).append(int(row))
+    return tuple(_candidate(frame, reading, key, rows) for key, rows in idle.items())
+
+
+def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) -> Candidate:
+    since = max(_since(frame, reading, row) for row in rows)
+    seconds = frame.now - since
+    peak = float(reading.peak[rows].max())
+    covered = float(reading.covered[rows].min())
+    idle_share = float(reading.idle_share[rows].mean())
+    return Candidate(
+        kind=FindingKind.IDLE_ALLOCATED,
+        scope=job_scope(frame, key, rows),
+        severity=Severity.WARNING,
+        since=since,
+        confidence=confidence(1 - peak / IDLE_ACTIVITY, seconds / WINDOW_SECONDS - 1, covered=covered),
+        evidence=_evidence(reading, rows, peak),
+        summary=_summary(frame, reading, key, rows, seconds),
+        remedy=_remedy(frame, key),
+        impact=Impact(
+            lost_device_seconds=round(idle_share * len(rows) * seconds, 1),
+            method="share of time without work x devices x time since the onset",
+        ),
+        simulated=any(frame.devices.entities[row].simulated for row in rows),
+        strength=Strength.RAISE if bool((reading.peak[rows] <= IDLE_ACTIVITY).all()) else Strength.HOLD,
+        fraction=idle_share,
+    )
+
+
+def _since(frame: Frame, reading: _Reading, row: int) -> float:
+    is_there = np.isfinite(reading.whole[row])
+    excess = np.where(is_there, np.where(reading.whole[row] <= IDLE_ACTIVITY, 1.0, -1.0), np.nan)
+    return max(onset_time(frame, excess), float(frame.allocated_since[row]))
+
+
+def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int], seconds: float) -> str:
+    names = listed([device_name(frame.devices.entities[row]) for row in rows])
+    held = len(frame.jobs[key].devices)
+    part = f"all {count(held, 'device')}" if held == len(rows) > 1 else f"{len(rows)} of {count(held, 'device')}"
+    memory = reading.memory_bytes[rows]
+    holding = f" while {gibibytes(float(np.nansum(memory)))} of device memory is held" if _is_held(memory) else ""
+    return (
+        f"Job {key[1]} has not used {names} ({part}) for {span(seconds)}: activity peaked at"
+        f" {percent(float(reading.peak[rows].max()))} in the last {span(WINDOW_SECONDS)}{holding}."
+    )
+
+
+def _is_held(memory: Array) -> bool:
+    return bool(np.nansum(memory) >= HELD_BYTES)
+
+
+def _remedy(frame: Frame, key: JobKey) -> str:
+    user = frame.jobs[key].user
+    owner = f"its owner {user}" if user else "its owner"
+    return (
+        f"Ask {owner} whether {key[1]} is stuck or forgotten; then end it, or give the idle devices back and start it"
+        " smaller."
+    )
+
+
+def _evidence(reading: _Reading, rows: list[int], peak: float) -> tuple[Evidence, ...]:
+    first = measured(
+        reading.activity.metric(rows[0]),
+        peak,
+        unit="ratio",
+        threshold=IDLE_ACTIVITY,
+        window_seconds=WINDOW_SECONDS,
+        samples=int(np.isfinite(reading.activity.values[rows]).sum()),
+    )
+    memory = reading.memory_bytes[rows]
+    if not np.isfinite(memory).any():
+        return (first,)
+    held = measured(device.MEMORY_USED, float(np.nansum(memory)))
+    return (first, held)

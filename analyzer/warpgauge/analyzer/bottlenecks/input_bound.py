@@ -1,0 +1,245 @@
+"""A job whose devices wait for their input.
+
+Step phases decide: the share of a step that is spent waiting for the next batch. Ranks in lockstep pass this wait on:
+one waits for its own batch, the others for that one in the collective, and the roles may change. So the wait of a job
+is that of the rank which waits least in communication, the last to arrive. Thresholds as TraceML warns (10 %) and calls
+critical (20 %); XProf's input pipeline analysis draws the same upper line. Device counters cannot tell input wait from
+any other wait, so jobs without a step timer are left unjudged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.cpu import busy_ratio
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
+from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.phases import BUCKETS, in_buckets, phase_rate
+from warpgauge.analyzer.places import is_simulated, job_scope, only
+from warpgauge.analyzer.slowdown import impact_of
+from warpgauge.analyzer.windows import Array, columns_in, confidence, coverage, mean, median, onset_time, ratio
+from warpgauge.analyzer.wording import count, listed, percent, span, times
+from warpgauge.core.catalog import device, host, training
+from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from warpgauge.analyzer.entities import Job, JobKey
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["InputBound"]
+
+WINDOW_SECONDS: Final = 300.0
+RAISE_SHARE: Final = 0.10
+HOLD_SHARE: Final = 0.07
+CRITICAL_SHARE: Final = 0.20
+MOST_BUCKETS: Final = BUCKETS - 1  # four of five minutes
+LEAST_COVERAGE: Final = 0.8
+FEW_RANKS_SHARE: Final = 0.1  # the median rank waits less than this part of the wait: it is not the job's loader
+FULL_CPU: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """Input wait of one job, of the pipeline stage where it is longest."""
+
+    job: Job
+    rows: tuple[int, ...]  # ranks of that stage
+    columns: Array  # [column of the whole frame], share of the step that the last rank to arrive waited for input
+    bucket_share: Array  # [bucket]
+    share: float  # over the window
+    rank_share: Array  # [rank], each one's own wait over the window
+    covered: float
+
+    def is_past(self, threshold: float, buckets: int) -> bool:
+        """Whether the window as a whole and enough of its parts pass the threshold."""
+        return self.share >= threshold and int((self.bucket_share >= threshold).sum()) >= buckets
+
+    @property
+    def culprits(self) -> tuple[int, ...]:
+        """The ranks whose input is late while that of most others is not; none if it is late for all."""
+        if float(median(self.rank_share)) >= self.share * FEW_RANKS_SHARE:
+            return ()
+        return tuple(row for row, own in zip(self.rows, self.rank_share, strict=True) if own >= self.share / 2)
+
+
+class InputBound:
+    """Names jobs that wait for data."""
+
+    name = "input_bound"
+
+    def detect(self, frame: Frame) -> Detection:
+        """Judge every job whose ranks report step phases."""
+        timed: dict[JobKey, _Reading] = {}
+        untimed, young = 0, 0
+        for key, job in frame.jobs.items():
+            reading = _read(frame, job) if job.ranks else None
+            if reading is None:
+                untimed += 1
+            elif reading.covered < LEAST_COVERAGE:
+                young += 1
+            else:
+                timed[key] = reading
+        found = [_candidate(frame, key, reading) for key, reading in timed.items() if reading.is_past(HOLD_SHARE, 1)]
+        return Detection(candidates=tuple(found), judged=self._judged(len(timed)), not_judged=self._not(untimed, young))
+
+    def _judged(self, jobs: int) -> Judgement | None:
+        what = "jobs, for the share of a step that ranks wait for input"
+        return Judgement(detector=self.name, what=what, entities=jobs, window_seconds=WINDOW_SECONDS) if jobs else None
+
+    def _not(self, untimed: int, young: int) -> tuple[NotJudged, ...]:
+        missing = training.PHASE_SECONDS.name
+        lacks = (
+            (untimed, "no step phases; device counters alone cannot tell input wait from other waits", (missing,)),
+            (
+                young,
+                f"steps were reported for less than {span(WINDOW_SECONDS * LEAST_COVERAGE)} of the last minutes",
+                (),
+            ),
+        )
+        return tuple(
+            NotJudged(detector=self.name, what="whether jobs wait for input", why=why, missing=names, entities=jobs)
+            for jobs, why, names in lacks
+            if jobs
+        )
+
+
+def _read(frame: Frame, job: Job) -> _Reading | None:
+    stages: dict[int | None, list[int]] = {}
+    is_measured = np.isfinite(phase_rate(frame, "input", job.ranks, WINDOW_SECONDS)).any(axis=1)
+    for position in np.flatnonzero(is_measured):
+        row = job.ranks[int(position)]
+        stages.setdefault(frame.ranks.entities[row].stage, []).append(row)
+    readings = [_read_stage(frame, job, rows) for rows in stages.values()]
+    return max(readings, key=lambda reading: np.nan_to_num(reading.share), default=None)
+
+
+def _read_stage(frame: Frame, job: Job, rows: Sequence[int]) -> _Reading:
+    spent, whole = phase_rate(frame, "input", rows), _step_seconds(frame, rows)
+    recent = slice(-columns_in(frame, WINDOW_SECONDS), None)
+    last_spent, last_whole = _of_last_to_arrive(frame, rows, spent), _of_last_to_arrive(frame, rows, whole)
+    return _Reading(
+        job=job,
+        rows=tuple(rows),
+        columns=ratio(last_spent, last_whole),
+        bucket_share=ratio(in_buckets(last_spent[recent]), in_buckets(last_whole[recent])),
+        share=float(ratio(mean(last_spent[recent]), mean(last_whole[recent]))),
+        rank_share=ratio(mean(spent[:, recent]), mean(whole[:, recent])),
+        covered=float(median(coverage(spent[:, recent]))),
+    )
+
+
+def _of_last_to_arrive(frame: Frame, rows: Sequence[int], values: Array) -> Array:
+    """Of each column the value of the rank that waited least for others; the median rank's if none tells that."""
+    waits = phase_rate(frame, "communication", rows)
+    known = np.isfinite(waits) & np.isfinite(values)
+    last = np.argmin(np.where(known, waits, np.inf), axis=0)
+    picked = values[last, np.arange(values.shape[1])]
+    return np.where(known.any(axis=0), picked, median(values.T))
+
+
+def _step_seconds(frame: Frame, rows: Sequence[int]) -> Array:
+    """Seconds per second inside steps, checkpoints left out: a checkpoint makes no step input-bound."""
+    parts = np.stack([phase_rate(frame, phase, rows) for phase in training.PHASES if phase != "checkpoint"])
+    is_there = np.isfinite(parts).any(axis=0)
+    return np.asarray(np.where(is_there, np.nansum(parts, axis=0), np.nan))
+
+
+def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:
+    share = reading.share
+    since = onset_time(frame, (reading.columns - share / 2) / share)
+    slowdown = 1 / (1 - min(share, 0.99))
+    raises = reading.is_past(RAISE_SHARE, MOST_BUCKETS)
+    devices = max(len(reading.job.devices), len(reading.job.ranks))
+    cpu = _cpu(frame, reading.job)
+    return Candidate(
+        kind=FindingKind.INPUT_BOUND,
+        scope=_scope(frame, key, reading),
+        severity=Severity.CRITICAL if share >= CRITICAL_SHARE else Severity.WARNING,
+        since=since,
+        confidence=confidence(share / RAISE_SHARE - 1, covered=reading.covered),
+        evidence=_evidence(frame, reading, cpu),
+        summary=f"Job {key[1]}{_whose(frame, reading)} waits for input {percent(share)} of the last"
+        f" {span(WINDOW_SECONDS)}: its steps take {times(slowdown)} as long as without the wait, for"
+        f" {span(frame.now - since)}.",
+        remedy=_remedy(cpu),
+        impact=impact_of(
+            slowdown, devices=devices, seconds=frame.now - since, method="step time without the input wait"
+        ),
+        simulated=is_simulated(frame, reading.job),
+        strength=Strength.RAISE if raises else Strength.HOLD,
+        fraction=float((reading.bucket_share >= RAISE_SHARE).mean()),
+    )
+
+
+def _scope(frame: Frame, key: JobKey, reading: _Reading) -> Scope:
+    scope = job_scope(frame, key, reading.job.devices)
+    ranks = [frame.ranks.entities[row] for row in reading.culprits]
+    if not ranks:
+        return scope
+    node = only([rank.node for rank in ranks])
+    is_one = len(ranks) == 1
+    return replace(scope, node=node, uuid=ranks[0].uuid if is_one else None, rank=ranks[0].rank if is_one else None)
+
+
+def _whose(frame: Frame, reading: _Reading) -> str:
+    ranks = [frame.ranks.entities[row] for row in reading.culprits]
+    if ranks:
+        return f", all ranks for {listed([f'rank {rank.rank} on {rank.node}' for rank in ranks])},"
+    nodes = sorted({frame.ranks.entities[row].node for row in reading.rows} - {""})
+    return f" ({count(len(reading.rows), 'rank')}{f' on {listed(nodes)}' if nodes else ''})"
+
+
+def _cpu(frame: Frame, job: Job) -> float:
+    """CPU use of the busiest node of the job, NaN if unknown."""
+    places = {(frame.devices.entities[row].cluster, frame.devices.entities[row].node) for row in job.devices}
+    places |= {(frame.ranks.entities[row].cluster, frame.ranks.entities[row].node) for row in job.ranks}
+    rows = [row for row, node in enumerate(frame.nodes.entities) if (node.cluster, node.node) in places]
+    return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS)[rows]))) if rows else float("nan")
+
+
+def _remedy(cpu: float) -> str:
+    first = "Raise the DataLoader's num_workers and prefetch_factor, and turn pin_memory on"
+    if np.isnan(cpu):
+        return f"{first}; if the node's CPUs or its storage are full already, make each sample cheaper instead."
+    if cpu >= FULL_CPU:
+        return (
+            f"The node's CPUs are {percent(cpu)} busy, so more workers will not help: decode and augment on the device,"
+            " store samples preprocessed, or ask for more CPUs per device."
+        )
+    return (
+        f"{first}: the node's CPUs are {percent(cpu)} busy, so there is room. If that changes nothing, the storage is"
+        " too slow: cache or shard the data set on a local disk."
+    )
+
+
+def _evidence(frame: Frame, reading: _Reading, cpu: float) -> tuple[Evidence, ...]:
+    steps = float(
+        median(mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS)[list(reading.job.ranks)]))
+    )
+    active = median(mean(frame.values(device.COMPUTE_ACTIVE, seconds=WINDOW_SECONDS)[list(reading.job.devices)]))
+    columns = columns_in(frame, WINDOW_SECONDS)
+    first = measured(
+        training.PHASE_SECONDS,
+        reading.share,
+        labels='{phase="input"}',
+        unit="ratio",
+        threshold=RAISE_SHARE,
+        window_seconds=WINDOW_SECONDS,
+        samples=round(reading.covered * columns) * len(reading.rows),
+    )
+    support = (
+        (training.STEP_SECONDS, steps, None),
+        (device.COMPUTE_ACTIVE, float(active), None),
+        (host.CPU_SECONDS, cpu, "ratio"),
+    )
+    rows = [
+        measured(metric, value, unit=unit, window_seconds=WINDOW_SECONDS)
+        for metric, value, unit in support
+        if not np.isnan(value)
+    ]
+    return (first, *rows)

@@ -1,0 +1,243 @@
+"""A device whose clocks are held down by its temperature.
+
+A thermal reason alone is a bit that flickers; it becomes a finding when it holds for a share of the window *and* the
+clock is really lower than that of comparable devices. `sw_power_cap` alone is normal operation (Azure/azurehpc#595).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.activity import read_activity
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
+from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.places import device_scope
+from warpgauge.analyzer.slowdown import job_slowdown
+from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, coverage, mean, median, onset_time, ratio
+from warpgauge.analyzer.wording import device_name, gigahertz, percent, span
+from warpgauge.core.catalog import device
+from warpgauge.core.finding import Evidence, FindingKind, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["ThermalLimited", "ThermalReading", "read_thermal", "sm_clock"]
+
+THERMAL_REASONS: Final = ("sw_thermal", "hw_thermal", "hw_slowdown")
+WINDOW_SECONDS: Final = 300.0
+RAISE_SHARE: Final = 0.10  # of the window: three polls of ten seconds in five minutes
+HOLD_SHARE: Final = 0.05
+RAISE_CLOCK_RATIO: Final = 0.90  # minimum effect: a tenth of the clock
+HOLD_CLOCK_RATIO: Final = 0.95
+CRITICAL_CLOCK_RATIO: Final = 0.60
+LOWEST_CLOCK_RATIO: Final = 0.05  # below, the estimate of the cost means nothing any more
+LEAST_PEERS: Final = 3
+LEAST_COVERAGE: Final = 0.5
+BUSY: Final = 0.05  # clocks of idle devices say nothing about heat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThermalReading:
+    """Per device: how long heat held its clocks down in the window, its clock, and the clock it should have."""
+
+    throttled: Array  # [device, column of the whole frame], share of the column, 0-1
+    share: Array  # [device], of the window
+    clock_hertz: Array  # [device], mean of the window
+    reference_hertz: Array  # [device], what peers run at, or the device's own maximum
+    has_peers: Mask  # [device], whether the reference comes from peers
+
+    @property
+    def clock_ratio(self) -> Array:
+        """Clock as a share of the reference."""
+        return ratio(self.clock_hertz, self.reference_hertz)
+
+    @property
+    def is_limited(self) -> Mask:
+        """Devices past the clear threshold: a slow rank on one of these has a named cause."""
+        return np.asarray((self.share >= HOLD_SHARE) & (self.clock_ratio < HOLD_CLOCK_RATIO))
+
+
+def read_thermal(frame: Frame) -> ThermalReading:
+    """Read bits, seconds and clocks of all devices; what a clock should be only for those that are throttled."""
+    throttled = _throttled(frame)
+    share = np.nan_to_num(mean(throttled[:, -columns_in(frame, WINDOW_SECONDS) :]))
+    clock = mean(sm_clock(frame, WINDOW_SECONDS))
+    reference = frame.latest(device.CLOCK_MAX, "sm").astype(np.float64)
+    has_peers = np.zeros(len(share), dtype=bool)
+    is_hot = share >= HOLD_SHARE
+    if is_hot.any():
+        may_be_peer = ~is_hot & ~_is_idle(frame) & np.isfinite(clock)
+        for row, peers in _peers(frame, np.flatnonzero(is_hot)):
+            sound = peers[may_be_peer[peers]]
+            if len(sound) >= LEAST_PEERS and not has_peers[row]:
+                reference[row], has_peers[row] = float(median(clock[sound])), True
+    return ThermalReading(
+        throttled=throttled, share=share, clock_hertz=clock, reference_hertz=reference, has_peers=has_peers
+    )
+
+
+def _throttled(frame: Frame) -> Array:
+    parts = []
+    brake = frame.values(device.THROTTLE_ACTIVE, "hw_power_brake")
+    for reason in THERMAL_REASONS:
+        bit = frame.values(device.THROTTLE_ACTIVE, reason)
+        if reason == "hw_slowdown":  # the driver sets it for a power brake too
+            bit = np.where(brake == 1, np.float32(0), bit)
+        parts += [bit, np.clip(frame.values(device.THROTTLE_SECONDS, reason), 0, 1)]
+    return np.asarray(np.fmax.reduce(parts))
+
+
+def sm_clock(frame: Frame, seconds: float) -> Array:
+    """SM clock in hertz, [device, column]; the graphics clock where no SM clock is measured."""
+    name = "sm" if frame.has(device.CLOCK, "sm") else "graphics"
+    return frame.values(device.CLOCK, name, seconds=seconds)
+
+
+def _is_idle(frame: Frame) -> Mask:
+    return np.asarray(mean(read_activity(frame, WINDOW_SECONDS).values) < BUSY)  # not measured is not idle
+
+
+def _peers(frame: Frame, rows: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """For each row the devices of the same model, first those of its job, then those of its node."""
+    if not len(rows):
+        return
+    entities, jobs, all_jobs = frame.devices.entities, frame.device_job, frame.jobs
+    by_node: dict[tuple[str, str], list[int]] = {}
+    for at, entity in enumerate(entities):
+        by_node.setdefault((entity.cluster, entity.node), []).append(at)
+    for row in rows:
+        mine, key = entities[row], jobs[row]
+        held = all_jobs[key].devices if key is not None else ()
+        for group in (held, by_node[mine.cluster, mine.node]):
+            yield int(row), np.array([at for at in group if entities[at].model == mine.model], dtype=np.intp)
+
+
+class ThermalLimited:
+    """Names devices that heat slows down."""
+
+    name = "thermal_limited"
+
+    def detect(self, frame: Frame) -> Detection:
+        """Judge every device whose throttle reasons and clock are measured."""
+        reading = read_thermal(frame)
+        columns = columns_in(frame, WINDOW_SECONDS)
+        covered = coverage(reading.throttled[:, -columns:])
+        has_reason = covered >= LEAST_COVERAGE
+        has_clock = np.isfinite(reading.clock_ratio)
+        judged = has_reason & has_clock
+        holds = judged & reading.is_limited
+        found = tuple(self._candidate(frame, reading, int(row), float(covered[row])) for row in np.flatnonzero(holds))
+        return Detection(
+            candidates=found,
+            judged=Judgement(
+                detector=self.name,
+                what="devices, for clocks held down by heat",
+                entities=int(judged.sum()),
+                window_seconds=WINDOW_SECONDS,
+            )
+            if judged.any()
+            else None,
+            not_judged=self._not_judged(frame, has_reason, has_clock),
+        )
+
+    def _not_judged(self, frame: Frame, has_reason: Mask, has_clock: Mask) -> tuple[NotJudged, ...]:
+        lacks = (
+            (~has_reason, "no throttle reason was measured for most of the window", device.THROTTLE_ACTIVE.name),
+            (has_reason & ~has_clock, "no clock to compare with was measured", device.CLOCK.name),
+        )
+        return tuple(
+            NotJudged(
+                detector=self.name,
+                what="whether heat slows devices down",
+                why=why,
+                missing=(metric,),
+                entities=int(rows.sum()),
+            )
+            for rows, why, metric in lacks
+            if rows.any() and len(frame.devices)
+        )
+
+    def _candidate(self, frame: Frame, reading: ThermalReading, row: int, covered: float) -> Candidate:
+        share = float(reading.share[row])
+        clock_ratio = float(reading.clock_ratio[row])
+        entity = frame.devices.entities[row]
+        since = onset_time(frame, reading.throttled[row] - max(HOLD_SHARE, share / 2))
+        raises = share >= RAISE_SHARE and clock_ratio < RAISE_CLOCK_RATIO
+        lost_speed = 1.0 / max(clock_ratio, LOWEST_CLOCK_RATIO)
+        method = "clock against that of its peers" if reading.has_peers[row] else "clock against its highest"
+        impact = job_slowdown(frame, row, since, own_ratio=lost_speed, own_method=method)
+        return Candidate(
+            kind=FindingKind.THERMAL_LIMITED,
+            scope=device_scope(frame, row),
+            severity=Severity.CRITICAL if clock_ratio < CRITICAL_CLOCK_RATIO else Severity.WARNING,
+            since=since,
+            confidence=confidence(
+                share / RAISE_SHARE - 1, (1 - clock_ratio) / (1 - RAISE_CLOCK_RATIO) - 1, covered=covered
+            ),
+            evidence=_evidence(frame, reading, row),
+            summary=_summary(frame, reading, row, since),
+            remedy=f"Check the cooling of {device_name(entity)}: fans or pump, dust, air flow, inlet temperature, seat"
+            " of the heat sink. Until then keep long jobs off it, or cap its power to stop the throttling.",
+            impact=impact,
+            simulated=entity.simulated,
+            strength=Strength.RAISE if raises else Strength.HOLD,
+            fraction=share,
+        )
+
+
+def _summary(frame: Frame, reading: ThermalReading, row: int, since: float) -> str:
+    entity = frame.devices.entities[row]
+    temperature = _temperature(frame, row)
+    heat = "" if np.isnan(temperature) else f" at {temperature:.0f} °C"
+    reference = "its peers run at" if reading.has_peers[row] else "its highest clock is"
+    return (
+        f"{device_name(entity)} is slowed down by heat{heat}: throttled {percent(float(reading.share[row]))} of the"
+        f" last {span(WINDOW_SECONDS)}, {gigahertz(float(reading.clock_hertz[row]))} where {reference}"
+        f" {gigahertz(float(reading.reference_hertz[row]))}, for {span(frame.now - since)}."
+    )
+
+
+def _temperature(frame: Frame, row: int) -> float:
+    return float(mean(frame.values(device.TEMPERATURE, "core", seconds=WINDOW_SECONDS)[row]))
+
+
+def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence, ...]:
+    columns = columns_in(frame, WINDOW_SECONDS)
+    counted = frame.has(device.THROTTLE_SECONDS, "sw_thermal") or frame.has(device.THROTTLE_SECONDS, "hw_thermal")
+    metric = device.THROTTLE_SECONDS if counted else device.THROTTLE_ACTIVE
+    rows = [
+        measured(
+            metric,
+            float(reading.share[row]),
+            unit="ratio",
+            threshold=RAISE_SHARE,
+            window_seconds=WINDOW_SECONDS,
+            samples=int(np.isfinite(reading.throttled[row, -columns:]).sum()),
+        ),
+        measured(
+            device.CLOCK,
+            float(reading.clock_hertz[row]),
+            baseline=float(reading.reference_hertz[row]),
+            threshold=float(reading.reference_hertz[row]) * RAISE_CLOCK_RATIO,
+            window_seconds=WINDOW_SECONDS,
+        ),
+    ]
+    temperature = _temperature(frame, row)
+    if not np.isnan(temperature):
+        limit = float(frame.latest(device.TEMPERATURE_LIMIT, "slowdown")[row])
+        rows.append(
+            measured(
+                device.TEMPERATURE,
+                temperature,
+                threshold=None if np.isnan(limit) else limit,
+                window_seconds=WINDOW_SECONDS,
+            )
+        )
+    return tuple(rows)

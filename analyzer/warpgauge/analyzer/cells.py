@@ -1,0 +1,108 @@
+"""Where each series' values go: table, channel, row, and with which other series they fold into one value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.schema import Reduce
+from warpgauge.analyzer.states import ColumnValues
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.states import Doubles
+    from warpgauge.analyzer.table import Ints
+
+__all__ = ["NOWHERE", "Cells", "combine", "fold"]
+
+NOWHERE: Final = -1
+"""Table number of a series without values over time (info series)."""
+
+_FIRST_CAPACITY: Final = 256
+_REDUCES: Final = tuple(Reduce)
+_TABLE_BITS: Final = 32  # channel numbers stay below
+
+
+class Cells:
+    """Arrays indexed by series id, grown beside the series states."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.table = np.zeros(_FIRST_CAPACITY, dtype=np.int8)
+        self.reduce = np.zeros(_FIRST_CAPACITY, dtype=np.int8)
+        self.channel = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
+        self.row = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
+        self.origin = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
+        self._members: dict[int, Ints] | None = None
+
+    def add(self, table: int, reduce: Reduce, channel: int, row: int, origin: int) -> None:
+        """Place the next series."""
+        self._members = None
+        if self.size == len(self.table):
+            for name in _ARRAYS:
+                array = getattr(self, name)
+                setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
+        self.table[self.size], self.reduce[self.size] = table, _REDUCES.index(reduce)
+        self.channel[self.size], self.row[self.size], self.origin[self.size] = channel, row, origin
+        self.size += 1
+
+    def keep(self, kept: Ints) -> None:
+        """Forget all series but these, which are numbered anew in this order."""
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            array[: len(kept)] = array[kept]
+        self.size = len(kept)
+        self._members = None
+
+    def members(self, table: int, channel: int) -> Ints:
+        """Ids of the series in a channel."""
+        if self._members is None:
+            keys = self.table[: self.size].astype(np.int64) << _TABLE_BITS | self.channel[: self.size]
+            order = np.argsort(keys, kind="stable")
+            parts = np.split(order, np.flatnonzero(np.diff(keys[order])) + 1) if self.size else []
+            self._members = {int(keys[part[0]]): part for part in parts}
+        return self._members.get(table << _TABLE_BITS | channel, np.empty(0, dtype=np.int64))
+
+
+_ARRAYS: Final = ("table", "reduce", "channel", "row", "origin")
+
+
+def fold(cells: Cells, found: ColumnValues) -> tuple[Ints, Ints, Doubles]:
+    """Give (series id, column, value) with one entry for all series that fold together, unknown ones left out.
+
+    Series of one cell fold only within one origin (one scraped endpoint) and batch, so that two exporters on a node
+    are never added up. A sum with an unknown part is unknown.
+    """
+    reduce = cells.reduce[found.ids]
+    alone = np.flatnonzero(reduce == _REDUCES.index(Reduce.LAST))
+    if len(alone) == len(found.ids):
+        return found.ids, found.columns, found.values
+    parts = [(found.ids[alone], found.columns[alone], found.values[alone])]
+    for how in (Reduce.SUM, Reduce.MAX):
+        members = np.flatnonzero(reduce == _REDUCES.index(how))
+        if len(members):
+            parts.append(_folded(cells, found, members, how))
+    ids, columns, values = zip(*parts, strict=True)
+    return np.concatenate(ids), np.concatenate(columns), np.concatenate(values)
+
+
+def _folded(cells: Cells, found: ColumnValues, members: Ints, how: Reduce) -> tuple[Ints, Ints, Doubles]:
+    ids, columns = found.ids[members], found.columns[members]
+    keys = (columns, cells.origin[ids], cells.row[ids], cells.channel[ids], cells.table[ids])
+    order = np.lexsort(keys)
+    changes = np.ones(len(ids), dtype=bool)
+    changes[1:] = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
+    starts = np.flatnonzero(changes)
+    values = found.values[members][order]
+    firsts = order[starts]
+    folded = np.fmax.reduceat(values, starts) if how is Reduce.MAX else np.add.reduceat(values, starts)
+    return ids[firsts], columns[firsts], folded
+
+
+def combine(cells: Cells, ids: Ints, values: Doubles) -> tuple[Ints, Doubles]:
+    """Give (row, value) for the series of one channel, folded as in `fold`."""
+    if not len(ids):
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    found = ColumnValues(ids, np.zeros(len(ids), dtype=np.int64), values)
+    ids, _, values = fold(cells, found)
+    return cells.row[ids], values

@@ -1,0 +1,189 @@
+"""One pure step: a frame and what was known before -> findings, incidents, and what is known now.
+
+A finding opens when its detector raises it, stays open while the detector at least holds it, and ends once it was
+absent for `CLEAR_TICKS` ticks in a row; raising needs more than holding, so a condition at the threshold does not
+flap. A condition that comes back within `REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for
+`REMEMBER_SECONDS`, for the page that shows what just ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.analyzer.detection import Candidate, Explainer, Strength
+from warpgauge.core.finding import Finding, FindingKind, Incident, Scope, stable_id
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.detection import Detector, Judgement, NotJudged, ProcessReading
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["EngineState", "NodeKey", "Result", "analyze"]
+
+CLEAR_TICKS: Final = 2
+REFRACTORY_SECONDS: Final = 300.0
+REMEMBER_SECONDS: Final = 600.0
+_ONSET_BUCKET_SECONDS: Final = 600.0  # onsets estimated this far apart may be one condition after a restart
+
+Key = tuple[FindingKind, Scope]
+NodeKey = tuple[str, str]
+"""(cluster, node)"""
+Join = Callable[[Sequence[Finding], "Frame"], Sequence[Incident]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    finding: Finding
+    missed_ticks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """What one tick hands to the next."""
+
+    open: Mapping[Key, _Open] = field(default_factory=dict)
+    ended: Mapping[Key, Finding] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a tick found; `findings` are ranked by severity and impact, then age."""
+
+    time: float  # end of the newest column
+    findings: tuple[Finding, ...]  # that hold now
+    ended: tuple[Finding, ...]  # that ended within the last ten minutes, youngest first
+    incidents: tuple[Incident, ...]
+    judged: tuple[Judgement, ...]
+    not_judged: tuple[NotJudged, ...]
+    wanted: frozenset[NodeKey]  # nodes whose busiest processes would explain a finding
+    state: EngineState
+
+
+def _no_incidents(_findings: Sequence[Finding], _frame: Frame) -> Sequence[Incident]:
+    return ()
+
+
+def analyze(
+    frame: Frame,
+    state: EngineState,
+    detectors: Sequence[Detector],
+    *,
+    join: Join = _no_incidents,
+    processes: Mapping[NodeKey, Sequence[ProcessReading]] | None = None,
+) -> Result:
+    """Run all detectors over the frame and carry the findings on.
+
+    `processes` are the busiest processes of nodes that an earlier result `wanted`; with the same state and frame
+    this may be called again once they are known.
+    """
+    detections = [(detector, detector.detect(frame)) for detector in detectors]
+    candidates = _strongest(
+        _explained(detector, candidate, processes or {})
+        for detector, detection in detections
+        for candidate in detection.candidates
+    )
+    state = _carried(state, candidates, frame.now)
+    findings = tuple(sorted((entry.finding for entry in state.open.values()), key=_rank))
+    return Result(
+        time=frame.now,
+        findings=findings,
+        ended=tuple(sorted(state.ended.values(), key=lambda finding: -(finding.ended or 0.0))),
+        incidents=tuple(join(findings, frame)),
+        judged=tuple(detection.judged for _, detection in detections if detection.judged is not None),
+        not_judged=tuple(item for _, detection in detections for item in detection.not_judged),
+        wanted=_wanted(candidates, state),
+        state=state,
+    )
+
+
+def _explained(
+    detector: Detector, candidate: Candidate, processes: Mapping[NodeKey, Sequence[ProcessReading]]
+) -> Candidate:
+    busiest = processes.get(_node_key(candidate.scope))
+    if candidate.needs_processes and busiest and isinstance(detector, Explainer):
+        return detector.explain(candidate, busiest)
+    return candidate
+
+
+def _strongest(candidates: Iterable[Candidate]) -> dict[Key, Candidate]:
+    """One candidate per condition: raised before held, then the surer one."""
+    chosen: dict[Key, Candidate] = {}
+    for candidate in candidates:
+        rival = chosen.get(candidate.key)
+        if rival is None or _strength(candidate) > _strength(rival):
+            chosen[candidate.key] = candidate
+    return chosen
+
+
+def _strength(candidate: Candidate) -> tuple[bool, float]:
+    return (candidate.strength is Strength.RAISE, candidate.confidence)
+
+
+def _carried(state: EngineState, candidates: Mapping[Key, Candidate], now: float) -> EngineState:
+    """The state after a tick at time `now`."""
+    still_open: dict[Key, _Open] = {}
+    ended = {key: was for key, was in state.ended.items() if now - (was.ended or now) < REMEMBER_SECONDS}
+    for key, entry in state.open.items():
+        if key in candidates:
+            still_open[key] = _Open(_renewed(entry.finding, candidates[key]))
+        elif entry.missed_ticks + 1 < CLEAR_TICKS:
+            still_open[key] = _Open(entry.finding, entry.missed_ticks + 1)
+        else:
+            ended[key] = replace(entry.finding, ended=now)
+    for key, candidate in candidates.items():
+        if key not in still_open and candidate.strength is Strength.RAISE:
+            still_open[key] = _Open(_opened(candidate, ended.pop(key, None), now))
+    return EngineState(open=still_open, ended=ended)
+
+
+def _opened(candidate: Candidate, before: Finding | None, now: float) -> Finding:
+    """A new finding, or the one that ended a moment ago and is back."""
+    if before is not None and now - (before.ended or now) <= REFRACTORY_SECONDS:
+        return _renewed(replace(before, ended=None), candidate)
+    scope, onset = candidate.scope, int(candidate.since // _ONSET_BUCKET_SECONDS)
+    place = (scope.cluster, scope.node, scope.uuid, scope.instance_id, scope.job_id, scope.rank, scope.stage)
+    return Finding(
+        id=stable_id(candidate.kind, *place, onset),
+        kind=candidate.kind,
+        severity=candidate.severity,
+        scope=scope,
+        since=candidate.since,
+        confirmed=now,
+        confidence=candidate.confidence,
+        evidence=candidate.evidence,
+        summary=candidate.summary,
+        remedy=candidate.remedy,
+        impact=candidate.impact,
+        simulated=candidate.simulated,
+    )
+
+
+def _renewed(finding: Finding, candidate: Candidate) -> Finding:
+    """The finding with what the detector says now; id, confirmation and the earliest onset stay."""
+    return replace(
+        finding,
+        severity=candidate.severity,
+        since=min(finding.since, candidate.since),
+        confidence=candidate.confidence,
+        evidence=candidate.evidence,
+        summary=candidate.summary,
+        remedy=candidate.remedy,
+        impact=candidate.impact,
+        simulated=candidate.simulated,
+    )
+
+
+def _wanted(candidates: Mapping[Key, Candidate], state: EngineState) -> frozenset[NodeKey]:
+    return frozenset(
+        _node_key(key[1]) for key, candidate in candidates.items() if candidate.needs_processes and key in state.open
+    )
+
+
+def _node_key(scope: Scope) -> NodeKey:
+    return (scope.cluster or "", scope.node or "")
+
+
+def _rank(finding: Finding) -> tuple[int, float, float, str]:
+    lost = finding.impact.lost_device_seconds if finding.impact else None
+    return (-finding.severity.rank, -(lost or 0.0), finding.since, finding.id)

@@ -1,0 +1,387 @@
+"""The frame: a window of all values that detectors read, as arrays [entity, column] per metric.
+
+How to read it (what detectors use):
+
+    frame.devices.entities[row]                          DeviceEntity(cluster, node, uuid, instance_id, index, ...)
+    frame.nodes.entities[row], frame.ranks.entities[row] NodeEntity, RankEntity
+    frame.values(device.POWER)                           float32 [device, column], newest column last, NaN = gap
+    frame.values(device.UTILIZATION, "compute")          kept labels follow in the order of `schema.PLACES[...].keep`
+    frame.values(host.CPU_SECONDS, "idle", seconds=60)   a counter is a rate per second (CPU-seconds per second, all
+                                                         CPUs of the node summed); only the last 60 s
+    frame.values(training.STEP_SECONDS, "mean")          histograms: mean of what ended in the column; "count" and
+                                                         "sum" per second
+    frame.values(training.PHASE_SECONDS, "input")        seconds per second, host and device clock summed;
+                                                         `frame.has_device_clock` tells per rank whether any device
+                                                         clock exists
+    frame.values(device.LAST_SAMPLE)                     timestamps are kept as ages in seconds
+    frame.latest(device.POWER)                           float32 [device], the newest value of the last minute
+    frame.has(metric, *extra), frame.channels(metric)    whether the channel ever appeared; all its extras
+    frame.jobs[(cluster, job_id)]                        Job with rows of `ranks` and `devices`
+    frame.device_job[row], frame.allocated_since[row]    job key or None; seconds since the epoch or NaN
+
+Arrays are read-only views, valid until the next `ingest`. Info series (device, workload, host) have no values: they
+fill the entities and jobs. A row number is valid for one frame state only; remember scopes, not rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from warpgauge.analyzer.cells import NOWHERE, Cells, combine, fold
+from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity
+from warpgauge.analyzer.placement import Tables
+from warpgauge.analyzer.schema import HISTOGRAM_PARTS, PLACES, Place, TableName
+from warpgauge.analyzer.states import Behavior, Doubles, SeriesStates
+from warpgauge.analyzer.table import Floats, Ints, Table
+from warpgauge.analyzer.workloads import Allocation, Holding, Roster, roster_of
+from warpgauge.core.catalog import Kind, device
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from warpgauge.core.catalog import Metric
+
+__all__ = [
+    "DESCRIPTION",
+    "NOT_KEPT",
+    "DeviceEntity",
+    "Doubles",
+    "Floats",
+    "Frame",
+    "Ingested",
+    "Ints",
+    "Job",
+    "JobKey",
+    "NodeEntity",
+    "RankEntity",
+]
+
+NOT_KEPT: Final = -1
+"""Series id of what the frame has no place for."""
+
+DESCRIPTION: Final = -2
+"""Series id of what was taken in at once: an info series without values."""
+
+_FRESH_SECONDS: Final = 60.0  # how far `latest` looks back
+_RANK_SILENCE_SECONDS: Final = 120.0  # a rank whose series vanished for longer is gone
+_DEAD_SHARE: Final = 0.25  # forget vanished series when they are this share of all
+_TABLES: Final = tuple(TableName)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of the samples of one batch."""
+
+    kept: int
+    late: int  # older than the window or than the series' newest sample, or dated in the future
+
+
+class Frame:
+    """A sliding window of values per device, node and rank; see the module's text for how to read it.
+
+    Not thread-safe: whoever made it owns it.
+    """
+
+    def __init__(self, *, step_seconds: float = 10.0, window_seconds: float = 3600.0) -> None:
+        self.step_seconds = step_seconds
+        self.columns = max(2, round(window_seconds / step_seconds))
+        self.generation = 0  # series ids given out under another generation are void
+        self._step_ms = round(step_seconds * 1000)
+        self._tables = Tables(self.columns)
+        self._states = SeriesStates()
+        self._cells = Cells()
+        self._origins: dict[str, int] = {}
+        self._holdings: dict[int, Holding] = {}
+        self._newest: int | None = None  # column number since the epoch
+        self._newest_ms = 0  # newest sample
+        self._roster: Roster | None = None
+
+    @property
+    def devices(self) -> Table[DeviceEntity]:
+        """Devices and MIG instances."""
+        return self._tables.devices
+
+    @property
+    def nodes(self) -> Table[NodeEntity]:
+        """Machines."""
+        return self._tables.nodes
+
+    @property
+    def ranks(self) -> Table[RankEntity]:
+        """Ranks of training jobs that report steps."""
+        return self._tables.ranks
+
+    @property
+    def series(self) -> int:
+        """Series the frame knows."""
+        return self._states.size
+
+    @property
+    def time_ms(self) -> Ints:
+        """End of each column in milliseconds since the epoch."""
+        newest = self._newest if self._newest is not None else 0
+        ends: Ints = (np.arange(newest - self.columns + 1, newest + 1, dtype=np.int64) + 1) * self._step_ms
+        return ends
+
+    @property
+    def now(self) -> float:
+        """End of the newest column in seconds since the epoch: up to one step after the newest sample."""
+        return ((self._newest if self._newest is not None else -1) + 1) * self._step_ms / 1000.0
+
+    @property
+    def newest_sample(self) -> float:
+        """Time of the newest sample in seconds since the epoch, 0 before the first."""
+        return self._newest_ms / 1000.0
+
+    def values(self, metric: Metric, *extra: str, seconds: float | None = None) -> Floats:
+        """Values [entity, column] of a channel, all NaN if it never appeared; the last `seconds` only if given."""
+        table = self.table_of(metric)
+        if metric.kind is Kind.HISTOGRAM and extra == ("mean",):
+            found = self._mean(table, metric)
+        else:
+            found = table.window(metric.name, extra)
+        if found is None:
+            found = np.full((len(table), self.columns), np.nan, dtype=np.float32)
+        return found if seconds is None else found[:, -self._columns_of(seconds) :]
+
+    def latest(self, metric: Metric, *extra: str, seconds: float = _FRESH_SECONDS) -> Floats:
+        """Newest value [entity] of a channel within the last `seconds`, NaN where there is none."""
+        recent = self.values(metric, *extra, seconds=seconds)
+        if not len(recent):
+            return np.empty(0, dtype=np.float32)
+        newest = recent.shape[1] - 1 - np.argmax(~np.isnan(recent[:, ::-1]), axis=1)
+        picked: Floats = recent[np.arange(len(recent)), newest]
+        return picked
+
+    def instant(self, metric: Metric, *extra: str) -> Doubles:
+        """The newest sample [entity] of a channel; of a counter the rate between its last two samples.
+
+        Follows a load from one scrape to the next, where a column averages over the whole step. NaN when silent.
+        """
+        table = self.table_of(metric)
+        found = np.full(len(table), np.nan)
+        channel = table.number_of(metric.name, extra)
+        if channel is None:
+            return found
+        ids = self._cells.members(self._tables.by_number.index(table), channel)
+        states = self._states
+        ids = ids[states.last_ms[ids] + states.hold_ms[ids] >= self._newest_ms]
+        rows, values = combine(self._cells, ids, states.instant[ids])
+        found[rows] = values
+        return found
+
+    def has(self, metric: Metric, *extra: str) -> bool:
+        """Whether the channel ever appeared."""
+        wanted = ("count",) if metric.kind is Kind.HISTOGRAM and extra == ("mean",) else extra
+        return self.table_of(metric).window(metric.name, wanted) is not None
+
+    def channels(self, metric: Metric) -> list[tuple[str, ...]]:
+        """All extras of a metric that appeared."""
+        return self.table_of(metric).extras(metric.name)
+
+    @property
+    def jobs(self) -> Mapping[JobKey, Job]:
+        """Jobs that hold devices or report steps now."""
+        return self._current_roster().jobs
+
+    @property
+    def device_job(self) -> list[JobKey | None]:
+        """Per device: the job that holds it; of several, the one that came last."""
+        jobs = self._current_roster().device_job
+        return [jobs.get(row) for row in range(len(self.devices))]
+
+    @property
+    def allocated_since(self) -> Doubles:
+        """Per device: when its job was first seen on it, without a gap since; NaN without a job."""
+        since = self._current_roster().allocated_since
+        return np.array([since.get(row, np.nan) for row in range(len(self.devices))], dtype=np.float64)
+
+    @property
+    def has_device_clock(self) -> NDArray[np.bool_]:
+        """Per rank: whether any of its phases was ever timed by the device and not by the host."""
+        return self._tables.device_clocks()
+
+    def series_id(self, metric: Metric, labels: Mapping[str, str], *, part: str = "", origin: str = "") -> int:
+        """Id under which samples of this series are ingested, or NOT_KEPT, or DESCRIPTION (taken in already).
+
+        `labels` are catalog labels plus `cluster` and `node`; `part` is a histogram's suffix (sum, count);
+        `origin` names the scraped endpoint. Ask once per series and keep the id while `generation` stands.
+        """
+        if metric.kind is Kind.INFO:
+            return self._info_id(metric, labels)
+        place = PLACES.get(metric.name)
+        if place is None or (metric.kind is Kind.HISTOGRAM and part not in HISTOGRAM_PARTS):
+            return NOT_KEPT
+        extra = tuple(labels.get(label, "") for label in place.keep) + ((part,) if part else ())
+        number = _TABLES.index(place.table)
+        channel = self._tables.by_number[number].channel(metric.name, extra)
+        if channel is None:
+            return NOT_KEPT
+        row = self._tables.row(place.table, labels)
+        self._cells.add(number, place.reduce, channel, row, self._origins.setdefault(origin, len(self._origins)))
+        return self._states.add(_behavior(metric, place))
+
+    def ingest(
+        self, ids: Ints, times_ms: Ints, values: Doubles, *, hold_seconds: float = 25.0, not_after: float | None = None
+    ) -> Ingested:
+        """Take in samples of known series, in any order; ids below 0 are skipped.
+
+        A batch is whole: all series that fold into one value (the CPUs of a node) come in one batch for the times it
+        covers. `hold_seconds` bounds how far apart two samples may be for what lies between them to count as known:
+        two and a half scrape intervals. Samples later than `not_after` (seconds since the epoch) are dropped.
+        """
+        ids, times_ms, values, late = self._timely(ids, times_ms, values, not_after)
+        if not len(ids):
+            return Ingested(kept=0, late=late)
+        self._advance_to(int(times_ms.max()))
+        found = self._states.absorb(ids, times_ms, values, self._step_ms, round(hold_seconds * 1000))
+        written, columns, written_values = fold(self._cells, found)
+        self._write(written, columns, written_values)
+        self._roster = None
+        return Ingested(kept=len(ids), late=late)
+
+    def advance(self, now: float) -> None:
+        """Let time pass without samples, so that silence shows; `now` in seconds since the epoch."""
+        if self._newest is not None and now * 1000.0 > self._newest_ms:
+            self._advance_to(round(now * 1000.0))
+            self._roster = None
+
+    def is_new(self, ids: Ints, times_ms: Ints) -> NDArray[np.bool_]:
+        """Which samples are newer than all that their series had before."""
+        return self._states.is_fresh(ids, times_ms)
+
+    def expire(self) -> None:
+        """Forget series without a sample in the window, and entities without series, once they are many."""
+        states = self._states
+        oldest_ms = int(self.time_ms[0]) - self._step_ms
+        alive = states.last_ms[: states.size] >= oldest_ms
+        if np.count_nonzero(~alive) <= max(64, _DEAD_SHARE * states.size):
+            return
+        kept = np.flatnonzero(alive)
+        states.keep(kept)
+        self._cells.keep(kept)
+        new_ids = {int(old): new for new, old in enumerate(kept)}
+        holdings = {new_ids[old]: holding for old, holding in self._holdings.items() if old in new_ids}
+        self._keep_rows(holdings)
+        self.generation += 1
+        self._roster = None
+
+    def _keep_rows(self, holdings: Mapping[int, Holding]) -> None:
+        table, row = self._cells.table[: self._cells.size], self._cells.row[: self._cells.size]
+        held = np.fromiter((holding.device for holding in holdings.values()), dtype=np.int64)
+        rows = [np.unique(row[table == number]) for number in range(len(_TABLES))]
+        renumbered = self._tables.keep_rows((np.union1d(rows[0], held), rows[1], rows[2]))
+        for number, numbers in enumerate(renumbered):
+            row[table == number] = numbers[row[table == number]]
+        self._holdings = {
+            id_: replace(holding, device=int(renumbered[0][holding.device])) for id_, holding in holdings.items()
+        }
+
+    def _timely(
+        self, ids: Ints, times_ms: Ints, values: Doubles, not_after: float | None
+    ) -> tuple[Ints, Ints, Doubles, int]:
+        known = ids >= 0
+        if not known.all():
+            ids, times_ms, values = ids[known], times_ms[known], values[known]
+        fresh = self._states.is_fresh(ids, times_ms)
+        if self._newest is not None:
+            fresh &= times_ms >= (self._newest - self.columns + 1) * self._step_ms
+        if not_after is not None:
+            fresh &= times_ms <= not_after * 1000.0
+        late = len(ids) - int(np.count_nonzero(fresh))
+        if late:
+            ids, times_ms, values = ids[fresh], times_ms[fresh], values[fresh]
+        if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
+            ids, times_ms, values = _sorted(ids, times_ms, values)
+        return ids, times_ms, values, late
+
+    def _advance_to(self, time_ms: int) -> None:
+        self._newest_ms = max(self._newest_ms, time_ms)
+        column = time_ms // self._step_ms
+        if self._newest is None:
+            self._newest = column
+        if column > self._newest:
+            for table in self._tables.by_number:
+                table.advance(column - self._newest)
+            self._newest = column
+
+    def _write(self, ids: Ints, columns: Ints, values: Doubles) -> None:
+        newest = self._newest if self._newest is not None else 0
+        places = columns - (newest - self.columns + 1)
+        tables = self._cells.table[ids]
+        for number, table in enumerate(self._tables.by_number):
+            chosen = np.flatnonzero((tables == number) & (places >= 0))
+            if len(chosen):
+                own = ids[chosen]
+                rows = self._cells.row[own]
+                table.write(self._cells.channel[own], places[chosen], rows, values[chosen].astype(np.float32))
+                table.last_seen_ms[rows] = self._states.last_ms[own]
+
+    def _info_id(self, metric: Metric, labels: Mapping[str, str]) -> int:
+        if metric is device.DEVICE_INFO:
+            self._tables.describe_device(labels)
+        if metric is not device.WORKLOAD_INFO:
+            return DESCRIPTION
+        row = self._tables.device_row(labels)
+        holding = Holding.from_labels(labels, cluster=labels.get("cluster", ""), device=row)
+        if holding is None:
+            return DESCRIPTION
+        self._cells.add(NOWHERE, Place(table=TableName.DEVICES).reduce, 0, row, 0)
+        number = self._states.add(Behavior.INFO)
+        self._holdings[number] = holding
+        return number
+
+    def _current_roster(self) -> Roster:
+        if self._roster is None:
+            seen = self.ranks.last_seen_ms[: len(self.ranks)]
+            reporting = np.flatnonzero(seen >= self._newest_ms - _RANK_SILENCE_SECONDS * 1000)
+            ranks = [(int(row), self.ranks.entities[row]) for row in reporting]
+            self._roster = roster_of(self._allocations(), ranks)
+            self._tables.name_rank_devices(self._roster.rank_uuid)
+        return self._roster
+
+    def _allocations(self) -> list[Allocation]:
+        states = self._states
+        ids = np.fromiter(self._holdings, dtype=np.int64, count=len(self._holdings))
+        silence_ms = np.maximum(states.hold_ms[ids], self._step_ms)
+        held = ids[(states.last_ms[ids] + silence_ms >= self._newest_ms) & (states.last[ids] == 1.0)]
+        return [Allocation(self._holdings[int(id_)], float(states.run_start_ms[id_]) / 1000.0) for id_ in held]
+
+    def table_of(self, metric: Metric) -> Table[Any]:
+        """The table that a metric's values stand in."""
+        place = PLACES.get(metric.name)
+        if place is None:
+            msg = f"the frame keeps no values of {metric.name}"
+            raise KeyError(msg)
+        return self._tables.by_number[_TABLES.index(place.table)]
+
+    def _mean(self, table: Table[Any], metric: Metric) -> Floats | None:
+        total, count = table.window(metric.name, ("sum",)), table.window(metric.name, ("count",))
+        if total is None or count is None:
+            return None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean: Floats = np.where(count > 0, total / count, np.float32(np.nan))
+        return mean
+
+    def _columns_of(self, seconds: float) -> int:
+        return min(self.columns, max(1, round(seconds / self.step_seconds)))
+
+
+def _behavior(metric: Metric, place: Place) -> Behavior:
+    if place.is_age:
+        return Behavior.AGE
+    return Behavior.COUNTER if metric.is_cumulative else Behavior.GAUGE
+
+
+def _sorted(ids: Ints, times_ms: Ints, values: Doubles) -> tuple[Ints, Ints, Doubles]:
+    """Order by (id, time); of several samples of a series at one time the last one given stands."""
+    order = np.lexsort((times_ms, ids))
+    ids, times_ms, values = ids[order], times_ms[order], values[order]
+    last = np.ones(len(ids), dtype=bool)
+    last[:-1] = (ids[1:] != ids[:-1]) | (times_ms[1:] != times_ms[:-1])
+    return ids[last], times_ms[last], values[last]

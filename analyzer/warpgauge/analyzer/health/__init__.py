@@ -1,0 +1,1 @@
+"""Which devices and nodes fail, or fell silent."""

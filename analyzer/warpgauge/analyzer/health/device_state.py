@@ -1,0 +1,136 @@
+"""Devices that no longer answer, as the agent on their node says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged
+from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.places import device_scope
+from warpgauge.analyzer.windows import onset_time
+from warpgauge.analyzer.wording import device_name, span
+from warpgauge.core.catalog import device
+from warpgauge.core.finding import FindingKind, Impact, Severity
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["DeviceState"]
+
+WINDOW_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fault:
+    """What a state means: after how many columns in a row it is believed, and what is to be done."""
+
+    state: str
+    kind: FindingKind
+    columns: int
+    words: str
+    remedy: str
+
+
+FAULTS: Final = (
+    _Fault(
+        state="lost",
+        kind=FindingKind.DEVICE_LOST,
+        columns=1,
+        words="fell off the bus",
+        remedy="Drain the node and restart it. If the device is lost again, have power, riser and seat inspected.",
+    ),
+    _Fault(
+        state="needs_reset",
+        kind=FindingKind.DEVICE_LOST,
+        columns=1,
+        words="refuses work until it is reset",
+        remedy="End what runs on it and reset it (nvidia-smi --gpu-reset -i INDEX), or restart the node.",
+    ),
+    _Fault(
+        state="hung",
+        kind=FindingKind.DEVICE_HUNG,
+        columns=2,  # one missed deadline is a hiccup
+        words="does not answer its driver",
+        remedy="Look into the kernel log for XID lines; end what runs on it and reset it. If the reset hangs as well,"
+        " restart the node.",
+    ),
+)
+
+
+class DeviceState:
+    """Names devices that are lost, hung or wait for a reset."""
+
+    name = "device_state"
+
+    def detect(self, frame: Frame) -> Detection:
+        """Judge every device whose state is reported."""
+        is_known = np.isfinite(frame.latest(device.DEVICE_STATE, "ok"))
+        for fault in FAULTS:
+            is_known |= np.isfinite(frame.latest(device.DEVICE_STATE, fault.state))
+        found = tuple(
+            _candidate(frame, int(row), fault) for fault in FAULTS for row in np.flatnonzero(_shows(frame, fault))
+        )
+        unknown = int((~is_known).sum())
+        what = "devices, for whether they answer"
+        return Detection(
+            candidates=found,
+            judged=Judgement(
+                detector=self.name, what=what, entities=int(is_known.sum()), window_seconds=frame.step_seconds
+            )
+            if is_known.any()
+            else None,
+            not_judged=(
+                NotJudged(
+                    detector=self.name,
+                    what="whether devices answer",
+                    why="nothing reports their state",
+                    missing=(device.DEVICE_STATE.name,),
+                    entities=unknown,
+                ),
+            )
+            if unknown
+            else (),
+        )
+
+
+def _shows(frame: Frame, fault: _Fault) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    recent = frame.values(device.DEVICE_STATE, fault.state, seconds=WINDOW_SECONDS)
+    is_there = np.isfinite(recent)
+    # The newest readings, gaps left out: position 1 is the newest.
+    position = np.cumsum(is_there[:, ::-1], axis=1)[:, ::-1]
+    newest = is_there & (position <= fault.columns)
+    return np.asarray((newest.sum(axis=1) == fault.columns) & ~(newest & (recent != 1)).any(axis=1))
+
+
+def _candidate(frame: Frame, row: int, fault: _Fault) -> Candidate:
+    entity = frame.devices.entities[row]
+    history = frame.values(device.DEVICE_STATE, fault.state)[row]
+    since = onset_time(frame, history - np.float32(0.5))
+    seconds = frame.now - since
+    scope = device_scope(frame, row)
+    holds = f"; job {scope.job_id} holds it" if scope.job_id else ""
+    return Candidate(
+        kind=fault.kind,
+        scope=scope,
+        severity=Severity.CRITICAL,
+        since=since,
+        confidence=0.99,
+        evidence=(
+            measured(
+                device.DEVICE_STATE,
+                1.0,
+                unit=fault.state,
+                window_seconds=seconds,
+                samples=int((history == 1).sum()),
+            ),
+        ),
+        summary=f"{device_name(entity)} {fault.words}, for {span(seconds)}{holds}.",
+        remedy=fault.remedy.replace("INDEX", str(entity.index)),
+        impact=Impact(lost_device_seconds=round(seconds, 1), method="time without the device since the onset")
+        if scope.job_id
+        else None,
+        simulated=entity.simulated,
+    )

@@ -1,0 +1,137 @@
+"""Nodes and devices whose samples stopped while others go on.
+
+Silence is not health: a lost device often just vanishes from the page (NVIDIA/dcgm-exporter#348). When most of a fleet
+falls silent at once, the fault lies with the telemetry and not with the nodes, and one finding says so
+(planetlabs/draino#54 is what happens otherwise).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement
+from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.wording import count, device_name, listed, span
+from warpgauge.core.catalog import device
+from warpgauge.core.finding import FindingKind, Scope, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from warpgauge.analyzer.entities import DeviceEntity, NodeEntity
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["TelemetryGap"]
+
+SILENCE_SECONDS: Final = 120.0  # twelve missed scrapes of ten seconds, two of sixty
+FLEET_SHARE: Final = 0.5
+LEAST_FLEET: Final = 4
+CONFIDENCE: Final = 0.9
+
+Place = tuple[str, str]
+"""(cluster, node)"""
+
+
+class TelemetryGap:
+    """Names what fell silent within the window."""
+
+    name = "telemetry_gap"
+
+    def detect(self, frame: Frame) -> Detection:
+        """Judge every node and device that was heard of in the window."""
+        nodes, devices = (_silence(frame, table.last_seen_ms[: len(table)]) for table in (frame.nodes, frame.devices))
+        entities = len(nodes) + len(devices)
+        what = "nodes and devices, for samples that stopped"
+        judged = Judgement(detector=self.name, what=what, entities=entities, window_seconds=SILENCE_SECONDS)
+        is_quiet = not ((nodes >= SILENCE_SECONDS).any() or (devices >= SILENCE_SECONDS).any())
+        found = () if is_quiet else tuple(_candidates(frame, _places(frame, nodes, devices), devices))
+        return Detection(candidates=found, judged=judged if entities else None)
+
+
+def _silence(frame: Frame, last_seen_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Seconds since each entity's last sample; 0 for what was not heard of in the whole window: it is forgotten."""
+    seconds = frame.newest_sample - last_seen_ms / 1000.0
+    return np.where(last_seen_ms < frame.time_ms[0], 0.0, seconds)
+
+
+def _places(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.float64]) -> dict[Place, float]:
+    """Silence of each node: of whatever on it spoke last."""
+    places: dict[Place, float] = {}
+    everything: list[NodeEntity | DeviceEntity] = [*frame.nodes.entities, *frame.devices.entities]
+    for entity, seconds in zip(everything, np.concatenate([nodes, devices]), strict=True):
+        place = (entity.cluster, entity.node)
+        places[place] = min(places.get(place, np.inf), float(seconds))
+    return places
+
+
+def _candidates(frame: Frame, places: Mapping[Place, float], devices: NDArray[np.float64]) -> Iterator[Candidate]:
+    gone = {place: seconds for place, seconds in places.items() if seconds >= SILENCE_SECONDS}
+    for cluster in {place[0] for place in gone}:
+        own = {place[1]: seconds for place, seconds in gone.items() if place[0] == cluster}
+        total = sum(place[0] == cluster for place in places)
+        if total >= LEAST_FLEET and len(own) > FLEET_SHARE * total:
+            yield _of_fleet(frame, cluster, own, total)
+        else:
+            yield from (_of_node(frame, (cluster, node), seconds) for node, seconds in own.items())
+    for row in np.flatnonzero(devices >= SILENCE_SECONDS):
+        entity = frame.devices.entities[row]
+        if (entity.cluster, entity.node) not in gone:
+            yield _of_device(frame, entity, float(devices[row]))
+
+
+def _of_fleet(frame: Frame, cluster: str, gone: Mapping[str, float], total: int) -> Candidate:
+    seconds = min(gone.values())
+    return _candidate(
+        frame,
+        Scope(cluster=cluster),
+        seconds,
+        f"{len(gone)} of {count(total, 'node')} of cluster {cluster} fell silent at once ({listed(sorted(gone))}), for"
+        f" {span(seconds)}: more likely the telemetry than the nodes.",
+        "Check what all of them share: the network path of the scrapes, the Prometheus server, DNS, an agent roll-out.",
+    )
+
+
+def _of_node(frame: Frame, place: Place, seconds: float) -> Candidate:
+    devices = sum((entity.cluster, entity.node) == place for entity in frame.devices.entities)
+    also = f" with {count(devices, 'device')}" if devices else ""
+    return _candidate(
+        frame,
+        Scope(cluster=place[0], node=place[1]),
+        seconds,
+        f"Nothing was heard of {place[1]}{also} for {span(seconds)}, while other nodes report.",
+        "See whether the node is up and reachable, then whether its agent runs and its port answers.",
+    )
+
+
+def _of_device(frame: Frame, entity: DeviceEntity, seconds: float) -> Candidate:
+    return _candidate(
+        frame,
+        Scope(cluster=entity.cluster, node=entity.node, uuid=entity.uuid, instance_id=entity.instance_id or None),
+        seconds,
+        f"{device_name(entity)} vanished {span(seconds)} ago, while its node goes on reporting.",
+        "See whether the driver still lists the device (nvidia-smi -L) and what the kernel log says: it may have fallen"
+        " off the bus, or was taken out of service on purpose.",
+    )
+
+
+def _candidate(frame: Frame, scope: Scope, seconds: float, summary: str, remedy: str) -> Candidate:
+    everything: list[NodeEntity | DeviceEntity] = [*frame.nodes.entities, *frame.devices.entities]
+    return Candidate(
+        kind=FindingKind.TELEMETRY_GAP,
+        scope=scope,
+        severity=Severity.WARNING,
+        since=frame.newest_sample - seconds,
+        confidence=CONFIDENCE,
+        evidence=(measured(device.LAST_SAMPLE, seconds, unit="seconds", threshold=SILENCE_SECONDS),),
+        summary=summary,
+        remedy=remedy,
+        simulated=any(
+            entity.simulated
+            for entity in everything
+            if entity.cluster == scope.cluster and scope.node in {None, entity.node}
+        ),
+    )

@@ -1,0 +1,110 @@
+"""Whose node is it: from the labels of a series to cluster and node, and to the workload's own labels.
+
+In this order: `node` | `nodename` of node_uname_info or host_info with the same `instance` | kube_pod_info by pod or
+pod IP | `Hostname` if it is a known node | host part of `instance`. With honor_labels false Prometheus moves an
+exporter's own label X to exported_X and puts the exporter's pod into X; so exported_X wins over X for namespace, pod
+and container.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from warpgauge.analyzer.dialects.node_exporter import UNAME
+from warpgauge.core.catalog import host
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DESCRIBING", "NodeNames", "host_part"]
+
+POD_INFO: Final = "kube_pod_info"
+DESCRIBING: Final = frozenset({host.HOST_INFO.name, UNAME, POD_INFO})
+"""Series that must be read before all others, because they tell the nodes' names."""
+
+K = TypeVar("K")
+
+_EXPORTED: Final = ("namespace", "pod", "container")
+
+
+class NodeNames:
+    """What is known about instances, pods and their nodes; `version` rises whenever an answer may have changed."""
+
+    def __init__(self, default_cluster: str) -> None:
+        self.version = 0
+        self._default_cluster = default_cluster
+        self._by_instance: dict[tuple[str, str], str] = {}
+        self._by_pod: dict[tuple[str, str, str], str] = {}
+        self._by_pod_ip: dict[tuple[str, str], str] = {}
+        self._known: set[tuple[str, str]] = set()
+
+    def learn(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Take in a describing series; whether it changed anything."""
+        before = self.version
+        cluster = self.cluster(labels)
+        if name == POD_INFO:
+            self._learn_pod(cluster, labels)
+        else:
+            node = labels.get("nodename", "")
+            if node and not labels.get("node"):
+                self._set(self._by_instance, (cluster, labels.get("instance", "")), node)
+            self._note_node(cluster, labels.get("node") or node)
+        return self.version != before
+
+    def located(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """The labels with `cluster` and `node` set (node is "" when nothing tells) and the workload's own pod."""
+        found = {**labels, "cluster": self.cluster(labels), "node": self.node(labels)}
+        for name in _EXPORTED:
+            if exported := labels.get(f"exported_{name}"):
+                found[name] = exported
+        return found
+
+    def cluster(self, labels: Mapping[str, str]) -> str:
+        """The series' cluster."""
+        return labels.get("cluster") or self._default_cluster
+
+    def node(self, labels: Mapping[str, str]) -> str:
+        """The series' node, "" when nothing tells."""
+        if node := labels.get("node"):
+            return node
+        cluster, instance = self.cluster(labels), labels.get("instance", "")
+        if node := self._by_instance.get((cluster, instance)):
+            return node
+        namespace, pod = labels.get("namespace", ""), labels.get("pod", "")
+        address = host_part(instance)
+        node = self._by_pod.get((cluster, namespace, pod)) or self._by_pod_ip.get((cluster, address))
+        if node:
+            return node
+        hostname = labels.get("Hostname", "")
+        return hostname if (cluster, hostname) in self._known else address
+
+    def _learn_pod(self, cluster: str, labels: Mapping[str, str]) -> None:
+        node = labels.get("node", "")
+        if not node:
+            return
+        namespace = labels.get("exported_namespace") or labels.get("namespace", "")
+        pod = labels.get("exported_pod") or labels.get("pod", "")
+        if pod:
+            self._set(self._by_pod, (cluster, namespace, pod), node)
+        address = labels.get("pod_ip", "")
+        if address and address != labels.get("host_ip"):  # pods on the host's network share its address
+            self._set(self._by_pod_ip, (cluster, address), node)
+        self._note_node(cluster, node)
+
+    def _set(self, names: dict[K, str], key: K, node: str) -> None:
+        if names.get(key) != node:
+            names[key] = node
+            self.version += 1
+
+    def _note_node(self, cluster: str, node: str) -> None:
+        if node and (cluster, node) not in self._known:
+            self._known.add((cluster, node))
+            self.version += 1
+
+
+def host_part(instance: str) -> str:
+    """`10.0.0.7` of `10.0.0.7:9100`, `::1` of `[::1]:9100`."""
+    if instance.startswith("["):
+        return instance[1:].partition("]")[0]
+    host_name, colon, port = instance.rpartition(":")
+    return host_name if colon and port.isdecimal() and ":" not in host_name else instance

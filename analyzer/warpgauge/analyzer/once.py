@@ -1,0 +1,94 @@
+"""`warpgauge analyze SOURCE...`: read sources once, judge what they hold."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.analyzer.detectors import DETECTORS
+from warpgauge.analyzer.replay import Replay
+from warpgauge.analyzer.sources.agent import read_page
+from warpgauge.analyzer.sources.fetch import new_session
+from warpgauge.analyzer.sources.files import files_of, read_file
+from warpgauge.analyzer.sources.prometheus import Access, Prometheus
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
+
+    import aiohttp
+
+    from warpgauge.analyzer.replay import Report
+    from warpgauge.analyzer.sources.prometheus import Span
+    from warpgauge.core.clock import Clock
+
+__all__ = ["Look", "analyze_once"]
+
+_PAGE_STEP_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How to read the sources."""
+
+    span: Span  # of a Prometheus
+    headers: Mapping[str, str]
+    tls: ssl.SSLContext | bool
+    page_seconds: float  # how long a page is scraped: it has no history
+    window_seconds: float
+    cluster: str
+
+
+async def analyze_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Callable[[str], None]) -> Report:
+    """Read every source (base URL of a Prometheus, URL of a page, file, directory) and judge all of it together.
+
+    `say` gets a line before anything that takes long.
+
+    Raises:
+        InputError: a file or page is malformed or cannot be read.
+        SourceError: a server cannot be reached, refuses us or answers something else.
+
+    """
+    replay = Replay(window_seconds=look.window_seconds, cluster=look.cluster, detectors=DETECTORS)
+    for path in [file for source in sources if not _is_url(source) for file in files_of(Path(source))]:
+        replay.add(read_file(path))
+    async with new_session() as session:
+        pages = [source for source in sources if _is_url(source) and _is_page(source)]
+        for source in sources:
+            if _is_url(source) and source not in pages:
+                await _read_prometheus(replay, session, source, look, say)
+        if pages:
+            say(f"scraping {', '.join(pages)} for {look.page_seconds:g} s: a page has no history")
+            await asyncio.gather(*(_read_page(replay, session, url, look, clock) for url in pages))
+    return replay.report()
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
+def _is_page(url: str) -> bool:
+    return url.partition("?")[0].rstrip("/").endswith("/metrics")
+
+
+async def _read_prometheus(
+    replay: Replay, session: aiohttp.ClientSession, url: str, look: Look, say: Callable[[str], None]
+) -> None:
+    server = Prometheus(session, Access(url=url, headers=look.headers, tls=look.tls))
+    budget = await server.budget(look.span)
+    say(f"{url}: {budget.words()}")
+    async for ranges in server.read(look.span, budget):
+        replay.add(ranges)
+
+
+async def _read_page(replay: Replay, session: aiohttp.ClientSession, url: str, look: Look, clock: Clock) -> None:
+    end = clock.monotonic() + look.page_seconds
+    due = clock.monotonic()
+    while True:
+        replay.add(await read_page(session, url, _PAGE_STEP_SECONDS, clock, headers=look.headers, tls=look.tls))
+        due += _PAGE_STEP_SECONDS
+        if due > end:
+            return
+        await asyncio.sleep(max(0.0, due - clock.monotonic()))

@@ -1,0 +1,56 @@
+"""The OpenAPI description of the API, written once beside its routes; a test holds it against the router."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from warpgauge.analyzer.series_query import MAX_SERIES
+from warpgauge.core.version import VERSION
+
+__all__ = ["PATHS", "openapi_document"]
+
+PATHS: Final = {
+    "/api/v1/status": "What is watched, what was checked over how long, and what could not be judged for want of what.",
+    "/api/v1/live": "Hosts and devices as the last two scrapes saw them; what is unknown is absent.",
+    "/api/v1/findings": "Findings that hold now, ranked; then those that ended within ten minutes.",
+    "/api/v1/incidents": "Findings joined by cause and place.",
+    "/api/v1/recommendations": "Recommendations that stand, as CloudEvents.",
+    "/api/v1/devices": "Every device of the window with its job.",
+    "/api/v1/series": f"Values of one metric; not PromQL. At most {MAX_SERIES} series, left_out counts the rest.",
+    "/api/v1/stream": "Server-sent events: tick after each pass of the detectors, live each second.",
+    "/api/v1/openapi.json": "This document.",
+}
+
+_SERIES_PARAMETERS: Final = (
+    ("metric", True, "string", "Name of a catalog metric."),
+    ("start", False, "number", "Seconds since the epoch."),
+    ("end", False, "number", "Seconds since the epoch."),
+    ("step", False, "number", "Seconds; values are means over the step."),
+)
+
+
+def openapi_document() -> dict[str, Any]:
+    """The description in OpenAPI 3.1."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "warpgauge analyzer", "version": VERSION},
+        "paths": {path: {"get": _operation(path, text)} for path, text in PATHS.items()},
+    }
+
+
+def _operation(path: str, text: str) -> dict[str, Any]:
+    is_stream = path.endswith("/stream")
+    content = {"text/event-stream" if is_stream else "application/json": {"schema": {"type": "object"}}}
+    operation: dict[str, Any] = {
+        "operationId": path.removeprefix("/api/v1/").removesuffix(".json"),
+        "summary": text,
+        "responses": {"200": {"description": "The document.", "content": content}},
+    }
+    if path.endswith("/series"):
+        operation["parameters"] = [
+            {"name": name, "in": "query", "required": required, "description": words, "schema": {"type": kind}}
+            for name, required, kind, words in _SERIES_PARAMETERS
+        ]
+        operation["description"] = "Every other parameter keeps the series whose label has that value."
+        operation["responses"]["400"] = {"description": "A parameter is missing or malformed."}
+    return operation

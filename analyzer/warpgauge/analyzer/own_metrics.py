@@ -1,0 +1,85 @@
+"""The analyzer about itself, as samples for its own /metrics."""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_left
+from collections import Counter
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.catalog import own
+from warpgauge.core.finding import Severity
+from warpgauge.core.sample import Histogram, Sample
+from warpgauge.core.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from warpgauge.analyzer.engine import Result
+    from warpgauge.analyzer.sources import SourceStatus
+    from warpgauge.analyzer.watch import Census
+    from warpgauge.core.recommendation import Recommendation
+
+__all__ = ["Durations", "own_samples"]
+
+_PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
+
+
+class Durations:
+    """A histogram that grows: counts per bucket of a catalog row."""
+
+    def __init__(self, buckets: Sequence[float]) -> None:
+        self._bounds = buckets
+        self._counts = [0] * (len(buckets) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def value(self) -> Histogram:
+        """Cumulative counts and sum."""
+        return Histogram(tuple(accumulate(self._counts)), self._sum)
+
+
+def own_samples(  # noqa: PLR0913 - the parts that it is about
+    census: Census,
+    sources: Sequence[SourceStatus],
+    result: Result | None,
+    recommendations: Sequence[Recommendation],
+    ticks: Durations,
+    *,
+    last_tick: float | None,
+) -> Iterator[Sample]:
+    """Every sample of the analyzer's page."""
+    yield Sample(own.ANALYZER_INFO, (VERSION, _PYTHON), 1.0)
+    for source in sources:
+        yield Sample(own.TARGET_UP, (source.name, source.target), float(source.up))
+    yield Sample(own.TICK_SECONDS, (), ticks.value())
+    yield Sample(own.SERIES, (), float(census.series))
+    for outcome in ("mapped", "unused", "foreign", "late"):
+        yield Sample(own.SAMPLES_INGESTED, (outcome,), float(getattr(census.counts, outcome)))
+    yield Sample(own.UNRESOLVED, (), float(census.unresolved_devices))
+    if last_tick is not None:
+        yield Sample(own.LAST_TICK, (), last_tick)
+    if result is not None:
+        yield from _results(result)
+    kinds = Counter((str(one.kind), "open") for one in recommendations)
+    for labels, count in kinds.items():
+        yield Sample(own.RECOMMENDATIONS, labels, float(count))
+
+
+def _results(result: Result) -> Iterator[Sample]:
+    active = {}
+    for finding in result.findings:
+        scope = finding.scope
+        place = (scope.cluster or "", scope.node or "", scope.uuid or "", scope.job_id or "")
+        simulated = "true" if finding.simulated else "false"
+        active[(str(finding.kind), str(finding.severity), *place, simulated)] = 1.0
+    for labels, value in active.items():  # two instances of one device are one series
+        yield Sample(own.FINDING_ACTIVE, labels, value)
+    counts = Counter(incident.severity for incident in result.incidents)
+    for severity in Severity:
+        yield Sample(own.INCIDENTS_OPEN, (str(severity),), float(counts[severity]))

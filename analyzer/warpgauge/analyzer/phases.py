@@ -1,0 +1,42 @@
+"""The phases of training steps, per rank: seconds per second and seconds per step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.windows import Array, mean, ratio
+from warpgauge.core.catalog import training
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["BUCKETS", "in_buckets", "per_step", "phase_rate"]
+
+BUCKETS: Final = 5
+"""A window is judged as a whole and in this many parts, of which most must agree."""
+
+
+def phase_rate(frame: Frame, phase: str, rows: Sequence[int], seconds: float | None = None) -> Array:
+    """Seconds per second that ranks spent in a phase, [rank, column], whichever clock timed it."""
+    return frame.values(training.PHASE_SECONDS, phase, seconds=seconds)[list(rows)]
+
+
+def in_buckets(values: Array, buckets: int = BUCKETS) -> Array:
+    """Means of equal parts of the last axis, [..., bucket]; NaN where a part has no values."""
+    return np.stack([mean(part) for part in np.array_split(values, buckets, axis=-1)], axis=-1)
+
+
+def per_step(frame: Frame, phase: str, rows: Sequence[int], seconds: float) -> tuple[Array, Array]:
+    """Seconds of a phase per step: [rank] over the window and [rank, bucket] in its parts.
+
+    Pauses between steps (evaluation, a checkpoint) count in neither, because both sums stand still.
+    """
+    spent = phase_rate(frame, phase, rows, seconds)
+    steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds)[list(rows)]
+    both = np.isfinite(spent) & np.isfinite(steps)
+    spent, steps = np.where(both, spent, np.nan), np.where(both, steps, np.nan)
+    return ratio(mean(spent), mean(steps)), ratio(in_buckets(spent), in_buckets(steps))

@@ -1,0 +1,63 @@
+"""Where things stand in the frame: the scope of a device, of a rank and of a job, and who the peers of a device are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from warpgauge.core.finding import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["device_scope", "is_simulated", "job_scope", "only", "rank_of_device"]
+
+
+def only(names: Sequence[str]) -> str | None:
+    """The one name that all share, None if they differ or none is known."""
+    different = set(names)
+    return different.pop() or None if len(different) == 1 else None
+
+
+def device_scope(frame: Frame, row: int) -> Scope:
+    """A device with the job that holds it and the rank that runs on it, as far as known."""
+    device: DeviceEntity = frame.devices.entities[row]
+    job = frame.device_job[row]
+    return Scope(
+        cluster=device.cluster,
+        node=device.node or None,
+        uuid=device.uuid,
+        instance_id=device.instance_id or None,
+        job_id=job[1] if job else None,
+        rank=rank_of_device(frame, row),
+    )
+
+
+def rank_of_device(frame: Frame, row: int) -> int | None:
+    """Number of the rank that runs on a device, None if none reports or several do."""
+    key = frame.device_job[row]
+    if key is None or key not in frame.jobs:
+        return None
+    uuid = frame.devices.entities[row].uuid
+    ranks = [frame.ranks.entities[rank] for rank in frame.jobs[key].ranks]
+    numbers = [rank.rank for rank in ranks if rank.uuid == uuid and rank.rank >= 0]
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def job_scope(frame: Frame, key: JobKey, devices: Sequence[int]) -> Scope:
+    """A job, with the node and the device where these are one."""
+    entities = [frame.devices.entities[row] for row in devices]
+    return Scope(
+        cluster=key[0],
+        node=only([device.node for device in entities]),
+        uuid=only([device.uuid for device in entities]),
+        job_id=key[1],
+    )
+
+
+def is_simulated(frame: Frame, job: Job) -> bool:
+    """Whether any part of the job is simulated."""
+    devices = any(frame.devices.entities[row].simulated for row in job.devices)
+    return devices or any(frame.ranks.entities[row].simulated for row in job.ranks)

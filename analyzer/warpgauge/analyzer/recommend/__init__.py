@@ -1,0 +1,8 @@
+"""From findings to advice for a scheduling core, within limits, and out of the house at least once."""
+
+from __future__ import annotations
+
+from warpgauge.analyzer.recommend.outbox import FileSink, Outbox, Sink, StreamSink
+from warpgauge.analyzer.recommend.planner import Ledger, Plan, Withheld, recommend
+
+__all__ = ["FileSink", "Ledger", "Outbox", "Plan", "Sink", "StreamSink", "Withheld", "recommend"]

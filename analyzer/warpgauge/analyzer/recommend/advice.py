@@ -1,0 +1,163 @@
+"""What to advise for each kind of finding: the action, its target, what to check before, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.finding import Finding, FindingKind
+from warpgauge.core.recommendation import Precondition, RecommendationKind, Reversible, Target, TargetType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from warpgauge.analyzer.recommend.topology import Topology
+
+__all__ = ["Advice", "advice_for", "is_self_reported"]
+
+_SELF_REPORTED: Final = "training_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """An action for a finding, before any limit was applied."""
+
+    kind: RecommendationKind
+    target: Target
+    reversible: Reversible
+    undo: str | None
+    summary: str
+    preconditions: tuple[Precondition, ...] = ()
+    removes_cause: bool = True  # whether the finding's cost would be won back
+
+
+def is_self_reported(finding: Finding) -> bool:
+    """Whether nothing but the job's own word supports the finding; that never costs others anything."""
+    return all(row.metric.startswith(_SELF_REPORTED) for row in finding.evidence)
+
+
+def advice_for(finding: Finding, topology: Topology) -> Advice | None:
+    """The advice for a finding, None if nothing a scheduler or operator could be told goes beyond its remedy."""
+    rule = _RULES.get(finding.kind)
+    return rule(finding, topology) if rule else None
+
+
+def _workload(finding: Finding, topology: Topology) -> Target:
+    cluster, job_id = finding.scope.cluster or "", finding.scope.job_id or ""
+    return Target(
+        cluster=cluster,
+        type=TargetType.WORKLOAD,
+        name=job_id,
+        platform=topology.platforms.get((cluster, job_id)),
+        node=finding.scope.node,
+        gpu_uuid=finding.scope.uuid,
+    )
+
+
+def _device(finding: Finding, topology: Topology) -> Target:
+    scope = finding.scope
+    cluster = scope.cluster or ""
+    return Target(
+        cluster=cluster,
+        type=TargetType.DEVICE,
+        name=scope.uuid or "",
+        platform=topology.platforms.get((cluster, scope.job_id or "")),
+        node=scope.node,
+        gpu_uuid=scope.uuid,
+        mig_instance=scope.instance_id,
+    )
+
+
+def _input_bound(finding: Finding, topology: Topology) -> Advice:
+    return Advice(
+        kind=RecommendationKind.FIX_INPUT_PIPELINE,
+        target=_workload(finding, topology),
+        reversible=Reversible.YES,
+        undo="Set the loader back to what it was.",
+        summary=f"Make the input pipeline of job {finding.scope.job_id} faster.",
+    )
+
+
+def _thermal(finding: Finding, topology: Topology) -> Advice | None:
+    if not finding.scope.uuid:
+        return None
+    return Advice(
+        kind=RecommendationKind.CHECK_COOLING,
+        target=_device(finding, topology),
+        reversible=Reversible.YES,
+        undo="Nothing is changed.",
+        summary=f"Check the cooling of {finding.scope.uuid} in {finding.scope.node}.",
+    )
+
+
+def _straggler(finding: Finding, topology: Topology) -> Advice | None:
+    """Replace it only with a spare at hand and on the device's own evidence; a gang is never restarted in hope."""
+    scope = finding.scope
+    if not scope.uuid:
+        return None
+    spares = topology.spare_for(scope.cluster or "", scope.uuid)
+    if not spares or is_self_reported(finding):
+        return _inspect(finding, topology)
+    return Advice(
+        kind=RecommendationKind.REPLACE_STRAGGLER,
+        target=_device(finding, topology),
+        reversible=Reversible.PARTLY,
+        undo="Start the job again from its checkpoint on the devices it had; steps since the checkpoint are lost.",
+        summary=f"Move rank {scope.rank} of job {scope.job_id} from {scope.uuid} to a spare device.",
+        preconditions=(
+            Precondition(check="spareDevice", expected=f"at least 1 of the same model in cluster {scope.cluster}"),
+            Precondition(check="checkpoint", expected=f"a fresh one of job {scope.job_id}"),
+            Precondition(check="gang", expected="all ranks move or none"),
+        ),
+    )
+
+
+def _inspect(finding: Finding, topology: Topology) -> Advice:
+    return Advice(
+        kind=RecommendationKind.INSPECT_HARDWARE,
+        target=_device(finding, topology),
+        reversible=Reversible.YES,
+        undo="Nothing is changed.",
+        summary=f"Inspect {finding.scope.uuid} in {finding.scope.node}.",
+        removes_cause=False,
+    )
+
+
+def _idle(finding: Finding, topology: Topology) -> Advice:
+    return Advice(
+        kind=RecommendationKind.RECLAIM_IDLE,
+        target=_workload(finding, topology),
+        reversible=Reversible.PARTLY,
+        undo="Submit the job again; what it held in memory is lost.",
+        summary=f"Take back the idle devices of job {finding.scope.job_id}, once its owner was asked.",
+        preconditions=(
+            Precondition(check="ownerTold", expected="before anything is ended"),
+            Precondition(check="stillIdle", expected=f"activity of job {finding.scope.job_id} as in the evidence"),
+        ),
+    )
+
+
+def _faulty_device(finding: Finding, topology: Topology) -> Advice | None:
+    if not finding.scope.uuid:
+        return None
+    needs_reset = any(row.unit in {"needs_reset", "hung"} for row in finding.evidence)
+    if not needs_reset:
+        return _inspect(finding, topology)
+    return Advice(
+        kind=RecommendationKind.RESET_DEVICE,
+        target=_device(finding, topology),
+        reversible=Reversible.NO,
+        undo=None,
+        summary=f"Reset {finding.scope.uuid} in {finding.scope.node}.",
+        preconditions=(Precondition(check="deviceUnused", expected="no process holds the device"),),
+    )
+
+
+_RULES: Final[Mapping[FindingKind, Callable[[Finding, Topology], Advice | None]]] = {
+    FindingKind.INPUT_BOUND: _input_bound,
+    FindingKind.THERMAL_LIMITED: _thermal,
+    FindingKind.STRAGGLER: _straggler,
+    FindingKind.IDLE_ALLOCATED: _idle,
+    FindingKind.DEVICE_LOST: _faulty_device,
+    FindingKind.DEVICE_HUNG: _faulty_device,
+}

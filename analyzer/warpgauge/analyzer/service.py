@@ -1,0 +1,249 @@
+"""`warpgauge analyzer`: reads agents or a Prometheus, ticks, serves the console and the API until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from warpgauge.analyzer.advisor import Advisor, local_outbox
+from warpgauge.analyzer.api import make_api
+from warpgauge.analyzer.detectors import DETECTORS
+from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
+from warpgauge.analyzer.own_metrics import Durations, own_samples
+from warpgauge.analyzer.sources.agent import AgentSource, Intervals
+from warpgauge.analyzer.sources.fetch import new_session
+from warpgauge.analyzer.sources.poll import PrometheusPoll
+from warpgauge.analyzer.sources.processes import busiest_processes
+from warpgauge.analyzer.watch import Watch
+from warpgauge.core.catalog import own
+from warpgauge.core.clock import Clock, SystemClock
+from warpgauge.core.config import data_directory
+from warpgauge.core.errors import SourceError
+from warpgauge.web import EventStream, ListenAddress, serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from pathlib import Path
+
+    import aiohttp
+
+    from warpgauge.analyzer.detection import Detector, ProcessReading
+    from warpgauge.analyzer.engine import NodeKey, Result
+    from warpgauge.analyzer.sources import SourceStatus
+    from warpgauge.core.config import Config
+    from warpgauge.core.sample import Sample
+
+    Processes = dict[NodeKey, Sequence[ProcessReading]]
+
+__all__ = ["Service", "run_service"]
+
+_LOG: Final = logging.getLogger(__name__)
+_LIVE_SECONDS: Final = 1.0
+_DEVICES_PER_LIVE_SECOND: Final = 1000  # a larger fleet is shown less often, so that the page keeps up
+_SETTLE_SECONDS: Final = 45.0  # how long the first tick waits for every source's first answer
+_SETTLE_POLL_SECONDS: Final = 0.2
+
+
+async def run_service(
+    config: Config,
+    *,
+    stop: asyncio.Event,
+    static_dir: Path | None,
+    runbooks_dir: Path | None,
+    on_listening: Callable[[str, int], None],
+) -> None:
+    """Run until `stop` is set.
+
+    Raises:
+        AddressInUseError: the port is taken.
+        ConfigError: the listen address is malformed.
+        StorageError: the data directory cannot be used.
+
+    """
+    address = ListenAddress.parse(config.analyzer.listen_address)
+    clock = SystemClock()
+    advisor = Advisor(local_outbox(data_directory(config, os.environ), clock), mode=config.analyzer.mode, clock=clock)
+    try:
+        async with new_session() as session, _running(Service(config, session, advisor, clock), stop) as service:
+            app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir)
+            await serve(app, address, on_listening=on_listening, stop=stop)
+    finally:
+        advisor.close()
+
+
+@asynccontextmanager
+async def _running(service: Service, stop: asyncio.Event) -> AsyncIterator[Service]:
+    """The service with its loops; they end with the block, and a loop that fails ends the service."""
+    loops = asyncio.create_task(service.run())
+    loops.add_done_callback(lambda _: stop.set())
+    try:
+        yield service
+    finally:
+        loops.cancel()
+        with suppress(asyncio.CancelledError):
+            await loops
+        service.close()
+
+
+class Service:
+    """The loops around one watch, and the newest documents."""
+
+    def __init__(
+        self,
+        config: Config,
+        session: aiohttp.ClientSession,
+        advisor: Advisor,
+        clock: Clock | None = None,
+        detectors: Sequence[Detector] = DETECTORS,
+    ) -> None:
+        self.watch = Watch(config.analyzer, clock or SystemClock(), detectors)
+        self.stream = EventStream()
+        self.result: Result | None = None
+        self.last_tick: float | None = None  # seconds since the epoch
+        self._config = config.analyzer
+        self._session = session
+        self._advisor = advisor
+        self._clock = clock or SystemClock()
+        self._sources = self._make_sources()
+        self._ticks = Durations(own.TICK_SECONDS.buckets)
+
+    def _make_sources(self) -> tuple[AgentSource | PrometheusPoll, ...]:
+        config = self._config
+        agents = AgentSource(
+            self._session,
+            self.watch.take,
+            targets=config.targets,
+            discovery=config.discovery,
+            intervals=Intervals(remote=config.agent_scrape_interval_seconds),
+            clock=self._clock,
+            forget=self.watch.forget,
+        )
+        if not config.prometheus_url:
+            return (agents,)
+        poll = PrometheusPoll(
+            self._session,
+            self.watch.take,
+            url=config.prometheus_url,
+            interval_seconds=config.interval_seconds,
+            window_seconds=config.window_seconds,
+            clock=self._clock,
+        )
+        return (agents, poll)
+
+    async def run(self) -> None:
+        """Read, tick and publish until cancelled."""
+        async with asyncio.TaskGroup() as loops:
+            for source in self._sources:
+                loops.create_task(source.run())
+            loops.create_task(self._tick_for_ever())
+            loops.create_task(self._live_for_ever())
+
+    def close(self) -> None:
+        """End the frame's thread."""
+        self.watch.close()
+
+    def not_ready(self) -> str | None:
+        """Why the service is not ready, None once the first tick is done."""
+        return None if self.result is not None else "the first tick is not done yet"
+
+    def statuses(self) -> list[SourceStatus]:
+        """How each target does."""
+        return [status for source in self._sources for status in source.statuses()]
+
+    def status(self) -> dict[str, Any]:
+        """The status document."""
+        return status_document(
+            self._clock.now(),
+            self._config.cluster,
+            self.statuses(),
+            self.watch.census,
+            self.result,
+            last_tick=self.last_tick,
+        )
+
+    def recommendations(self) -> list[dict[str, Any]]:
+        """Recommendations that stand, as CloudEvents."""
+        return [one.to_event() for one in self._advisor.open]
+
+    def samples(self) -> Iterable[Sample]:
+        """The analyzer about itself."""
+        return own_samples(
+            self.watch.census, self.statuses(), self.result, self._advisor.open, self._ticks, last_tick=self.last_tick
+        )
+
+    async def tick(self) -> None:
+        """Judge the frame once, recommend, publish."""
+        began = self._clock.monotonic()
+        processes = await self._processes(self.result.wanted if self.result else frozenset())
+        result = await self.watch.judge(processes)
+        if missing := result.wanted - processes.keys():
+            processes |= await self._processes(missing)
+            result = await self.watch.judge(processes)
+        await self.watch.accept(result)
+        fresh = await self.watch.ask(self._advisor.question(result))
+        for failure in await asyncio.to_thread(self._advisor.send, fresh):
+            _LOG.warning("recommendation not delivered", extra={"error": failure})
+        self.result, self.last_tick = result, self._clock.now()
+        self._ticks.observe(self._clock.monotonic() - began)
+        self.stream.publish("tick", self._tick_document())
+
+    def _tick_document(self) -> dict[str, Any]:
+        return {
+            "time": self._clock.now(),
+            "status": self.status(),
+            "findings": findings_list(self.result),
+            "incidents": incidents_list(self.result),
+            "recommendations": self.recommendations(),
+        }
+
+    async def _processes(self, nodes: Iterable[NodeKey]) -> Processes:
+        """The busiest processes of nodes, as far as their agents tell."""
+        pages = {node: page for node in nodes if (page := self.watch.page_of(node)) is not None}
+        answers = await asyncio.gather(
+            *(busiest_processes(self._session, page) for page in pages.values()), return_exceptions=True
+        )
+        found: Processes = {}
+        for node, answer in zip(pages, answers, strict=True):
+            if isinstance(answer, SourceError):
+                _LOG.info("processes not told", extra={"node": node[1], "error": str(answer)})
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                found[node] = answer
+        return found
+
+    async def _tick_for_ever(self) -> None:
+        await self._settled()
+        due = self._clock.monotonic()
+        while True:
+            await _surviving(self.tick(), "tick failed")
+            due = max(due + self._config.interval_seconds, self._clock.monotonic())
+            await asyncio.sleep(due - self._clock.monotonic())
+
+    async def _settled(self) -> None:
+        """Wait until every source gave its past or failed to: half a fleet would be judged wrongly."""
+        deadline = self._clock.monotonic() + _SETTLE_SECONDS
+        while self._clock.monotonic() < deadline and not all(  # noqa: ASYNC110 - sources share no event
+            source.is_settled for source in self._sources
+        ):
+            await asyncio.sleep(_SETTLE_POLL_SECONDS)
+
+    async def _live_for_ever(self) -> None:
+        while True:
+            if self.stream.clients:
+                await _surviving(self._publish_live(), "live document failed")
+            await asyncio.sleep(max(_LIVE_SECONDS, self.watch.census.devices / _DEVICES_PER_LIVE_SECOND))
+
+    async def _publish_live(self) -> None:
+        self.stream.publish("live", await self.watch.live())
+
+
+async def _surviving(work: Awaitable[None], event: str) -> None:
+    """A fault of ours is logged and costs this round only."""
+    try:
+        await work
+    except Exception:  # noqa: BLE001 - the last line of defense of a service that must go on
+        _LOG.exception(event)

@@ -1,0 +1,51 @@
+"""The busiest processes of a node, from its agent: asked for only when a finding needs a name."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from warpgauge.analyzer.detection import ProcessReading
+from warpgauge.analyzer.sources.fetch import get, json_of
+from warpgauge.core.errors import SourceError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["busiest_processes"]
+
+_TOP: Final = "3"
+_LIMIT_BYTES: Final = 1 << 20
+_TIMEOUT_SECONDS: Final = 5.0  # the agent takes two readings one second apart
+_COMMAND_CHARACTERS: Final = 200
+
+
+async def busiest_processes(session: aiohttp.ClientSession, page_url: str) -> tuple[ProcessReading, ...]:
+    """Processes of the node behind a metrics page, the busiest first.
+
+    Raises:
+        SourceError: the agent does not tell, or not in the form that was agreed.
+
+    """
+    url = f"{page_url.removesuffix('/metrics')}/api/v1/processes"
+    answer = await get(session, url, params={"top": _TOP}, limit_bytes=_LIMIT_BYTES, timeout_seconds=_TIMEOUT_SECONDS)
+    document = json_of(answer, url)
+    try:
+        return tuple(_reading(entry) for entry in document["processes"])
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{url} lists processes in another form: {error!r}"
+        raise SourceError(msg) from error
+
+
+def _reading(entry: Any) -> ProcessReading:  # noqa: ANN401 - foreign JSON
+    cpu_ratio, memory_bytes = float(entry["cpu_ratio"]), float(entry["memory_bytes"])
+    if not (math.isfinite(cpu_ratio) and math.isfinite(memory_bytes)):
+        msg = "cpu_ratio and memory_bytes must be finite"
+        raise ValueError(msg)
+    return ProcessReading(
+        pid=int(entry["pid"]),
+        command=str(entry["command"])[:_COMMAND_CHARACTERS],
+        cpu_ratio=cpu_ratio,
+        memory_bytes=memory_bytes,
+        user=str(entry.get("user") or ""),
+    )

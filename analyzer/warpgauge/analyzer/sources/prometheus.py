@@ -1,0 +1,227 @@
+"""The Prometheus HTTP API (also Thanos, Mimir, VictoriaMetrics) as a source of the past.
+
+Raw samples come from instant queries of range selectors (`metric[1h]`), with the time each was scraped: range
+queries would invent samples at their steps and repeat counters, which ruins rates. A range query is used only where
+a step is asked for, to thin out what is read; it must not be shorter than the scrape interval.
+https://prometheus.io/docs/prometheus/latest/querying/api/
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from warpgauge.analyzer.dialects import DIALECTS
+from warpgauge.analyzer.naming import DESCRIBING
+from warpgauge.analyzer.sources.batch import Points, Ranges, Target
+from warpgauge.analyzer.sources.fetch import get, json_of
+from warpgauge.core.errors import ConfigError, SourceError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    import aiohttp
+
+__all__ = ["Access", "Budget", "Prometheus", "Span"]
+
+_ANSWER_BYTES: Final = 512 << 20
+_SAMPLES_PER_QUERY: Final = 1_000_000
+_GUESSED_SCRAPE_SECONDS: Final = 15.0
+_TIMEOUT_SECONDS: Final = 60.0
+_SERIES_PER_QUERY: Final = 200_000
+_LEAST_CHUNK_SECONDS: Final = 60.0
+_MATCH: Final = re.compile(r"\{(.*)\}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to reach a server: its base URL, extra headers (credentials, tenant) and whom to trust."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse credentials in the URL: they end up in process lists and logs."""
+        if "@" in urlsplit(self.url).netloc:
+            msg = "credentials do not belong in the URL; pass --bearer-token-file FILE or --header 'Authorization: ...'"
+            raise ConfigError(msg)
+
+    def path(self, path: str) -> str:
+        """URL of an API path."""
+        return f"{self.url.rstrip('/')}/api/v1/{path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What to read: seconds since the epoch, an optional step and an optional selector `{label="value"}`."""
+
+    start: float
+    end: float
+    step_seconds: float | None = None
+    match: str | None = None
+
+    @property
+    def matchers(self) -> str:
+        """The selector without its braces.
+
+        Raises:
+            ConfigError: it has none.
+
+        """
+        if self.match is None:
+            return ""
+        found = _MATCH.fullmatch(self.match.strip())
+        if found is None:
+            msg = f'--match {self.match!r} must be a selector in braces, such as {{cluster="a"}}'
+            raise ConfigError(msg)
+        return found[1].strip().strip(",")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What reading a span will ask of the server; `names` in the order of reading, with their series."""
+
+    series: Mapping[str, int]
+    queries: int
+    samples: int
+
+    def words(self) -> str:
+        """The budget as a sentence."""
+        total = sum(self.series.values())
+        return (
+            f"reading {len(self.series)} metrics with {total:,} series: {self.queries} queries, "
+            f"about {self.samples:,} samples"
+        )
+
+
+class Prometheus:
+    """One server."""
+
+    def __init__(self, session: aiohttp.ClientSession, access: Access) -> None:
+        self._session = session
+        self._access = access
+        self.target = Target(name=access.url)
+
+    async def budget(self, span: Span) -> Budget:
+        """What there is to read, by asking for a count of series.
+
+        Raises:
+            SourceError: unreachable, refused, not a Prometheus, or an answer in part only.
+
+        """
+        names = sorted({name for dialect in DIALECTS for name in dialect.names} | DESCRIBING)
+        selector = _selector(f'__name__=~"{"|".join(names)}"', span.matchers)
+        window = _duration(max(_LEAST_CHUNK_SECONDS, span.end - span.start))
+        counting = f"count by (__name__) (last_over_time({selector}[{window}]))"
+        rows = await self._query("query", {"query": counting, "time": f"{span.end:.3f}"}, "vector")
+        try:
+            counted = {row["metric"]["__name__"]: int(float(row["value"][1])) for row in rows}
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise SourceError(self._nonsense(error)) from error
+        ordered = dict(sorted(counted.items(), key=lambda entry: (entry[0] not in DESCRIBING, entry[0])))
+        per_series = math.ceil((span.end - span.start) / (span.step_seconds or _GUESSED_SCRAPE_SECONDS))
+        queries = sum(len(_chunks(span, series)) for series in ordered.values())
+        return Budget(series=ordered, queries=queries, samples=per_series * sum(ordered.values()))
+
+    async def read(self, span: Span, budget: Budget) -> AsyncIterator[Ranges]:
+        """Everything of the budget, the series that tell nodes' names first.
+
+        Raises:
+            SourceError: as for `budget`.
+
+        """
+        for name, series in budget.series.items():
+            if series > _SERIES_PER_QUERY:
+                msg = f"{self._access.url} has {series:,} series of {name}; narrow it with --match"
+                raise SourceError(msg)
+            for chunk in _chunks(span, series):
+                points = await self._points(name, chunk)
+                interval = span.step_seconds or _interval(points)
+                yield Ranges(target=self.target, points=points, interval_seconds=interval)
+
+    async def _points(self, name: str, span: Span) -> list[Points]:
+        selector = _selector(f'__name__="{name}"', span.matchers)
+        if span.step_seconds is None:
+            query = f"{selector}[{_duration(span.end - span.start)}]"
+            rows = await self._query("query", {"query": query, "time": f"{span.end:.3f}"}, "matrix")
+        else:
+            times = {"start": f"{span.start:.3f}", "end": f"{span.end:.3f}", "step": f"{span.step_seconds:g}"}
+            rows = await self._query("query_range", {"query": selector, **times}, "matrix")
+        try:
+            return [_series(name, row) for row in rows if row.get("values")]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SourceError(self._nonsense(error)) from error
+
+    async def _query(self, path: str, params: Mapping[str, str], kind: str) -> list[Any]:
+        url = self._access.path(path)
+        answer = await get(
+            self._session,
+            url,
+            params=params,
+            headers=self._access.headers,
+            tls=self._access.tls,
+            limit_bytes=_ANSWER_BYTES,
+            timeout_seconds=_TIMEOUT_SECONDS,
+            keep_errors=True,
+        )
+        document = json_of(answer, url)
+        if not isinstance(document, dict) or document.get("status") not in {"success", "error"}:
+            msg = f"{self._access.url} is not a Prometheus: {url} answers with JSON of another form"
+            raise SourceError(msg)
+        if document["status"] == "error":
+            msg = f"{self._access.url} refuses a query: {document.get('error', 'no reason given')}"
+            raise SourceError(msg)
+        if document.get("warnings"):
+            msg = f"{self._access.url} answers only in part, which could mislead: {document['warnings']}"
+            raise SourceError(msg)
+        data = document.get("data")
+        if not isinstance(data, dict) or data.get("resultType") != kind or not isinstance(data.get("result"), list):
+            raise SourceError(self._nonsense(f"no {kind}"))
+        rows: list[Any] = data["result"]
+        return rows
+
+    def _nonsense(self, what: object) -> str:
+        return f"{self._access.url} answers in another form than the Prometheus API: {what!r}"
+
+
+def _series(name: str, row: Mapping[str, Any]) -> Points:
+    labels = {key: str(value) for key, value in row["metric"].items() if key != "__name__"}
+    values = row["values"]
+    times = np.fromiter((pair[0] for pair in values), dtype=np.float64, count=len(values))
+    numbers = np.fromiter((float(pair[1]) for pair in values), dtype=np.float64, count=len(values))
+    return Points(name=name, labels=labels, times_ms=np.rint(times * 1000.0).astype(np.int64), values=numbers)
+
+
+def _interval(points: Sequence[Points]) -> float:
+    """The scrape interval: the median distance between samples of the first series that tell."""
+    distances = [np.diff(series.times_ms) for series in points[:20] if len(series.times_ms) > 1]
+    return float(np.median(np.concatenate(distances))) / 1000.0 if distances else _GUESSED_SCRAPE_SECONDS
+
+
+def _chunks(span: Span, series: int) -> list[Span]:
+    """Pieces of a span that give about as many samples as one answer should hold."""
+    seconds = span.end - span.start
+    samples = series * seconds / (span.step_seconds or _GUESSED_SCRAPE_SECONDS)
+    longest = max(_LEAST_CHUNK_SECONDS, seconds / max(1, math.ceil(samples / _SAMPLES_PER_QUERY)))
+    count = max(1, math.ceil(seconds / longest))
+    edges = [span.start + seconds * number / count for number in range(count + 1)]
+    return [
+        Span(start=first, end=last, step_seconds=span.step_seconds, match=span.match)
+        for first, last in itertools.pairwise(edges)
+    ]
+
+
+def _selector(name: str, matchers: str) -> str:
+    return f"{{{name},{matchers}}}" if matchers else f"{{{name}}}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{math.ceil(seconds * 1000.0)}ms"

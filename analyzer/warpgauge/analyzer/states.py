@@ -1,0 +1,172 @@
+"""State of each series between batches, and the step from raw samples to one value per series and column.
+
+Counters become rates here, in float64: a column's rate is the increase over the time between the samples that end in
+it. A fall (reset or wrap), a first sample and a gap longer than the hold time give no rate. A rate stands in every
+column that its two samples span; a gauge is carried through the columns between two samples that are no further apart
+than the hold time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warpgauge.analyzer.table import Ints
+
+__all__ = ["Behavior", "ColumnValues", "Doubles", "SeriesStates"]
+
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+T = TypeVar("T", Ints, Doubles)
+
+_FIRST_CAPACITY: Final = 256
+_LARGEST: Final = 1e30  # nothing measured is larger; what is cannot be kept as float32
+_NEVER: Final = int(np.iinfo(np.int64).min) // 4
+
+
+class Behavior(IntEnum):
+    """What a series' samples mean."""
+
+    GAUGE = 0
+    COUNTER = 1
+    AGE = 2  # a timestamp, kept as sample time minus value
+    INFO = 3  # its presence is the message
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnValues:
+    """Values for (series, column) pairs; columns are counted from the epoch. NaN where there is no value."""
+
+    ids: Ints
+    columns: Ints
+    values: Doubles
+
+    def and_between(self, gaps: Ints, fillers: Doubles) -> ColumnValues:
+        """Add the `gaps - 1` columns before each value, all holding that value's filler."""
+        parts = [self]
+        for back in range(1, int(gaps.max(initial=1))):
+            wide = np.flatnonzero(gaps > back)
+            parts.append(ColumnValues(self.ids[wide], self.columns[wide] - back, fillers[wide]))
+        if len(parts) == 1:
+            return self
+        return ColumnValues(
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate([part.columns for part in parts]),
+            np.concatenate([part.values for part in parts]),
+        )
+
+
+class SeriesStates:
+    """Arrays indexed by series id; about 55 bytes a series."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.behavior = np.zeros(_FIRST_CAPACITY, dtype=np.uint8)
+        self.hold_ms = np.zeros(_FIRST_CAPACITY, dtype=np.int32)
+        self.last_ms: Ints = np.full(_FIRST_CAPACITY, _NEVER, dtype=np.int64)
+        self.last: Doubles = np.zeros(_FIRST_CAPACITY)
+        self.increase: Doubles = np.zeros(_FIRST_CAPACITY)  # within the column of the last sample
+        self.covered_ms: Ints = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # the time that `increase` took
+        self.instant: Doubles = np.full(_FIRST_CAPACITY, np.nan)  # newest value; of a counter its newest rate
+        self.run_start_ms: Ints = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # first sample since the last gap
+
+    def add(self, behavior: Behavior) -> int:
+        """Make room for one more series; gives its id."""
+        if self.size == len(self.behavior):
+            self._grow()
+        self.behavior[self.size] = behavior
+        self.last_ms[self.size] = _NEVER
+        self.size += 1
+        return self.size - 1
+
+    def keep(self, kept: Ints) -> None:
+        """Forget all series but these, which are numbered anew in this order."""
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            array[: len(kept)] = array[kept]
+        self.size = len(kept)
+
+    def is_fresh(self, ids: Ints, times_ms: Ints) -> Bools:
+        """Which samples are newer than everything their series has seen."""
+        fresh: Bools = times_ms > self.last_ms[ids]
+        return fresh
+
+    def absorb(self, ids: Ints, times_ms: Ints, values: Doubles, step_ms: int, hold_ms: int) -> ColumnValues:
+        """Take in samples sorted by (id, time), all fresh, no two of a series at one time; gives column values."""
+        behavior = self.behavior[ids]
+        values = np.where(behavior == Behavior.AGE, times_ms / 1000.0 - values, values)
+        values = np.where(np.abs(values) <= _LARGEST, values, np.nan)
+        columns = times_ms // step_ms
+        new_series = _changes(ids)
+        starts = np.flatnonzero(new_series | _changes(columns))
+        ends = np.append(starts[1:], len(ids)) - 1
+        before_ms = _shifted(times_ms, self.last_ms[ids], new_series)
+        before = _shifted(values, self.last[ids], new_series)
+        is_near = times_ms - before_ms <= hold_ms
+        rates, fillers = values[ends], before[starts]
+        counters = behavior[ends] == Behavior.COUNTER
+        if counters.any():
+            elapsed_ms = np.where(is_near, times_ms - before_ms, 0)
+            carried = new_series[starts] & (before_ms[starts] // step_ms == columns[starts])
+            increase = values - before
+            summed, single = self._rates(ids, increase, elapsed_ms, starts, carried)
+            rates, fillers = np.where(counters, summed, rates), np.where(counters, single, fillers)
+            newest = _ratio(np.where(increase[ends] >= 0, increase[ends], np.nan), elapsed_ms[ends])
+            self.instant[ids[ends]] = np.where(counters, newest, values[ends])
+        else:
+            self.instant[ids[ends]] = values[ends]
+        self._remember(ids, times_ms, values, is_near, hold_ms)
+        gaps = np.where(is_near[starts], columns[starts] - before_ms[starts] // step_ms, 1)
+        return ColumnValues(ids[ends], columns[ends], rates).and_between(gaps, fillers)
+
+    def _rates(
+        self, ids: Ints, increase: Doubles, elapsed_ms: Ints, starts: Ints, carried: Bools
+    ) -> tuple[Doubles, Doubles]:
+        """Rate per (series, column), and the rate between its first sample and the one before that."""
+        counts = (increase >= 0) & (elapsed_ms > 0)  # False for NaN too
+        increase, elapsed_ms = np.where(counts, increase, 0.0), np.where(counts, elapsed_ms, 0)
+        single = _ratio(increase[starts], elapsed_ms[starts])
+        if len(starts) < len(ids):
+            increase, elapsed_ms = np.add.reduceat(increase, starts), np.add.reduceat(elapsed_ms, starts)
+        owners = ids[starts]
+        increase = increase + np.where(carried, self.increase[owners], 0.0)
+        elapsed_ms = elapsed_ms + np.where(carried, self.covered_ms[owners], 0)
+        self.increase[owners], self.covered_ms[owners] = increase, elapsed_ms  # a series' last column stands
+        return _ratio(increase, elapsed_ms), single
+
+    def _remember(self, ids: Ints, times_ms: Ints, values: Doubles, is_near: Bools, hold_ms: int) -> None:
+        self.last_ms[ids], self.last[ids] = times_ms, values
+        self.hold_ms[ids] = hold_ms
+        begins = np.flatnonzero(~is_near)
+        self.run_start_ms[ids[begins]] = times_ms[begins]
+
+    def _grow(self) -> None:
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
+
+
+_ARRAYS: Final = ("behavior", "hold_ms", "last_ms", "last", "increase", "covered_ms", "instant", "run_start_ms")
+
+
+def _changes(values: Ints) -> Bools:
+    changes = np.ones(len(values), dtype=bool)
+    changes[1:] = values[1:] != values[:-1]
+    return changes
+
+
+def _shifted(values: T, before: T, is_first: Bools) -> T:
+    """The value before each one: of the same series in this batch, else what the state remembers."""
+    shifted = before.copy()
+    shifted[1:][~is_first[1:]] = values[:-1][~is_first[1:]]
+    return shifted
+
+
+def _ratio(increase: Doubles, elapsed_ms: Ints) -> Doubles:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rates: Doubles = np.where(elapsed_ms > 0, increase * 1000.0 / elapsed_ms, np.nan)
+    return rates

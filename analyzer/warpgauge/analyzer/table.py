@@ -1,0 +1,144 @@
+"""Storage of the frame: for each channel a window of float32 columns, one value per entity, gaps as NaN.
+
+Memory is laid out [channel, column, entity], so that a tick writes whole rows; readers get the transposed view.
+Each channel's window slides through a block with some slack and moves back to the front when it reaches the end; the
+channels start staggered, so that they do not all move in the same tick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warpgauge.analyzer.entities import DeviceEntity, NodeEntity, RankEntity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from warpgauge.analyzer.schema import TableName
+
+__all__ = ["CHANNELS_PER_METRIC", "ChannelKey", "Floats", "Ints", "Table"]
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+ChannelKey = tuple[str, tuple[str, ...]]
+"""(metric name, values of the labels that stay apart)"""
+
+CHANNELS_PER_METRIC: Final = 64
+"""A label with more values than this (a mount point per container, say) costs its overflow, not our memory."""
+
+_FIRST_ENTITIES: Final = 16
+_FIRST_CHANNELS: Final = 16
+_STAGGER: Final = 7
+
+E = TypeVar("E", DeviceEntity, NodeEntity, RankEntity)
+
+
+class Table(Generic[E]):
+    """Entities of one kind and their channels."""
+
+    def __init__(self, name: TableName, columns: int) -> None:
+        self.name = name
+        self.entities: list[E] = []
+        self.columns = columns
+        self._slack = columns // 4 + 1
+        self._rows: dict[Hashable, int] = {}
+        self._channels: dict[ChannelKey, int] = {}
+        self._channel_counts: dict[str, int] = {}
+        self._block: Floats = self._empty(_FIRST_CHANNELS, _FIRST_ENTITIES)
+        self._first: Ints = np.zeros(_FIRST_CHANNELS, dtype=np.int64)
+        self.last_seen_ms: Ints = np.zeros(_FIRST_ENTITIES, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.entities)
+
+    def row(self, key: Hashable, make: Callable[[], E]) -> int:
+        """Row of the entity, made on first sight."""
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = len(self.entities)
+            self.entities.append(make())
+            if row >= self._block.shape[2]:
+                self._grow(channels=self._block.shape[0], entities=2 * self._block.shape[2])
+        return row
+
+    def find(self, key: Hashable) -> int | None:
+        """Row of the entity, None if there is no such."""
+        return self._rows.get(key)
+
+    def channel(self, metric: str, extra: tuple[str, ...]) -> int | None:
+        """Number of the channel, made on first sight; None when the metric has too many already."""
+        channel = self._channels.get((metric, extra))
+        if channel is not None:
+            return channel
+        if self._channel_counts.get(metric, 0) >= CHANNELS_PER_METRIC:
+            return None
+        channel = len(self._channels)
+        if channel >= self._block.shape[0]:
+            self._grow(channels=2 * self._block.shape[0], entities=self._block.shape[2])
+        self._channels[(metric, extra)] = channel
+        self._channel_counts[metric] = self._channel_counts.get(metric, 0) + 1
+        self._first[channel] = (channel * _STAGGER) % self._slack
+        return channel
+
+    def number_of(self, metric: str, extra: tuple[str, ...]) -> int | None:
+        """Number of the channel, None if it never appeared."""
+        return self._channels.get((metric, extra))
+
+    def extras(self, metric: str) -> list[tuple[str, ...]]:
+        """The channels of a metric, in order of first sight."""
+        return [extra for name, extra in self._channels if name == metric]
+
+    def window(self, metric: str, extra: tuple[str, ...]) -> Floats | None:
+        """Values [entity, column] of a channel as a read-only view, None if the channel never appeared."""
+        channel = self._channels.get((metric, extra))
+        if channel is None:
+            return None
+        first = int(self._first[channel])
+        view = self._block[channel, first : first + self.columns, : len(self.entities)].T
+        view.flags.writeable = False
+        return view
+
+    def write(self, channels: Ints, columns: Ints, rows: Ints, values: Floats) -> None:
+        """Set one value per (channel, column of the window, row); of several for one place, the last stands."""
+        self._block[channels, self._first[channels] + columns, rows] = values
+
+    def advance(self, steps: int) -> None:
+        """Slide all windows: the oldest `steps` columns go, as many empty ones come."""
+        used = np.arange(len(self._channels))
+        if steps >= self.columns:
+            self._block[: len(used)] = np.nan
+            return
+        full = self._block.shape[1]
+        for channel in used[self._first[used] + self.columns + steps > full]:
+            first = int(self._first[channel])
+            kept = self._block[channel, first + steps : first + self.columns]
+            self._block[channel, : self.columns - steps] = kept.copy()
+            self._first[channel] = -steps
+        self._first[used] += steps
+        for back in range(1, steps + 1):
+            self._block[used, self._first[used] + self.columns - back] = np.nan
+
+    def keep_rows(self, kept: Ints) -> Ints:
+        """Forget all rows but these (in this order); gives the new number of each old row, -1 for the forgotten."""
+        renumbered = np.full(len(self.entities), -1, dtype=np.int64)
+        renumbered[kept] = np.arange(len(kept))
+        self._block[:, :, : len(kept)] = self._block[:, :, kept]
+        self._block[:, :, len(kept) :] = np.nan
+        self.last_seen_ms[: len(kept)] = self.last_seen_ms[kept]
+        self.entities = [self.entities[row] for row in kept]
+        self._rows = {key: int(renumbered[row]) for key, row in self._rows.items() if renumbered[row] >= 0}
+        return renumbered
+
+    def _empty(self, channels: int, entities: int) -> Floats:
+        return np.full((channels, self.columns + self._slack, entities), np.nan, dtype=np.float32)
+
+    def _grow(self, *, channels: int, entities: int) -> None:
+        old = self._block
+        self._block = self._empty(channels, entities)
+        self._block[: old.shape[0], :, : old.shape[2]] = old
+        self._first = np.concatenate([self._first, np.zeros(channels - len(self._first), dtype=np.int64)])
+        extra = np.zeros(entities - len(self.last_seen_ms), dtype=np.int64)
+        self.last_seen_ms = np.concatenate([self.last_seen_ms, extra])

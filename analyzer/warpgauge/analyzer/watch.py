@@ -1,0 +1,125 @@
+"""The watch over a fleet: one frame, the thread that owns it, and the newest documents about it.
+
+Who may touch what: `Watch._owner` is a pool of one thread. The frame, the intake and the engine's state belong to
+that thread; every use of them is a function handed to it, so they need no lock and the event loop stays free. The
+documents are replaced as a whole and never changed, so the event loop reads them without asking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from warpgauge.analyzer.engine import EngineState, NodeKey, Result, analyze
+from warpgauge.analyzer.frame import Frame
+from warpgauge.analyzer.incidents import join
+from warpgauge.analyzer.intake import Counts, Intake
+from warpgauge.analyzer.live import live_document
+from warpgauge.analyzer.naming import NodeNames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from warpgauge.analyzer.detection import Detector, ProcessReading
+    from warpgauge.analyzer.sources import Batch
+    from warpgauge.core.clock import Clock
+    from warpgauge.core.config import AnalyzerConfig
+
+__all__ = ["Census", "Watch"]
+
+_LOG: Final = logging.getLogger(__name__)
+_FUTURE_SECONDS: Final = 60.0  # a target's clock may be this far ahead of ours
+_PATIENCE_SECONDS: Final = 20.0  # a sample may come this late before its absence is taken for silence
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """How much there is in the frame, and what became of the samples."""
+
+    nodes: int = 0
+    simulated_nodes: int = 0
+    devices: int = 0
+    unresolved_devices: int = 0
+    series: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+
+class Watch:
+    """Takes batches, runs ticks, answers questions about the frame."""
+
+    def __init__(self, config: AnalyzerConfig, clock: Clock, detectors: Sequence[Detector]) -> None:
+        self._clock = clock
+        self._detectors = detectors
+        self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frame")
+        self._frame = Frame(window_seconds=config.window_seconds)
+        self._intake = Intake(self._frame, NodeNames(config.cluster))
+        self._state = EngineState()
+        self._pages: dict[NodeKey, str] = {}  # where the agent of a node was read
+        self.census = Census()
+
+    async def ask(self, question: Callable[[Frame], T]) -> T:
+        """Run a function on the frame, in the thread that owns it."""
+        return await self._run(lambda: question(self._frame))
+
+    async def take(self, batch: Batch) -> None:
+        """Bring a batch into the frame.
+
+        Raises:
+            InputError: it is malformed; nothing of it was taken.
+
+        """
+        await self._run(lambda: self._take(batch))
+
+    async def forget(self, target: str) -> None:
+        """Drop what is remembered for a target that is gone."""
+        await self._run(lambda: self._intake.forget(target))
+
+    async def live(self) -> dict[str, Any]:
+        """The live document."""
+        return await self._run(lambda: live_document(self._frame, self._clock.now()))
+
+    async def judge(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result:
+        """Run the detectors on the frame as it is; nothing is remembered until `accept`."""
+        return await self._run(lambda: self._judge(processes))
+
+    async def accept(self, result: Result) -> None:
+        """Let a result be what the next tick starts from, and forget what is long gone."""
+        await self._run(lambda: self._accept(result))
+
+    def page_of(self, node: NodeKey) -> str | None:
+        """URL of the page that told of a node, None if no agent did."""
+        return self._pages.get(node)
+
+    def close(self) -> None:
+        """End the thread; work not begun is dropped."""
+        self._owner.shutdown(wait=True, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._owner, work)
+
+    def _take(self, batch: Batch) -> None:
+        self._intake.take(batch, not_after=self._clock.now() + _FUTURE_SECONDS)
+        names, labels = self._intake.names, batch.target.complete({})
+        self._pages[(names.cluster(labels), names.node(labels))] = batch.target.name
+
+    def _judge(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result:
+        self._frame.advance(self._clock.now() - _PATIENCE_SECONDS)
+        return analyze(self._frame, self._state, self._detectors, join=join, processes=processes)
+
+    def _accept(self, result: Result) -> None:
+        self._state = result.state
+        self._frame.expire()
+        nodes, devices = self._frame.nodes.entities, self._frame.devices.entities
+        self.census = Census(
+            nodes=len(nodes),
+            simulated_nodes=sum(node.simulated for node in nodes),
+            devices=len(devices),
+            unresolved_devices=sum(not device.node for device in devices),
+            series=self._frame.series,
+            counts=self._intake.counts.copy(),
+        )

@@ -1,0 +1,106 @@
+"""What a window of values says: its mean, share and onset, and how one member stands among its peers.
+
+Arrays are [..., column], the newest column last; NaN is a gap and never counts as a value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = [
+    "Array",
+    "Mask",
+    "columns_in",
+    "confidence",
+    "coverage",
+    "mean",
+    "median",
+    "onset_column",
+    "onset_time",
+    "ratio",
+    "robust_z",
+]
+
+Array = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+
+_MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution
+
+
+def columns_in(frame: Frame, seconds: float) -> int:
+    """How many columns of the frame a window of so many seconds has."""
+    return min(max(round(seconds / frame.step_seconds), 1), frame.columns)
+
+
+def mean(values: Array) -> Array:
+    """Mean over the last axis of what was measured; NaN where nothing was."""
+    is_there = np.isfinite(values)
+    count = is_there.sum(axis=-1)
+    total = np.where(is_there, values, 0.0).sum(axis=-1, dtype=np.float64)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def median(values: Array) -> Array:
+    """Median over the last axis of what was measured; NaN where nothing was."""
+    if not values.shape[-1]:
+        return np.full(values.shape[:-1], np.nan)
+    ordered = np.sort(np.asarray(values, dtype=np.float64), axis=-1)  # NaN sorts last
+    count = np.isfinite(ordered).sum(axis=-1)
+    last = np.maximum(count - 1, 0)
+    low, high = (np.take_along_axis(ordered, at[..., None], axis=-1)[..., 0] for at in (last // 2, (last + 1) // 2))
+    return np.asarray((low + high) / 2)
+
+
+def ratio(part: Array, whole: Array) -> Array:
+    """`part / whole`, NaN where the whole is zero or unknown."""
+    part, whole = np.broadcast_arrays(part, whole)
+    quotient = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=quotient, where=whole > 0, dtype=np.float64)
+    return quotient
+
+
+def coverage(values: Array) -> Array:
+    """Share of the last axis that was measured, 0-1."""
+    return np.asarray(np.isfinite(values).mean(axis=-1))
+
+
+def robust_z(values: Array, floor: float = 0.02) -> Array:
+    """Distance of each value from the median of all along the last axis, in robust standard deviations.
+
+    The MAD of healthy peers is often 0, so `floor`, a share of the median, is added to it.
+    """
+    center = median(values)[..., None]
+    spread = _MAD_TO_SIGMA * median(np.abs(values - center))[..., None]
+    return np.asarray((values - center) / (spread + floor * np.abs(center) + np.finfo(np.float32).tiny))
+
+
+def onset_column(excess: Array) -> int:
+    """First column of the present episode: where the sum of `excess` from there to now is greatest.
+
+    `excess` is positive while the condition holds and negative while it does not; this is the CUSUM estimate of a
+    change point (Page 1954, Hinkley 1970), which neither a gap nor a single quiet column moves.
+    """
+    bounded = np.clip(np.where(np.isfinite(excess), excess, 0.0), -1.0, 1.0)
+    backward = np.cumsum(bounded[::-1])
+    return len(excess) - 1 - int(np.argmax(backward))
+
+
+def onset_time(frame: Frame, excess: Array) -> float:
+    """When the present episode began, in seconds since the epoch: the start of its first column."""
+    ends_ms = frame.time_ms[-len(excess) :]
+    return float(ends_ms[onset_column(excess)]) / 1000.0 - frame.step_seconds
+
+
+def confidence(*margins: float, covered: float) -> float:
+    """0.5 at the thresholds, 0.99 at twice the thresholds, less by what share of the window was not measured.
+
+    A margin is (value - threshold) / threshold, or its mirror where falling below is what counts.
+    """
+    mean_margin = sum(min(max(margin, 0.0), 1.0) for margin in margins) / max(len(margins), 1)
+    return round(min(max(covered, 0.0), 1.0) * (0.5 + 0.49 * mean_margin), 3)

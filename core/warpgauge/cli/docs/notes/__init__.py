@@ -1,0 +1,16 @@
+"""How to read one value of each metric, and how it is commonly misread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.cli.docs.notes import device, host, own
+from warpgauge.cli.docs.notes.note import Note
+
+if TYPE_CHECKING:
+    from warpgauge.core.catalog import Metric
+
+__all__ = ["NOTES", "Note"]
+
+NOTES: Final[dict[Metric, Note]] = device.NOTES | host.NOTES | own.NOTES
+"""One note for every row of the catalog."""

@@ -1,0 +1,186 @@
+"""Notes on the metrics of accelerators and of training jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.cli.docs.notes.note import Note
+from warpgauge.core.catalog import device, training
+
+if TYPE_CHECKING:
+    from warpgauge.core.catalog import Metric
+
+__all__ = ["NOTES"]
+
+NOTES: Final[dict[Metric, Note]] = {
+    device.DEVICE_INFO: Note(
+        '`NAME{index="0", model="NVIDIA H100 80GB HBM3", numa_node="0", ...} 1`: multiply by it to bring the model'
+        " onto another series: `x * on (cluster, uuid) group_left (model) NAME`.",
+        "a count of devices by label values that stay: `index` changes with the next driver load, `uuid` does not.",
+    ),
+    device.DRIVER_INFO: Note(
+        '`NAME{driver_version="580.95.05", runtime_version="13.0"} 1`: `count by (driver_version) (NAME)` shows'
+        " a half-done driver rollout.",
+        "the CUDA version a job uses; `runtime_version` is the newest the driver supports.",
+    ),
+    device.WORKLOAD_INFO: Note(
+        '`NAME{job_id="llm-pretrain-70b", rank="0", scheduler="slurm"} 1`: this GPU is held by rank 0 of that job.',
+        "one series per device: two jobs that share a GPU give two, so a sum over devices must not be joined with it.",
+    ),
+    device.DEVICE_UP: Note(
+        "`NAME 0`: the last reading failed; the values beside it are gone, not 0.",
+        "health: a device can answer every call and be degraded; read the state as well.",
+    ),
+    device.DEVICE_STATE: Note(
+        '`NAME{state="ok"} 1` and 0 for the others: `NAME{state="lost"} == 1` is a GPU that fell off the bus.',
+        "a gauge whose number means something; the state is in the label, the number says only whether it holds.",
+    ),
+    device.LAST_SAMPLE: Note(
+        "`time() - NAME` was 0.8: the newest reading of that device is less than a second old.",
+        "the time of the scrape; a hung device is scraped on time while its last reading grows old.",
+    ),
+    device.UTILIZATION: Note(
+        '`NAME{engine="compute"} 0.99`: in 99 % of the driver\'s sample period at least one kernel ran.',
+        "how much of the device works: one thread on one SM also shows 1; the same GPU had 57 % of its SMs active.",
+    ),
+    device.COMPUTE_ACTIVE: Note(
+        "`NAME 0.57`: on average 57 % of the SMs had a warp resident; below about 0.5 a large job leaves SMs empty.",
+        "useful work: an SM that waits on memory with a resident warp is active.",
+    ),
+    device.GRAPHICS_ENGINE_ACTIVE: Note(
+        "`NAME 0.99`: the engine was busy almost always; it agrees with compute utilization on a training job.",
+        "share of SMs in use; it says as little about width as utilization does.",
+    ),
+    device.COMPUTE_OCCUPANCY: Note(
+        "`NAME 0.15`: 15 % of the warps that would fit were resident, normal for kernels with many registers.",
+        "a score to maximize: matrix kernels reach full speed at 0.1 to 0.2.",
+    ),
+    device.PIPE_ACTIVE: Note(
+        '`NAME{pipe="tensor"} 0.27`: tensor cores issued in 27 % of the cycles, an ordinary value for pretraining.',
+        "share of peak FLOPS: an active cycle counts alike for dense, sparse, fp8 and fp16.",
+    ),
+    device.MEMORY_BANDWIDTH_ACTIVE: Note(
+        "`NAME 0.27`: memory moved data in 27 % of its cycles; from about 0.6 a kernel is likely bound by it.",
+        "a ratio that can reach 1: about 0.8 is the practical peak.",
+    ),
+    device.MEMORY_TOTAL: Note(
+        "`NAME 85520809984`: the 80 GB of an H100, 79.6 GiB.",
+        "what a job can take: subtract the reserved part.",
+    ),
+    device.MEMORY_USED: Note(
+        "`NAME 73882282953`: 68.8 GiB are held by processes, 86 % of the device.",
+        "memory that tensors fill: caching allocators keep what they once took.",
+    ),
+    device.MEMORY_FREE: Note(
+        "`NAME 11060761654`: 10.3 GiB could still be allocated by another process.",
+        "room for a bigger batch: inside a process the allocator's own cache may hold more.",
+    ),
+    device.MEMORY_RESERVED: Note(
+        "`NAME 577765376`: 551 MiB belong to driver and firmware.",
+        "a leak: it is there on an idle device and moves only with driver, ECC or MIG settings.",
+    ),
+    device.TEMPERATURE: Note(
+        '`NAME{sensor="core"} 60`, `{sensor="memory"} 66`: warm and well below the limits.',
+        "comparable across models; compare with the device's own limit and with its neighbors.",
+    ),
+    device.TEMPERATURE_LIMIT: Note(
+        '`NAME{limit="slowdown"} 89`: at 89 C the hardware lowers the clocks by itself.',
+        "an alert threshold: clocks already fall before it, at the software limit for full clocks.",
+    ),
+    device.POWER: Note(
+        "`NAME 620` of a 700 W limit: a GPU under a dense job.",
+        "an instantaneous peak: it is an average over a second on most boards, so short peaks are not in it.",
+    ),
+    device.POWER_LIMIT: Note(
+        '`NAME{limit="enforced"} 700` equals `{limit="default"}`: nobody capped this GPU.',
+        "a target: a device at its limit is doing what it was told, which is not a fault.",
+    ),
+    device.ENERGY: Note(
+        "`increase(NAME[1h]) / 3.6e6` was 2.2: 2.2 kWh in that hour, 620 W on average.",
+        "energy since boot: it starts again with each driver load.",
+    ),
+    device.CLOCK: Note(
+        '`NAME{clock="sm"} 1980000000`: 1.98 GHz, the highest SM clock of that board.',
+        "speed: a low clock on an idle device is power saving.",
+    ),
+    device.CLOCK_MAX: Note(
+        '`NAME{clock="sm"} 1980000000`: the current clock divided by it shows throttling on a busy device.',
+        "a clock that must be reached: dense kernels settle below it at the power limit.",
+    ),
+    device.THROTTLE_ACTIVE: Note(
+        '`NAME{reason="sw_power_cap"} 1`: the power limit holds the clocks, normal under full load.',
+        "a fault whatever the reason: `idle` and `sw_power_cap` are normal, `hw_thermal` and `hw_power_brake` are not.",
+    ),
+    device.THROTTLE_SECONDS: Note(
+        '`rate(NAME{reason="hw_thermal"}[5m])` was 0.4: heat held the clocks down for 40 % of five minutes.',
+        "parts of one whole: several reasons can hold at once, so their sum can pass 1 s per second.",
+    ),
+    device.FAN_SPEED: Note(
+        "`NAME 0.45`: 45 % of the fan's intended maximum.",
+        "measured cooling: it is what the driver asked for; a stuck fan can show 0.45. No fan, no series.",
+    ),
+    device.PCIE_TRANSMIT: Note(
+        "`rate(NAME[1m])` was 1.2e9: the device sends 1.2 GB/s to the host.",
+        "traffic to other GPUs only: with peer access over PCIe it is in here, over NVLink it is not.",
+    ),
+    device.PCIE_RECEIVE: Note(
+        "`rate(NAME[1m])` near 25e9 on a 5.0 x16 slot with a starving job: input copies are what it waits for.",
+        "the data loader's rate: checkpoints and peer traffic come the same way.",
+    ),
+    device.PCIE_REPLAY: Note(
+        "`increase(NAME[1h])` of 0 is normal; hundreds an hour mean a bad slot, riser or cable.",
+        "lost data: each of these packets was sent again and arrived.",
+    ),
+    device.PCIE_LINK_GENERATION: Note(
+        "`NAME 5`: the link runs at its maximum; 1 on an idle device is power saving.",
+        "a fault whenever it is low: judge it under load only.",
+    ),
+    device.PCIE_LINK_GENERATION_MAX: Note(
+        "`NAME 5`: device and slot both do generation 5.",
+        "what the board supports: a generation 5 GPU in a generation 4 slot shows 4.",
+    ),
+    device.PCIE_LINK_WIDTH: Note(
+        "`NAME 16` of 16 lanes; 8 of 16 halves the bandwidth and points at seating or a riser.",
+        "something that changes with load: unlike the generation it should not.",
+    ),
+    device.PCIE_LINK_WIDTH_MAX: Note(
+        "`NAME 16`: the current width divided by it must be 1.",
+        "what the board supports: it is the smaller of board and slot.",
+    ),
+    device.LINK_TRANSMIT: Note(
+        "`rate(NAME[1m])` was 1.4e11: 140 GB/s of payload over all NVLinks of the GPU.",
+        "a share of the quoted bandwidth as it stands: the quote counts both directions and overhead.",
+    ),
+    device.LINK_RECEIVE: Note(
+        "`rate(NAME[1m])` equal to the transmit rate: a ring all-reduce moves the same both ways.",
+        "traffic of this job only: in-switch reduction and other jobs' peer copies pass here as well.",
+    ),
+    device.ECC_ERRORS: Note(
+        '`increase(NAME{severity="uncorrected", persistence="volatile"}[1h]) > 0`: that job\'s results are suspect.',
+        "one number: volatile starts again with the driver, aggregate never does, and corrected errors harm nothing.",
+    ),
+    device.ROWS_REMAPPED: Note(
+        '`NAME{cause="uncorrected"} 1`: one row of memory was replaced by a spare, once in the life of the board.',
+        "a reason to replace the board: it has many spares; a failed remap is the reason.",
+    ),
+    device.ROW_REMAP_PENDING: Note(
+        "`NAME 1`: drain and reset the device when convenient; until then the bad row is only blacklisted.",
+        "an emergency: the row is already out of use.",
+    ),
+    device.ROW_REMAP_FAILED: Note(
+        "`NAME 1`: no spares left in a bank; drain the node and replace the board.",
+        "something a reset mends: it does not.",
+    ),
+    device.PROCESSES: Note(
+        "`NAME 1` on a training GPU: one rank; 0 with memory held hints at a process in another container or a zombie.",
+        "processes of all users: inside a container the driver may show only some.",
+    ),
+    training.STEP_SECONDS: Note(
+        "`rate(NAME_sum[5m]) / rate(NAME_count[5m])` was 3.5: a step takes 3.5 s on that rank.",
+        "a difference between ranks: in a lockstep job all ranks show the slowest one's time; compare phases.",
+    ),
+    training.PHASE_SECONDS: Note(
+        '`rate(NAME{phase="input"}[5m])` was 0.45: that rank spends 45 % of its time waiting for input.',
+        "device time when `clock` is `host`: kernels run asynchronously, so host phases show where Python waited.",
+    ),
+}

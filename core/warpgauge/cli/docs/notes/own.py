@@ -1,0 +1,96 @@
+"""Notes on the metrics about ourselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.cli.docs.notes.note import Note
+from warpgauge.core.catalog import own
+
+if TYPE_CHECKING:
+    from warpgauge.core.catalog import Metric
+
+__all__ = ["NOTES"]
+
+NOTES: Final[dict[Metric, Note]] = {
+    own.AGENT_INFO: Note(
+        "`count by (version) (NAME)` shows a half-done rollout of the agent.",
+        "a sign of life: it stays on the page while a collector hangs.",
+    ),
+    own.COLLECTOR_UP: Note(
+        '`NAME{collector="host"} 1`: the last reading of /proc succeeded.',
+        "0 where a device type is absent: a collector without devices has no series.",
+    ),
+    own.COLLECTOR_LAST_SUCCESS: Note(
+        '`time() - NAME{collector="nvml"}` was 0.9: the driver answered within the last second.',
+        "the age of every device's values: one device can hang while the collector goes on with the others.",
+    ),
+    own.COLLECT_SECONDS: Note(
+        "`histogram_quantile(0.99, sum by (le) (rate(NAME_bucket[10m])))` of 0.01: a reading takes 10 ms at most.",
+        "time that a scrape waits: scrapes never wait for a reading.",
+    ),
+    own.COLLECT_ERRORS: Note(
+        '`increase(NAME{reason="unsupported"}[1h])` grows steadily on a consumer GPU: it lacks some counters.',
+        "an outage: one error costs the samples it names and nothing else.",
+    ),
+    own.CALL_SECONDS: Note(
+        "`topk(3, rate(NAME_sum[5m]))` names the driver calls that cost most.",
+        "CPU time: most of it is waiting for the driver.",
+    ),
+    own.CHILD_RESTARTS: Note(
+        '`increase(NAME{reason="hung"}[1h])` of 1: a driver call hung and its process was replaced, once.',
+        "a fault of the agent: restarting the child is how it survives a hung driver.",
+    ),
+    own.SCRAPES: Note(
+        '`rate(NAME{format="openmetrics"}[1m])` of 0.1: one Prometheus with a 10 s interval.',
+        "the number of Prometheus servers: two with 20 s look the same.",
+    ),
+    own.MISSED_TICKS: Note(
+        '`increase(NAME{tier="fast"}[5m])` of 12: in five minutes twelve seconds have no new value.',
+        "lost counters: a counter keeps counting in the driver, only its resolution suffers.",
+    ),
+    own.STEP_MESSAGES: Note(
+        '`NAME{outcome="foreign_job"}` grows: some process reports steps of a job that is not its own; dropped.',
+        "steps: a message can hold several.",
+    ),
+    own.ANALYZER_INFO: Note(
+        "`NAME` over time shows which version made the findings of that hour.",
+        "the version of the agents; they may differ.",
+    ),
+    own.TARGET_UP: Note(
+        '`NAME{source="prometheus"} 0`: the analyzer is blind; its findings are as old as its last tick.',
+        "health of the node behind the target: only the query failed.",
+    ),
+    own.TICK_SECONDS: Note(
+        "`rate(NAME_sum[10m]) / rate(NAME_count[10m])` of 0.02: a pass of all detectors takes 20 ms.",
+        "delay of a finding: the interval between passes and the detectors' own windows come on top.",
+    ),
+    own.SERIES: Note(
+        "`NAME 11000`: what the simulated fleet of 64 GPUs and its hosts bring.",
+        "series in Prometheus: names that no detector uses are not kept.",
+    ),
+    own.SAMPLES_INGESTED: Note(
+        '`rate(NAME{outcome="late"}[5m])` above 0: some source delivers values older than the window.',
+        "an error when `foreign` grows: names that the catalog does not know are left aside by design.",
+    ),
+    own.LAST_TICK: Note(
+        "`time() - NAME > 60`: the detectors have not run for a minute; no finding can appear or end.",
+        "the age of the data: a tick can run on old samples; see the targets.",
+    ),
+    own.UNRESOLVED: Note(
+        "`NAME 8`: eight devices whose labels name no node; they are judged, but under no node.",
+        "lost devices: they answer, only their place is unknown.",
+    ),
+    own.FINDING_ACTIVE: Note(
+        '`NAME{kind="straggler", severity="warning", simulated="true"} 1`: one straggler, simulated.',
+        "a count of problems: one culprit is one series, its victims have none.",
+    ),
+    own.INCIDENTS_OPEN: Note(
+        '`NAME{severity="critical"} 0`: nothing critical is open.',
+        "the number of findings: an incident joins those that share cause and place.",
+    ),
+    own.RECOMMENDATIONS: Note(
+        '`NAME{state="proposed"} 3`: three pieces of advice wait for a person or a scheduler.',
+        "actions taken: nothing acts on its own.",
+    ),
+}

@@ -1,0 +1,106 @@
+"""How `warpgauge analyze` says what it found: text for people, JSON Lines for machines."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from warpgauge.analyzer.detection import Judgement, NotJudged
+    from warpgauge.analyzer.replay import Report
+    from warpgauge.core.finding import Evidence, Finding
+
+__all__ = ["as_json_lines", "as_text"]
+
+_WIDTH: Final = 100
+_INDENT: Final = "  "
+
+
+def as_text(report: Report) -> str:
+    """Findings with evidence and remedy, what was checked and what could not be judged."""
+    if report.last is None:
+        return "Nothing to judge: no source holds a metric that warpgauge knows."
+    parts = [_headline(report), *(_finding(finding) for finding in report.findings)]
+    parts.append("\n".join(["Checked:", *(_judged(item) for item in report.last.judged)]))
+    if report.last.not_judged:
+        parts.append("\n".join(["Could not be judged:", *(_not_judged(item) for item in report.last.not_judged)]))
+    return "\n\n".join(parts)
+
+
+def as_json_lines(report: Report) -> Iterator[dict[str, Any]]:
+    """Each finding, each incident, then `{"type": "summary"}`."""
+    yield from (finding.to_json() for finding in report.findings)
+    yield from (incident.to_json() for incident in report.incidents)
+    counts, last = report.samples, report.last
+    yield {
+        "type": "summary",
+        "start": report.start,
+        "end": report.end,
+        "nodes": report.nodes,
+        "devices": report.devices,
+        "samples": {"mapped": counts.mapped, "unused": counts.unused, "foreign": counts.foreign, "late": counts.late},
+        "checked": [
+            {"detector": it.detector, "what": it.what, "entities": it.entities, "window_seconds": it.window_seconds}
+            for it in (last.judged if last else ())
+        ],
+        "not_judged": [
+            {"detector": it.detector, "what": it.what, "why": it.why, "missing": it.missing, "entities": it.entities}
+            for it in (last.not_judged if last else ())
+        ],
+    }
+
+
+def _headline(report: Report) -> str:
+    nodes, devices = _counted(report.nodes, "node"), _counted(report.devices, "device")
+    seen = f"{nodes} and {devices}, {_time(report.start)} to {_time(report.end)}"
+    count = len(report.findings)
+    if not count:
+        return f"Nothing found on {seen}."
+    return f"{_counted(count, 'finding')} on {seen}:"
+
+
+def _finding(finding: Finding) -> str:
+    when = f"since {_time(finding.since)}" + (f", ended {_time(finding.ended)}" if finding.ended else "")
+    marks = ", simulated" if finding.simulated else ""
+    head = f"{finding.severity.upper()} {finding.kind} {when}, confidence {finding.confidence:.0%}{marks}"
+    body = [_wrapped(finding.summary), *(_wrapped(_evidence(row), "- ") for row in finding.evidence)]
+    return "\n".join([head, *body, _wrapped(f"What to do: {finding.remedy}")])
+
+
+def _evidence(row: Evidence) -> str:
+    parts = [f"{row.metric} {row.value:.6g} {row.unit}".rstrip()]
+    if row.baseline is not None:
+        parts.append(f"usual {row.baseline:.6g}")
+    if row.threshold is not None:
+        parts.append(f"limit {row.threshold:.6g}")
+    if row.window_seconds is not None:
+        parts.append(f"over {row.window_seconds:.0f} s")
+    return ", ".join(parts)
+
+
+def _judged(item: Judgement) -> str:
+    return _wrapped(f"{item.detector}: {item.entities} {item.what} (last {item.window_seconds:.0f} s)", "- ")
+
+
+def _not_judged(item: NotJudged) -> str:
+    lack = f"; missing {', '.join(item.missing)}" if item.missing else ""
+    return _wrapped(f"{item.detector}: {item.what}: {item.why}{lack}", "- ")
+
+
+def _wrapped(text: str, mark: str = "") -> str:
+    """Wrapped and indented; control characters, which a label from outside may hold, never reach the terminal."""
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=_INDENT + mark, subsequent_indent=_INDENT + " " * len(mark), break_long_words=False
+    )
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,79 @@
+"""The verbs, one module each, imported only when used.
+
+A module gives `add_arguments(parser)`, `run(args, config) -> int` and, if its flags set configuration,
+`overrides(args) -> dict[str, str]` with keys such as "agent.listen_address".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from warpgauge.core.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from warpgauge.core.config import Config
+
+__all__ = ["VERBS", "Verb", "VerbModule", "available", "missing_extra"]
+
+
+class VerbModule(Protocol):
+    """What a verb's module gives; `overrides(args)` is optional and looked up by name."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's own flags."""
+
+    def run(self, args: argparse.Namespace, config: Config) -> int:
+        """Do it; 0 fine, 1 found something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb and its line in the help."""
+
+    name: str
+    help: str
+
+    @property
+    def module(self) -> str:
+        """Where its code is."""
+        return f"{__name__}.{self.name}"
+
+    def load(self) -> VerbModule:
+        """Import the verb's code; a missing extra is a MissingExtraError with the mend."""
+        try:
+            return cast(VerbModule, import_module(self.module))
+        except ModuleNotFoundError as error:
+            raise missing_extra(self.name, error) from error
+
+
+VERBS: Final = (
+    Verb("up", "agent, analyzer and console in one, on this machine"),
+    Verb("agent", "read this machine's devices and serve them to Prometheus"),
+    Verb("analyzer", "watch agents or a Prometheus; console, API and findings"),
+    Verb("analyze", "look once at a Prometheus, a page or a file and print the findings"),
+    Verb("generate", "write dashboards, alerts or docs from the catalog"),
+    Verb("catalog", "list every metric"),
+    Verb("config", "show the settings in force, or check them"),
+)
+
+_EXTRAS: Final = {
+    "numpy": ("numpy", "analyzer"),
+    "grafanalib": ("grafanalib", "dashboards"),
+    "yaml": ("PyYAML", "dashboards"),
+}
+
+
+def available() -> dict[str, Verb]:
+    """The verbs whose code is installed, by name."""
+    return {verb.name: verb for verb in VERBS if find_spec(verb.module) is not None}
+
+
+def missing_extra(verb: str, error: ModuleNotFoundError) -> Exception:
+    """The error to show for a failed import: the extra that brings the package, or `error` if none does."""
+    package, extra = _EXTRAS.get((error.name or "").partition(".")[0], ("", ""))
+    return MissingExtraError(what=f"warpgauge {verb}", package=package, extra=extra) if extra else error

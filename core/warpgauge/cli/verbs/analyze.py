@@ -1,0 +1,117 @@
+"""`warpgauge analyze SOURCE...`: findings from a Prometheus, a metrics page or files; exit 1 if something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.cli.report import as_json_lines, as_text
+from warpgauge.cli.times import read_duration, read_instant
+from warpgauge.core.clock import SystemClock
+from warpgauge.core.errors import ConfigError
+from warpgauge.core.finding import Severity
+
+if TYPE_CHECKING:
+    import argparse
+
+    from warpgauge.analyzer.once import Look
+    from warpgauge.analyzer.sources.prometheus import Span
+    from warpgauge.core.config import Config
+
+__all__ = ["add_arguments", "run"]
+
+_HEADER_FORM: Final = "must be of the form 'Name: value'"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `analyze`."""
+    parser.add_argument(
+        "sources", nargs="+", metavar="SOURCE",
+        help="base URL of a Prometheus, URL ending in /metrics, file (.om, .prom) or directory of such files",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="JSON Lines: findings, incidents, then one summary")
+    parser.add_argument("--since", metavar="DURATION", default="1h", help="how far back from the end (default 1h)")
+    parser.add_argument("--start", metavar="TIME", help="RFC 3339 or seconds since the epoch; instead of --since")
+    parser.add_argument("--end", metavar="TIME", help="RFC 3339 or seconds since the epoch (default now)")
+    parser.add_argument("--step", metavar="DURATION", help="thin out: not below the scrape interval (default raw)")
+    parser.add_argument("--match", metavar="{...}", help="only series that this selector matches")
+    parser.add_argument("--for", dest="page_seconds", metavar="DURATION", default="30s",
+                        help="how long a metrics page is scraped, every 2 s (default 30s)")  # fmt: skip
+    parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="sent with requests")
+    parser.add_argument("--bearer-token-file", type=Path, metavar="FILE", help="file that holds the token")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate authorities to trust instead")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Read, judge, print; 0 nothing above info, 1 something."""
+    from warpgauge.analyzer.once import analyze_once  # noqa: PLC0415 - numpy loads only for this verb
+
+    look = _look(args, config)
+    report = asyncio.run(analyze_once(args.sources, look, clock=SystemClock(), say=_say))
+    if args.json:
+        for document in as_json_lines(report):
+            print(json.dumps(document, ensure_ascii=False, allow_nan=False))  # noqa: T201 - the answer
+    else:
+        print(as_text(report))  # noqa: T201 - the answer
+    return int(any(finding.severity is not Severity.INFO for finding in report.findings))
+
+
+def _look(args: argparse.Namespace, config: Config) -> Look:
+    from warpgauge.analyzer.once import Look  # noqa: PLC0415 - as in run
+    from warpgauge.analyzer.sources.fetch import tls_context  # noqa: PLC0415
+
+    return Look(
+        span=_span(args),
+        headers=_headers(args.header, args.bearer_token_file),
+        tls=tls_context(args.ca_file),
+        page_seconds=read_duration(args.page_seconds, "--for"),
+        window_seconds=config.analyzer.window_seconds,
+        cluster=config.analyzer.cluster,
+    )
+
+
+def _span(args: argparse.Namespace) -> Span:
+    from warpgauge.analyzer.sources.prometheus import Span  # noqa: PLC0415 - as in run
+
+    end = read_instant(args.end, "--end") if args.end else time.time()
+    start = read_instant(args.start, "--start") if args.start else end - read_duration(args.since, "--since")
+    if start >= end:
+        msg = f"--start {args.start} is not before the end"
+        raise ConfigError(msg)
+    step = read_duration(args.step, "--step") if args.step else None
+    span = Span(start=start, end=end, step_seconds=step, match=args.match)
+    _ = span.matchers  # a malformed selector ends here, before anything is asked
+    return span
+
+
+def _headers(lines: list[str], token_file: Path | None) -> dict[str, str]:
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip() or not name.strip().isascii() or set(line) & {"\r", "\n"}:
+            msg = f"--header {line!r} {_HEADER_FORM}"
+            raise ConfigError(msg)
+        headers[name.strip()] = value.strip()
+    if token_file is not None:
+        headers["Authorization"] = f"Bearer {_token(token_file)}"
+    return headers
+
+
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read --bearer-token-file {path}: {getattr(error, 'strerror', None) or error}"
+        raise ConfigError(msg) from error
+    if not token or len(token.split()) != 1:
+        msg = f"--bearer-token-file {path} must hold one token"
+        raise ConfigError(msg)
+    return token
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress, not the answer

@@ -1,0 +1,58 @@
+"""`warpgauge analyzer`: watches agents or a Prometheus and serves console, API and findings until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from warpgauge.core.config import Config
+
+__all__ = ["add_arguments", "overrides", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `analyzer`."""
+    parser.add_argument("--web.listen-address", dest="listen_address", metavar="ADDR", help="host:port of the console")
+    parser.add_argument("--targets", metavar="URL,URL", help="agents' metrics pages")
+    parser.add_argument("--discovery", metavar="URL,URL", help="http_sd documents that list agents' pages")
+    parser.add_argument("--prometheus-url", metavar="URL", help="Prometheus to read instead of agents")
+    parser.add_argument("--cluster", metavar="NAME", help="cluster of agents whose targets do not name one")
+    parser.add_argument("--data-directory", metavar="DIR", help="where history and the outbox are kept")
+    parser.add_argument("--mode", choices=("observe", "propose"), help="observe finds only, propose also recommends")
+
+
+def overrides(args: argparse.Namespace) -> dict[str, str]:
+    """Settings that the flags stand for."""
+    names = ("listen_address", "targets", "discovery", "prometheus_url", "cluster", "data_directory", "mode")
+    given = {name: getattr(args, name) for name in names}
+    return {f"analyzer.{name}": value for name, value in given.items() if value is not None}
+
+
+def run(_args: argparse.Namespace, config: Config) -> int:
+    """Serve until told to stop."""
+    asyncio.run(_serve(config))
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
+    from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
+    from warpgauge.web import install_stop_signals  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    install_stop_signals(asyncio.get_running_loop(), stop)
+    await run_service(
+        config,
+        stop=stop,
+        static_dir=console_folder(),
+        runbooks_dir=runbooks_folder(),
+        on_listening=lambda host, port: _say(f"warpgauge analyzer listens on http://{host}:{port}/ (Ctrl-C stops it)"),
+    )
+    _say("warpgauge: stopped")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the answer to the person who typed the command

@@ -1,0 +1,185 @@
+"""`warpgauge up`: agent, analyzer and console of one machine, in one process group, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.errors import WarpgaugeError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from warpgauge.core.config import Config
+
+__all__ = ["add_arguments", "overrides", "run"]
+
+_START_SECONDS: Final = 20.0
+_STOP_SECONDS: Final = 5.0
+_LISTENS: Final = re.compile(r"listens on (http://\S+)/metrics")
+_ENDED_FIRST: Final = "the agent ended by itself, its log above says why; start again"
+_STOPPED: Final = "warpgauge: stopped"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `up`."""
+    parser.add_argument(
+        "--demo",
+        choices=("never", "auto", "always"),
+        help="simulated fleet: auto shows it where no accelerator is found",
+    )
+    parser.add_argument("--demo-seed", metavar="N", help="another seed moves the simulated faults elsewhere")
+    parser.add_argument("--demo-faults", metavar="A,B", help="simulated faults, comma separated; empty for none")
+    parser.add_argument("--web.listen-address", dest="console_address", metavar="ADDR", help="the console's address")
+    parser.add_argument("--agent.listen-address", dest="agent_address", metavar="ADDR", help="the agent's address")
+    parser.add_argument("--data-directory", metavar="DIR", help="where state is kept")
+
+
+def overrides(args: argparse.Namespace) -> dict[str, str]:
+    """Settings that the flags stand for."""
+    flags = {
+        "demo.mode": args.demo,
+        "demo.seed": args.demo_seed,
+        "demo.faults": args.demo_faults,
+        "analyzer.listen_address": args.console_address,
+        "agent.listen_address": args.agent_address,
+        "analyzer.data_directory": args.data_directory,
+    }
+    return {key: value for key, value in flags.items() if value is not None}
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Start the agent as a child, run the analyzer here, end both together."""
+    return asyncio.run(_up(config, _agent_command(args, config)))
+
+
+def _agent_command(args: argparse.Namespace, config: Config) -> list[str]:
+    command = [sys.executable, "-m", "warpgauge", "--log.level", args.log_level]
+    if args.config is not None:
+        command += ["--config", str(args.config)]
+    return [
+        *command,
+        "agent",
+        f"--web.listen-address={config.agent.listen_address}",
+        f"--demo={config.demo.mode}",
+        f"--demo-seed={config.demo.seed}",
+        f"--demo-faults={','.join(config.demo.faults)}",
+    ]
+
+
+async def _up(config: Config, agent_command: list[str]) -> int:
+    from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
+    from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
+    from warpgauge.web import install_stop_signals  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    install_stop_signals(asyncio.get_running_loop(), stop)
+    agent = await _start(agent_command)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        agent_url = await _first_line(agent, stop)
+        if agent_url is None:
+            _say(_STOPPED)
+            return 0
+        tasks += [asyncio.create_task(_stop_when_ended(agent, stop)), asyncio.create_task(_pass_on_log(agent))]
+        await run_service(
+            _with_agent(config, agent_url),
+            stop=stop,
+            static_dir=console_folder(),
+            runbooks_dir=runbooks_folder(),
+            on_listening=lambda host, port: _say(_welcome(host, port, agent_url)),
+        )
+        if agent.returncode is not None:
+            raise WarpgaugeError(_ENDED_FIRST)
+    finally:
+        await _end(agent)
+        for task in tasks:
+            task.cancel()
+    _say(_STOPPED)
+    return 0
+
+
+async def _start(command: list[str]) -> asyncio.subprocess.Process:
+    """The agent in a session of its own, so that Ctrl-C reaches only us and we end it in order.
+
+    It ends by itself when its standard input closes: a kill -9 of this process leaves no orphan.
+    """
+    return await asyncio.create_subprocess_exec(
+        *command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "WARPGAUGE_EXIT_WITH_PARENT": "1"},
+        start_new_session=sys.platform != "win32",
+    )
+
+
+async def _first_line(agent: asyncio.subprocess.Process, stop: asyncio.Event) -> str | None:
+    """Base URL from the agent's first line; None when we were told to stop before it came."""
+    if agent.stdout is None:
+        raise WarpgaugeError(_ENDED_FIRST)
+    line = asyncio.create_task(agent.stdout.readline())
+    stopped = asyncio.create_task(stop.wait())
+    done, pending = await asyncio.wait({line, stopped}, timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    if stopped in done:
+        return None
+    match = _LISTENS.search(line.result().decode(errors="replace")) if line in done else None
+    if match is None:
+        raise WarpgaugeError(await _last_words(agent))
+    return match.group(1)
+
+
+async def _last_words(agent: asyncio.subprocess.Process) -> str:
+    """Why the agent did not start, in its own words with our names of the flags."""
+    await _end(agent)
+    said = (await agent.stderr.read() if agent.stderr else b"").decode(errors="replace").strip().splitlines()
+    if not said:
+        return f"the agent said nothing within {_START_SECONDS:.0f} s and was stopped"
+    return said[-1].removeprefix("warpgauge: ").replace("--web.listen-address", "--agent.listen-address")
+
+
+async def _pass_on_log(agent: asyncio.subprocess.Process) -> None:
+    """The agent's log on our standard error, line by line."""
+    while agent.stderr and (line := await agent.stderr.readline()):
+        sys.stderr.write(line.decode(errors="replace"))
+        sys.stderr.flush()
+
+
+async def _stop_when_ended(agent: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+    await agent.wait()
+    stop.set()
+
+
+def _with_agent(config: Config, agent_url: str) -> Config:
+    analyzer = replace(
+        config.analyzer,
+        targets=(*config.analyzer.targets, f"{agent_url}/metrics"),
+        discovery=(*config.analyzer.discovery, f"{agent_url}/sd"),
+    )
+    return replace(config, analyzer=analyzer)
+
+
+async def _end(agent: asyncio.subprocess.Process) -> None:
+    if agent.returncode is not None:
+        return
+    agent.terminate()
+    try:
+        await asyncio.wait_for(agent.wait(), _STOP_SECONDS)
+    except TimeoutError:
+        agent.kill()
+        await agent.wait()
+
+
+def _welcome(host: str, port: int, agent_url: str) -> str:
+    return f"warpgauge is up: console http://{host}:{port}/   metrics {agent_url}/metrics   (Ctrl-C stops it)"
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the answer to the person who typed the command

@@ -1,0 +1,357 @@
+"""Metrics of accelerators, vendor-neutral. Identity labels are `uuid` and `index`; all else is on info series."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from warpgauge.core.catalog.metric import Equivalent, Kind, Metric, Tier, Unit
+
+DEVICE: Final = ("uuid", "index")
+MIB: Final = 1024.0 * 1024.0
+MEGA: Final = 1e6
+
+DEVICE_INFO: Final = Metric(
+    "accel_device_info",
+    Kind.INFO,
+    Unit.NONE,
+    "Identity of a device, to join by uuid; simulated is 'true' on pages of the simulated fleet only.",
+    labels=(*DEVICE, "vendor", "kind", "model", "pci_bus_id", "architecture", "numa_node", "simulated"),
+    tier=Tier.SLOW,
+)
+DRIVER_INFO: Final = Metric(
+    "accel_driver_info",
+    Kind.INFO,
+    Unit.NONE,
+    "Driver and library in use; one series per vendor.",
+    labels=("vendor", "driver_version", "library_version", "runtime_version"),
+    tier=Tier.SLOW,
+)
+WORKLOAD_INFO: Final = Metric(
+    "accel_workload_info",
+    Kind.INFO,
+    Unit.NONE,
+    "Which workload holds a device; a device may carry several, so this is the many side of a join.",
+    labels=("uuid", "instance_id", "scheduler", "namespace", "pod", "container", "job_id", "rank", "user"),
+)
+DEVICE_UP: Final = Metric(
+    "accel_device_up",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if the device answered its last reading, 0 if not; exists for every device ever seen.",
+    labels=DEVICE,
+    tier=Tier.FAST,
+)
+DEVICE_STATE: Final = Metric(
+    "accel_device_state",
+    Kind.STATE,
+    Unit.NONE,
+    "State of the device; exactly one is 1; exists for every device ever seen.",
+    labels=(*DEVICE, "state"),
+    states=("ok", "degraded", "lost", "needs_reset", "hung"),
+    tier=Tier.FAST,
+    otel=Equivalent("hw.status"),
+)
+LAST_SAMPLE: Final = Metric(
+    "accel_last_sample_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.TIMESTAMP,
+    "When the device last answered; its age is time() minus this; exists for every device ever seen.",
+    labels=DEVICE,
+    tier=Tier.FAST,
+)
+UTILIZATION: Final = Metric(
+    "accel_utilization_ratio",
+    Kind.GAUGE,
+    Unit.RATIO,
+    "Share of the driver's last sample period in which the engine had any work; busy does not mean well used.",
+    labels=(*DEVICE, "engine"),
+    tier=Tier.FAST,
+    otel=Equivalent("hw.gpu.utilization"),
+    dcgm=Equivalent("DCGM_FI_DEV_GPU_UTIL", 0.01),
+)
+COMPUTE_ACTIVE: Final = Metric(
+    "accel_compute_active_ratio",
+    Kind.GAUGE,
+    Unit.RATIO,
+    "Share of SMs (or cores) with a resident warp, averaged since the previous reading (GPM on Hopper and newer).",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_PROF_SM_ACTIVE"),
+)
+GRAPHICS_ENGINE_ACTIVE: Final = Metric(
+    "accel_graphics_engine_active_ratio",
+    Kind.GAUGE,
+    Unit.RATIO,
+    "Share of time in which the graphics or compute engine was active (GPM on Hopper and newer).",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_PROF_GR_ENGINE_ACTIVE"),
+)
+COMPUTE_OCCUPANCY: Final = Metric(
+    "accel_compute_occupancy_ratio",
+    Kind.GAUGE,
+    Unit.RATIO,
+    "Resident warps as a share of the most an SM can hold; higher is not always better.",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_PROF_SM_OCCUPANCY"),
+)
+PIPE_ACTIVE: Final = Metric(
+    "accel_pipe_active_ratio",
+    Kind.GAUGE,
+    Unit.RATIO,
+    "Share of cycles in which a pipe was active; tensor means any tensor pipe.",
+    labels=(*DEVICE, "pipe"),
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE"),
+)
+MEMORY_BANDWIDTH_ACTIVE: Final = Metric(
+    "accel_memory_bandwidth_active_ratio",
+    Kind.GAUGE,
+    Unit.RATIO,
+    "Share of cycles in which device memory moved data; about 0.8 is the practical peak.",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_PROF_DRAM_ACTIVE"),
+)
+MEMORY_TOTAL: Final = Metric(
+    "accel_memory_total_bytes",
+    Kind.GAUGE,
+    Unit.BYTES,
+    "Device memory; used + free + reserved within one snapshot.",
+    labels=DEVICE,
+    otel=Equivalent("hw.gpu.memory.limit"),
+)
+MEMORY_USED: Final = Metric(
+    "accel_memory_used_bytes",
+    Kind.GAUGE,
+    Unit.BYTES,
+    "Device memory held by workloads, without what the driver reserves.",
+    labels=DEVICE,
+    otel=Equivalent("hw.gpu.memory.usage"),
+    dcgm=Equivalent("DCGM_FI_DEV_FB_USED", MIB),
+)
+MEMORY_FREE: Final = Metric(
+    "accel_memory_free_bytes",
+    Kind.GAUGE,
+    Unit.BYTES,
+    "Device memory that a workload could still take.",
+    labels=DEVICE,
+    dcgm=Equivalent("DCGM_FI_DEV_FB_FREE", MIB),
+)
+MEMORY_RESERVED: Final = Metric(
+    "accel_memory_reserved_bytes",
+    Kind.GAUGE,
+    Unit.BYTES,
+    "Device memory that driver and firmware keep for themselves.",
+    labels=DEVICE,
+    dcgm=Equivalent("DCGM_FI_DEV_FB_RESERVED", MIB),
+)
+TEMPERATURE: Final = Metric(
+    "accel_temperature_celsius",
+    Kind.GAUGE,
+    Unit.CELSIUS,
+    "Temperature at a sensor: core or memory.",
+    labels=(*DEVICE, "sensor"),
+    tier=Tier.FAST,
+    otel=Equivalent("hw.temperature"),
+    dcgm=Equivalent("DCGM_FI_DEV_GPU_TEMP"),
+)
+TEMPERATURE_LIMIT: Final = Metric(
+    "accel_temperature_limit_celsius",
+    Kind.GAUGE,
+    Unit.CELSIUS,
+    "Temperature at which the device acts: slowdown, shutdown, max_operating (last with full clocks) or memory_max.",
+    labels=(*DEVICE, "limit"),
+    tier=Tier.SLOW,
+    otel=Equivalent("hw.temperature.limit"),
+)
+POWER: Final = Metric(
+    "accel_power_watts",
+    Kind.GAUGE,
+    Unit.WATTS,
+    "Board power draw; a one-second average on Ampere and newer, except GA100.",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    otel=Equivalent("hw.power"),
+    dcgm=Equivalent("DCGM_FI_DEV_POWER_USAGE"),
+)
+POWER_LIMIT: Final = Metric(
+    "accel_power_limit_watts",
+    Kind.GAUGE,
+    Unit.WATTS,
+    "Power limit: enforced, default, min or max.",
+    labels=(*DEVICE, "limit"),
+    tier=Tier.SLOW,
+)
+ENERGY: Final = Metric(
+    "accel_energy_joules_total",
+    Kind.COUNTER,
+    Unit.JOULES,
+    "Energy used since the driver was loaded.",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    otel=Equivalent("hw.energy"),
+    dcgm=Equivalent("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", 1e-3),
+)
+CLOCK: Final = Metric(
+    "accel_clock_hertz",
+    Kind.GAUGE,
+    Unit.HERTZ,
+    "Current clock: graphics, sm, memory or video.",
+    labels=(*DEVICE, "clock"),
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_DEV_SM_CLOCK", MEGA),
+)
+CLOCK_MAX: Final = Metric(
+    "accel_clock_max_hertz",
+    Kind.GAUGE,
+    Unit.HERTZ,
+    "Highest clock the device can be set to.",
+    labels=(*DEVICE, "clock"),
+    tier=Tier.SLOW,
+)
+THROTTLE_REASONS: Final = (
+    "idle",
+    "app_clocks",
+    "sw_power_cap",
+    "hw_slowdown",
+    "sync_boost",
+    "sw_thermal",
+    "hw_thermal",
+    "hw_power_brake",
+    "display",
+)
+THROTTLE_ACTIVE: Final = Metric(
+    "accel_throttle_active",
+    Kind.STATE,
+    Unit.NONE,
+    "1 while a reason holds the clocks down; several can hold at once, idle and sw_power_cap alone are normal.",
+    labels=(*DEVICE, "reason"),
+    states=THROTTLE_REASONS,
+    tier=Tier.FAST,
+)
+THROTTLE_SECONDS: Final = Metric(
+    "accel_throttle_seconds_total",
+    Kind.COUNTER,
+    Unit.SECONDS,
+    "Time in which a reason held the clocks down, as the driver counted it.",
+    labels=(*DEVICE, "reason"),
+    tier=Tier.NORMAL,
+    dcgm=Equivalent("DCGM_FI_DEV_THERMAL_VIOLATION", 1e-9),
+)
+FAN_SPEED: Final = Metric(
+    "accel_fan_speed_ratio",
+    Kind.GAUGE,
+    Unit.RATIO,
+    "Fan speed as a share of the highest the driver intends; can pass 1; absent on boards without fans.",
+    labels=(*DEVICE, "fan"),
+    otel=Equivalent("hw.fan.speed_ratio"),
+)
+PCIE_TRANSMIT: Final = Metric(
+    "accel_pcie_transmit_bytes_total",
+    Kind.COUNTER,
+    Unit.BYTES,
+    "Bytes from the device to the host over PCIe.",
+    labels=DEVICE,
+)
+PCIE_RECEIVE: Final = Metric(
+    "accel_pcie_receive_bytes_total",
+    Kind.COUNTER,
+    Unit.BYTES,
+    "Bytes from the host to the device over PCIe.",
+    labels=DEVICE,
+)
+PCIE_REPLAY: Final = Metric(
+    "accel_pcie_replay_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "PCIe packets sent again; a rising rate means a bad slot, riser or cable.",
+    labels=DEVICE,
+    dcgm=Equivalent("DCGM_FI_DEV_PCIE_REPLAY_COUNTER"),
+)
+PCIE_LINK_GENERATION: Final = Metric(
+    "accel_pcie_link_generation",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Current PCIe generation; lower than the maximum at idle is power saving, under load it is a fault.",
+    labels=DEVICE,
+)
+PCIE_LINK_GENERATION_MAX: Final = Metric(
+    "accel_pcie_link_generation_max",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Highest PCIe generation that device and slot support together.",
+    labels=DEVICE,
+    tier=Tier.SLOW,
+)
+PCIE_LINK_WIDTH: Final = Metric(
+    "accel_pcie_link_width",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Current number of PCIe lanes.",
+    labels=DEVICE,
+)
+PCIE_LINK_WIDTH_MAX: Final = Metric(
+    "accel_pcie_link_width_max",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Highest number of PCIe lanes that device and slot support together.",
+    labels=DEVICE,
+    tier=Tier.SLOW,
+)
+LINK_TRANSMIT: Final = Metric(
+    "accel_link_transmit_bytes_total",
+    Kind.COUNTER,
+    Unit.BYTES,
+    "Payload bytes sent over NVLink, all links of the device together.",
+    labels=DEVICE,
+)
+LINK_RECEIVE: Final = Metric(
+    "accel_link_receive_bytes_total",
+    Kind.COUNTER,
+    Unit.BYTES,
+    "Payload bytes received over NVLink, all links of the device together.",
+    labels=DEVICE,
+)
+ECC_ERRORS: Final = Metric(
+    "accel_ecc_errors_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Memory errors: severity corrected or uncorrected; volatile since driver load, aggregate over the device's life.",
+    labels=(*DEVICE, "severity", "persistence"),
+    otel=Equivalent("hw.errors"),
+)
+ROWS_REMAPPED: Final = Metric(
+    "accel_memory_rows_remapped",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Memory rows replaced by spares, by cause.",
+    labels=(*DEVICE, "cause"),
+    tier=Tier.SLOW,
+)
+ROW_REMAP_PENDING: Final = Metric(
+    "accel_memory_row_remap_pending",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if a remap waits for the next reset of the device.",
+    labels=DEVICE,
+    tier=Tier.SLOW,
+)
+ROW_REMAP_FAILED: Final = Metric(
+    "accel_memory_row_remap_failed",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if a remap failed: no spare rows are left in a bank; replace the board.",
+    labels=DEVICE,
+    tier=Tier.SLOW,
+    dcgm=Equivalent("DCGM_FI_DEV_ROW_REMAP_FAILURE"),
+)
+PROCESSES: Final = Metric(
+    "accel_processes",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Compute processes on the device.",
+    labels=DEVICE,
+    tier=Tier.SLOW,
+)

@@ -1,0 +1,147 @@
+"""Metrics about ourselves: the agent and the analyzer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from warpgauge.core.catalog.metric import Family, Kind, Metric, Tier, Unit
+
+_CALL_BUCKETS: Final = (1e-5, 1e-4, 1e-3, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+def _agent(  # noqa: PLR0913, PLR0917 - a row has that many columns
+    name: str,
+    kind: Kind,
+    unit: Unit,
+    text: str,
+    labels: tuple[str, ...] = (),
+    buckets: tuple[float, ...] = (),
+) -> Metric:
+    return Metric(name, kind, unit, text, labels=labels, family=Family.AGENT, tier=Tier.NORMAL, buckets=buckets)
+
+
+def _analyzer(  # noqa: PLR0913, PLR0917 - a row has that many columns
+    name: str,
+    kind: Kind,
+    unit: Unit,
+    text: str,
+    labels: tuple[str, ...] = (),
+    buckets: tuple[float, ...] = (),
+) -> Metric:
+    return Metric(name, kind, unit, text, labels=labels, family=Family.ANALYZER, tier=Tier.NORMAL, buckets=buckets)
+
+
+AGENT_INFO: Final = _agent(
+    "warpgauge_agent_build_info", Kind.INFO, Unit.NONE, "Version of the agent.", ("version", "python_version")
+)
+COLLECTOR_UP: Final = _agent(
+    "warpgauge_agent_collector_up",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if the collector's last reading succeeded, 0 if it failed; absent if its devices are not on this machine.",
+    ("collector",),
+)
+COLLECTOR_LAST_SUCCESS: Final = _agent(
+    "warpgauge_agent_collector_last_success_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.TIMESTAMP,
+    "When the collector last finished a reading.",
+    ("collector",),
+)
+COLLECT_SECONDS: Final = _agent(
+    "warpgauge_agent_collect_seconds",
+    Kind.HISTOGRAM,
+    Unit.SECONDS,
+    "Duration of one reading of a collector.",
+    ("collector",),
+    buckets=_CALL_BUCKETS,
+)
+COLLECT_ERRORS: Final = _agent(
+    "warpgauge_agent_collect_errors_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Things a collector could not read, by reason.",
+    ("collector", "reason"),
+)
+CALL_SECONDS: Final = _agent(
+    "warpgauge_agent_driver_call_seconds",
+    Kind.HISTOGRAM,
+    Unit.SECONDS,
+    "Duration of driver calls, by function.",
+    ("collector", "function"),
+    buckets=_CALL_BUCKETS,
+)
+CHILD_RESTARTS: Final = _agent(
+    "warpgauge_agent_child_restarts_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Times a collector's child process ended, by reason: hung, crashed, failed (the whole driver), lost (to let go of "
+    "a device), returned (a device answers again), inventory (devices came or went).",
+    ("collector", "reason"),
+)
+SCRAPES: Final = _agent(
+    "warpgauge_agent_scrapes_total", Kind.COUNTER, Unit.NONE, "Pages served, by format.", ("format",)
+)
+MISSED_TICKS: Final = _agent(
+    "warpgauge_agent_missed_ticks_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Readings that were due and did not happen in time.",
+    ("collector", "tier"),
+)
+STEP_MESSAGES: Final = _agent(
+    "warpgauge_agent_step_messages_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Messages from step timers by outcome: accepted, malformed, foreign_job or over_limit.",
+    ("outcome",),
+)
+
+ANALYZER_INFO: Final = _analyzer(
+    "warpgauge_analyzer_build_info", Kind.INFO, Unit.NONE, "Version of the analyzer.", ("version", "python_version")
+)
+TARGET_UP: Final = _analyzer(
+    "warpgauge_analyzer_target_up",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if the source answered its last query, 0 if not.",
+    ("source", "target"),
+)
+TICK_SECONDS: Final = _analyzer(
+    "warpgauge_analyzer_tick_seconds",
+    Kind.HISTOGRAM,
+    Unit.SECONDS,
+    "Duration of one pass of all detectors.",
+    buckets=_CALL_BUCKETS,
+)
+SERIES: Final = _analyzer("warpgauge_analyzer_series", Kind.GAUGE, Unit.NONE, "Series in the frame.")
+SAMPLES_INGESTED: Final = _analyzer(
+    "warpgauge_analyzer_samples_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Samples by what became of them: mapped (in the frame), unused (known, but no detector reads it), "
+    "foreign (no dialect knows the name) or late.",
+    ("outcome",),
+)
+LAST_TICK: Final = _analyzer(
+    "warpgauge_analyzer_last_tick_timestamp_seconds", Kind.GAUGE, Unit.TIMESTAMP, "When the detectors last ran."
+)
+UNRESOLVED: Final = _analyzer(
+    "warpgauge_analyzer_unresolved_devices",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Devices whose node could not be told from their labels.",
+)
+FINDING_ACTIVE: Final = _analyzer(
+    "warpgauge_finding_active",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 for each finding that holds now.",
+    ("kind", "severity", "cluster", "node", "uuid", "job_id", "simulated"),
+)
+INCIDENTS_OPEN: Final = _analyzer(
+    "warpgauge_incidents_open", Kind.GAUGE, Unit.NONE, "Incidents that hold now.", ("severity",)
+)
+RECOMMENDATIONS: Final = _analyzer(
+    "warpgauge_recommendations", Kind.GAUGE, Unit.NONE, "Recommendations by kind and state.", ("kind", "state")
+)

@@ -1,0 +1,31 @@
+"""Metrics of training jobs, as the step timer reports them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from warpgauge.core.catalog.metric import Family, Kind, Metric, Tier, Unit
+
+JOB: Final = ("job_id", "rank", "stage")
+PHASES: Final = ("input", "compute", "communication", "checkpoint", "other")
+
+STEP_SECONDS: Final = Metric(
+    "training_step_seconds",
+    Kind.HISTOGRAM,
+    Unit.SECONDS,
+    "Duration of training steps.",
+    labels=JOB,
+    family=Family.TRAINING,
+    tier=Tier.FAST,
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+PHASE_SECONDS: Final = Metric(
+    "training_phase_seconds_total",
+    Kind.COUNTER,
+    Unit.SECONDS,
+    "Time a rank spent in a phase of its steps: input, compute, communication (waiting for peers included), "
+    "checkpoint, other; clock tells whether the host or the device timed it.",
+    labels=(*JOB, "phase", "clock"),
+    family=Family.TRAINING,
+    tier=Tier.FAST,
+)

@@ -1,0 +1,20 @@
+"""Settings: one TOML file, environment variables and flags, with exact errors and the origin of each value."""
+
+from __future__ import annotations
+
+from warpgauge.core.config.directories import data_directory
+from warpgauge.core.config.loading import load
+from warpgauge.core.config.sections import AgentConfig, AnalyzerConfig, Config, DemoConfig
+from warpgauge.core.config.settings import Origin, Setting, origins
+
+__all__ = [
+    "AgentConfig",
+    "AnalyzerConfig",
+    "Config",
+    "DemoConfig",
+    "Origin",
+    "Setting",
+    "data_directory",
+    "load",
+    "origins",
+]

@@ -1,0 +1,84 @@
+"""Listening on an address until told to stop."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from warpgauge.core.errors import AddressInUseError, ConfigError
+from warpgauge.web.application import ONLY_LOOPBACK_NAMES
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from warpgauge.web.address import ListenAddress
+
+__all__ = ["install_stop_signals", "serve"]
+
+_GRACE_SECONDS: Final = 2.0  # how long open answers may take once we stop
+
+
+async def serve(
+    app: web.Application,
+    address: ListenAddress,
+    *,
+    on_listening: Callable[[str, int], None],
+    stop: asyncio.Event,
+) -> None:
+    """Answer requests until `stop` is set; `on_listening` gets the host and the port really taken.
+
+    Raises:
+        AddressInUseError: another process listens there.
+        ConfigError: the address is not one of this machine's, or its port needs privileges.
+
+    """
+    app[ONLY_LOOPBACK_NAMES] = address.is_loopback
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE_SECONDS)
+    await runner.setup()
+    try:
+        await _listen(runner, address)
+        on_listening(address.host, _port(runner))
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, address: ListenAddress) -> None:
+    site = web.TCPSite(runner, address.host or None, address.port)
+    try:
+        await site.start()
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a name that cannot even be asked for, as "a..b"
+        msg = f"cannot listen on {address}: {address.host!r} is no address of this machine"
+        raise ConfigError(msg) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            msg = (
+                f"{address} is taken by another process; stop it or pass "
+                f"--web.listen-address={address.with_port('PORT')}"
+            )
+            raise AddressInUseError(msg) from error
+        reasons = {
+            errno.EACCES: "ports below 1024 need privileges",
+            errno.EADDRNOTAVAIL: "it is no address of this machine",
+        }
+        msg = f"cannot listen on {address}: {reasons.get(error.errno or 0, error.strerror)}"
+        raise ConfigError(msg) from error
+
+
+def _port(runner: web.AppRunner) -> int:
+    port: int = runner.addresses[0][1]
+    return port
+
+
+def install_stop_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """SIGINT and SIGTERM set `stop`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows has no signal handlers on its event loop
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))

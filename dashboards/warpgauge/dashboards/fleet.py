@@ -1,0 +1,253 @@
+"""Fleet overview: is anything wrong, where, and which jobs use what they hold."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from warpgauge.core.catalog import device, own
+from warpgauge.core.links import dashboard_path, dashboard_uid
+from warpgauge.core.promql import Unlike, aggregate, own_labels, select, state_code
+from warpgauge.dashboards import grafana
+from warpgauge.dashboards.grafana import Column, Levels, Section
+
+__all__ = ["NAME", "dashboard"]
+
+NAME: Final = "fleet"
+
+HERE: Final = grafana.chosen("cluster", "node")
+IDENTITY: Final = ("cluster", "node", "index", "uuid")
+THERMAL: Final = ("sw_thermal", "hw_thermal")
+HARDWARE: Final = ("hw_slowdown", "hw_power_brake")
+HOST_LINK: Final = (
+    f"{dashboard_path('host')}?var-datasource=${{datasource}}&var-cluster=${{__data.fields.Cluster}}"
+    "&var-node=${__data.fields.Node}&${__url_time_range}"
+)
+
+
+def dashboard() -> grafana.Dashboard:
+    """Build the fleet overview."""
+    return grafana.Dashboard(
+        uid=dashboard_uid(NAME),
+        title="warpgauge / Fleet",
+        description="All accelerators: health first, then load, heat, power and the jobs that hold them.",
+        tags=[grafana.TAG],
+        links=grafana.links(),
+        annotations=grafana.marks(),
+        templating=[
+            grafana.datasource(),
+            grafana.values_of("cluster", device.DEVICE_UP, title="Cluster"),
+            grafana.values_of("node", device.DEVICE_UP, title="Node", within=("cluster",)),
+        ],
+        panels=grafana.flow([_health(), _findings(), _devices(), _jobs(), _load()]),
+    )
+
+
+def _health() -> Section:
+    up = select(device.DEVICE_UP, **HERE)
+    throttled = aggregate("max", select(device.THROTTLE_ACTIVE, reason=THERMAL, **HERE), by=("cluster", "uuid"))
+    findings = select(own.FINDING_ACTIVE, severity=("warning", "critical"))
+    return Section(
+        "Is anything wrong?",
+        (
+            grafana.stat(
+                device.DEVICE_UP, f"count({up})", title="Devices known", note="Counts every device ever seen."
+            ),
+            grafana.stat(
+                device.DEVICE_UP,
+                f"sum({up} == bool 0)",
+                title="Devices not answering",
+                levels=Levels(critical=1),
+            ),
+            grafana.stat(
+                device.THROTTLE_ACTIVE,
+                f"sum({throttled})",
+                title="Devices slowed by heat",
+                note="Counts devices with a thermal reason now.",
+                levels=Levels(warning=1),
+            ),
+            grafana.stat(
+                own.FINDING_ACTIVE,
+                f"count({findings})",
+                title="Findings of the analyzer",
+                note="Warnings and worse, over all clusters. None are shown where no analyzer is scraped either.",
+                levels=Levels(warning=1),
+                absent="none known",
+            ),
+            grafana.stat(
+                device.UTILIZATION,
+                _mean(select(device.UTILIZATION, engine="compute", **HERE)),
+                title="Mean utilization",
+            ),
+            grafana.stat(device.POWER, f"sum({select(device.POWER, **HERE)})", title="Power now"),
+            grafana.state_timeline(
+                device.DEVICE_STATE,
+                state_code(device.DEVICE_STATE, by=("cluster", "node"), **HERE),
+                "{{cluster}} {{node}}",
+                title="Worst device state per node",
+            ),
+        ),
+    )
+
+
+def _findings() -> Section:
+    keys = {
+        "severity": "Severity",
+        "kind": "Kind",
+        "cluster": "Cluster",
+        "node": "Node",
+        "uuid": "UUID",
+        "job_id": "Job",
+        "simulated": "Simulated",
+    }
+    open_now = aggregate("max", own_labels(select(own.FINDING_ACTIVE), "cluster", "node"), by=tuple(keys))
+    return Section(
+        "Findings",
+        (
+            grafana.table(
+                "Open findings",
+                (Column(title="Open", expr=open_now, metric=own.FINDING_ACTIVE, hidden=True),),
+                keys=keys,
+                description="What the analyzer holds to be wrong now, over all clusters; its console has evidence and "
+                "remedy. Empty where no analyzer is scraped.",
+                links={"Node": HOST_LINK},
+                height=6,
+            ),
+        ),
+    )
+
+
+def _devices() -> Section:
+    used = f"{select(device.MEMORY_USED, **HERE)} / {select(device.MEMORY_TOTAL, **HERE)}"
+    inventory = aggregate("max", select(device.DEVICE_INFO, **HERE), by=(*IDENTITY, "model"))
+    return Section(
+        "Devices",
+        (
+            grafana.table(
+                "Devices",
+                (
+                    Column(title="Inventory", expr=inventory, metric=device.DEVICE_INFO, hidden=True),
+                    Column(
+                        title="State",
+                        expr=state_code(device.DEVICE_STATE, by=IDENTITY, **HERE),
+                        metric=device.DEVICE_STATE,
+                        states=device.DEVICE_STATE.states,
+                    ),
+                    Column(
+                        title="Utilization",
+                        expr=_each(select(device.UTILIZATION, engine="compute", **HERE)),
+                        metric=device.UTILIZATION,
+                    ),
+                    Column(
+                        title="Compute active",
+                        expr=_each(select(device.COMPUTE_ACTIVE, **HERE)),
+                        metric=device.COMPUTE_ACTIVE,
+                    ),
+                    Column(title="Memory used", expr=_each(used), metric=device.UTILIZATION),
+                    Column(
+                        title="Temperature",
+                        expr=_each(select(device.TEMPERATURE, sensor="core", **HERE)),
+                        metric=device.TEMPERATURE,
+                    ),
+                    Column(title="Power", expr=_each(select(device.POWER, **HERE)), metric=device.POWER),
+                ),
+                keys={"cluster": "Cluster", "node": "Node", "index": "Index", "uuid": "UUID", "model": "Model"},
+                description="One row per device that the agents know. Memory used is what workloads hold of all device "
+                "memory. An empty cell means that the driver does not report the value, not that it is zero.",
+                links={"Node": HOST_LINK},
+            ),
+        ),
+    )
+
+
+def _jobs() -> Section:
+    holders = aggregate(
+        "max",
+        select(device.WORKLOAD_INFO, job_id=Unlike(""), **HERE),
+        by=("cluster", "uuid", "job_id", "user"),
+    )
+    by_job = ("cluster", "job_id", "user")
+    return Section(
+        "Jobs",
+        (
+            grafana.table(
+                "Jobs that hold devices",
+                (
+                    Column(title="Devices", expr=aggregate("count", holders, by=by_job), metric=device.WORKLOAD_INFO),
+                    Column(
+                        title="Mean utilization",
+                        expr=_per_job("avg", holders, select(device.UTILIZATION, engine="compute", **HERE)),
+                        metric=device.UTILIZATION,
+                    ),
+                    Column(
+                        title="Lowest utilization",
+                        expr=_per_job("min", holders, select(device.UTILIZATION, engine="compute", **HERE)),
+                        metric=device.UTILIZATION,
+                    ),
+                    Column(
+                        title="Power", expr=_per_job("sum", holders, select(device.POWER, **HERE)), metric=device.POWER
+                    ),
+                ),
+                keys={"cluster": "Cluster", "job_id": "Job", "user": "User"},
+                description="One row per job that holds devices now; a shared device counts for each of its jobs.",
+                height=8,
+            ),
+        ),
+    )
+
+
+def _load() -> Section:
+    utilization = select(device.UTILIZATION, engine="compute", **HERE)
+    slowed = aggregate(
+        "max",
+        select(device.THROTTLE_ACTIVE, reason=(*THERMAL, *HARDWARE), **HERE),
+        by=("cluster", "uuid", "reason"),
+    )
+    temperature = _each(select(device.TEMPERATURE, sensor="core", **HERE))
+    return Section(
+        "Load, heat and power",
+        (
+            grafana.graph(
+                device.UTILIZATION,
+                *(
+                    grafana.query(aggregate("quantile", utilization, argument=share), legend)
+                    for share, legend in ((0.1, "a tenth is below"), (0.5, "half is below"), (0.9, "a tenth is above"))
+                ),
+                title="Utilization across devices",
+            ),
+            grafana.graph(
+                device.POWER,
+                grafana.query(aggregate("sum", select(device.POWER, **HERE), by=("cluster",)), "{{cluster}}"),
+                title="Power by cluster",
+                stacked=True,
+            ),
+            grafana.graph(
+                device.THROTTLE_ACTIVE,
+                grafana.query(aggregate("sum", slowed, by=("reason",)), "{{reason}}"),
+                title="Devices held down, by reason",
+                note="Counts devices; thermal and hardware reasons only.",
+            ),
+            grafana.bar_gauge(
+                device.TEMPERATURE,
+                aggregate("topk", temperature, argument=10),
+                "{{node}}/gpu{{index}}",
+                title="Ten hottest devices",
+                width=12,
+                levels=Levels(warning=80, critical=90),
+            ),
+        ),
+    )
+
+
+def _mean(expr: str) -> str:
+    return f"avg({expr})"
+
+
+def _each(expr: str) -> str:
+    """One series per device, whatever else the series carry."""
+    return aggregate("max", expr, by=IDENTITY)
+
+
+def _per_job(operation: str, holders: str, expr: str) -> str:
+    """Reduce a device metric over the devices of each job; the workload is the many side of the join."""
+    joined = f"{holders} * on (cluster, uuid) group_left () {aggregate('max', expr, by=('cluster', 'uuid'))}"
+    return f"{operation} by (cluster, job_id, user) ({joined})"

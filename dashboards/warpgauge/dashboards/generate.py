@@ -1,0 +1,30 @@
+"""All files that `warpgauge generate dashboards` writes, as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.dashboards import fleet, host, provisioning
+from warpgauge.dashboards.grafana import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from warpgauge.dashboards.grafana import Dashboard
+
+__all__ = ["DASHBOARDS", "files"]
+
+DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
+    fleet.NAME: fleet.dashboard,
+    host.NAME: host.dashboard,
+}
+"""Every dashboard by its name: a new one gets its line here."""
+
+
+def files() -> dict[str, str]:
+    """Text of each file by its path below the output folder."""
+    return {
+        **{f"{name}.json": encode(build()) for name, build in DASHBOARDS.items()},
+        "provisioning/dashboards/warpgauge.yaml": provisioning.DASHBOARDS,
+        "provisioning/datasources/warpgauge.yaml": provisioning.DATASOURCE,
+    }

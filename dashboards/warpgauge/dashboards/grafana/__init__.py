@@ -1,0 +1,43 @@
+"""A thin typed layer over grafanalib that writes current Grafana dashboards from catalog rows."""
+
+from warpgauge.dashboards.grafana.layout import Section, flow
+from warpgauge.dashboards.grafana.model import Dashboard, Panel, Variable, encode
+from warpgauge.dashboards.grafana.panels import (
+    ABSENT,
+    Column,
+    Levels,
+    bar_gauge,
+    graph,
+    query,
+    stat,
+    state_timeline,
+    table,
+)
+from warpgauge.dashboards.grafana.units import GRAFANA_UNITS, unit_of
+from warpgauge.dashboards.grafana.variables import TAG, chosen, datasource, links, marks, values_of
+
+__all__ = [
+    "ABSENT",
+    "GRAFANA_UNITS",
+    "TAG",
+    "Column",
+    "Dashboard",
+    "Levels",
+    "Panel",
+    "Section",
+    "Variable",
+    "bar_gauge",
+    "chosen",
+    "datasource",
+    "encode",
+    "flow",
+    "graph",
+    "links",
+    "marks",
+    "query",
+    "stat",
+    "state_timeline",
+    "table",
+    "unit_of",
+    "values_of",
+]

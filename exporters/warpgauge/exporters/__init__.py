@@ -1,0 +1,1 @@
+"""Device -> sample -> page: the agent and its collectors."""

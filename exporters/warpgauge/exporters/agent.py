@@ -1,0 +1,202 @@
+"""The agent: runs the collectors, keeps what they say, and serves it.
+
+A scrape gets bytes that were made when the readings changed; it never reaches a driver, a file of /proc or a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import platform
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from warpgauge.core.catalog import Tier
+from warpgauge.core.clock import Clock, SystemClock
+from warpgauge.core.errors import ConfigError
+from warpgauge.exporters.collectors import COLLECTORS, make
+from warpgauge.exporters.demo import Demo
+from warpgauge.exporters.inprocess import InProcess
+from warpgauge.exporters.link import Program
+from warpgauge.exporters.pages import Pages
+from warpgauge.exporters.processes import ProcessTable
+from warpgauge.exporters.readings import Readings
+from warpgauge.exporters.supervisor import Supervisor
+from warpgauge.exporters.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from warpgauge.core.config import Config
+    from warpgauge.exporters.readings import Standing
+
+__all__ = ["Agent", "stop_with_parent"]
+
+_COALESCE_SECONDS: Final = 0.05  # readings of one tick arrive over a few milliseconds and make one page
+_PROCESSES_SECONDS: Final = 2.0  # how long an answer about processes is good
+_MOST_PROCESSES: Final = 100
+
+
+class Agent:
+    """Everything but the web server."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        programs: Mapping[str, Program] | None = None,
+        processes: ProcessTable | None = None,
+    ) -> None:
+        """`programs` replaces the child program of isolated collectors, by name."""
+        self._clock = clock or SystemClock()
+        self.readings = Readings(self._clock, self._schedule_publish)
+        self.pages = Pages(self.readings, self._clock)
+        self.demo = Demo(config.demo, self._clock)
+        self._config = config
+        self._programs = programs or {}
+        self._publishing: asyncio.TimerHandle | None = None
+        self._is_ready = False
+        self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
+        self.collectors = [self._collector(name) for name in self._wanted()]
+
+    def _wanted(self) -> list[str]:
+        disabled = self._config.agent.disabled_collectors
+        unknown = [name for name in disabled if name not in COLLECTORS]
+        if unknown:
+            msg = f"agent.disabled_collectors names {unknown[0]!r}; there are {', '.join(COLLECTORS)}"
+            raise ConfigError(msg)
+        return [name for name in COLLECTORS if name not in disabled]
+
+    def _collector(self, name: str) -> Supervisor | InProcess:
+        agent = self._config.agent
+        intervals = {
+            Tier.FAST: agent.fast_interval_seconds,
+            Tier.NORMAL: agent.normal_interval_seconds,
+            Tier.SLOW: agent.slow_interval_seconds,
+        }
+        if COLLECTORS[name].isolated:
+            command = (sys.executable, "-m", "warpgauge.exporters.child", name)
+            program = self._programs.get(name) or Program(command=command, deadline_seconds=agent.deadline_seconds)
+            return Supervisor(name, self.readings, intervals=intervals, program=program, clock=self._clock)
+        return InProcess(
+            make(name, **self._settings(name)),
+            self.readings,
+            intervals=intervals,
+            deadline_seconds=agent.deadline_seconds,
+            clock=self._clock,
+        )
+
+    def _settings(self, name: str) -> dict[str, object]:
+        agent = self._config.agent
+        settings: dict[str, dict[str, object]] = {
+            "host": {"proc_root": agent.proc_root, "sys_root": agent.sys_root},
+            "training": {"socket_path": agent.training_socket, "proc_root": agent.proc_root},
+        }
+        return settings.get(name, {})
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        self.pages.publish()
+        tasks = [asyncio.create_task(collector.run()) for collector in self.collectors]
+        tasks.append(asyncio.create_task(self._settle()))
+        try:
+            await asyncio.gather(*tasks)
+            await asyncio.Event().wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._publishing is not None:
+                self._publishing.cancel()
+
+    def unready(self) -> str | None:
+        """Why not ready: a collector has not had its first reading yet, nor its deadline for one."""
+        if self._is_ready:
+            return None
+        waiting = [collector.name for collector in self.collectors if not collector.is_settled.is_set()]
+        return f"waiting for the first reading of {', '.join(waiting)}"
+
+    def devices(self) -> list[dict[str, Any]]:
+        """Every device ever seen, for the API; what is unknown is absent."""
+        node = platform.node()
+        return [_device(standing, node) for standing in self.readings.standings]
+
+    async def processes(self, top: int) -> list[dict[str, Any]]:
+        """The busiest processes, most CPU first."""
+        return await self._busiest.ask(min(max(top, 1), _MOST_PROCESSES))
+
+    def states(self) -> list[tuple[str, str]]:
+        """Each collector and how it does, in words."""
+        return [(collector.name, collector.absence or "reading") for collector in self.collectors]
+
+    async def _settle(self) -> None:
+        """Once every collector has had its say: put it on the page, be ready, and decide about the demo."""
+        for collector in self.collectors:
+            await collector.is_settled.wait()
+        self.pages.publish()
+        self._is_ready = True
+        gc.freeze()  # modules and tables live as long as we do: looking through them again would hold up scrapes
+        await self.demo.decide(has_devices=bool(self.readings.standings))
+
+    def _schedule_publish(self) -> None:
+        if self._publishing is None:
+            loop = asyncio.get_running_loop()
+            self._publishing = loop.call_later(_COALESCE_SECONDS, self._publish)
+
+    def _publish(self) -> None:
+        self._publishing = None
+        self.pages.publish()
+
+
+class _Busiest:
+    """One look at the processes serves everybody who asks within two seconds; it takes one, in a thread."""
+
+    def __init__(self, table: ProcessTable, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+        self._worker = Worker("processes")
+        self._turn = asyncio.Lock()
+        self._answer: tuple[float, list[dict[str, Any]]] | None = None
+
+    async def ask(self, top: int) -> list[dict[str, Any]]:
+        async with self._turn:
+            if self._answer is None or self._clock.monotonic() - self._answer[0] > _PROCESSES_SECONDS:
+                found = await self._worker.ask(lambda: self._table.busiest(_MOST_PROCESSES))
+                self._answer = (self._clock.monotonic(), [asdict(process) for process in found])
+            return self._answer[1][:top]
+
+
+def _device(standing: Standing, node: str) -> dict[str, Any]:
+    device = standing.device
+    known = {
+        "uuid": device.uuid,
+        "index": device.index,
+        "kind": device.kind.value,
+        "vendor": device.vendor,
+        "model": device.model,
+        "pci_bus_id": device.pci_bus_id,
+        "node": node,
+        "state": standing.state.value,
+        "last_sample": standing.last_sample,
+    }
+    return {name: value for name, value in known.items() if value not in {None, ""}}
+
+
+def stop_with_parent(stop: asyncio.Event, environ: Mapping[str, str] = os.environ) -> None:
+    """Set `stop` when standard input ends, if WARPGAUGE_EXIT_WITH_PARENT=1: whoever started us holds its other end."""
+    if environ.get("WARPGAUGE_EXIT_WITH_PARENT") != "1":
+        return
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+
+    def look() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            stop.set()
+
+    with suppress(PermissionError):  # a file or /dev/null: it has no other end
+        loop.add_reader(descriptor, look)

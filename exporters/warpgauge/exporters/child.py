@@ -1,0 +1,173 @@
+"""The child process of one driver: `python -m warpgauge.exporters.child NAME`. Started by the supervisor only.
+
+It names a device before it touches it, so that a hang or a crash has a culprit. Each device has a thread of its own:
+one that never returns keeps no other waiting, and several that hang cost one deadline together. In good times the
+devices are still read one after the other, because a short wait follows each start.
+
+It ends when its standard input closes; a kernel signal ends it even inside a hung call when the supervisor dies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from threading import Lock
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+from warpgauge.core.catalog import Tier
+from warpgauge.core.sample import ReadError
+from warpgauge.exporters.collectors import make
+from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
+from warpgauge.exporters.lane import Lane
+from warpgauge.exporters.messages import (
+    COMMON,
+    Absent,
+    At,
+    Calls,
+    Done,
+    Failed,
+    Found,
+    Message,
+    Positions,
+    Read,
+    Refused,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from warpgauge.core.device import Device
+    from warpgauge.exporters.collectors.collector import IsolatedCollector
+
+__all__ = ["Child", "main"]
+
+PATIENCE_SECONDS: Final = 0.05  # for a device that answers, before the next one is started beside it
+PATIENCE_TOGETHER_SECONDS: Final = 0.4  # all devices are started within this, however many hang
+ALL_TIERS: Final = (Tier.FAST, Tier.NORMAL, Tier.SLOW)
+
+
+class Child:
+    """Obeys commands and reports; the lock guards `_out`, which all lanes write to."""
+
+    def __init__(self, collector: IsolatedCollector, out: IO[bytes]) -> None:
+        self._collector = collector
+        self._out = out
+        self._lock = Lock()
+        self._lanes: dict[int, Lane] = {COMMON: Lane("common")}
+        self._devices: dict[int, Device | None] = {COMMON: None}
+
+    def obey(self, commands: Iterable[bytes]) -> None:
+        """Carry out commands until they end."""
+        for line in commands:
+            command: dict[str, Any] = json.loads(line)
+            if command["do"] == "open":
+                if not self._open(command["only"], set(command["skip"])):
+                    return
+            else:
+                self._read([Tier(tier) for tier in command["tiers"]])
+
+    def leave(self) -> None:
+        """Give the devices back, unless one of them is still being asked something."""
+        if all(lane.is_idle for lane in self._lanes.values()):
+            self._collector.close()
+
+    def _say(self, *messages: Message) -> None:
+        lines = b"".join(encode(message) for message in messages)
+        with self._lock:
+            self._out.write(lines)
+            self._out.flush()
+
+    def _open(self, only: Sequence[int] | None, skip: set[int]) -> bool:
+        self._say(At(COMMON, "open"))
+        try:
+            why = self._collector.check()
+            positions = tuple(self._collector.positions()) if why is None else ()
+        except DriverError as error:
+            self._say(Failed(error.reason, error.detail))
+            return False
+        if why is not None:
+            self._say(Absent(why))
+            return False
+        self._say(Positions(positions), Done(COMMON))
+        wanted = [position for position in positions if position not in skip and (only is None or position in only)]
+        self._lanes.update({position: Lane(f"device {position}") for position in wanted})
+        self._each(self._lanes, ALL_TIERS)
+        return True
+
+    def _read(self, tiers: Sequence[Tier]) -> None:
+        slow_only = () if Tier.SLOW in tiers else (COMMON,)  # the driver itself has nothing to say more often
+        self._each([position for position in self._devices.copy() if position not in slow_only], tiers)
+        if Tier.NORMAL in tiers:
+            self._say(Calls(self._collector.calls.take()))
+
+    def _each(self, positions: Iterable[int], tiers: Sequence[Tier]) -> None:
+        """Start every lane that is free, one after the other as long as they answer at once."""
+        patience = min(PATIENCE_SECONDS, PATIENCE_TOGETHER_SECONDS / max(1, len(self._lanes)))
+        for position in list(positions):
+            lane = self._lanes[position]
+            if lane.start(lambda position=position: self._visit(position, tiers)):  # type: ignore[misc]  # mypy: a default is no parameter of the job
+                lane.wait(patience)
+
+    def _visit(self, position: int, tiers: Sequence[Tier]) -> None:
+        """Open a device if that is still to do, then read it."""
+        try:
+            if position not in self._devices:
+                self._say(At(position, "identify"))
+                device = self._collector.identify(position)
+                self._say(Found(position, device))
+                self._devices[position] = device
+            self._say(At(position, "read"))
+            inventory = [Positions(tuple(self._collector.positions()))] if position == COMMON else []
+            self._say(*inventory, *[self._reading(position, tier) for tier in tiers], Done(position))
+        except DeviceRefusedError as error:
+            self._say(Refused(position, error.reason, error.detail))
+        except DriverError as error:
+            self._say(Failed(error.reason, error.detail))
+        except BrokenPipeError:
+            os._exit(0)  # the supervisor is gone
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must show as a failure, not as a hang
+            self._say(Failed("internal", repr(error)))
+
+    def _reading(self, position: int, tier: Tier) -> Read:
+        device = self._devices[position]
+        try:
+            samples, errors = self._collector.read(tier, device)
+        except DriverError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a mistake of ours in one reading must cost that reading only
+            samples, errors = [], [ReadError("internal", repr(error), device.uuid if device else None)]
+        return Read(position, tier, tuple(samples), tuple(errors))
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent ends, however it ends (elsewhere only standard input tells)."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def serve(collector: IsolatedCollector) -> None:
+    """Obey standard input. Standard output is ours alone: what a library prints goes to standard error."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=1 << 16)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    child = Child(collector, out)
+    with suppress(BrokenPipeError):  # the supervisor went while we were telling it something
+        child.obey(sys.stdin.buffer)
+    child.leave()
+    os._exit(0)  # a lane inside a driver call would hold up the usual way out
+
+
+def main() -> None:
+    """Serve the collector named on the command line."""
+    serve(cast("IsolatedCollector", make(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

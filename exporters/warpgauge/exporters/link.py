@@ -1,0 +1,180 @@
+"""One child process seen from outside: its pipe, its deadline and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+from warpgauge.exporters.messages import COMMON, LINE_LIMIT, At, BadMessageError, Done, Message, Refused, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from warpgauge.core.clock import Clock
+
+__all__ = ["End", "Link", "Program"]
+
+GRACE_SECONDS: Final = 0.05  # to read what already waits in the pipe before anyone is blamed
+FAREWELL_SECONDS: Final = 0.5  # for a child that was asked to end
+
+_UNDEAD: Final[list[subprocess.Popen[bytes]]] = []
+"""Killed, but still inside a driver call in the kernel; kept so that they are reaped when they come out of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a child is no more: hung, crashed, or the reason it was asked to end for; and whom it was busy with."""
+
+    reason: str
+    blamed: frozenset[int] = frozenset()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """How to start a child, and how long it may take for what."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+    deadline_seconds: float = 2.0  # for one reading of one device
+    start_seconds: float = 10.0  # to open a driver or device: without persistence mode a GPU takes seconds
+
+
+class Link:
+    """A running child. Every wait in here has an end, whatever the child does."""
+
+    def __init__(self, process: subprocess.Popen[bytes], program: Program, clock: Clock) -> None:
+        self.process = process
+        self._program = program
+        self._clock = clock
+        self._reader = asyncio.StreamReader(limit=LINE_LIMIT)
+        self._busy: dict[int, tuple[str, float]] = {}  # position -> what it is doing, since when
+        self._asked: float | None = None  # when a command was sent that nothing has answered yet
+        self._ending: str | None = None
+        self._pipe: asyncio.ReadTransport | None = None
+
+    @classmethod
+    async def start(cls, program: Program, clock: Clock) -> Link:
+        """Start a child; nothing is asked of it yet."""
+        process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own program; asyncio's would wait for it in a thread
+            program.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=program.environment,
+            bufsize=0,
+            process_group=0,  # Ctrl-C is for the supervisor; a child that still imports would print a traceback
+        )
+        link = cls(process, program, clock)
+        os.set_blocking(cast("IO[bytes]", process.stdin).fileno(), False)
+        loop = asyncio.get_running_loop()
+        link._pipe, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(link._reader), cast("IO[bytes]", process.stdout)
+        )
+        return link
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the driver is being asked something."""
+        return bool(self._busy)
+
+    def send(self, command: Mapping[str, Any]) -> None:
+        """Give a command; one that the child no longer reads is noticed as a missing answer."""
+        self._asked = self._asked or self._clock.monotonic()
+        with suppress(OSError, ValueError):  # full or closed: the child is stuck or gone, and `follow` tells which
+            cast("IO[bytes]", self.process.stdin).write(json.dumps(command).encode() + b"\n")
+
+    def end(self, reason: str) -> None:
+        """Ask the child to end; `follow` then returns with this reason."""
+        if self._ending is None:
+            self._ending = reason
+            cast("IO[bytes]", self.process.stdin).close()
+
+    async def follow(self, heard: Callable[[Message], None]) -> End:
+        """Pass on what the child says until it ends, hangs or speaks nonsense."""
+        while True:
+            line = await self._line()
+            if line is None:
+                blamed = self._overdue()
+                if self._ending or blamed:
+                    return End(self._ending or "hung", blamed)
+                continue
+            if not line:
+                return self._ended()
+            try:
+                message = decode(line)
+            except BadMessageError as error:
+                return End("crashed", frozenset(self._busy), str(error))
+            self._note(message)
+            heard(message)
+
+    async def close(self, *, gently: bool = False) -> None:
+        """See the child off, with a moment to end by itself or without. One stuck in the kernel is left behind."""
+        self.end("stopped")
+        if not (gently and await self._is_dead()):
+            with suppress(OSError):
+                self.process.kill()
+        if self._pipe is not None:
+            self._pipe.close()
+        if not await self._is_dead():
+            _UNDEAD.append(self.process)
+        _UNDEAD[:] = [process for process in _UNDEAD if process.poll() is None]
+
+    async def _is_dead(self) -> bool:
+        until = self._clock.monotonic() + FAREWELL_SECONDS
+        while self.process.poll() is None and self._clock.monotonic() < until:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.005)
+        return self.process.poll() is not None
+
+    async def _line(self) -> bytes | None:
+        """The next line, empty at the end of the pipe, None if none came in time."""
+        for seconds in (self._patience(), GRACE_SECONDS):
+            try:  # not wait_for: before Python 3.12 it swallows a cancellation that meets a finished read
+                async with asyncio.timeout(seconds):
+                    return await self._reader.readline()
+            except TimeoutError:
+                continue
+            except ValueError:  # longer than the limit
+                return b"\n"
+        return None
+
+    def _patience(self) -> float:
+        if self._ending:
+            return FAREWELL_SECONDS
+        now = self._clock.monotonic()
+        ends = [since + self._allowed(doing) for doing, since in self._busy.values()]
+        if self._asked is not None:
+            ends.append(self._asked + self._allowed("read"))
+        return max(0.0, min(ends) - now) if ends else self._program.deadline_seconds
+
+    def _allowed(self, doing: str) -> float:
+        """Seconds for one thing; readings get longer while a device is being opened, which can hold them up."""
+        is_starting = doing != "read" or any(other != "read" for other, _ in self._busy.values())
+        program = self._program
+        return max(program.start_seconds, program.deadline_seconds) if is_starting else program.deadline_seconds
+
+    def _overdue(self) -> frozenset[int]:
+        """Whom to blame: once one is late, everything that is half as late too, so that several cost one deadline."""
+        now = self._clock.monotonic()
+        lateness = {position: (now - since) / self._allowed(doing) for position, (doing, since) in self._busy.items()}
+        if not any(late >= 1.0 for late in lateness.values()):
+            is_mute = self._asked is not None and now - self._asked >= self._allowed("read")
+            return frozenset(lateness or {COMMON}) if is_mute else frozenset()
+        return frozenset(position for position, late in lateness.items() if late >= 0.5)  # noqa: PLR2004 - half
+
+    def _note(self, message: Message) -> None:
+        self._asked = None
+        if isinstance(message, At):
+            self._busy[message.position] = (message.doing, self._clock.monotonic())
+        elif isinstance(message, Done | Refused):
+            self._busy.pop(message.position, None)
+
+    def _ended(self) -> End:
+        """The pipe is closed: after a request to end that is well, else the child crashed."""
+        if self._ending:
+            return End(self._ending)
+        return End("crashed", frozenset(self._busy), f"exit status {self.process.poll()}")

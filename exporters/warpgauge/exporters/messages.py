@@ -1,0 +1,190 @@
+"""What supervisor and child say to each other: one JSON object per line, checked on arrival.
+
+The child is our own program, but a driver that scribbles over its memory speaks through it too: a line that is not
+exactly one of these messages is a `BadMessageError`, and the child that sent it is replaced.
+
+To the child:   {"do": "open", "only": [3] | null, "skip": [2]}   {"do": "read", "tiers": ["fast"]}
+From the child: an `At` before every touch of the driver, then what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from warpgauge.core.catalog import BY_NAME, Kind, Tier
+from warpgauge.core.device import Device, DeviceKind
+from warpgauge.core.sample import ReadError, Sample
+
+if TYPE_CHECKING:
+    from warpgauge.exporters.collectors.calls import Portion
+
+__all__ = [
+    "COMMON",
+    "LINE_LIMIT",
+    "Absent",
+    "At",
+    "BadMessageError",
+    "Calls",
+    "Done",
+    "Failed",
+    "Found",
+    "Message",
+    "Positions",
+    "Read",
+    "Refused",
+    "decode",
+    "encode",
+]
+
+LINE_LIMIT: Final = 1 << 20  # bytes; a slow tier of 64 devices with 500 series is a tenth of this per line
+COMMON: Final = -1  # the position that stands for the driver as a whole
+
+
+class BadMessageError(Exception):
+    """A line that the child must not send."""
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """The child is about to touch the device at a position; doing is open, identify or read."""
+
+    position: int
+    doing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Where the driver lists devices."""
+
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A device answered with its identity."""
+
+    position: int
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A device cannot be opened."""
+
+    position: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one reading of one tier gave."""
+
+    position: int
+    tier: Tier
+    samples: tuple[Sample, ...]
+    errors: tuple[ReadError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The lane of a position has finished what it was asked to do."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Driver calls since the last such message."""
+
+    portion: Portion
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The collector's devices are not on this machine; the child ends."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The driver as a whole cannot be used; the child ends."""
+
+    reason: str
+    detail: str
+
+
+Message = At | Positions | Found | Refused | Read | Done | Calls | Absent | Failed
+_WORDS: Final[dict[str, type]] = {
+    kind.__name__.lower(): kind for kind in (At, Positions, Found, Refused, Read, Done, Calls, Absent, Failed)
+}
+
+
+def encode(message: Message) -> bytes:
+    """One line, newline included."""
+    word = type(message).__name__.lower()
+    if isinstance(message, Read):
+        body: dict[str, Any] = {
+            "position": message.position,
+            "tier": message.tier,
+            "samples": [(sample.metric.name, sample.labels, sample.value) for sample in message.samples],
+            "errors": [(error.reason, error.detail, error.device) for error in message.errors],
+        }
+    else:
+        body = asdict(message)
+    return json.dumps({"say": word, **body}, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message on a line.
+
+    Raises:
+        BadMessageError: the line is not a message.
+
+    """
+    try:
+        body = json.loads(line)
+        kind = _WORDS[body.pop("say")]
+        return _build(kind, body)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        msg = f"not a message: {line[:80]!r}: {error}"
+        raise BadMessageError(msg) from error
+
+
+def _build(kind: type, body: dict[str, Any]) -> Message:
+    if kind is Read:
+        return _read(body)
+    if kind is Found:
+        return Found(int(body["position"]), _device(body["device"]))
+    if kind is Positions:
+        return Positions(tuple(int(position) for position in body["positions"]))
+    if kind is Calls:
+        return Calls({str(name): _counts(*pair) for name, pair in body["portion"].items()})
+    built: Message = kind(**body)
+    return built
+
+
+def _read(body: dict[str, Any]) -> Read:
+    samples = tuple(_sample(*row) for row in body["samples"])
+    errors = tuple(ReadError(*row) for row in body["errors"])
+    return Read(int(body["position"]), Tier(body["tier"]), samples, errors)
+
+
+def _sample(name: str, labels: list[str], value: float) -> Sample:
+    metric = BY_NAME[name]
+    if len(labels) != len(metric.labels) or metric.kind is Kind.HISTOGRAM or not math.isfinite(value):
+        msg = f"{name} has labels {labels!r} and value {value!r}"
+        raise ValueError(msg)
+    return Sample(metric, tuple(labels), float(value))
+
+
+def _device(body: dict[str, Any]) -> Device:
+    return Device(**{**body, "kind": DeviceKind(body["kind"])})
+
+
+def _counts(counts: list[int], seconds: float) -> tuple[list[int], float]:
+    return [int(count) for count in counts], float(seconds)

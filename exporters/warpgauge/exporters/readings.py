@@ -1,0 +1,133 @@
+"""What every device said last, and the lines that say it on a page.
+
+A device that stops answering loses its data series at once; whether it is up, its state and the time of its last
+sample stay for every device ever seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.catalog import Tier
+from warpgauge.core.catalog import device as rows
+from warpgauge.core.device import DeviceState
+from warpgauge.core.exposition import FamilyRenderer, FamilyText
+from warpgauge.core.sample import Sample
+from warpgauge.exporters.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from warpgauge.core.catalog import Metric
+    from warpgauge.core.clock import Clock
+    from warpgauge.core.device import Device
+
+__all__ = ["Readings", "Standing"]
+
+_STATES: Final = tuple(state.value for state in DeviceState)
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where a device stands, whatever happened to its data."""
+
+    device: Device
+    collector: str
+    state: DeviceState
+    last_sample: float | None = None  # seconds since the epoch
+    is_degraded: bool = False  # says so itself, until it says otherwise
+
+
+@dataclass(slots=True)
+class _Block:
+    """Samples of one collector and tier, by device (None: of no device), and their lines once rendered."""
+
+    samples: dict[str | None, Sequence[Sample]] = field(default_factory=dict)
+    renderer: FamilyRenderer = field(default_factory=FamilyRenderer)
+    lines: Mapping[Metric, FamilyText] | None = None
+
+
+class Readings:
+    """The latest of everything. Used from the event loop only; `on_change` is told after each change."""
+
+    def __init__(self, clock: Clock, on_change: Callable[[], None] = lambda: None) -> None:
+        self.tally = Tally()
+        self.on_change = on_change
+        self._clock = clock
+        self._standings: dict[str, Standing] = {}
+        self._blocks: dict[tuple[str, Tier], _Block] = {}
+        self._about_devices = FamilyRenderer()
+
+    @property
+    def standings(self) -> Sequence[Standing]:
+        """Every device ever seen, by index."""
+        return sorted(self._standings.values(), key=lambda standing: (standing.collector, standing.device.index))
+
+    def see(self, collector: str, device: Device, state: DeviceState = DeviceState.OK) -> None:
+        """A device showed itself; one that is known keeps its state until it is read."""
+        known = self._standings.get(device.uuid)
+        if known is None:
+            self._standings[device.uuid] = Standing(device, collector, state)
+        else:
+            known.device = device
+        self.on_change()
+
+    def forget(self, uuid: str) -> None:
+        """Take away a stand-in for a device that has since said its name."""
+        if self._standings.pop(uuid, None) is not None:
+            self.on_change()
+
+    def update(self, collector: str, tier: Tier, uuid: str | None, samples: Sequence[Sample]) -> None:
+        """New samples of one device and tier in place of the last ones; the device answers, so it is well."""
+        block = self._blocks.setdefault((collector, tier), _Block())
+        block.samples[uuid] = samples
+        block.lines = None
+        standing = self._standings.get(uuid) if uuid is not None else None
+        if standing is not None:
+            standing.last_sample = self._clock.now()
+            standing.is_degraded = _says_degraded(samples, before=standing.is_degraded)
+            standing.state = DeviceState.DEGRADED if standing.is_degraded else DeviceState.OK
+        self.on_change()
+
+    def mark(self, uuid: str, state: DeviceState) -> None:
+        """A device stopped answering: its data goes, its state stays."""
+        self._standings[uuid].state = state
+        self._drop(lambda _, owner: owner == uuid)
+
+    def drop(self, collector: str) -> None:
+        """A collector stopped answering: all its data goes."""
+        self._drop(lambda name, _: name == collector)
+
+    def families(self) -> list[Mapping[Metric, FamilyText]]:
+        """Lines of everything; only what changed is rendered again."""
+        for block in self._blocks.values():
+            if block.lines is None:
+                block.lines = block.renderer.render(sample for part in block.samples.values() for sample in part)
+        lines = [block.lines for block in self._blocks.values() if block.lines is not None]
+        about = self._about_devices.render(_standing_samples(self._standings.values()))
+        return [about, *lines, *self.tally.families()]
+
+    def _drop(self, is_gone: Callable[[str, str | None], bool]) -> None:
+        for (collector, _), block in self._blocks.items():
+            for owner in [owner for owner in block.samples if is_gone(collector, owner)]:
+                del block.samples[owner]
+                block.lines = None
+        self.on_change()
+
+
+def _says_degraded(samples: Sequence[Sample], *, before: bool) -> bool:
+    """Whether the device reports a fault that limits it; a tier that does not carry the sign changes nothing."""
+    signs = [sample.value == 1.0 for sample in samples if sample.metric is rows.ROW_REMAP_FAILED]
+    return any(signs) if signs else before
+
+
+def _standing_samples(standings: Iterable[Standing]) -> Iterable[Sample]:
+    for standing in standings:
+        identity = standing.device.labels
+        is_up = standing.state in {DeviceState.OK, DeviceState.DEGRADED} and standing.last_sample is not None
+        yield Sample(rows.DEVICE_UP, identity, float(is_up))
+        if standing.last_sample is not None:
+            yield Sample(rows.LAST_SAMPLE, identity, standing.last_sample)
+        for state in _STATES:
+            yield Sample(rows.DEVICE_STATE, (*identity, state), float(state == standing.state.value))

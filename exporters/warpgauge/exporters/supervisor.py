@@ -1,0 +1,312 @@
+"""Keeps one driver's child process running and honest.
+
+A device that hangs, crashes the child or is lost is taken out: its data goes at once, the child is started again
+without it, and a second, short-lived child tries it with growing pauses until it answers. The others are late by at
+most the deadline and one start, once. When everything hangs, everything reads hung, and trying goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.catalog import own
+from warpgauge.core.clock import Clock, SystemClock
+from warpgauge.core.device import Device, DeviceKind, DeviceState
+from warpgauge.core.retry import Backoff
+from warpgauge.exporters.link import End, Link, Program
+from warpgauge.exporters.messages import (
+    COMMON,
+    Absent,
+    Calls,
+    Done,
+    Failed,
+    Found,
+    Message,
+    Positions,
+    Read,
+    Refused,
+)
+from warpgauge.exporters.probe import GONE, Probe
+from warpgauge.exporters.quarantine import Quarantine
+from warpgauge.exporters.schedule import Schedule
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Collection, Mapping
+
+    from warpgauge.core.catalog import Tier
+    from warpgauge.exporters.readings import Readings
+
+__all__ = ["Supervisor"]
+
+_LOG: Final = logging.getLogger(__name__)
+_AT_ONCE: Final = {"lost", "returned", "inventory"}
+_STABLE_SECONDS: Final = 10.0  # a child that lived this long was well
+_RESTART_BACKOFF: Final = Backoff(first_seconds=0.2, factor=2.0, max_seconds=30.0)
+_ABSENT_BACKOFF: Final = Backoff(first_seconds=60.0, factor=2.0, max_seconds=600.0)
+
+
+class Supervisor:
+    """Runs the child of one isolated collector and files what it says."""
+
+    def __init__(  # noqa: PLR0913 - each is a part of the world that a test hands in
+        self,
+        name: str,
+        readings: Readings,
+        *,
+        intervals: Mapping[Tier, float],
+        program: Program,
+        clock: Clock | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.name = name
+        self.is_settled = asyncio.Event()  # the first tick is over, one way or the other
+        self.absence: str | None = None  # why there is nothing to read here
+        self._readings = readings
+        self._tally = readings.tally
+        self._program = program
+        self._clock = clock or SystemClock()
+        self._schedule = Schedule(intervals, self._clock)
+        self._quarantine = Quarantine(self._clock, backoff)
+        self._devices: dict[int, Device] = {}  # who was last seen at a position
+        self._positions: tuple[int, ...] = ()
+        self._link: Link | None = None
+        self._tick_begun: float | None = None
+        self._is_productive = False  # whether the running child has read a device
+        self._delays = _RESTART_BACKOFF.delays()
+        self._absent_delays = _ABSENT_BACKOFF.delays()
+        self._stuck: subprocess.Popen[bytes] | None = None  # the last main child, which may not have died yet
+        self._is_back = asyncio.Event()  # somebody left the quarantine
+        self._is_out = asyncio.Event()  # somebody entered it
+
+    async def run(self) -> None:
+        """Keep reading until cancelled."""
+        probing = asyncio.create_task(self._probe_for_ever())
+        settling = asyncio.create_task(self._settle_in_time())
+        try:
+            while True:
+                begun = self._clock.monotonic()
+                end = await self._live()
+                self._settle_up(end)
+                if self._clock.monotonic() - begun > _STABLE_SECONDS:
+                    self._delays = _RESTART_BACKOFF.delays()
+                await self._pause(end)
+                await self._until_somebody_is_left()
+        finally:
+            probing.cancel()
+            settling.cancel()
+            await asyncio.gather(probing, settling, return_exceptions=True)
+
+    async def _pause(self, end: End) -> None:
+        """No pause where the cause was taken away; a child that fails of itself is started less and less often."""
+        if end.reason == "absent":
+            await asyncio.sleep(next(self._absent_delays))
+        elif end.reason not in _AT_ONCE and not end.blamed - {COMMON}:
+            await asyncio.sleep(next(self._delays))
+
+    # ---- the main child
+
+    async def _live(self) -> End:
+        """Run one main child from start to end."""
+        self._is_productive = False
+        link = self._link = await self._start()
+        link.send({"do": "open", "only": None, "skip": sorted(self._quarantine.positions)})
+        ticking = asyncio.create_task(self._tick(link))
+        try:
+            return await link.follow(self._hear)
+        finally:
+            self._link = None
+            self._stuck = link.process
+            ticking.cancel()
+            await link.close(gently=_is_leaving())
+
+    async def _start(self) -> Link:
+        return await Link.start(self._program, self._clock)
+
+    async def _tick(self, link: Link) -> None:
+        """Ask for each tier when it is due; opening reads all of them once."""
+        self._count_missed(self._schedule.start_over())
+        while True:
+            await asyncio.sleep(self._schedule.seconds_to_next)
+            tiers, missed = self._schedule.take()
+            self._count_missed(missed)
+            if link.is_busy:  # somebody still answers the last question, and will not hear this one
+                self._count_missed(dict.fromkeys(tiers, 1))
+            self._tick_begun = self._clock.monotonic()
+            link.send({"do": "read", "tiers": [tier.value for tier in tiers]})
+
+    def _count_missed(self, missed: Mapping[Tier, int]) -> None:
+        for tier, times in missed.items():
+            self._tally.count(own.MISSED_TICKS, self.name, tier.value, by=times)
+
+    def _hear(self, message: Message) -> None:
+        """File one message of the main child."""
+        match message:
+            case Read():
+                self._file(message)
+            case Done():
+                self._finish_tick()
+            case Found():
+                self._meet(message.position, message.device)
+            case Calls():
+                self._tally.add_calls(self.name, message.portion)
+            case Positions():
+                self._compare(message.positions)
+            case Refused():
+                self._take_out(message.position, GONE.get(message.reason, DeviceState.LOST), message.reason)
+                _LOG.warning("device refused", extra={"collector": self.name, "detail": message.detail})
+            case Absent():
+                self.absence = message.why
+                self._end_link("absent")
+            case Failed():
+                self._fail(message)
+            case _:
+                pass
+
+    def _file(self, read: Read) -> None:
+        device = self._devices.get(read.position)
+        for error in read.errors:
+            self._tally.count(own.COLLECT_ERRORS, self.name, error.reason)
+        gone = next((error.reason for error in read.errors if error.reason in GONE), None)
+        if gone is not None:
+            self._take_out(read.position, GONE[gone], gone, count=False)
+            self._end_link("lost")  # so that no handle of ours keeps the device from being reset
+            return
+        self._readings.update(self.name, read.tier, device.uuid if device else None, read.samples)
+        self._is_productive = self._is_productive or device is not None
+
+    def _finish_tick(self) -> None:
+        if self._link is None or self._link.is_busy or not self._is_productive:
+            return
+        self._tally.put(own.COLLECTOR_UP, self.name, value=1.0)
+        self._tally.put(own.COLLECTOR_LAST_SUCCESS, self.name, value=self._clock.now())
+        self.absence = None
+        self.is_settled.set()
+        if self._tick_begun is not None:
+            seconds = self._clock.monotonic() - self._tick_begun
+            self._tally.observe(own.COLLECT_SECONDS, self.name, seconds=seconds)
+            self._tick_begun = None
+
+    def _meet(self, position: int, device: Device) -> None:
+        """A device said its name; whoever was thought to be it or to sit there is corrected."""
+        for other in [other for other, known in self._devices.items() if known.uuid == device.uuid]:
+            if other != position:
+                self._quarantine.release(other)
+        self._readings.forget(_stand_in(self.name, position).uuid)
+        self._devices[position] = device
+        self._readings.see(self.name, device)
+
+    def _compare(self, positions: tuple[int, ...]) -> None:
+        """Devices came or went since the child was started: start it again, the rest follows."""
+        before, self._positions = self._positions, positions
+        if before and before != positions:
+            for position in set(before) - set(positions):
+                self._take_out(position, DeviceState.LOST, "lost")
+            self._end_link("inventory")
+
+    def _fail(self, failed: Failed) -> None:
+        _LOG.warning("driver failed", extra={"collector": self.name, "reason": failed.reason, "detail": failed.detail})
+        self._tally.count(own.COLLECT_ERRORS, self.name, failed.reason)
+        self._end_link("failed")
+
+    def _end_link(self, reason: str) -> None:
+        if self._link is not None:
+            self._link.end(reason)
+
+    # ---- afterwards
+
+    def _settle_up(self, end: End) -> None:
+        """Draw the consequences of a child's end."""
+        if end.reason != "absent":
+            self._tally.count(own.CHILD_RESTARTS, self.name, end.reason)
+            _LOG.warning(
+                "child ended",
+                extra={"collector": self.name, "reason": end.reason, "devices": sorted(end.blamed), "why": end.detail},
+            )
+        blamed: Collection[int] = end.blamed - {COMMON}
+        if end.reason in {"hung", "crashed"} and COMMON in end.blamed and not blamed:
+            blamed = self._devices  # the driver as a whole: nobody can be read
+        for position in tuple(blamed):
+            self._take_out(position, DeviceState.HUNG, end.reason)
+        if end.reason in {"failed", "absent"}:
+            self._lose_everything()
+        if not self._is_productive or end.reason == "failed":
+            self._tally.put(own.COLLECTOR_UP, self.name, value=0.0)
+        if end.reason == "absent":
+            self._tally.remove(own.COLLECTOR_UP, self.name)
+        if not blamed or end.reason == "absent":
+            self.is_settled.set()
+
+    def _lose_everything(self) -> None:
+        for device in self._devices.values():
+            self._readings.mark(device.uuid, DeviceState.LOST)
+        self._readings.drop(self.name)
+
+    def _take_out(self, position: int, state: DeviceState, reason: str, *, count: bool = True) -> None:
+        """A device stopped answering: its data goes now, and it is tried again later by a child of its own."""
+        device = self._devices.get(position) or _stand_in(self.name, position)
+        self._readings.see(self.name, device, state)
+        self._readings.mark(device.uuid, state)
+        self._quarantine.put(position, self._stuck)
+        if count:
+            self._tally.count(own.COLLECT_ERRORS, self.name, reason)
+        _LOG.warning("device out", extra={"collector": self.name, "device": device.uuid, "state": state.value})
+        self._is_out.set()
+
+    async def _until_somebody_is_left(self) -> None:
+        while self._positions and set(self._positions) <= self._quarantine.positions:
+            self._tally.put(own.COLLECTOR_UP, self.name, value=0.0)
+            self.is_settled.set()
+            self._is_back.clear()
+            await self._is_back.wait()
+
+    async def _settle_in_time(self) -> None:
+        await asyncio.sleep(self._program.deadline_seconds)
+        self.is_settled.set()
+
+    # ---- the second child
+
+    async def _probe_for_ever(self) -> None:
+        """Try the devices that are out, all that are due in one child, until each answers."""
+        while True:
+            due = self._quarantine.due()
+            if due:
+                answered = await self._probe(due)
+                if answered:
+                    self._give_back(answered)
+            self._is_out.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._quarantine.seconds_to_next()):
+                    await self._is_out.wait()
+
+    async def _probe(self, due: frozenset[int]) -> frozenset[int]:
+        """Which of these devices answer again; the others wait longer, and may have told more about their state."""
+        probe = Probe(await self._start(), due)
+        answered = await probe.run()
+        for position in due - answered:
+            self._quarantine.put(position, probe.link.process)
+            device = self._devices.get(position)
+            if device is not None and position in probe.gone:
+                self._readings.mark(device.uuid, probe.gone[position])
+        return answered
+
+    def _give_back(self, positions: frozenset[int]) -> None:
+        for position in positions:
+            self._quarantine.release(position)
+        _LOG.warning("devices back", extra={"collector": self.name, "positions": sorted(positions)})
+        self._end_link("returned")
+        self._is_back.set()
+
+
+def _stand_in(collector: str, position: int) -> Device:
+    """A name for a device that never said its own."""
+    return Device(uuid=f"{collector}-unidentified-{position}", index=position, kind=DeviceKind.GPU, vendor="", model="")
+
+
+def _is_leaving() -> bool:
+    """Whether the running task was told to end, which is the only time there is a moment for a farewell."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

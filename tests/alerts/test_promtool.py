@@ -1,0 +1,118 @@
+"""The generated files before the real programs that will read them: promtool and amtool."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from warpgauge.alerts.generate import files
+from warpgauge.alerts.site import Site
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+ALERTS = Path(__file__).parents[2] / "alerts"
+RULE_FILES = sorted((ALERTS / "generated").glob("*.yml"))
+UNIT_TESTS = sorted((ALERTS / "unit").glob("*.yaml"))
+CONFIG = ALERTS / "generated/alertmanager/alertmanager.yml"
+DATA = {
+    "status": "firing",
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "DeviceLost"},
+            "annotations": {
+                "summary": f"n1/gpu{number} is lost",
+                "runbook_url": "http://127.0.0.1:9838/runbooks/DeviceLost",
+            },
+        }
+        for number in range(8)
+    ],
+    "commonLabels": {"alertname": "DeviceLost", "severity": "critical", "node": "n1", "cluster": "c1"},
+}
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
+def test_prometheus_takes_the_rules(promtool: Path, path: Path):
+    done = run(promtool, "check", "rules", path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
+def test_alerts_fire_when_they_must_and_stay_silent_when_they_must(promtool: Path, path: Path):
+    done = run(promtool, "test", "rules", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("group", "right", "wrong"),
+    [
+        ("device", ")) >= 2", ")) >= 1"),
+        ("device", "> 0.1", "> 0.01"),
+        ("host", "< 0.05", "> 0.05"),
+        ("job", "for: 45m", "for: 5m"),
+        ("pipeline", "(.+/)?warpgauge-agent", ".*warpgauge-agent"),
+    ],
+)
+def test_a_wrong_rule_fails_its_unit_test(promtool: Path, tmp_path: Path, group: str, right: str, wrong: str):
+    shutil.copytree(ALERTS / "unit", tmp_path / "unit")
+    (tmp_path / "generated").mkdir()
+    text = (ALERTS / f"generated/{group}.yml").read_text()
+    assert right in text
+    (tmp_path / f"generated/{group}.yml").write_text(text.replace(right, wrong))
+    assert run(promtool, "test", "rules", tmp_path / f"unit/{group}.yaml").returncode == 1
+
+
+def test_alertmanager_takes_its_configuration(amtool: Path):
+    done = run(amtool, "check-config", CONFIG)
+    assert done.returncode == 0, done.stderr
+
+
+def test_alertmanager_takes_the_configuration_of_a_site_with_a_webhook(amtool: Path, tmp_path: Path):
+    for name, text in files(Site(webhook_url="https://hook.test/in")).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert run(amtool, "check-config", tmp_path / "alertmanager/alertmanager.yml").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        (("cluster=c1", "severity=critical", "scope=device"), "page"),
+        (("cluster=c1", "severity=warning", "scope=device"), "operations"),
+        (("cluster=c1", "severity=info", "scope=job", "job_id=1"), "jobs"),
+        (("cluster=demo", "severity=critical", "scope=device"), "nobody"),
+    ],
+)
+def test_alerts_reach_whom_they_concern(amtool: Path, labels: tuple[str, ...], receiver: str):
+    done = run(amtool, "config", "routes", "test", f"--config.file={CONFIG}", f"--verify.receivers={receiver}", *labels)
+    assert done.returncode == 0, done.stdout
+
+
+def rendered(amtool: Path, tmp_path: Path, name: str) -> str:
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps(DATA))
+    template = CONFIG.parent / "warpgauge.tmpl"
+    done = run(
+        amtool, "template", "render", f"--template.glob={template}", f'--template.text={{{{ template "{name}" . }}}}',
+        f"--template.data={data}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_title_of_a_message_names_what_and_where(amtool: Path, tmp_path: Path):
+    assert rendered(amtool, tmp_path, "warpgauge.title").strip() == "[FIRING 8] DeviceLost (critical) on n1 in c1"
+
+
+def test_the_text_of_a_message_lists_five_alerts_with_runbooks_and_counts_the_rest(amtool: Path, tmp_path: Path):
+    text = rendered(amtool, tmp_path, "warpgauge.text")
+    assert text.count("runbook: http://127.0.0.1:9838/runbooks/DeviceLost") == 5
+    assert "and more: 8 in all" in text

@@ -1,0 +1,156 @@
+"""Devices that do not answer, and nodes and devices that fell silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.detectors.scenes import Lockstep, add_device, add_host, since
+from warpgauge.analyzer.frame_builder import FrameBuilder
+from warpgauge.analyzer.health.device_state import DeviceState
+from warpgauge.analyzer.health.telemetry_gap import TelemetryGap
+from warpgauge.core.catalog import device
+from warpgauge.core.finding import FindingKind, Severity
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.detection import Candidate
+
+COLUMNS = 60
+
+
+def with_state(state: str, columns: int, *, job: bool = True) -> FrameBuilder:
+    """A device that is in `state` for its last columns, and fine before."""
+    builder = FrameBuilder(columns=COLUMNS)
+    states = {state: since(COLUMNS, columns, 1.0), "ok": since(COLUMNS, columns, 0.0, 1.0)}
+    add_device(builder, "n1", "GPU-a", index=3, state=states)
+    if job:
+        builder.job("train", [("n1", "GPU-a")])
+    return builder
+
+
+@pytest.mark.parametrize(
+    ("state", "columns", "kind", "words"),
+    [
+        ("lost", 1, FindingKind.DEVICE_LOST, "n1/gpu3 fell off the bus, for 10 s; job train holds it."),
+        (
+            "needs_reset",
+            1,
+            FindingKind.DEVICE_LOST,
+            "n1/gpu3 refuses work until it is reset, for 10 s; job train holds it.",
+        ),
+        ("hung", 2, FindingKind.DEVICE_HUNG, "n1/gpu3 does not answer its driver, for 20 s; job train holds it."),
+    ],
+)
+def test_a_device_that_is_gone_is_critical(state: str, columns: int, kind: FindingKind, words: str) -> None:
+    frame = with_state(state, columns).build()
+    (candidate,) = DeviceState().detect(frame).candidates
+    assert (candidate.kind, candidate.severity, candidate.scope.uuid) == (kind, Severity.CRITICAL, "GPU-a")
+    assert candidate.summary == words
+    assert candidate.since == frame.now - 10 * columns
+
+
+def test_one_missed_deadline_is_a_hiccup() -> None:
+    assert not DeviceState().detect(with_state("hung", 1).build()).candidates
+
+
+def test_a_device_that_answers_again_is_fine() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    lost = np.zeros(COLUMNS)
+    lost[10:50] = 1.0
+    add_device(builder, "n1", "GPU-a", state={"lost": lost, "ok": 1 - lost})
+    assert not DeviceState().detect(builder.build()).candidates
+
+
+def test_a_reset_names_the_index_to_reset() -> None:
+    (candidate,) = DeviceState().detect(with_state("needs_reset", 3).build()).candidates
+    assert "--gpu-reset -i 3" in candidate.remedy
+
+
+def test_only_a_held_device_costs_anyone_time() -> None:
+    (held,) = DeviceState().detect(with_state("lost", 6).build()).candidates
+    (free,) = DeviceState().detect(with_state("lost", 6, job=False).build()).candidates
+    assert held.impact is not None
+    assert held.impact.lost_device_seconds == 60
+    assert free.impact is None
+
+
+def test_a_degraded_device_still_answers() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    add_device(builder, "n1", "GPU-a", state={"degraded": 1.0, "ok": 0.0})
+    assert not DeviceState().detect(builder.build()).candidates
+
+
+def test_devices_without_a_state_are_not_judged_and_the_metric_is_named() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    builder.device("n1", "GPU-a")
+    builder.gauge(device.POWER, 300.0, node="n1", uuid="GPU-a", index="0")
+    detection = DeviceState().detect(builder.build())
+    assert detection.judged is None
+    assert detection.not_judged[0].missing == ("accel_device_state",)
+
+
+def fleet(
+    silent: dict[str, int], *, nodes: int = 4, devices: int = 2, silent_devices: int | None = None
+) -> list[Candidate]:
+    """Nodes of two devices; `silent` tells for how many columns nothing was heard of a node (or of its device 0)."""
+    builder = FrameBuilder(columns=COLUMNS)
+    for number in range(nodes):
+        node = f"n{number}"
+        gone = silent.get(node, 0)
+        heard = since(COLUMNS, gone, np.nan, 1.0) if gone else np.ones(COLUMNS)
+        if silent_devices is None:
+            add_host(builder, node, busy=0.1 * heard, available=0.5 * heard)
+        for index in range(devices):
+            is_gone = silent_devices is None or index < silent_devices
+            builder.gauge(
+                device.POWER,
+                300.0 * (heard if is_gone else 1.0),
+                node=node,
+                uuid=f"GPU-{node}-{index}",
+                index=str(index),
+            )
+    return list(TelemetryGap().detect(builder.build()).candidates)
+
+
+def test_a_node_that_falls_silent_while_others_report_is_named() -> None:
+    (candidate,) = fleet({"n2": 18})
+    assert (candidate.scope.node, candidate.scope.uuid) == ("n2", None)
+    assert candidate.summary == "Nothing was heard of n2 with 2 devices for 3 min, while other nodes report."
+
+
+def test_a_device_that_vanishes_from_its_nodes_page_is_named() -> None:
+    (candidate,) = fleet({"n1": 18}, silent_devices=1)
+    assert candidate.scope.uuid == "GPU-n1-0"
+    assert candidate.summary == "n1/gpu0 vanished 3 min ago, while its node goes on reporting."
+
+
+def test_ninety_seconds_of_silence_are_a_restart() -> None:
+    assert not fleet({"n2": 9})
+
+
+def test_a_node_that_is_back_is_fine() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    heard = np.ones(COLUMNS)
+    heard[20:50] = np.nan
+    add_host(builder, "n0", busy=0.1 * heard, available=0.5 * heard)
+    add_host(builder, "n1", busy=0.1)
+    assert not TelemetryGap().detect(builder.build()).candidates
+
+
+def test_most_of_a_fleet_silent_at_once_is_the_telemetry() -> None:
+    (candidate,) = fleet({"n0": 18, "n1": 18, "n2": 18})
+    assert (candidate.scope.cluster, candidate.scope.node) == ("test", None)
+    assert "3 of 4 nodes of cluster test fell silent at once" in candidate.summary
+
+
+def test_an_empty_frame_has_nothing_to_judge() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    assert TelemetryGap().detect(builder.build()).judged is None
+
+
+def test_a_sound_fleet_is_silent() -> None:
+    frame = Lockstep(columns=COLUMNS).frame()
+    assert not TelemetryGap().detect(frame).candidates
+    assert not DeviceState().detect(frame).candidates

@@ -1,0 +1,147 @@
+"""The thermal detector: heat that costs clock, and all that throttles without being heat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.detectors.scenes import MAX_HERTZ, Lockstep, add_device, since
+from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
+from warpgauge.analyzer.detection import Candidate, Strength
+from warpgauge.analyzer.frame_builder import FrameBuilder
+from warpgauge.core.catalog import device
+from warpgauge.core.finding import Severity
+
+COLUMNS = 90
+TEN_MINUTES = 60  # columns
+
+
+def hot(reason: str = "sw_thermal", *, clock: float = 0.75, throttled: float = 1.0) -> Lockstep:
+    return Lockstep(
+        columns=COLUMNS,
+        throttled={2: {reason: since(COLUMNS, TEN_MINUTES, throttled)}},
+        sm_hertz={2: since(COLUMNS, TEN_MINUTES, clock * MAX_HERTZ, MAX_HERTZ)},
+        compute={2: since(COLUMNS, TEN_MINUTES, 1 / clock, 1.0)},
+    )
+
+
+def raised(scene: Lockstep) -> list[Candidate]:
+    found = ThermalLimited().detect(scene.frame()).candidates
+    return [candidate for candidate in found if candidate.strength is Strength.RAISE]
+
+
+@pytest.mark.parametrize("reason", ["sw_thermal", "hw_thermal", "hw_slowdown"])
+def test_a_throttled_device_with_a_lower_clock_is_named(reason: str) -> None:
+    (candidate,) = raised(hot(reason))
+    assert (candidate.scope.uuid, candidate.scope.node, candidate.scope.job_id) == ("GPU-2", "n0", "train")
+    assert candidate.severity is Severity.WARNING
+
+
+def test_the_words_give_temperature_share_and_clocks() -> None:
+    (candidate,) = raised(hot())
+    assert candidate.summary == (
+        "n0/gpu2 is slowed down by heat at 87 °C: throttled 100 % of the last 5 min, 1.48 GHz where its peers run at"
+        " 1.98 GHz, for 10 min."
+    )
+    assert candidate.remedy.startswith("Check the cooling of n0/gpu2: ")
+
+
+def test_its_impact_is_what_the_job_lost_since() -> None:
+    (candidate,) = raised(hot(clock=0.75))
+    assert candidate.impact is not None
+    assert candidate.impact.slowdown_ratio == pytest.approx((1 / 0.75 + 0.11) / 1.11, rel=0.02)
+    assert candidate.impact.method == "step time of the job since the onset against before"
+
+
+def test_its_onset_is_when_throttling_began() -> None:
+    scene = hot()
+    (candidate,) = raised(scene)
+    assert candidate.since == pytest.approx(scene.frame().now - 600, abs=10)
+
+
+def test_half_the_clock_is_critical() -> None:
+    assert raised(hot(clock=0.5))[0].severity is Severity.CRITICAL
+
+
+def test_seconds_that_the_driver_counted_are_enough_without_a_bit() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    for index in range(4):
+        add_device(builder, "n0", f"GPU-{index}", index=index, sm_hertz=MAX_HERTZ * (0.7 if index == 1 else 1.0))
+        seconds = 0.6 if index == 1 else 0.0
+        builder.rate(
+            device.THROTTLE_SECONDS, seconds, node="n0", uuid=f"GPU-{index}", index=str(index), reason="sw_thermal"
+        )
+    (candidate,) = ThermalLimited().detect(builder.build()).candidates
+    assert candidate.scope.uuid == "GPU-1"
+    assert candidate.evidence[0].metric == "accel_throttle_seconds_total"
+    assert candidate.evidence[0].value == pytest.approx(0.6, abs=0.01)
+
+
+def test_a_device_without_peers_is_compared_with_its_own_highest_clock() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    add_device(builder, "n0", "GPU-0", sm_hertz=0.7 * MAX_HERTZ, throttled={"hw_thermal": 1.0})
+    (candidate,) = ThermalLimited().detect(builder.build()).candidates
+    assert "its highest clock is 1.98 GHz" in candidate.summary
+
+
+def test_a_thermal_bit_that_costs_no_clock_is_no_finding() -> None:
+    assert not ThermalLimited().detect(hot(clock=1.0).frame()).candidates
+
+
+def test_a_flicker_of_one_poll_is_no_finding() -> None:
+    scene = hot(clock=0.8)
+    scene.throttled = {2: {"sw_thermal": since(COLUMNS, 1, 1.0)}}
+    assert not ThermalLimited().detect(scene.frame()).candidates
+
+
+def test_a_power_cap_alone_is_normal_operation() -> None:
+    assert not ThermalLimited().detect(hot("sw_power_cap").frame()).candidates
+
+
+def test_a_power_brake_sets_the_slowdown_bit_and_is_not_heat() -> None:
+    scene = hot("hw_slowdown")
+    scene.throttled = {2: {"hw_slowdown": 1.0, "hw_power_brake": 1.0}}
+    assert not ThermalLimited().detect(scene.frame()).candidates
+
+
+def test_locked_clocks_on_all_devices_hide_no_heat_and_make_none() -> None:
+    locked = dict.fromkeys(range(8), 1.2e9)
+    assert not ThermalLimited().detect(Lockstep(sm_hertz=locked).frame()).candidates
+    assert not ThermalLimited().detect(Lockstep(sm_hertz=locked, throttled={2: {"sw_thermal": 1.0}}).frame()).candidates
+
+
+def test_a_share_between_the_thresholds_holds_but_does_not_raise() -> None:
+    scene = hot(clock=0.93)
+    assert [one.strength for one in ThermalLimited().detect(scene.frame()).candidates] == [Strength.HOLD]
+
+
+def test_it_clears_five_minutes_after_the_heat() -> None:
+    scene = Lockstep(
+        columns=COLUMNS,
+        throttled={2: {"sw_thermal": np.where(np.arange(COLUMNS) < COLUMNS - 31, 1.0, 0.0)}},
+        sm_hertz={2: np.where(np.arange(COLUMNS) < COLUMNS - 31, 1.4e9, MAX_HERTZ)},
+    )
+    assert not ThermalLimited().detect(scene.frame()).candidates
+
+
+def test_devices_without_throttle_reasons_are_not_judged_and_the_metric_is_named() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    builder.device("n0", "GPU-0")
+    builder.gauge(device.CLOCK, 1e9, clock="sm", node="n0", uuid="GPU-0", index="0")
+    detection = ThermalLimited().detect(builder.build())
+    assert detection.judged is None
+    assert [item.missing for item in detection.not_judged] == [("accel_throttle_active",)]
+
+
+def test_devices_without_clocks_are_not_judged_and_the_metric_is_named() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    add_device(builder, "n0", "GPU-0", sm_hertz=None, throttled={"sw_thermal": 1.0})
+    detection = ThermalLimited().detect(builder.build())
+    assert not detection.candidates
+    assert [item.missing for item in detection.not_judged] == [("accel_clock_hertz",)]
+
+
+def test_a_gap_in_the_samples_is_not_coolness() -> None:
+    scene = hot()
+    scene.gap = (np.arange(COLUMNS) > 70) & (np.arange(COLUMNS) < 76)
+    assert [candidate.scope.uuid for candidate in raised(scene)] == ["GPU-2"]

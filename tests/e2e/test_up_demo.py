@@ -1,0 +1,119 @@
+"""`make up` on a machine without an accelerator: the simulated fleet's four faults, each named and nothing else."""
+
+from __future__ import annotations
+
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.real_servers import get_json, wait_until
+from tests.running import Up, up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.slow]
+
+ARTIFACTS = Path(__file__).parents[2] / ".cache" / "artifacts"
+SECONDS = 90.0
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with up(tmp_path_factory.mktemp("demo"), "--demo", "always") as running:
+        wait_until(lambda: len(serious(running)) >= 4, what="the four faults are found", seconds=SECONDS)
+        yield running
+
+
+def serious(running: Up) -> list[dict[str, Any]]:
+    return [
+        finding
+        for finding in running.findings()
+        if finding["scope"].get("cluster") == "demo" and finding["severity"] != "info"
+    ]
+
+
+def place(kind: str, scope: dict[str, Any]) -> tuple[str, str | None, str | None]:
+    """What both the truth and a finding say: faults of a whole job name the job, others the device."""
+    is_of_job = kind in {"input_bound", "idle_allocated"}
+    return kind, scope.get("job_id"), None if is_of_job else scope.get("uuid")
+
+
+def test_the_findings_are_the_faults_of_the_model_and_nothing_else(demo: Up):
+    truth = get_json(f"{demo.agent}/sim/truth")
+
+    expected = {place(fault["kind"], fault["scope"]) for fault in truth["faults"]}
+
+    assert {place(finding["kind"], finding["scope"]) for finding in serious(demo)} == expected
+    assert len(expected) == 4
+
+
+def test_each_finding_says_since_when_with_evidence_and_a_remedy(demo: Up):
+    starts = {fault["kind"]: fault["start"] for fault in get_json(f"{demo.agent}/sim/truth")["faults"]}
+
+    for finding in serious(demo):
+        assert finding["simulated"] is True
+        assert finding["evidence"]
+        assert len(finding["remedy"]) > 20
+        assert abs(finding["since"] - starts[finding["kind"]]) < 600, finding["kind"]
+
+
+def test_the_plain_page_holds_nothing_simulated(demo: Up):
+    page = urllib.request.urlopen(f"{demo.agent}/metrics").read().decode()
+
+    assert "sim-node" not in page
+    assert 'simulated="true"' not in page
+    assert "host_cpu_seconds_total" in page
+
+
+def test_every_output_marks_what_is_simulated(demo: Up):
+    recommendations = demo.api("recommendations")["recommendations"]
+    live = demo.api("live")
+
+    assert recommendations
+    for document in recommendations:
+        assert document["data"]["simulated"] is True
+    assert all(device["simulated"] for device in live["devices"] if device["cluster"] == "demo")
+    assert not [host for host in live["hosts"] if host["cluster"] != "demo" and host["simulated"]]
+
+
+@pytest.mark.real
+def test_the_console_names_the_four_faults_in_a_real_browser(demo: Up, browser):
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    context = browser.new_context(viewport={"width": 1360, "height": 1500})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+
+    page.goto(f"{demo.console}/")
+    page.wait_for_selector("article.finding >> nth=3", timeout=20_000)
+    page.wait_for_selector("table.fleet button.cell.flagged", timeout=20_000)
+    page.wait_for_timeout(3000)  # a few live values for the charts
+    page.screenshot(path=str(ARTIFACTS / "console.png"), full_page=True)
+    shown = page.inner_text("#findings")
+    page.click("table.fleet button.cell.flagged")
+    page.wait_for_selector("#device .charts canvas", timeout=20_000)
+    page.screenshot(path=str(ARTIFACTS / "console-device.png"), full_page=True)
+    context.close()
+
+    assert problems == []
+    for kind in ("straggler", "thermal limited", "idle allocated", "input bound"):
+        assert kind in shown
+    assert "simulated" in shown
+
+
+@pytest.mark.parametrize("left_out", ["straggler", "input_bound"])
+def test_a_fault_left_out_is_the_only_finding_that_is_missing(tmp_path: Path, left_out: str):
+    faults = [kind for kind in ("straggler", "thermal_limited", "idle_allocated", "input_bound") if kind != left_out]
+
+    with up(tmp_path, "--demo", "always", "--demo-seed", "7", "--demo-faults", ",".join(faults)) as running:
+        wait_until(lambda: len(serious(running)) >= 3, what="three faults are found", seconds=SECONDS)
+        truth = get_json(f"{running.agent}/sim/truth")
+
+        assert {place(f["kind"], f["scope"]) for f in serious(running)} == {
+            place(fault["kind"], fault["scope"]) for fault in truth["faults"]
+        }
+        assert sorted(fault["kind"] for fault in truth["faults"]) == sorted(faults)

@@ -1,0 +1,203 @@
+"""The agent's page: what is on it, what is not, and that it means to prometheus_client what it means to us."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from tests.exporters.test_nvml_readings import TIERS, Bench
+from tests.fakes.nvml_abi import installed
+from tests.fakes.nvml_profiles import PROFILES
+from warpgauge.core.catalog import Tier, device, own
+from warpgauge.core.clock import ManualClock
+from warpgauge.core.device import Device, DeviceKind, DeviceState
+from warpgauge.core.exposition import Format
+from warpgauge.core.sample import Sample
+from warpgauge.exporters.pages import Pages
+from warpgauge.exporters.readings import Readings
+
+GPU = Device(uuid="GPU-1", index=0, kind=DeviceKind.GPU, vendor="nvidia", model="H100")
+OTHER = Device(uuid="GPU-2", index=1, kind=DeviceKind.GPU, vendor="nvidia", model="H100")
+
+
+class Desk:
+    """Readings and their pages on a clock that tests move."""
+
+    def __init__(self):
+        self.clock = ManualClock()
+        self.readings = Readings(self.clock)
+        self.pages = Pages(self.readings, self.clock)
+
+    def say(self, gpu, *samples, tier=Tier.FAST):
+        self.readings.see("nvml", gpu)
+        self.readings.update("nvml", tier, gpu.uuid, samples)
+
+    def text(self):
+        self.pages.publish()
+        return self.pages.body(Format.TEXT, is_compressed=False).decode()
+
+    def lines(self, metric):
+        return [line for line in self.text().splitlines() if line.startswith(f"{metric.name}{{")]
+
+
+def power(gpu, watts):
+    return Sample(device.POWER, gpu.labels, watts)
+
+
+def page_of(profile):
+    """The devices' part of the page of one board, after two ticks."""
+    desk, bench = Desk(), Bench(PROFILES[profile])
+    with installed(bench.fake):
+        (gpu,) = bench.open()
+        desk.readings.see("nvml", gpu)
+        for _ in range(2):
+            for tier in TIERS:
+                desk.readings.update("nvml", tier, gpu.uuid, bench.collector.read(tier, gpu)[0])
+            bench.pass_time()
+        desk.readings.update("nvml", Tier.SLOW, None, bench.collector.read(Tier.SLOW, None)[0])
+    return desk.text().partition("# HELP warpgauge_agent_build_info")[0]
+
+
+@pytest.mark.parametrize("profile", ["a100", "h100", "t4"])
+def test_the_page_of_a_board_is_exactly_the_golden_text(golden, profile):
+    golden(f"agent-{profile}.txt", page_of(profile))
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_promtool_has_no_complaint_about_the_page(promtool, profile):
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=page_of(profile), text=True, capture_output=True, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_prometheus_client_reads_the_same_from_both_formats():
+    desk = Desk()
+    desk.say(GPU, power(GPU, 350.5), Sample(device.ENERGY, GPU.labels, 12.5))
+    plain = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in parse_text(desk.text())
+        for sample in family.samples
+    }
+    openmetrics = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in parse_openmetrics(desk.pages.body(Format.OPENMETRICS, is_compressed=False).decode())
+        for sample in family.samples
+    }
+    assert plain == openmetrics
+    assert plain["accel_power_watts", (("index", "0"), ("uuid", "GPU-1"))] == 350.5
+
+
+def test_compressed_is_the_same_page():
+    desk = Desk()
+    desk.say(GPU, power(GPU, 1.0))
+    plain = desk.text().encode()
+    assert gzip.decompress(desk.pages.body(Format.TEXT, is_compressed=True)) == plain
+
+
+def test_a_form_that_was_asked_for_is_ready_before_it_is_asked_for_again():
+    desk = Desk()
+    desk.say(GPU, power(GPU, 1.0))
+    desk.pages.publish()
+    first = desk.pages.body(Format.OPENMETRICS, is_compressed=True)
+    desk.pages.publish()
+    assert desk.pages._bodies.keys() == {(Format.OPENMETRICS, True)}
+    desk.clock.advance(61)
+    desk.pages.publish()
+    assert desk.pages._bodies == {}
+    assert gzip.decompress(first).endswith(b"# EOF\n")
+
+
+def test_readings_reach_the_page_when_it_is_published_and_not_before():
+    desk = Desk()
+    desk.text()
+    desk.say(GPU, power(GPU, 1.0))
+    assert b"accel_power_watts" not in desk.pages.body(Format.TEXT, is_compressed=False)
+    assert desk.lines(device.POWER)
+
+
+def test_each_family_stands_once_with_all_its_devices_together():
+    desk = Desk()
+    desk.say(GPU, power(GPU, 1.0))
+    desk.say(OTHER, power(OTHER, 2.0))
+    desk.say(GPU, Sample(device.MEMORY_USED, GPU.labels, 3.0), tier=Tier.NORMAL)
+    text = desk.text()
+    assert text.count("# TYPE accel_power_watts ") == 1
+    assert len(desk.lines(device.POWER)) == 2
+
+
+def test_a_device_that_disappears_leaves_no_stale_series_but_its_state():
+    desk = Desk()
+    desk.say(GPU, power(GPU, 1.0))
+    desk.say(GPU, Sample(device.MEMORY_USED, GPU.labels, 3.0), tier=Tier.NORMAL)
+    desk.say(OTHER, power(OTHER, 2.0))
+    desk.readings.mark(GPU.uuid, DeviceState.LOST)
+    text = desk.text()
+    of_gpu = {line.partition("{")[0] for line in text.splitlines() if GPU.uuid in line}
+    assert of_gpu == {"accel_device_up", "accel_device_state", "accel_last_sample_timestamp_seconds"}
+    assert 'accel_device_state{index="0",state="lost",uuid="GPU-1"} 1.0' in text
+    assert 'accel_device_up{index="0",uuid="GPU-1"} 0.0' in text
+    assert len(desk.lines(device.POWER)) == 1
+
+
+def test_exactly_one_state_holds_at_a_time():
+    desk = Desk()
+    desk.say(GPU, power(GPU, 1.0))
+    for state in DeviceState:
+        desk.readings.mark(GPU.uuid, state)
+        holding = [line for line in desk.lines(device.DEVICE_STATE) if line.endswith(" 1.0")]
+        assert holding == [f'accel_device_state{{index="0",state="{state.value}",uuid="GPU-1"}} 1.0']
+
+
+def test_a_device_that_answers_again_is_well_again():
+    desk = Desk()
+    desk.say(GPU, power(GPU, 1.0))
+    desk.readings.mark(GPU.uuid, DeviceState.HUNG)
+    desk.clock.advance(5)
+    desk.say(GPU, power(GPU, 1.0))
+    (standing,) = desk.readings.standings
+    assert (standing.state, standing.last_sample) == (DeviceState.OK, desk.clock.now())
+
+
+def test_a_device_that_reports_a_failed_remap_is_degraded_until_it_says_otherwise():
+    desk = Desk()
+    desk.say(GPU, Sample(device.ROW_REMAP_FAILED, GPU.labels, 1.0), tier=Tier.SLOW)
+    desk.say(GPU, power(GPU, 1.0))
+    assert desk.readings.standings[0].state is DeviceState.DEGRADED
+    assert desk.lines(device.DEVICE_UP)[0].endswith(" 1.0")
+    desk.say(GPU, Sample(device.ROW_REMAP_FAILED, GPU.labels, 0.0), tier=Tier.SLOW)
+    assert desk.readings.standings[0].state is DeviceState.OK
+
+
+def test_a_device_that_never_answered_is_not_up_and_has_no_last_sample():
+    desk = Desk()
+    desk.readings.see("nvml", GPU, DeviceState.HUNG)
+    assert desk.lines(device.DEVICE_UP) == ['accel_device_up{index="0",uuid="GPU-1"} 0.0']
+    assert desk.lines(device.LAST_SAMPLE) == []
+
+
+def test_own_histograms_are_cumulative_and_counters_add_up():
+    desk = Desk()
+    tally = desk.readings.tally
+    tally.count(own.SCRAPES, "text")
+    tally.count(own.SCRAPES, "text")
+    for seconds in (0.00001, 0.02, 100.0):
+        tally.observe(own.COLLECT_SECONDS, "nvml", seconds=seconds)
+    families = {family.name: family for family in parse_text(desk.text())}
+    (scrapes,) = families["warpgauge_agent_scrapes"].samples
+    assert scrapes.value == 2.0
+    collected = {
+        sample.labels.get("le", sample.name): sample.value
+        for sample in families["warpgauge_agent_collect_seconds"].samples
+    }
+    assert (collected["1e-05"], collected["0.025"], collected["2.0"], collected["+Inf"]) == (1, 2, 2, 3)
+
+
+def test_a_portion_of_driver_calls_with_another_number_of_buckets_is_not_counted():
+    desk = Desk()
+    desk.readings.tally.add_calls("nvml", {"f": ([1, 2], 3.0)})
+    assert desk.lines(own.CALL_SECONDS) == []

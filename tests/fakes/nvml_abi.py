@@ -1,0 +1,379 @@
+# ruff: noqa: N802, N815, ARG002 - the names and signatures are NVML's own
+"""A fake NVML below pynvml: the real pynvml code runs, only the shared library is ours.
+
+pynvml looks functions up as attributes of `pynvml.nvmlLib` and passes `byref()` objects; a Python callable can write
+through their `_obj`. Nothing of warpgauge is touched. Time is the fake's own: counters grow with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pynvml
+
+from tests.fakes.nvml_profiles import H100, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+OK = 0
+FIELD = {name: value for name, value in vars(pynvml).items() if name.startswith("NVML_FI_DEV_")}
+KIB = 1024
+NEVER = threading.Event()
+
+
+class FakeGpu:
+    """One board: what it is, and what it says now."""
+
+    def __init__(self, index: int, profile: Profile) -> None:
+        self.index = index
+        self.profile = profile
+        self.handle = pynvml.struct_c_nvmlDevice_t()
+        self.uuid = f"GPU-{index:08x}-0000-4000-8000-00000000000{index % 10}"
+        self.utilization = 40 + index
+        self.memory_used = profile.memory_total // 4
+        self.temperature = 50 + index
+        self.power_mw = profile.power_limit_mw // 2
+        self.reasons = 0
+        self.processes = 2
+        self.remapped = (0, 0, 0, 0)
+        self.gpm_percent = 37.5
+        self.fields: dict[int, tuple[int, int | float]] = {}  # id -> (value type, value), instead of the usual
+
+    def field(self, number: int, scope: int, seconds: float) -> tuple[int, int, int | float]:
+        """Return code, value type and value of one field."""
+        if number in self.fields:
+            return (OK, *self.fields[number])
+        kind, value = self._usual(number, scope, seconds)
+        if value is None:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED, kind, 0
+        return OK, kind, value
+
+    def _usual(self, number: int, scope: int, seconds: float) -> tuple[int, int | None]:
+        profile = self.profile
+        counter = pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG
+        links = 18 if scope == 0xFFFFFFFF else 1
+        table = {
+            "TOTAL_ENERGY_CONSUMPTION": (True, int(self.power_mw * seconds)),
+            "MEMORY_TEMP": (profile.has_memory_temperature, self.temperature + 8),
+            "PERF_POLICY_POWER": (True, int(seconds * 1e7)),
+            "PERF_POLICY_THERMAL": (True, int(seconds * 2e6)),
+            "PERF_POLICY_SYNC_BOOST": (True, 0),
+            "CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN": (profile.has_clock_event_counters, int(seconds * 1e6)),
+            "CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN": (profile.has_clock_event_counters, 0),
+            "CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN": (profile.has_clock_event_counters, 0),
+            "PCIE_REPLAY_COUNTER": (True, 3),
+            "PCIE_COUNT_TX_BYTES": (profile.has_pcie_counters, int(seconds * 1e6)),
+            "PCIE_COUNT_RX_BYTES": (profile.has_pcie_counters, int(seconds * 2e6)),
+            "NVLINK_THROUGHPUT_DATA_TX": (profile.has_nvlink, int(seconds * 1000) * links),
+            "NVLINK_THROUGHPUT_DATA_RX": (profile.has_nvlink, int(seconds * 2000) * links),
+            "ECC_SBE_VOL_TOTAL": (True, 1),
+            "ECC_DBE_VOL_TOTAL": (True, 0),
+            "ECC_SBE_AGG_TOTAL": (True, 12),
+            "ECC_DBE_AGG_TOTAL": (True, 0),
+        }
+        for name, (is_there, value) in table.items():
+            if FIELD[f"NVML_FI_DEV_{name}"] == number:
+                return counter, value if is_there else None
+        return counter, None
+
+
+class FakeNvml:
+    """The library: attributes are its functions, as `ctypes.CDLL` would have them."""
+
+    def __init__(self, profiles: Sequence[Profile] = (H100, H100)) -> None:
+        self.gpus = [FakeGpu(index, profile) for index, profile in enumerate(profiles)]
+        self.seconds = 1000.0  # since the driver was loaded
+        self.missing = {name for profile in profiles for name in profile.missing}
+        self.calls: dict[str, int] = defaultdict(int)
+        self.before_call: Callable[[str, FakeGpu | None], int] = lambda _function, _gpu: OK
+        self._faults: list[list[object]] = []
+        self._samples: dict[int, tuple[object, float]] = {}
+
+    def fail(self, code: int, *, function: str | None = None, gpu: int | None = None, times: int = 1 << 30) -> None:
+        """From now on the function (any if None) on the GPU (any if None) returns the code, that many times."""
+        self._faults.append([code, function, gpu, times])
+
+    def heal(self) -> None:
+        """End every fault."""
+        self._faults.clear()
+
+    def __getattr__(self, function: str) -> Callable[..., int]:
+        if not function.startswith("nvml"):
+            raise AttributeError(function)
+        answer = getattr(type(self), f"_{function.removesuffix('_v2').removesuffix('_v3')}", None)
+        if answer is None or function in self.missing:
+            raise AttributeError(function)
+
+        def call(*arguments: object) -> int:
+            self.calls[function] += 1
+            gpu = self._gpu_of(arguments)
+            code = self.before_call(function, gpu) or self._fault(function, gpu)
+            return code or int(answer(self, function, *(gpu if gpu and i == 0 else a for i, a in enumerate(arguments))))
+
+        return call
+
+    def _gpu_of(self, arguments: Sequence[object]) -> FakeGpu | None:
+        first = arguments[0] if arguments else None
+        if not isinstance(first, pynvml.c_nvmlDevice_t):
+            return None
+        address = ctypes.addressof(first.contents)
+        return next(gpu for gpu in self.gpus if ctypes.addressof(gpu.handle) == address)
+
+    def _fault(self, function: str, gpu: FakeGpu | None) -> int:
+        for fault in self._faults:
+            code, wanted, index, times = fault
+            is_meant = wanted in (None, function) and (index is None or (gpu is not None and gpu.index == index))
+            if is_meant and times:
+                fault[3] = times - 1
+                return code
+        return OK
+
+    # ---- the session
+
+    def _nvmlInitWithFlags(self, _name, _flags) -> int:
+        return OK
+
+    def _nvmlShutdown(self, _name) -> int:
+        return OK
+
+    def _nvmlErrorString(self, _name, _code):
+        return 0
+
+    def _nvmlSystemGetDriverVersion(self, _name, text, _size) -> int:
+        text.value = b"580.65.06"
+        return OK
+
+    def _nvmlSystemGetNVMLVersion(self, _name, text, _size) -> int:
+        text.value = b"13.580.65.06"
+        return OK
+
+    def _nvmlSystemGetCudaDriverVersion(self, _name, version) -> int:
+        version._obj.value = 13000
+        return OK
+
+    def _nvmlDeviceGetCount(self, _name, count) -> int:
+        count._obj.value = len(self.gpus)
+        return OK
+
+    def _nvmlDeviceGetHandleByIndex(self, name, index, handle) -> int:
+        position = int(getattr(index, "value", index))
+        gpu = self.gpus[position]
+        code = self.before_call(name, gpu) or self._fault(name, gpu)
+        handle._obj.contents = gpu.handle
+        return code
+
+    # ---- identity
+
+    def _nvmlDeviceGetName(self, _name, gpu, text, _size) -> int:
+        text.value = gpu.profile.name.encode()
+        return OK
+
+    def _nvmlDeviceGetUUID(self, _name, gpu, text, _size) -> int:
+        text.value = gpu.uuid.encode()
+        return OK
+
+    def _nvmlDeviceGetPciInfo(self, _name, gpu, info) -> int:
+        info._obj.domain, info._obj.bus, info._obj.device = 0, 0x1B + gpu.index, 0
+        return OK
+
+    def _nvmlDeviceGetArchitecture(self, _name, gpu, out) -> int:
+        out._obj.value = getattr(pynvml, f"NVML_DEVICE_ARCH_{gpu.profile.architecture}")
+        return OK
+
+    # ---- readings
+
+    def _nvmlDeviceGetUtilizationRates(self, _name, gpu, out) -> int:
+        out._obj.gpu, out._obj.memory = gpu.utilization, gpu.utilization // 2
+        return OK
+
+    def _nvmlDeviceGetEncoderUtilization(self, _name, gpu, value, period) -> int:
+        if not gpu.profile.has_encoder:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        value._obj.value, period._obj.value = 7, 167000
+        return OK
+
+    def _nvmlDeviceGetDecoderUtilization(self, _name, gpu, value, period) -> int:
+        value._obj.value, period._obj.value = 3, 167000
+        return OK
+
+    def _nvmlDeviceGetMemoryInfo(self, name, gpu, out) -> int:
+        memory, profile = out._obj, gpu.profile
+        free = profile.memory_total - profile.memory_reserved - gpu.memory_used
+        memory.total, memory.free = profile.memory_total, free
+        if name.endswith("_v2"):
+            memory.reserved, memory.used = profile.memory_reserved, gpu.memory_used
+        else:
+            memory.used = gpu.memory_used + profile.memory_reserved
+        return OK
+
+    def _nvmlDeviceGetPowerUsage(self, _name, gpu, out) -> int:
+        out._obj.value = gpu.power_mw
+        return OK
+
+    def _nvmlDeviceGetTemperatureV(self, _name, gpu, out) -> int:
+        out._obj.temperature = gpu.temperature
+        return OK
+
+    def _nvmlDeviceGetTemperature(self, _name, gpu, _sensor, out) -> int:
+        out._obj.value = gpu.temperature
+        return OK
+
+    def _nvmlDeviceGetTemperatureThreshold(self, _name, gpu, kind, out) -> int:
+        number = int(getattr(kind, "value", kind))
+        for suffix, limit in gpu.profile.limits_c.items():
+            if getattr(pynvml, f"NVML_TEMPERATURE_THRESHOLD_{suffix}") == number:
+                out._obj.value = limit
+                return OK
+        return pynvml.NVML_ERROR_NOT_SUPPORTED
+
+    def _nvmlDeviceGetClockInfo(self, _name, gpu, kind, out) -> int:
+        return self._clock(gpu, kind, out, 0.9)
+
+    def _nvmlDeviceGetMaxClockInfo(self, _name, gpu, kind, out) -> int:
+        return self._clock(gpu, kind, out, 1.0)
+
+    def _clock(self, gpu, kind, out, share) -> int:
+        number = int(getattr(kind, "value", kind))
+        suffix = {getattr(pynvml, f"NVML_CLOCK_{suffix}"): suffix for suffix in gpu.profile.clocks_mhz}[number]
+        out._obj.value = int(gpu.profile.clocks_mhz[suffix] * share)
+        return OK
+
+    def _nvmlDeviceGetCurrentClocksEventReasons(self, _name, gpu, out) -> int:
+        out._obj.value = gpu.reasons
+        return OK
+
+    _nvmlDeviceGetCurrentClocksThrottleReasons = _nvmlDeviceGetCurrentClocksEventReasons
+
+    def _nvmlDeviceGetEnforcedPowerLimit(self, _name, gpu, out) -> int:
+        out._obj.value = gpu.profile.power_limit_mw
+        return OK
+
+    _nvmlDeviceGetPowerManagementDefaultLimit = _nvmlDeviceGetEnforcedPowerLimit
+
+    def _nvmlDeviceGetPowerManagementLimitConstraints(self, _name, gpu, low, high) -> int:
+        low._obj.value, high._obj.value = gpu.profile.power_limit_mw // 4, gpu.profile.power_limit_mw
+        return OK
+
+    def _nvmlDeviceGetNumFans(self, _name, gpu, out) -> int:
+        out._obj.value = gpu.profile.fans
+        return OK if gpu.profile.fans else pynvml.NVML_ERROR_NOT_SUPPORTED
+
+    def _nvmlDeviceGetFanSpeed(self, _name, gpu, fan, out) -> int:
+        out._obj.value = 30 + 80 * int(fan)  # the second fan is intended to pass 100 %
+        return OK
+
+    def _nvmlDeviceGetCurrPcieLinkGeneration(self, _name, gpu, out) -> int:
+        out._obj.value = gpu.profile.pcie_generation
+        return OK
+
+    _nvmlDeviceGetMaxPcieLinkGeneration = _nvmlDeviceGetCurrPcieLinkGeneration
+
+    def _nvmlDeviceGetCurrPcieLinkWidth(self, _name, _gpu, out) -> int:
+        out._obj.value = 16
+        return OK
+
+    _nvmlDeviceGetMaxPcieLinkWidth = _nvmlDeviceGetCurrPcieLinkWidth
+
+    def _nvmlDeviceGetRemappedRows(self, _name, gpu, *outs) -> int:
+        if not gpu.profile.has_row_remap:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        for out, value in zip(outs, gpu.remapped, strict=True):
+            out._obj.value = value
+        return OK
+
+    def _nvmlDeviceGetComputeRunningProcesses(self, _name, gpu, count, infos) -> int:
+        room = count._obj.value
+        count._obj.value = gpu.processes
+        if room < gpu.processes:
+            return pynvml.NVML_ERROR_INSUFFICIENT_SIZE
+        for slot in range(gpu.processes):
+            infos[slot].pid = 1000 + slot
+        return OK
+
+    def _nvmlDeviceGetFieldValues(self, _name, gpu, count, values) -> int:
+        members = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
+        for slot in values._obj[: int(count.value)]:
+            slot.nvmlReturn, slot.valueType, number = gpu.field(slot.fieldId, slot.scopeId, self.seconds)
+            setattr(slot.value, members[slot.valueType], number)
+        return OK
+
+    # ---- GPM
+
+    def _nvmlGpmQueryDeviceSupport(self, _name, gpu, out) -> int:
+        out._obj.isSupportedDevice = int(gpu.profile.has_gpm)
+        return OK
+
+    def _nvmlGpmSampleAlloc(self, _name, out) -> int:
+        sample = pynvml.struct_c_nvmlGpmSample_t()
+        self._samples[ctypes.addressof(sample)] = (sample, 0.0)
+        out._obj.contents = sample
+        return OK
+
+    def _nvmlGpmSampleGet(self, _name, gpu, pointer) -> int:
+        address = ctypes.addressof(pointer.contents)
+        self._samples[address] = (self._samples[address][0], gpu.gpm_percent)
+        return OK
+
+    def _nvmlGpmSampleFree(self, _name, pointer) -> int:
+        del self._samples[ctypes.addressof(pointer.contents)]
+        return OK
+
+    def _nvmlGpmMetricsGet(self, _name, out) -> int:
+        question = out._obj
+        percent = [
+            self._samples[ctypes.addressof(sample.contents)][1] for sample in (question.sample1, question.sample2)
+        ]
+        for slot in question.metrics[: question.numMetrics]:
+            slot.nvmlReturn, slot.value = OK, sum(percent) / 2
+        return OK
+
+    @property
+    def open_samples(self) -> int:
+        """GPM samples that were allocated and not freed."""
+        return len(self._samples)
+
+
+@contextmanager
+def installed(fake: FakeNvml) -> Iterator[None]:
+    """Let pynvml use the fake library within the block."""
+    before = pynvml.nvmlLib
+    pynvml.nvmlLib = fake
+    pynvml._nvmlGetFunctionPointer_cache.clear()
+    try:
+        yield
+    finally:
+        pynvml.nvmlLib = before
+        pynvml._nvmlGetFunctionPointer_cache.clear()
+
+
+def obey_script(fake: FakeNvml, path: str) -> None:
+    """Read faults from a file before each call: one a line, `hang 2`, `lost 3`, `reset 1`, `crash 4`, `hang all`.
+
+    `unloaded` and `mismatch` are about the driver as a whole. Replace the file, do not write into it.
+    """
+    codes = {
+        "lost": pynvml.NVML_ERROR_GPU_IS_LOST,
+        "reset": pynvml.NVML_ERROR_RESET_REQUIRED,
+        "unloaded": pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
+        "mismatch": pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
+    }
+
+    def before_call(_function: str, gpu: FakeGpu | None) -> int:
+        faults = [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
+        for word, *place in faults:
+            is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
+            if word == "hang" and is_here:
+                NEVER.wait()
+            if word == "crash" and is_here:
+                ctypes.string_at(0)  # a true one: SIGSEGV in this thread, inside the call
+            if word in codes and (is_here or not place):
+                return codes[word]
+        return OK
+
+    fake.before_call = before_call

@@ -1,0 +1,109 @@
+"""A whole agent in this process: real child processes, real clock, short deadlines; and the questions tests ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.fakes.nvml_c import set_faults
+from warpgauge.core.clock import SystemClock
+from warpgauge.core.config import Config
+from warpgauge.core.exposition import Format, labels_of, parse
+from warpgauge.exporters.agent import Agent
+from warpgauge.exporters.collectors import COLLECTORS
+from warpgauge.exporters.link import Program
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+DEADLINE_SECONDS = 0.5
+START_SECONDS = 1.5
+TICK_SECONDS = 0.1
+CHILD = Path(__file__).with_name("nvml_child.py")
+
+
+def python_fake(script: Path, *profiles: str) -> Program:
+    """The child over the Python fake; quick to start, and any profile."""
+    return _program([sys.executable, str(CHILD), str(script), *profiles], dict(os.environ))
+
+
+def c_fake(environment: dict[str, str]) -> Program:
+    """The child that users run, over the C fake."""
+    return _program([sys.executable, "-m", "warpgauge.exporters.child", "nvml"], environment)
+
+
+def _program(command: Sequence[str], environment: dict[str, str]) -> Program:
+    return Program(
+        command=command, environment=environment, deadline_seconds=DEADLINE_SECONDS, start_seconds=START_SECONDS
+    )
+
+
+@dataclass
+class Running:
+    """A running agent with nothing but GPUs; `script` holds its faults."""
+
+    agent: Agent
+    script: Path
+
+    def inflict(self, *faults: str) -> None:
+        set_faults(self.script, *faults)
+
+    def values(self, metric: str) -> dict[tuple[str, ...], float]:
+        """Values by the labels after uuid, sorted by name."""
+        lines = parse(self.agent.pages.body(Format.TEXT, is_compressed=False).decode(), place="page")
+        return {
+            tuple(value for name, value in sorted(labels_of(line.labels).items()) if name != "uuid"): line.value
+            for line in lines
+            if line.name == metric
+        }
+
+    def states(self) -> dict[int, str]:
+        """State by index."""
+        series = self.values("accel_device_state")
+        return {int(index): state for (index, state), value in series.items() if value == 1.0}
+
+    def with_data(self) -> set[int]:
+        """Indices of the devices that have data series."""
+        return {int(index) for (index,) in self.values("accel_power_watts")}
+
+    def oldest_seconds(self, *indices: int) -> float:
+        """Age of the oldest of these devices' last samples."""
+        samples = self.values("accel_last_sample_timestamp_seconds")
+        return SystemClock().now() - min(samples[(str(index),)] for index in indices)
+
+    def restarts(self) -> dict[str, float]:
+        """How often a child ended, by reason."""
+        return {reason: value for (_, reason), value in self.values("warpgauge_agent_child_restarts_total").items()}
+
+    async def until(self, claim: Callable[[], bool], *, seconds: float = 10.0) -> None:
+        """Wait for real processes to make a claim true."""
+        end = SystemClock().monotonic() + seconds
+        while not claim():
+            assert SystemClock().monotonic() < end, f"not within {seconds} s; states {self.states()}"
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running(program: Program, script: Path) -> AsyncIterator[Running]:
+    """An agent with the nvml collector only, until the block ends."""
+    set_faults(script)
+    config = Config()
+    settings = replace(
+        config.agent,
+        fast_interval_seconds=TICK_SECONDS,
+        normal_interval_seconds=TICK_SECONDS * 2,
+        slow_interval_seconds=TICK_SECONDS * 3,
+        disabled_collectors=tuple(name for name in COLLECTORS if name != "nvml"),
+    )
+    agent = Agent(replace(config, agent=settings), programs={"nvml": program})
+    reading = asyncio.create_task(agent.run())
+    try:
+        yield Running(agent, script)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)

@@ -1,0 +1,156 @@
+"""The layout's promises: one namespace over five source roots, each library in its own place, one version."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from warpgauge.core.version import VERSION
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE_ROOTS = ("core", "exporters", "analyzer", "dashboards", "alerts")
+PARTS = sorted(
+    path for root in SOURCE_ROOTS for path in (ROOT / root / "warpgauge").iterdir() if (path / "__init__.py").exists()
+)
+SOURCES = sorted(path for root in SOURCE_ROOTS for path in (ROOT / root / "warpgauge").rglob("*.py"))
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+# Which folder may import a library that is not ours; DESIGN: drivers, protocols and integrations in one file each.
+HOMES = {
+    "attr": ("dashboards/warpgauge/dashboards/grafana/",),  # what grafanalib is made of
+    "aiohttp": (
+        "core/warpgauge/web/",
+        "exporters/warpgauge/exporters/",
+        "analyzer/warpgauge/analyzer/",
+        "core/warpgauge/cli/",
+    ),
+    "grafanalib": ("dashboards/warpgauge/dashboards/grafana/",),
+    "numpy": ("analyzer/warpgauge/analyzer/",),
+    "prometheus_client": ("exporters/warpgauge/exporters/", "analyzer/warpgauge/analyzer/", "core/warpgauge/web/"),
+    "psutil": ("exporters/warpgauge/exporters/",),
+    "pynvml": ("exporters/warpgauge/exporters/collectors/nvml",),
+    "yaml": ("dashboards/warpgauge/dashboards/", "alerts/warpgauge/alerts/"),
+}
+ONE_FILE_ONLY = ("pynvml", "prometheus_client")
+
+
+def imported_by(path: Path) -> set[str]:
+    """Top-level names of the foreign packages that a file imports anywhere in it, type checking included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add((node.module or "").partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"warpgauge"}
+
+
+FOREIGN = {path.relative_to(ROOT).as_posix(): imported_by(path) for path in SOURCES}
+
+
+def test_the_namespace_has_no_init():
+    """An __init__.py in one source root would hide the other four parts."""
+    assert not list(ROOT.glob("*/warpgauge/__init__.py"))
+
+
+def test_every_part_is_typed_as_the_classifier_says():
+    assert [part.name for part in PARTS if not (part / "py.typed").exists()] == []
+
+
+def test_the_import_contracts_know_every_part():
+    known = set(PYPROJECT["tool"]["importlinter"]["root_packages"])
+    assert known == {f"warpgauge.{part.name}" for part in PARTS}
+
+
+def test_the_import_contracts_hold():
+    pytest.importorskip("importlinter", reason="import-linter is not installed: pip install '.[check]'")
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run(['--no-cache'])"]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_foreign_import_stands_where_its_library_lives():
+    strays = [
+        f"{path} imports {name}"
+        for path, names in FOREIGN.items()
+        for name in names
+        if not path.startswith(HOMES.get(name, ()) or ("nowhere",))
+    ]
+    assert strays == []
+
+
+@pytest.mark.parametrize("library", ONE_FILE_ONLY)
+def test_a_driver_or_protocol_library_is_imported_in_one_file_at_most(library: str):
+    users = [path for path, names in FOREIGN.items() if library in names]
+    assert len(users) <= 1, users
+
+
+def test_the_version_stands_in_pyproject_and_nowhere_else():
+    version = PYPROJECT["project"]["version"]
+    assert version == VERSION
+    assert [path for path in SOURCES if f'"{version}"' in path.read_text()] == []
+
+
+def test_the_changelog_has_a_place_for_the_current_version():
+    headings = re.findall(r"^## \[?([^\] ]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert {"Unreleased", PYPROJECT["project"]["version"]} & set(headings)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    return zipfile.ZipFile(built("wheel", tmp_path_factory.mktemp("wheel")))
+
+
+def built(target: str, directory: Path) -> Path:
+    """The file that hatchling builds from this checkout."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", directory]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return next(directory.iterdir())
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_file_of_all_parts(wheel: zipfile.ZipFile):
+    tracked = subprocess.run(["git", "ls-files", *SOURCE_ROOTS], cwd=ROOT, text=True, capture_output=True, check=False)
+    if tracked.returncode != 0:
+        pytest.skip("this checkout is no git repository")
+    wanted = {name.partition("/")[2] for name in tracked.stdout.splitlines() if "/warpgauge/" in name}
+    here = {name for name in wanted if any((ROOT / root / name).exists() for root in SOURCE_ROOTS)}
+    assert here - set(wheel.namelist()) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "warpgauge/dashboards/console/static/index.html",
+        "warpgauge/core/schemas/recommendation.v1.schema.json",
+        "warpgauge/alerts/runbooks/DeviceLost.md",
+        "warpgauge/core/py.typed",
+    ],
+)
+def test_the_wheel_holds_the_files_that_are_no_code(wheel: zipfile.ZipFile, name: str):
+    assert name in wheel.namelist()
+
+
+@pytest.mark.slow
+def test_the_wheel_installs_warpgauge_and_nothing_else(wheel: zipfile.ZipFile):
+    tops = {name.partition("/")[0] for name in wheel.namelist()}
+    assert tops == {"warpgauge", f"warpgauge-{VERSION}.dist-info"}
+
+
+@pytest.mark.slow
+def test_the_source_distribution_can_build_all_parts_again(tmp_path: Path):
+    with tarfile.open(built("sdist", tmp_path)) as archive:
+        names = set(archive.getnames())
+    top = f"warpgauge-{VERSION}"
+    assert {f"{top}/pyproject.toml", f"{top}/Makefile"} <= names
+    assert {f"{top}/{path.relative_to(ROOT).as_posix()}" for path in SOURCES} <= names

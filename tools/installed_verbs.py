@@ -1,0 +1,81 @@
+"""Run every verb of an installation that has one extra: `python -m tools.installed_verbs none|analyzer|dashboards|all`.
+
+A verb that the extra carries must work; any other must end with exit 2 and the one line that names the missing extra.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tools.readme_commands import SERVES, run
+
+PAGE: Final = '# HELP host_load1 Load.\n# TYPE host_load1 gauge\nhost_load1{node="n1"} 0.5 1750000000\n# EOF\n'
+EXTRAS: Final = {
+    "none": frozenset[str](),
+    "analyzer": frozenset({"analyzer"}),
+    "dashboards": frozenset({"dashboards"}),
+    "all": frozenset({"analyzer", "dashboards"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A verb with arguments that must work where the extras it needs are installed."""
+
+    arguments: str
+    needs: frozenset[str] = frozenset()
+
+
+CALLS: Final = (
+    Call("--help"),
+    Call("catalog --family training"),
+    Call("config check"),
+    Call("agent --web.listen-address=127.0.0.1:0"),
+    Call("analyze page.om", frozenset({"analyzer"})),
+    Call("analyzer --web.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
+    Call("up --web.listen-address=127.0.0.1:0 --agent.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
+    Call("generate dashboards --out dashboards", frozenset({"dashboards"})),
+    Call("generate alerts --out alerts", frozenset({"dashboards"})),
+    Call("generate docs --out docs", frozenset({"analyzer"})),
+)
+
+
+def problem_of(call: Call, extras: frozenset[str], program: str, directory: Path) -> str | None:
+    """None if the call behaves as it must with these extras installed, else what it did instead."""
+    command = f"{shlex.quote(program)} {call.arguments}"
+    if call.needs <= extras:
+        return run(command, directory)
+    done = subprocess.run(["sh", "-c", command], cwd=directory, text=True, capture_output=True, check=False, timeout=60)
+    names_extra = any(f"pip install '.[{extra}]'" in done.stderr for extra in call.needs - extras)
+    if done.returncode == 2 and names_extra and len(done.stderr.splitlines()) == 1:  # noqa: PLR2004 - wrong use, as everywhere
+        return None
+    return f"expected one line that names the missing extra, got exit {done.returncode}: {done.stderr.strip()}"
+
+
+def main(arguments: list[str]) -> int:
+    """Run all calls with the program beside this Python."""
+    extras = EXTRAS[arguments[0]]
+    program = str(Path(sys.executable).parent / "warpgauge")
+    failed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch, "page.om").write_text(PAGE)
+        for call in CALLS:
+            print(
+                f"$ warpgauge {call.arguments}{' (serves)' if SERVES.search(f'warpgauge {call.arguments}') else ''}",
+                flush=True,
+            )
+            problem = problem_of(call, extras, program, Path(scratch))
+            if problem:
+                print(f"warpgauge {call.arguments} with {arguments[0]}: {problem}", file=sys.stderr)
+                failed += 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
