@@ -24,22 +24,24 @@ __all__ = ["Line", "labels_of", "parse"]
 
 _CACHED_BLOCKS: Final = 65536
 _NAME: Final = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
-# Between the braces, quotes balanced; possessive, so that no input makes it backtrack.
-_BLOCK: Final = r'(?:[^"{}\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+'
+# Possessive and atomic groups are avoided here: Python before 3.11.5 gets them wrong (cpython#106052; Debian 12 has 3.11.2).
+# A possessive repetition of one character class is fine everywhere.
+# Between the braces, quotes balanced; the alternatives share no first character, so backtracking stays linear.
+_BLOCK: Final = r'(?:[^"{}\n]++|"(?:[^"\\\n]++|\\[^\n])*")*'
 _NUMBER: Final = r"[0-9a-zA-Z.+-]++"
 
 _TEXT_LINE: Final = re.compile(
     rf"[ \t]*+(?:({_NAME})(?:[ \t]*+\{{({_BLOCK})\}}[ \t]*+|[ \t]++)({_NUMBER})"
-    rf"(?:[ \t]++([+-]?[0-9]++))?+[ \t]*+|(#[^\n]*+))?+\n"
+    rf"(?:[ \t]++([+-]?[0-9]++))?[ \t]*+|(#[^\n]*+))?\n"
 )
 _OPENMETRICS_LINE: Final = re.compile(
-    rf"(?:({_NAME})(?:\{{({_BLOCK})\}})?+ ({_NUMBER})(?: ({_NUMBER}))?+"
-    rf"(?: # \{{{_BLOCK}\}} {_NUMBER}(?: {_NUMBER})?+)?+|(#[^\n]*+))\n"
+    rf"(?:({_NAME})(?:\{{({_BLOCK})\}})? ({_NUMBER})(?: ({_NUMBER}))?"
+    rf"(?: # \{{{_BLOCK}\}} {_NUMBER}(?: {_NUMBER})?)?|(#[^\n]*+))\n"
 )
-_USUAL: Final = rf"({_NAME})(?:\{{((?>[^\n]*(?=\}})))\}})?+ ({_NUMBER})(?: (%s))?+\n|(#[^\n]*+)\n"
+_USUAL: Final = rf"({_NAME})(?:\{{([^\n]*)\}})? ({_NUMBER})(?: (%s))?\n|(#[^\n]*+)\n"
 _TEXT_USUAL: Final = re.compile(_USUAL % "-?[0-9]++")
 _OPENMETRICS_USUAL: Final = re.compile(_USUAL % _NUMBER)
-_LABEL: Final = re.compile(r'[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\\n]++|\\[\\n"])*+)"[ \t]*+(,|\Z)')
+_LABEL: Final = re.compile(r'[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\\n]++|\\[\\n"])*)"[ \t]*+(,|\Z)')
 _ESCAPE: Final = re.compile(r'\\([\\n"])')
 _TYPE: Final = re.compile(rf"#[ \t]+TYPE[ \t]+({_NAME})[ \t]+(\S+)[ \t]*")
 _TEXT_TYPES: Final = {"counter", "gauge", "histogram", "summary", "untyped"}
