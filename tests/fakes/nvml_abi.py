@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pynvml
 
+from tests.fakes.nvml_abi_samples import SamplesMixin
 from tests.fakes.nvml_profiles import H100, Profile
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class FakeGpu:
         return counter, None
 
 
-class FakeNvml:
+class FakeNvml(SamplesMixin):
     """The library: attributes are its functions, as `ctypes.CDLL` would have them."""
 
     def __init__(self, profiles: Sequence[Profile] = (H100, H100)) -> None:

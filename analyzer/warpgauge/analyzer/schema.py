@@ -88,6 +88,8 @@ def _place(metric: Metric) -> Place | None:
         return _SPECIAL[metric]
     if metric.family not in {Family.DEVICE, Family.HOST} or metric.kind is Kind.INFO or metric.tier is Tier.ON_DEMAND:
         return None
+    if metric.kind is Kind.HISTOGRAM:  # a distribution of time: its mean over a column is what its gauge has
+        return None
     keep = tuple(label for label in metric.labels if label not in _IDENTITY)
     return _device(*keep) if "uuid" in metric.labels else _node(*keep)
 
@@ -95,4 +97,4 @@ def _place(metric: Metric) -> Place | None:
 PLACES: Final[dict[str, Place]] = {
     name: place for name, metric in BY_NAME.items() if (place := _place(metric)) is not None
 }
-"""By metric name. What is not here (our own metrics, info series) has no values over time in the frame."""
+"""By metric name. What is not here (our own metrics, info series, distributions) has no values in the frame."""

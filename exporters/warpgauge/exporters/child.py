@@ -22,6 +22,7 @@ from warpgauge.core.catalog import Tier
 from warpgauge.core.sample import ReadError
 from warpgauge.exporters.collectors import make
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
+from warpgauge.exporters.collectors.increments import Accumulating
 from warpgauge.exporters.lane import Lane
 from warpgauge.exporters.messages import (
     COMMON,
@@ -31,6 +32,7 @@ from warpgauge.exporters.messages import (
     Done,
     Failed,
     Found,
+    Gained,
     Message,
     Positions,
     Read,
@@ -39,10 +41,11 @@ from warpgauge.exporters.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from warpgauge.core.device import Device
     from warpgauge.exporters.collectors.collector import IsolatedCollector
+    from warpgauge.exporters.collectors.increments import Bookmark
 
 __all__ = ["Child", "main"]
 
@@ -66,6 +69,7 @@ class Child:
         for line in commands:
             command: dict[str, Any] = json.loads(line)
             if command["do"] == "open":
+                self._resume(command.get("bookmarks", {}))
                 if not self._open(command["only"], set(command["skip"])):
                     return
             else:
@@ -99,6 +103,10 @@ class Child:
         self._each(self._lanes, ALL_TIERS)
         return True
 
+    def _resume(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        if isinstance(self._collector, Accumulating):
+            self._collector.resume(bookmarks)
+
     def _read(self, tiers: Sequence[Tier]) -> None:
         slow_only = () if Tier.SLOW in tiers else (COMMON,)  # the driver itself has nothing to say more often
         self._each([position for position in self._devices.copy() if position not in slow_only], tiers)
@@ -123,7 +131,8 @@ class Child:
                 self._devices[position] = device
             self._say(At(position, "read"))
             inventory = [Positions(tuple(self._collector.positions()))] if position == COMMON else []
-            self._say(*inventory, *[self._reading(position, tier) for tier in tiers], Done(position))
+            readings = [self._reading(position, tier) for tier in tiers]
+            self._say(*inventory, *self._gained(position), *readings, Done(position))
         except DeviceRefusedError as error:
             self._say(Refused(position, error.reason, error.detail))
         except DriverError as error:
@@ -132,6 +141,14 @@ class Child:
             os._exit(0)  # the supervisor is gone
         except Exception as error:  # noqa: BLE001 - a mistake of ours must show as a failure, not as a hang
             self._say(Failed("internal", repr(error)))
+
+    def _gained(self, position: int) -> list[Message]:
+        """Said before the readings: if they tell that the device is gone, its histograms go with its other data."""
+        device = self._devices[position]
+        if device is None or not isinstance(self._collector, Accumulating):
+            return []
+        increments, bookmark = self._collector.gained(device)
+        return [Gained(position, tuple(increments), bookmark)] if increments else []
 
     def _reading(self, position: int, tier: Tier) -> Read:
         device = self._devices[position]

@@ -3,7 +3,8 @@
 The child is our own program, but a driver that scribbles over its memory speaks through it too: a line that is not
 exactly one of these messages is a `BadMessageError`, and the child that sent it is replaced.
 
-To the child:   {"do": "open", "only": [3] | null, "skip": [2]}   {"do": "read", "tiers": ["fast"]}
+To the child:   {"do": "open", "only": [3] | null, "skip": [2], "bookmarks": {"GPU-...": {...}}}
+                {"do": "read", "tiers": ["fast"]}
 From the child: an `At` before every touch of the driver, then what came of it.
 """
 
@@ -15,8 +16,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import BY_NAME, Kind, Tier
+from warpgauge.core.catalog.device import DEVICE
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.sample import ReadError, Sample
+from warpgauge.exporters.collectors.increments import Bookmark, Increment
 
 if TYPE_CHECKING:
     from warpgauge.exporters.collectors.calls import Portion
@@ -31,6 +34,7 @@ __all__ = [
     "Done",
     "Failed",
     "Found",
+    "Gained",
     "Message",
     "Positions",
     "Read",
@@ -90,6 +94,15 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Gained:
+    """What a device's histograms gained since the last such message, and where the next child is to go on."""
+
+    position: int
+    increments: tuple[Increment, ...]
+    bookmark: Bookmark
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The lane of a position has finished what it was asked to do."""
 
@@ -118,9 +131,9 @@ class Failed:
     detail: str
 
 
-Message = At | Positions | Found | Refused | Read | Done | Calls | Absent | Failed
+Message = At | Positions | Found | Refused | Read | Gained | Done | Calls | Absent | Failed
 _WORDS: Final[dict[str, type]] = {
-    kind.__name__.lower(): kind for kind in (At, Positions, Found, Refused, Read, Done, Calls, Absent, Failed)
+    kind.__name__.lower(): kind for kind in (At, Positions, Found, Refused, Read, Gained, Done, Calls, Absent, Failed)
 }
 
 
@@ -134,6 +147,9 @@ def encode(message: Message) -> bytes:
             "samples": [(sample.metric.name, sample.labels, sample.value) for sample in message.samples],
             "errors": [(error.reason, error.detail, error.device) for error in message.errors],
         }
+    elif isinstance(message, Gained):
+        rows = [(gain.metric.name, gain.labels, gain.counts, gain.sum) for gain in message.increments]
+        body = {"position": message.position, "increments": rows, "bookmark": message.bookmark}
     else:
         body = asdict(message)
     return json.dumps({"say": word, **body}, separators=(",", ":")).encode() + b"\n"
@@ -158,6 +174,9 @@ def decode(line: bytes) -> Message:
 def _build(kind: type, body: dict[str, Any]) -> Message:
     if kind is Read:
         return _read(body)
+    if kind is Gained:
+        increments = tuple(_increment(*row) for row in body["increments"])
+        return Gained(int(body["position"]), increments, _bookmark(body["bookmark"]))
     if kind is Found:
         return Found(int(body["position"]), _device(body["device"]))
     if kind is Positions:
@@ -180,6 +199,29 @@ def _sample(name: str, labels: list[str], value: float) -> Sample:
         msg = f"{name} has labels {labels!r} and value {value!r}"
         raise ValueError(msg)
     return Sample(metric, tuple(labels), float(value))
+
+
+def _increment(name: str, labels: list[str], counts: list[int], total: float) -> Increment:
+    metric = BY_NAME[name]
+    is_whole = all(type(count) is int and count >= 0 for count in counts)
+    if (
+        metric.kind is not Kind.HISTOGRAM
+        or metric.labels != (*DEVICE, *metric.labels[len(DEVICE) :])
+        or len(labels) != len(metric.labels) - len(DEVICE)
+        or len(counts) != len(metric.buckets) + 1
+        or not is_whole
+        or not math.isfinite(total)
+    ):
+        msg = f"{name} has labels {labels!r}, counts {counts!r} and sum {total!r}"
+        raise ValueError(msg)
+    return Increment(metric, tuple(labels), tuple(counts), float(total))
+
+
+def _bookmark(body: dict[str, list[float]]) -> Bookmark:
+    if not all(math.isfinite(number) for numbers in body.values() for number in numbers):
+        msg = f"a bookmark of {body!r}"
+        raise ValueError(msg)
+    return {name: tuple(numbers) for name, numbers in body.items()}
 
 
 def _device(body: dict[str, Any]) -> Device:

@@ -14,6 +14,7 @@ from warpgauge.core.catalog import device as rows
 from warpgauge.core.device import DeviceState
 from warpgauge.core.exposition import FamilyRenderer, FamilyText
 from warpgauge.core.sample import Sample
+from warpgauge.exporters.ledger import Ledger
 from warpgauge.exporters.tally import Tally
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
     from warpgauge.core.device import Device
+    from warpgauge.exporters.collectors.increments import Increment
 
 __all__ = ["Readings", "Standing"]
 
@@ -56,7 +58,8 @@ class Readings:
         self.on_change = on_change
         self._clock = clock
         self._standings: dict[str, Standing] = {}
-        self._blocks: dict[tuple[str, Tier], _Block] = {}
+        self._blocks: dict[tuple[str, Tier | None], _Block] = {}  # None: what the ledger holds
+        self._ledger = Ledger()
         self._about_devices = FamilyRenderer()
 
     @property
@@ -88,6 +91,14 @@ class Readings:
             standing.last_sample = self._clock.now()
             standing.is_degraded = _says_degraded(samples, before=standing.is_degraded)
             standing.state = DeviceState.DEGRADED if standing.is_degraded else DeviceState.OK
+        self.on_change()
+
+    def add(self, collector: str, device: Device, increments: Sequence[Increment]) -> None:
+        """What a device's histograms gained; they go on from where they stood, however often its data went away."""
+        self._ledger.add(device.uuid, increments)
+        block = self._blocks.setdefault((collector, None), _Block())
+        block.samples[device.uuid] = self._ledger.samples(device)
+        block.lines = None
         self.on_change()
 
     def mark(self, uuid: str, state: DeviceState) -> None:

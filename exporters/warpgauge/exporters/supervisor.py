@@ -24,6 +24,7 @@ from warpgauge.exporters.messages import (
     Done,
     Failed,
     Found,
+    Gained,
     Message,
     Positions,
     Read,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from warpgauge.core.catalog import Tier
+    from warpgauge.exporters.collectors.increments import Bookmark
     from warpgauge.exporters.readings import Readings
 
 __all__ = ["Supervisor"]
@@ -73,6 +75,7 @@ class Supervisor:
         self._quarantine = Quarantine(self._clock, backoff)
         self._devices: dict[int, Device] = {}  # who was last seen at a position
         self._positions: tuple[int, ...] = ()
+        self._bookmarks: dict[str, Bookmark] = {}  # by uuid: where the next child goes on
         self._link: Link | None = None
         self._tick_begun: float | None = None
         self._is_productive = False  # whether the running child has read a device
@@ -113,7 +116,8 @@ class Supervisor:
         """Run one main child from start to end."""
         self._is_productive = False
         link = self._link = await self._start()
-        link.send({"do": "open", "only": None, "skip": sorted(self._quarantine.positions)})
+        skip = sorted(self._quarantine.positions)
+        link.send({"do": "open", "only": None, "skip": skip, "bookmarks": self._bookmarks})
         ticking = asyncio.create_task(self._tick(link))
         try:
             return await link.follow(self._hear)
@@ -147,6 +151,8 @@ class Supervisor:
         match message:
             case Read():
                 self._file(message)
+            case Gained():
+                self._add(message)
             case Done():
                 self._finish_tick()
             case Found():
@@ -177,6 +183,13 @@ class Supervisor:
             return
         self._readings.update(self.name, read.tier, device.uuid if device else None, read.samples)
         self._is_productive = self._is_productive or device is not None
+
+    def _add(self, gained: Gained) -> None:
+        """Both or neither: what is not added now is not passed over by the next child either."""
+        device = self._devices.get(gained.position)
+        if device is not None and gained.position not in self._quarantine.positions:
+            self._readings.add(self.name, device, gained.increments)
+            self._bookmarks[device.uuid] = gained.bookmark
 
     def _finish_tick(self) -> None:
         if self._link is None or self._link.is_busy or not self._is_productive:

@@ -355,3 +355,31 @@ PROCESSES: Final = Metric(
     labels=DEVICE,
     tier=Tier.SLOW,
 )
+POWER_DISTRIBUTION: Final = Metric(
+    "accel_power_watts_distribution",
+    Kind.HISTOGRAM,
+    Unit.WATTS,
+    "Time spent at each board power draw, from the driver's own sample buffer: counts are milliseconds (not readings),"
+    " _sum is watts x milliseconds, so _sum / _count is the mean.",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    buckets=(40.0, 70.0, 100.0, 150.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 1000.0, 1200.0),
+)
+UTILIZATION_DISTRIBUTION: Final = Metric(
+    "accel_utilization_ratio_distribution",
+    Kind.HISTOGRAM,
+    Unit.RATIO,
+    "Time spent at each utilization of an engine (compute, memory, encoder, decoder), from the driver's own sample"
+    " buffer: counts are milliseconds (not readings), _sum is ratio x milliseconds, so _sum / _count is the mean.",
+    labels=(*DEVICE, "engine"),
+    tier=Tier.FAST,
+    buckets=(0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95, 1.0),
+)
+SAMPLE_PERIOD: Final = Metric(
+    "accel_sample_period_seconds",
+    Kind.GAUGE,
+    Unit.SECONDS,
+    "Measured time between the samples of a driver buffer that feeds a distribution: shorter spikes are averaged away.",
+    labels=(*DEVICE, "source"),
+    tier=Tier.FAST,
+)

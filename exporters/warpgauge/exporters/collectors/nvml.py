@@ -20,9 +20,12 @@ from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, Nvm
 from warpgauge.exporters.collectors.nvml_fields import FIELDS, Field, Unwrapped, decode, to_readings
 from warpgauge.exporters.collectors.nvml_getters import GETTERS, Getter, Reading, fan_getter
 from warpgauge.exporters.collectors.nvml_gpm import Gpm
+from warpgauge.exporters.collectors.nvml_samples import SOURCES, SampleBuffers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from warpgauge.exporters.collectors.increments import Bookmark, Increment
 
 __all__ = ["NvmlCollector"]
 
@@ -47,6 +50,7 @@ class NvmlCollector:
         self._api = NvmlApi(nvml, self.calls, self._clock)
         self._sys_root = Path(sys_root)
         self._boards: dict[str, _Board] = {}
+        self._bookmarks: Mapping[str, Bookmark] = {}
 
     def check(self) -> str | None:
         """Load the library and open the session; None when it works, else why there is nothing to read."""
@@ -81,6 +85,7 @@ class NvmlCollector:
                 clock=self._clock,
                 getters=(*GETTERS, *self._fans(handle)),
                 gpm=Gpm.of(self._api, handle, self._clock),
+                buffers=SampleBuffers(self._api, handle, self._clock, self._bookmarks.get(device.uuid, {})),
             )
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
@@ -108,6 +113,14 @@ class NvmlCollector:
         if device is None:
             return self._driver(tier)
         return self._boards[device.uuid].read(tier)
+
+    def resume(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        """Go on where another process stopped; see `Accumulating`."""
+        self._bookmarks = bookmarks
+
+    def gained(self, device: Device) -> tuple[list[Increment], Bookmark]:
+        """What the histograms of one GPU gained since this was last asked; see `Accumulating`."""
+        return self._boards[device.uuid].gained()
 
     def close(self) -> None:
         """End the session."""
@@ -185,6 +198,7 @@ class _Board:
     clock: Clock
     getters: tuple[Getter, ...]
     gpm: Gpm | None
+    buffers: SampleBuffers
     unsupported: set[object] = field(default_factory=set)
     counters: Unwrapped = field(default_factory=Unwrapped)
 
@@ -193,6 +207,7 @@ class _Board:
         errors: list[ReadError] = []
         try:
             readings = [*self._direct(tier, errors), *self._fields(tier, errors), *self._profile(tier, errors)]
+            readings += self._distributions(tier, errors)
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
@@ -243,6 +258,17 @@ class _Board:
         except CallFailedError as failure:
             self._judge(failure, "gpm", errors)
             return ()
+
+    def _distributions(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
+        for source in SOURCES if tier is Tier.FAST else ():
+            if source not in self.unsupported:
+                try:
+                    yield from self.buffers.read(source)
+                except CallFailedError as failure:
+                    self._judge(failure, source, errors)
+
+    def gained(self) -> tuple[list[Increment], Bookmark]:
+        return self.buffers.take(), self.buffers.bookmark
 
     def _judge_field(self, row: Field, code: int, errors: list[ReadError]) -> None:
         if code:

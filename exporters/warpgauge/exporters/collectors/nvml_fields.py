@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from warpgauge.exporters.collectors.nvml_getters import Reading
 
-__all__ = ["FIELDS", "Field", "FieldValue", "Unwrapped", "decode", "to_readings"]
+__all__ = ["FIELDS", "Field", "FieldValue", "Unwrapped", "decode", "to_readings", "union_number"]
 
 KIB: Final = 1024.0
 NANO: Final = 1e-9
@@ -97,6 +97,12 @@ _MEMBERS: Final = {
     constant("NVML_VALUE_TYPE_SIGNED_INT"): ("siVal", 0),
     constant("NVML_VALUE_TYPE_UNSIGNED_SHORT"): ("usVal", 16),
 }
+
+
+def union_number(value_type: int, union: Any) -> float:  # noqa: ANN401 - nvmlValue_t
+    """The number in a union, taken from the member that its type names."""
+    member, _ = _MEMBERS.get(value_type, ("ullVal", 64))
+    return float(getattr(union, member))
 
 
 def decode(field: Field, raw: Any) -> FieldValue:  # noqa: ANN401 - nvmlFieldValue_t

@@ -175,6 +175,19 @@ NOTES: Final[dict[Metric, Note]] = {
         "`NAME 1` on a training GPU: one rank; 0 with memory held hints at a process in another container or a zombie.",
         "processes of all users: inside a container the driver may show only some.",
     ),
+    device.POWER_DISTRIBUTION: Note(
+        '`increase(NAME_bucket{le="+Inf"}[30s]) - ignoring (le) increase(NAME_bucket{le="700.0"}[30s])` of 200:'
+        " the board drew more than 700 W for 200 ms in that half minute, whenever the scrapes were.",
+        "a count of readings: each count is a millisecond, so `rate(NAME_count[5m])` is about 1000 on every device.",
+    ),
+    device.UTILIZATION_DISTRIBUTION: Note(
+        '`rate(NAME_bucket{engine="compute", le="0.0"}[5m]) / 1000` of 0.3: 30 % of the time no kernel ran at all.',
+        "a spread over SMs: it is one over time, of the share of each sample's period in which the engine had work.",
+    ),
+    device.SAMPLE_PERIOD: Note(
+        '`NAME{source="power"} 0.1`: ten samples a second, so a power spike of 100 ms is seen in full.',
+        "how often the agent asks: it asks once per fast tick and gets all samples since the last time.",
+    ),
     training.STEP_SECONDS: Note(
         "`rate(NAME_sum[5m]) / rate(NAME_count[5m])` was 3.5: a step takes 3.5 s on that rank.",
         "a difference between ranks: in a lockstep job all ranks show the slowest one's time; compare phases.",

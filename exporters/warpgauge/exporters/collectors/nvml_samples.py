@@ -1,0 +1,148 @@
+"""NVML's own sample buffers: what a device did between two readings, as histograms of time.
+
+The driver keeps the last samples of power and utilization (some 100 at 5 to 20 a second). They are read once per fast
+tick, all that came since the last time, so no spike of a sample's length is missed, however seldom anybody scrapes.
+Clocks have a buffer too and no row here: drivers were seen to add to it only when a clock changes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
+
+from warpgauge.core.catalog import Metric, device
+from warpgauge.exporters.collectors.increments import Bookmark, Increment
+from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, Verdict, constant
+from warpgauge.exporters.collectors.nvml_fields import union_number
+from warpgauge.exporters.collectors.sample_time import SampleTime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from warpgauge.core.clock import Clock
+    from warpgauge.exporters.collectors.nvml_api import NvmlApi
+    from warpgauge.exporters.collectors.nvml_getters import Reading
+    from warpgauge.exporters.collectors.sample_time import Span
+
+__all__ = ["SOURCES", "SampleBuffers", "Source"]
+
+MILLI: Final = 1e-3
+PERCENT: Final = 0.01
+_NOT_AVAILABLE: Final = float(PYNVML.NVML_VALUE_NOT_AVAILABLE_uint.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One sample buffer: the distribution it feeds, and the getter that stands in while it is dry."""
+
+    name: str  # the period's label
+    type: int  # nvmlSamplingType_t
+    metric: Metric
+    labels: tuple[str, ...] = ()
+    factor: float  # from the driver's unit to the base unit
+    most: float = inf  # drivers were seen to say 101 %
+    stand_in: str
+    pick: Callable[[Any], float] = float  # the driver's number in what `stand_in` returns
+
+
+def _engine(engine: str, suffix: str, stand_in: str, pick: Callable[[Any], float]) -> Source:
+    return Source(
+        name=f"{engine}_utilization",
+        type=constant(f"NVML_{suffix}_UTILIZATION_SAMPLES"),
+        metric=device.UTILIZATION_DISTRIBUTION,
+        labels=(engine,),
+        factor=PERCENT,
+        most=1.0,
+        stand_in=stand_in,
+        pick=pick,
+    )
+
+
+SOURCES: Final = (
+    Source(
+        name="power",
+        type=constant("NVML_TOTAL_POWER_SAMPLES"),
+        metric=device.POWER_DISTRIBUTION,
+        factor=MILLI,
+        stand_in="nvmlDeviceGetPowerUsage",
+    ),
+    _engine("compute", "GPU", "nvmlDeviceGetUtilizationRates", lambda raw: float(raw.gpu)),
+    _engine("memory", "MEMORY", "nvmlDeviceGetUtilizationRates", lambda raw: float(raw.memory)),
+    _engine("encoder", "ENC", "nvmlDeviceGetEncoderUtilization", lambda raw: float(raw[0])),
+    _engine("decoder", "DEC", "nvmlDeviceGetDecoderUtilization", lambda raw: float(raw[0])),
+)
+"""Every buffer that is read."""
+
+
+class _Gain:
+    """What one histogram gained and was not told yet."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._counts = [0] * (len(source.metric.buckets) + 1)
+        self._sum = 0.0
+
+    def add(self, spans: Iterable[Span]) -> None:
+        for value, milliseconds in spans:
+            self._counts[bisect_left(self._source.metric.buckets, value)] += milliseconds
+            self._sum += value * milliseconds
+
+    def told(self) -> Increment:
+        return Increment(self._source.metric, self._source.labels, tuple(self._counts), self._sum)
+
+
+class SampleBuffers:
+    """The sample buffers of one device, and how far each was counted."""
+
+    def __init__(self, api: NvmlApi, handle: Any, clock: Clock, bookmark: Bookmark) -> None:  # noqa: ANN401 - an opaque pointer
+        self._api = api
+        self._handle = handle
+        self._clock = clock
+        now = clock.monotonic()
+        self._times = {source: SampleTime(now, bookmark.get(source.name, ())) for source in SOURCES}
+        self._gains: dict[Source, _Gain] = {}
+
+    def read(self, source: Source) -> list[Reading]:
+        """Count what is new in a buffer; gives its measured period, once there is one.
+
+        Raises:
+            CallFailedError: the driver has no such buffer, or does not answer.
+
+        """
+        now, time = self._clock.monotonic(), self._times[source]
+        spans = time.take(self._ask(source, time.ask_from(now)), now)
+        if time.is_dry(now):
+            spans += time.stand_in(self._present(source), now)
+        if time.is_open:
+            self._gains.setdefault(source, _Gain(source)).add(spans)
+        period = time.period_seconds
+        return [] if period is None else [(device.SAMPLE_PERIOD, (source.name,), period)]
+
+    def take(self) -> list[Increment]:
+        """What the histograms gained since this was last asked; a new one says so with zeros."""
+        gains, self._gains = self._gains, {}
+        return [gain.told() for gain in gains.values()]
+
+    @property
+    def bookmark(self) -> Bookmark:
+        """How far each buffer was counted."""
+        return {source.name: time.bookmark for source, time in self._times.items() if time.is_open}
+
+    def _ask(self, source: Source, stamp: int) -> list[tuple[int, float]]:
+        """Stamps and values, in base units; empty when nothing is new."""
+        try:
+            value_type, raw = self._api.call("nvmlDeviceGetSamples", self._handle, source.type, stamp)
+        except CallFailedError as failure:
+            if failure.verdict is not Verdict.EMPTY:
+                raise
+            return []
+        numbers = [(int(sample.timeStamp), union_number(value_type, sample.sampleValue)) for sample in raw]
+        return [(at, self._scaled(source, number)) for at, number in numbers if at and number < _NOT_AVAILABLE]
+
+    def _present(self, source: Source) -> float:
+        return self._scaled(source, source.pick(self._api.call(source.stand_in, self._handle)))
+
+    def _scaled(self, source: Source, number: float) -> float:
+        return min(source.most, number * source.factor)

@@ -1,0 +1,117 @@
+"""Samples with time stamps, turned into time spent at values.
+
+A sample stands for the time from its predecessor's stamp to its own. Stamps are microseconds on a clock of the
+driver's choice (since boot or since 1970), so they are compared with each other only, never with ours.
+
+Time is counted in the whole milliseconds that lie between two stamps' own: what one sample's share lacks its
+neighbor's has, so nothing is lost or counted twice however the samples are spread over readings and processes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["SampleTime", "Span"]
+
+Span = tuple[float, int]
+"""A value and the milliseconds spent at it."""
+
+MICROSECONDS: Final = 1_000_000
+LONGEST_GAP_SECONDS: Final = 60.0  # twice the longest pause between a child's end and the next one's start
+DRY_SECONDS: Final = 5.0  # without a new sample; the slowest buffers get one every second
+_STEPS_KEPT: Final = 120
+
+
+class SampleTime:
+    """The account of one buffer of one device.
+
+    Gaps, where the buffer no longer holds what lay between, go to the value of the next sample: up to a minute, which
+    covers missed ticks and the pause between two children. Of a longer gap nobody knows whether the device was well
+    (it may have been lost or hung), so that time is left out.
+
+    A buffer that goes dry while the device answers (drivers were seen to stop sampling utilization on an idle GPU:
+    https://github.com/polarsignals/gpu-metrics-agent/pull/37) is stood in for by the present value, read at each tick.
+    """
+
+    def __init__(self, now: float, bookmark: Sequence[float] = ()) -> None:
+        """`now` is monotonic seconds; a bookmark lets the account go on where another process left it."""
+        self._newest, self._counted = (int(stamp) for stamp in bookmark) if bookmark else (0, 0)  # microseconds
+        self._heard = now  # when the last new sample came, or the account was opened
+        self._counted_then = self._counted
+        self._stand_in: float | None = None  # the value that dry time went to
+        self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a sample was ever seen; before that no time can be told."""
+        return self._newest > 0
+
+    @property
+    def bookmark(self) -> tuple[float, ...]:
+        """Where another process can go on."""
+        return (self._newest, self._counted)
+
+    @property
+    def period_seconds(self) -> float | None:
+        """Median time between samples; None before there were two, and while the buffer is dry."""
+        if not self._steps or self._stand_in is not None:
+            return None
+        return self._usual_step() / MICROSECONDS
+
+    def ask_from(self, now: float) -> int:
+        """The stamp to ask for news from; 0, which asks for all, after a long silence: the clock may have stepped."""
+        return 0 if self.is_dry(now) else self._newest
+
+    def is_dry(self, now: float) -> bool:
+        """Whether samples stopped coming."""
+        return self.is_open and now - self._heard > DRY_SECONDS
+
+    def take(self, samples: Iterable[tuple[int, float]], now: float) -> list[Span]:
+        """Time at values up to the newest of these samples, which may overlap earlier ones and stand in any order.
+
+        The very first ones only open the account: what came before is not ours.
+        """
+        ordered = sorted(dict(samples).items())
+        if ordered and (not self.is_open or (self.is_dry(now) and ordered[-1][0] < self._newest)):
+            self._measure([stamp for stamp, _ in ordered])
+            self._counted = 0
+            self._reach(ordered[-1][0], now)
+            return []
+        fresh = [(stamp, value) for stamp, value in ordered if stamp > self._newest]
+        if not fresh:
+            return []
+        self._measure([self._newest, *(stamp for stamp, _ in fresh)])
+        first = fresh[0][0]
+        spans = [] if self._stand_in is None else self._count(self._stand_in, first - self._usual_step())
+        spans += [span for stamp, value in fresh for span in self._count(value, stamp)]
+        self._reach(fresh[-1][0], now)
+        return spans
+
+    def stand_in(self, value: float, now: float) -> list[Span]:
+        """Time at a value that was read beside a dry buffer; it lags behind, in case samples are only late."""
+        self._stand_in = value
+        seconds = now - self._heard - DRY_SECONDS
+        return self._count(value, self._counted_then + round(seconds * MICROSECONDS))
+
+    def _count(self, value: float, until: int) -> list[Span]:
+        before = self._counted
+        if until <= before:
+            return []
+        self._counted = until
+        milliseconds = until // 1000 - before // 1000
+        return [(value, milliseconds)] if until - before <= LONGEST_GAP_SECONDS * MICROSECONDS else []
+
+    def _measure(self, stamps: Sequence[int]) -> None:
+        self._steps.extend(after - before for before, after in pairwise(stamps))
+
+    def _usual_step(self) -> int:
+        return sorted(self._steps)[len(self._steps) // 2]
+
+    def _reach(self, stamp: int, now: float) -> None:
+        self._newest, self._heard, self._stand_in = stamp, now, None
+        self._counted = self._counted_then = max(stamp, self._counted)

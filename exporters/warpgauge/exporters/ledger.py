@@ -1,0 +1,46 @@
+"""What the histograms of devices add up to, for as long as the agent lives.
+
+The children that read the devices come and go and send what was gained; the sums stay here, also of a device that does
+not answer now, so that its series go on where they stood when it returns.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from warpgauge.core.sample import Histogram, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from warpgauge.core.catalog import Metric
+    from warpgauge.core.device import Device
+    from warpgauge.exporters.collectors.increments import Increment
+
+__all__ = ["Ledger"]
+
+_Account = dict[tuple["Metric", tuple[str, ...]], tuple[tuple[int, ...], float]]
+"""Metric and labels after the identity -> counts per bucket, not cumulative, and the sum."""
+
+
+class Ledger:
+    """One account per device, by uuid: an index can change with the next load of the driver. Counts never fall."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, _Account] = {}
+
+    def add(self, uuid: str, increments: Iterable[Increment]) -> None:
+        """Add what a device's histograms gained."""
+        account = self._accounts.setdefault(uuid, {})
+        for gain in increments:
+            counts, total = account.get((gain.metric, gain.labels), ((0,) * len(gain.counts), 0.0))
+            summed = tuple(old + new for old, new in zip(counts, gain.counts, strict=True))
+            account[gain.metric, gain.labels] = (summed, total + gain.sum)
+
+    def samples(self, device: Device) -> list[Sample]:
+        """A device's histograms as they stand."""
+        return [
+            Sample(metric, (*device.labels, *labels), Histogram(tuple(accumulate(counts)), total))
+            for (metric, labels), (counts, total) in self._accounts.get(device.uuid, {}).items()
+        ]
