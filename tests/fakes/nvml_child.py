@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -14,6 +15,7 @@ from warpgauge.exporters.collectors.nvml import NvmlCollector
 
 script, *profiles = sys.argv[1:]
 fake = FakeNvml([PROFILES[name] for name in profiles])
+fake.ring_clock = time.monotonic  # the same in every child, as the driver's is
 obey_script(fake, script)
 with installed(fake):
     serve(NvmlCollector())

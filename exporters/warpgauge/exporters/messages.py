@@ -203,7 +203,7 @@ def _sample(name: str, labels: list[str], value: float) -> Sample:
 
 def _increment(name: str, labels: list[str], counts: list[int], total: float) -> Increment:
     metric = BY_NAME[name]
-    is_whole = all(type(count) is int and count >= 0 for count in counts)
+    is_whole = all(type(count) is int and count >= 0 for count in counts) and all(type(text) is str for text in labels)
     if (
         metric.kind is not Kind.HISTOGRAM
         or metric.labels != (*DEVICE, *metric.labels[len(DEVICE) :])
