@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 OK = 0
+SIGNED = {pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT, pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT}
 FIELD = {name: value for name, value in vars(pynvml).items() if name.startswith("NVML_FI_DEV_")}
 KIB = 1024
 NEVER = threading.Event()
@@ -43,6 +44,7 @@ class FakeGpu:
         self.processes = 2
         self.remapped = (0, 0, 0, 0)
         self.gpm_percent = 37.5
+        self.recovery_action = 0
         self.fields: dict[int, tuple[int, int | float]] = {}  # id -> (value type, value), instead of the usual
 
     def field(self, number: int, scope: int, seconds: float) -> tuple[int, int, int | float]:
@@ -76,7 +78,21 @@ class FakeGpu:
             "ECC_DBE_VOL_TOTAL": (True, 0),
             "ECC_SBE_AGG_TOTAL": (True, 12),
             "ECC_DBE_AGG_TOTAL": (True, 0),
+            "ECC_SBE_AGG_DEV": (profile.has_row_remap, 11),
+            "POWER_INSTANT": (profile.has_row_remap, self.power_mw + 12_000),
+            "TEMPERATURE_SHUTDOWN_TLIMIT": (profile.has_gpm, -8),
+            "TEMPERATURE_SLOWDOWN_TLIMIT": (profile.has_gpm, -2),
+            "PCIE_COUNT_BAD_TLP": (profile.has_pcie_counters, 5),
+            "RETIRED_SBE": (not profile.has_row_remap, 2),
+            "RETIRED_PENDING": (not profile.has_row_remap, 0),
+            "GET_GPU_RECOVERY_ACTION": (profile.has_gpm, self.recovery_action),
+            "NVLINK_LINK_COUNT": (profile.has_nvlink, 18),
+            "NVLINK_GET_STATE": (profile.has_nvlink, 2 if scope == 3 else 1),
+            "NVLINK_GET_SPEED": (profile.has_nvlink, 26562),
+            "NVLINK_ERROR_DL_REPLAY": (profile.has_nvlink, scope),
         }
+        if number in SIGNED:
+            counter = pynvml.NVML_VALUE_TYPE_SIGNED_INT
         for name, (is_there, value) in table.items():
             if FIELD[f"NVML_FI_DEV_{name}"] == number:
                 return counter, value if is_there else None
@@ -94,6 +110,7 @@ class FakeNvml:
         self.before_call: Callable[[str, FakeGpu | None], int] = lambda _function, _gpu: OK
         self._faults: list[list[object]] = []
         self._samples: dict[int, tuple[object, float]] = {}
+        self.gpm_codes: dict[int, int] = {}  # GPM metric -> return code
 
     def fail(self, code: int, *, function: str | None = None, gpu: int | None = None, times: int = 1 << 30) -> None:
         """From now on the function (any if None) on the GPU (any if None) returns the code, that many times."""
@@ -200,6 +217,55 @@ class FakeNvml:
 
     def _nvmlDeviceGetDecoderUtilization(self, _name, gpu, value, period) -> int:
         value._obj.value, period._obj.value = 3, 167000
+        return OK
+
+    def _nvmlDeviceGetJpgUtilization(self, _name, gpu, value, period) -> int:
+        value._obj.value, period._obj.value = 1, 167000
+        return OK
+
+    def _nvmlDeviceGetOfaUtilization(self, _name, gpu, value, period) -> int:
+        value._obj.value, period._obj.value = 2, 167000
+        return OK
+
+    def _nvmlDeviceGetMarginTemperature(self, _name, gpu, out) -> int:
+        if not gpu.profile.has_gpm:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        out._obj.marginTemperature = gpu.profile.limits_c["SLOWDOWN"] - gpu.temperature
+        return OK
+
+    def _nvmlDeviceGetRowRemapperHistogram(self, _name, gpu, out) -> int:
+        if not gpu.profile.has_row_remap:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        banks = out._obj
+        banks.max, banks.high, banks.partial, banks.low, banks.none = 638, 2, 0, 0, 0
+        return OK
+
+    def _nvmlDeviceGetMemoryErrorCounter(self, _name, gpu, severity, persistence, _location, out) -> int:
+        if not gpu.profile.has_row_remap:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        out._obj.value = 10 * severity.value + persistence.value
+        return OK
+
+    def _nvmlDeviceGetPersistenceMode(self, _name, _gpu, out) -> int:
+        out._obj.value = 1
+        return OK
+
+    def _nvmlDeviceGetComputeMode(self, _name, _gpu, out) -> int:
+        out._obj.value = pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS
+        return OK
+
+    def _nvmlDeviceGetEccMode(self, _name, gpu, current, pending) -> int:
+        current._obj.value, pending._obj.value = 1, 0
+        return OK
+
+    def _nvmlDeviceGetMigMode(self, _name, gpu, current, pending) -> int:
+        if not gpu.profile.has_row_remap:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        current._obj.value = pending._obj.value = 0
+        return OK
+
+    def _nvmlDeviceGetVbiosVersion(self, _name, _gpu, text, _size) -> int:
+        text.value = b"96.00.74.00.01"
         return OK
 
     def _nvmlDeviceGetMemoryInfo(self, name, gpu, out) -> int:
@@ -330,7 +396,7 @@ class FakeNvml:
             self._samples[ctypes.addressof(sample.contents)][1] for sample in (question.sample1, question.sample2)
         ]
         for slot in question.metrics[: question.numMetrics]:
-            slot.nvmlReturn, slot.value = OK, sum(percent) / 2
+            slot.nvmlReturn, slot.value = self.gpm_codes.get(slot.metricId, OK), sum(percent) / 2
         return OK
 
     @property
