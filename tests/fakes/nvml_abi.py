@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import pynvml
@@ -110,6 +111,9 @@ class FakeNvml:
         self.before_call: Callable[[str, FakeGpu | None], int] = lambda _function, _gpu: OK
         self._faults: list[list[object]] = []
         self._samples: dict[int, tuple[object, float]] = {}
+        self.events: SimpleQueue[tuple[int, int, int]] = SimpleQueue()
+        self.registered: dict[int, int] = {}  # GPU -> mask of event types
+        self.find_events: Callable[[], None] = lambda: None
         self.gpm_codes: dict[int, int] = {}  # GPM metric -> return code
 
     def fail(self, code: int, *, function: str | None = None, gpu: int | None = None, times: int = 1 << 30) -> None:
@@ -399,6 +403,39 @@ class FakeNvml:
             slot.nvmlReturn, slot.value = self.gpm_codes.get(slot.metricId, OK), sum(percent) / 2
         return OK
 
+    # ---- events
+
+    def announce(self, gpu: int, kind: int, data: int) -> None:
+        """Let something happen to a GPU, for whoever waits or will wait."""
+        self.events.put((gpu, kind, data))
+
+    def _nvmlEventSetCreate(self, _name, out) -> int:
+        out._obj.contents = pynvml.struct_c_nvmlEventSet_t()
+        return OK
+
+    def _nvmlEventSetFree(self, _name, _set) -> int:
+        return OK
+
+    def _nvmlDeviceGetSupportedEventTypes(self, _name, _gpu, out) -> int:
+        out._obj.value = pynvml.nvmlEventTypeAll
+        return OK
+
+    def _nvmlDeviceRegisterEvents(self, _name, gpu, mask, _set) -> int:
+        self.registered[gpu.index] = int(mask.value)
+        return OK
+
+    def _nvmlEventSetWait(self, _name, _set, out, timeout) -> int:
+        self.find_events()
+        try:
+            gpu, kind, data = self.events.get(timeout=timeout.value / 1000)
+        except Empty:
+            return pynvml.NVML_ERROR_TIMEOUT
+        if not self.registered.get(gpu, 0) & kind:
+            return pynvml.NVML_ERROR_TIMEOUT
+        out._obj.device = ctypes.pointer(self.gpus[gpu].handle)
+        out._obj.eventType, out._obj.eventData = kind, data
+        return OK
+
     @property
     def open_samples(self) -> int:
         """GPM samples that were allocated and not freed."""
@@ -421,6 +458,7 @@ def installed(fake: FakeNvml) -> Iterator[None]:
 def obey_script(fake: FakeNvml, path: str) -> None:
     """Read faults from a file before each call: one a line, `hang 2`, `lost 3`, `reset 1`, `crash 4`, `hang all`.
 
+    `xid 79 3 once` announces XID 79 of GPU 3, each distinct line one time.
     `unloaded` and `mismatch` are about the driver as a whole. Replace the file, do not write into it.
     """
     codes = {
@@ -442,4 +480,14 @@ def obey_script(fake: FakeNvml, path: str) -> None:
                 return codes[word]
         return OK
 
+    seen: set[str] = set()
+
+    def find_events() -> None:
+        for line in Path(path).read_text(encoding="ascii").splitlines():
+            word, *rest = line.split()
+            if word == "xid" and line not in seen:
+                seen.add(line)
+                fake.announce(int(rest[1]), pynvml.nvmlEventTypeXidCriticalError, int(rest[0]))
+
     fake.before_call = before_call
+    fake.find_events = find_events

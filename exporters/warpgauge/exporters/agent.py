@@ -14,13 +14,15 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.catalog import Tier
+from warpgauge.core.catalog import Tier, own
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.collectors import COLLECTORS, make
 from warpgauge.exporters.demo import Demo
 from warpgauge.exporters.inprocess import InProcess
 from warpgauge.exporters.link import Program
+from warpgauge.exporters.logs.kernel_log import KernelLog
+from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
 from warpgauge.exporters.pages import Pages
 from warpgauge.exporters.processes import ProcessTable
 from warpgauge.exporters.readings import Readings
@@ -61,6 +63,8 @@ class Agent:
         self._publishing: asyncio.TimerHandle | None = None
         self._is_ready = False
         self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
+        self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
+        self._driver_messages = DriverMessages()
         self.collectors = [self._collector(name) for name in self._wanted()]
 
     def _wanted(self) -> list[str]:
@@ -100,6 +104,7 @@ class Agent:
 
     async def run(self) -> None:
         """Read until cancelled."""
+        self._listen_to_kernel()
         self.pages.publish()
         tasks = [asyncio.create_task(collector.run()) for collector in self.collectors]
         tasks.append(asyncio.create_task(self._settle()))
@@ -112,6 +117,7 @@ class Agent:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._publishing is not None:
                 self._publishing.cancel()
+            self._kernel_log.close()
 
     def unready(self) -> str | None:
         """Why not ready: a collector has not had its first reading yet, nor its deadline for one."""
@@ -141,6 +147,25 @@ class Agent:
         self._is_ready = True
         gc.freeze()  # modules and tables live as long as we do: looking through them again would hold up scrapes
         await self.demo.decide(has_devices=bool(self.readings.standings))
+
+    def _listen_to_kernel(self) -> None:
+        if self._config.agent.kernel_log and "nvml" in self._wanted():
+            self.readings.tally.put(own.KERNEL_LOG_READABLE, value=float(self._kernel_log.open()))
+
+    def _hear_kernel(self, line: str) -> None:
+        """File what the driver wrote into the kernel log; of a GPU that nobody knows it stays in that log only."""
+        message = self._driver_messages.read(line)
+        if message is None:
+            return
+        if message.kind == "sxid":
+            domain, bus, slot = message.address
+            self.readings.events.sxid(f"{domain:04x}:{bus:02x}:{slot:02x}.0", message.number, message.detail)
+            self._schedule_publish()
+        for standing in self.readings.standings:
+            if message.kind == "xid" and pci_address(standing.device.pci_bus_id) == message.address:
+                self.readings.happened(
+                    standing.device, "xid", message.number, source="kernel_log", detail=message.detail
+                )
 
     def _schedule_publish(self) -> None:
         if self._publishing is None:

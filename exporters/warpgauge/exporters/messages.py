@@ -29,6 +29,7 @@ __all__ = [
     "BadMessageError",
     "Calls",
     "Done",
+    "Event",
     "Failed",
     "Found",
     "Message",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 LINE_LIMIT: Final = 1 << 20  # bytes; a slow tier of 64 devices with 500 series is a tenth of this per line
+_MOST_CHARACTERS: Final = 40  # of a kind of event, which becomes a label
 COMMON: Final = -1  # the position that stands for the driver as a whole
 
 
@@ -118,9 +120,18 @@ class Failed:
     detail: str
 
 
-Message = At | Positions | Found | Refused | Read | Done | Calls | Absent | Failed
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened to a device, told as it happens; `number` is the code of an xid, else of no meaning."""
+
+    position: int  # COMMON when the driver did not say whom it concerns
+    kind: str
+    number: int
+
+
+Message = At | Positions | Found | Refused | Read | Done | Calls | Absent | Failed | Event
 _WORDS: Final[dict[str, type]] = {
-    kind.__name__.lower(): kind for kind in (At, Positions, Found, Refused, Read, Done, Calls, Absent, Failed)
+    kind.__name__.lower(): kind for kind in (At, Positions, Found, Refused, Read, Done, Calls, Absent, Failed, Event)
 }
 
 
@@ -164,6 +175,8 @@ def _build(kind: type, body: dict[str, Any]) -> Message:
         return Positions(tuple(int(position) for position in body["positions"]))
     if kind is Calls:
         return Calls({str(name): _counts(*pair) for name, pair in body["portion"].items()})
+    if kind is Event:
+        return Event(int(body["position"]), str(body["kind"])[:_MOST_CHARACTERS], int(body["number"]))
     built: Message = kind(**body)
     return built
 

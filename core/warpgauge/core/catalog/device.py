@@ -553,3 +553,35 @@ PROCESSES: Final = Metric(
     labels=DEVICE,
     tier=Tier.SLOW,
 )
+XID_EVENTS: Final = Metric(
+    "accel_xid_events_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Driver errors (XID) since the agent started, from NVML and the kernel log, each once; stays for a lost device.",
+    labels=(*DEVICE, "xid"),
+    tier=Tier.FAST,
+)
+XID_LAST: Final = Metric(
+    "accel_xid_last_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.TIMESTAMP,
+    "When the XID was last seen; absent until then.",
+    labels=(*DEVICE, "xid"),
+    tier=Tier.FAST,
+)
+DEVICE_EVENTS: Final = Metric(
+    "accel_device_events_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Other events that the driver announced since the agent started: ECC storms, retired memory, poison, recovery.",
+    labels=(*DEVICE, "event"),
+    tier=Tier.FAST,
+)
+SXID_EVENTS: Final = Metric(
+    "accel_switch_sxid_events_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Errors (SXID) that an NVSwitch of this node wrote into the kernel log since the agent started.",
+    labels=("pci_bus_id", "sxid"),
+    tier=Tier.FAST,
+)

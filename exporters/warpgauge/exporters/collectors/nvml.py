@@ -17,6 +17,7 @@ from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
 from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, NvmlApi, Verdict
 from warpgauge.exporters.collectors.nvml_board import GONE, Board
+from warpgauge.exporters.collectors.nvml_events import NvmlEvents
 from warpgauge.exporters.collectors.nvml_fields import FIELDS, LINK_COUNT, link_fields
 from warpgauge.exporters.collectors.nvml_getters import GETTERS, Getter, fan_getter
 from warpgauge.exporters.collectors.nvml_gpm import Gpm
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warpgauge.core.sample import ReadError
+    from warpgauge.exporters.messages import Event
 
 __all__ = ["NvmlCollector"]
 
@@ -50,6 +52,7 @@ class NvmlCollector:
         self._api = NvmlApi(nvml, self.calls, self._clock)
         self._sys_root = Path(sys_root)
         self._boards: dict[str, Board] = {}
+        self._events = NvmlEvents(self._api)
 
     def check(self) -> str | None:
         """Load the library and open the session; None when it works, else why there is nothing to read."""
@@ -91,7 +94,12 @@ class NvmlCollector:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
             raise DeviceRefusedError(GONE.get(failure.verdict, failure.verdict.value), failure.detail) from failure
+        self._events.add(position, handle)
         return device
+
+    def wait_for_events(self) -> list[Event] | None:
+        """XIDs and their like, from the GPUs that were opened."""
+        return self._events.wait()
 
     def devices(self) -> Sequence[Device]:
         """Every GPU that lets itself be identified; the others are left out."""
@@ -119,6 +127,7 @@ class NvmlCollector:
         for board in self._boards.values():
             board.close()
         try:
+            self._events.close()
             self._api.call("nvmlShutdown")
         except CallFailedError:
             return  # nothing was open, or nothing answers: either way there is nothing left to give back

@@ -21,6 +21,6 @@ def examine(config: Config) -> list[Check]:
     return [
         *nvidia_checks(sys_root=agent.sys_root),
         hostengine(agent.proc_root),
-        kernel_log(),
+        kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),
     ]

@@ -267,6 +267,22 @@ NOTES: Final[dict[Metric, Note]] = {
         '`NAME{mode="exclusive_process"} 1`: a second process gets an error, whatever the scheduler says.',
         "who uses the device now: it says who may.",
     ),
+    device.XID_EVENTS: Note(
+        '`increase(NAME{xid="79"}[10m]) > 0`: that GPU fell off the bus within the last ten minutes.',
+        "broken hardware whatever the number: 13, 31 and 43 are faults of the program, 63 and 92 are notes.",
+    ),
+    device.XID_LAST: Note(
+        '`time() - NAME{xid="48"} < 300`: less than five minutes ago.',
+        "the driver's own time: it is when the agent heard of it, at most a second later.",
+    ),
+    device.DEVICE_EVENTS: Note(
+        '`NAME{event="single_bit_ecc_storm"} 1`: corrected errors came in faster than the driver likes.',
+        "complete: which events a driver announces depends on board and version.",
+    ),
+    device.SXID_EVENTS: Note(
+        '`NAME{sxid="12028"} 1`: one non-fatal error on a port of that switch.',
+        "the culprit: errors of a link show on both its ends.",
+    ),
     training.STEP_SECONDS: Note(
         "`rate(NAME_sum[5m]) / rate(NAME_count[5m])` was 3.5: a step takes 3.5 s on that rank.",
         "a difference between ranks: in a lockstep job all ranks show the slowest one's time; compare phases.",
