@@ -1,6 +1,6 @@
 """The kernel's ring buffer as it grows: /dev/kmsg, read by the event loop, never waited for.
 
-Format: https://www.kernel.org/doc/Documentation/ABI/testing/dev-kmsg: `priority,sequence,microseconds,flags;message`,
+Format: Documentation/ABI/testing/dev-kmsg in the kernel's sources: `priority,sequence,microseconds,flags;message`,
 continued by lines that start with a blank. One read gives one record.
 """
 
