@@ -91,6 +91,7 @@ class FakeGpu:
             "NVLINK_GET_STATE": (profile.has_nvlink, 2 if scope == 3 else 1),
             "NVLINK_GET_SPEED": (profile.has_nvlink, 26562),
             "NVLINK_ERROR_DL_REPLAY": (profile.has_nvlink, scope),
+            "NVLINK_ERROR_DL_RECOVERY": (profile.has_nvlink, 0),
         }
         if number in SIGNED:
             counter = pynvml.NVML_VALUE_TYPE_SIGNED_INT

@@ -18,6 +18,7 @@ from warpgauge.core.catalog import Tier, own
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.collectors import COLLECTORS, make
+from warpgauge.exporters.dcgm import DcgmView
 from warpgauge.exporters.demo import Demo
 from warpgauge.exporters.inprocess import InProcess
 from warpgauge.exporters.link import Program
@@ -57,6 +58,7 @@ class Agent:
         self._clock = clock or SystemClock()
         self.readings = Readings(self._clock, self._schedule_publish)
         self.pages = Pages(self.readings, self._clock)
+        self._dcgm = DcgmView(self.readings)
         self.demo = Demo(config.demo, self._clock)
         self._config = config
         self._programs = programs or {}
@@ -130,6 +132,10 @@ class Agent:
         """Every device ever seen, for the API; what is unknown is absent."""
         node = platform.node()
         return [_device(standing, node) for standing in self.readings.standings]
+
+    def dcgm_page(self) -> bytes | None:
+        """The page under dcgm-exporter's names, None unless the settings switch it on."""
+        return self._dcgm.body(self.pages.version) if self._config.agent.dcgm_view else None
 
     async def processes(self, top: int) -> list[dict[str, Any]]:
         """The busiest processes, most CPU first."""

@@ -73,6 +73,14 @@ class DeviceEvents:
         _LOG.warning("xid", extra={**about, "source": source, "detail": detail})
         return True
 
+    def last_xid(self, device: Device) -> tuple[int, str] | None:
+        """Number and meaning of the XID that happened last, None if none did."""
+        happened = self._xids.get(device)
+        if not happened:
+            return None
+        number = max(happened, key=lambda it: happened[it][1])
+        return number, _MEANINGS.get(number, _UNKNOWN)[1]
+
     def other(self, device: Device, event: str) -> None:
         """Count an event that is no XID."""
         self._events[device, event] += 1

@@ -120,6 +120,10 @@ class Readings:
         about = self._about_devices.render(_standing_samples(self._standings.values()))
         return [about, self._events_lines(), *lines, *self.tally.families()]
 
+    def samples_of(self, uuid: str | None) -> list[Sample]:
+        """The latest samples of one device, or of no device."""
+        return [sample for block in self._blocks.values() for sample in block.samples.get(uuid, ())]
+
     def _events_lines(self) -> Mapping[Metric, FamilyText]:
         devices = tuple(it.device for it in self._standings.values() if it.device.vendor == "nvidia")
         state = (self.events.version, devices)
