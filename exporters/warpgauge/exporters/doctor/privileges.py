@@ -40,6 +40,12 @@ PRIVILEGES: Final = (
         "accel_processes counts what the driver shows to this namespace, which may be none",
     ),
     Privilege(
+        "nvml",
+        "driver errors in the kernel log, /dev/kmsg",
+        "root or CAP_SYSLOG, or kernel.dmesg_restrict=0; in a container, /dev/kmsg mounted as well",
+        "SXIDs of switches, and XIDs of a GPU whose driver no longer announces them",
+    ),
+    Privilege(
         "host",
         "/proc and /sys",
         "nothing; in a container, both mounted read-only from the host and named in agent.proc_root and agent.sys_root",
