@@ -67,6 +67,7 @@ class Agent:
         self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
         self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
         self._driver_messages = DriverMessages()
+        self._has_asked_kernel = False
         self.collectors = [self._collector(name) for name in self._wanted()]
 
     def _wanted(self) -> list[str]:
@@ -106,7 +107,6 @@ class Agent:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        self._listen_to_kernel()
         self.pages.publish()
         tasks = [asyncio.create_task(collector.run()) for collector in self.collectors]
         tasks.append(asyncio.create_task(self._settle()))
@@ -155,7 +155,10 @@ class Agent:
         await self.demo.decide(has_devices=bool(self.readings.standings))
 
     def _listen_to_kernel(self) -> None:
-        if self._config.agent.kernel_log and "nvml" in self._wanted():
+        """Begin once there is a device that the kernel log may tell of: elsewhere nobody misses it."""
+        has_nvidia = any(standing.device.vendor == "nvidia" for standing in self.readings.standings)
+        if has_nvidia and not self._has_asked_kernel and self._config.agent.kernel_log:
+            self._has_asked_kernel = True
             self.readings.tally.put(own.KERNEL_LOG_READABLE, value=float(self._kernel_log.open()))
 
     def _hear_kernel(self, line: str) -> None:
@@ -180,6 +183,7 @@ class Agent:
 
     def _publish(self) -> None:
         self._publishing = None
+        self._listen_to_kernel()
         self.pages.publish()
 
 

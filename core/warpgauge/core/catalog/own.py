@@ -52,7 +52,7 @@ KERNEL_LOG_READABLE: Final = _agent(
     "warpgauge_agent_kernel_log_readable",
     Kind.GAUGE,
     Unit.NONE,
-    "1 if XIDs are also read from the kernel log, 0 if it may not be read; then only NVML's own events tell of them.",
+    "1 if XIDs are also read from the kernel log, 0 if it may not be read; absent where no device needs it.",
 )
 COLLECT_SECONDS: Final = _agent(
     "warpgauge_agent_collect_seconds",
