@@ -169,7 +169,7 @@ def test_the_kernel_log_alone_tells_of_an_xid(tmp_path):
     async def tell():
         async with running(python_fake(script, "h100"), script) as agent:
             await agent.until(lambda: agent.with_data() == {0})
-            assert set(agent.values("warpgauge_agent_kernel_log_readable")) == {()}
+            await agent.until(lambda: set(agent.values("warpgauge_agent_kernel_log_readable")) == {()})
             agent.agent._hear_kernel("NVRM: Xid (PCI:0000:1b:00): 119, pid=1, name=python, Timeout waiting for RPC")
             await agent.until(lambda: agent.values("accel_xid_events_total")["0", "119"] == 1.0)
             agent.agent._hear_kernel("NVRM: Xid (PCI:0000:ff:00): 119, of a GPU that is not here")
