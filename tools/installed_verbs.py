@@ -36,6 +36,7 @@ CALLS: Final = (
     Call("--help"),
     Call("catalog --family training"),
     Call("config check"),
+    Call("doctor"),
     Call("agent --web.listen-address=127.0.0.1:0"),
     Call("analyze page.om", frozenset({"analyzer"})),
     Call("analyzer --web.listen-address=127.0.0.1:0", frozenset({"analyzer"})),

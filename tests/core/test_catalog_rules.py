@@ -53,7 +53,7 @@ def test_no_two_rows_share_their_family_name_in_openmetrics():
 
 
 def test_every_device_row_is_identified_by_uuid_and_index():
-    others = {device.DRIVER_INFO, device.WORKLOAD_INFO}
+    others = {device.DRIVER_INFO, device.WORKLOAD_INFO, device.SXID_EVENTS}
     rows = [metric for metric in ALL if metric.family is Family.DEVICE and metric not in others]
     assert rows
     for metric in rows:
@@ -62,7 +62,9 @@ def test_every_device_row_is_identified_by_uuid_and_index():
 
 def test_every_ratio_says_so_and_no_name_says_percent():
     for metric in ALL:
-        assert (metric.unit is Unit.RATIO) == metric.name.removesuffix("_total").removesuffix("_distribution").endswith("_ratio"), metric.name
+        assert (metric.unit is Unit.RATIO) == metric.name.removesuffix("_total").removesuffix("_distribution").endswith(
+            "_ratio"
+        ), metric.name
         assert "percent" not in metric.name
 
 

@@ -176,6 +176,7 @@ def test_a_machine_without_the_library_has_no_devices_and_no_failed_collector(tm
             await agent.until(lambda: agent.agent.unready() is None)
             assert agent.agent.states() == [("nvml", "no libnvidia-ml.so.1 on this machine")]
             assert agent.values("warpgauge_agent_collector_up") == {}
+            assert agent.values("warpgauge_agent_kernel_log_readable") == {}  # nobody asks a log about no device
             assert agent.agent.devices() == []
 
     asyncio.run(tell())

@@ -188,3 +188,19 @@ def test_the_landing_page_says_what_runs_without_a_script_or_style():
 def test_an_unknown_collector_in_the_settings_is_named():
     with pytest.raises(ConfigError, match=r"'hots'; there are nvml, host, training"):
         Agent(config(disabled=("hots",)))
+
+
+def test_the_dcgm_view_is_off_unless_asked_for_and_says_how(tmp_path):
+    async def story(session):
+        status, _, body = await get(session, "/metrics/dcgm")
+        return status, body.decode()
+
+    script = tmp_path / "faults"
+    script.write_text("")
+    programs = {"nvml": python_fake(script, "h100")}
+    status, text = told(config(), story, programs)
+    assert (status, text.strip()) == (404, "the DCGM view is off; start the agent with agent.dcgm_view = true")
+    status, text = told(config(dcgm_view=True), story, programs)
+    assert status == 200
+    assert 'DCGM_FI_DEV_POWER_USAGE{gpu="0",UUID="GPU-00000000' in text
+    assert "accel_" not in text

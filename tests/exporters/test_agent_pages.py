@@ -138,7 +138,8 @@ def test_a_device_that_disappears_leaves_no_stale_series_but_its_state():
     desk.readings.mark(GPU.uuid, DeviceState.LOST)
     text = desk.text()
     of_gpu = {line.partition("{")[0] for line in text.splitlines() if GPU.uuid in line}
-    assert of_gpu == {"accel_device_up", "accel_device_state", "accel_last_sample_timestamp_seconds"}
+    kept = (device.DEVICE_UP, device.DEVICE_STATE, device.LAST_SAMPLE, device.XID_EVENTS)
+    assert of_gpu == {metric.name for metric in kept}
     assert 'accel_device_state{index="0",state="lost",uuid="GPU-1"} 1.0' in text
     assert 'accel_device_up{index="0",uuid="GPU-1"} 0.0' in text
     assert len(desk.lines(device.POWER)) == 1

@@ -66,6 +66,18 @@ def test_a_counter_that_wraps_at_32_bits_runs_on(start, steps):
         assert counters.advance(FieldValue(WRAPPING, 0, float(raw), 32), float(second)) == total
 
 
+@given(steps=st.lists(st.integers(0, 2**31), min_size=2, max_size=10), cut=st.integers(0, 9))
+def test_a_wrapping_counter_runs_on_in_the_next_process(steps, cut):
+    counters, raw, total = Unwrapped(), 0, 0.0
+    counters.advance(FieldValue(WRAPPING, 0, 0.0, 32), 0.0)
+    for second, step in enumerate(steps, 1):
+        if second == cut:
+            counters = Unwrapped({**counters.bookmark, "power": (1, 2)})
+        raw, total = (raw + step) % 2**32, total + step
+        assert counters.advance(FieldValue(WRAPPING, 0, float(raw), 32), float(second)) == total
+    assert "power" not in counters.bookmark
+
+
 def test_a_64_bit_counter_that_falls_was_reset_and_starts_again():
     counters = Unwrapped()
     counters.advance(FieldValue(WRAPPING, 0, 5e12, 64), 0.0)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.exporters.test_nvml_readings import Bench
-from tests.fakes.nvml_abi import installed
+from tests.fakes.nvml_abi import FIELD, installed
 from tests.fakes.nvml_abi_samples import Ring
 from tests.fakes.nvml_profiles import T4
 from warpgauge.core.catalog import Kind, Tier, device
@@ -284,3 +284,16 @@ def test_every_source_is_a_distribution_and_has_its_own_name():
     assert len({source.name for source in SOURCES}) == len(SOURCES)
     assert {source.metric.kind for source in SOURCES} == {Kind.HISTOGRAM}
     assert {len(source.metric.buckets) for source in SOURCES} == {12}
+
+
+def test_a_wrapping_pcie_counter_does_not_fall_when_the_child_was_restarted():
+    gauge, (number, kind) = device.PCIE_TRANSMIT, (FIELD["NVML_FI_DEV_PCIE_COUNT_TX_BYTES"], 1)
+    with life_of() as life:
+        for raw in (2**32 - 1000, 500):  # it wraps at 32 bits
+            life.fake.gpus[0].fields[number] = (kind, raw)
+            life.read(life.gpu, Tier.NORMAL)
+            life.tick()
+        life.restart(2.0)
+        life.fake.gpus[0].fields[number] = (kind, 700)
+        values, _ = life.read(life.gpu, Tier.NORMAL)
+        assert values[gauge, ()] == 2**32 + 700

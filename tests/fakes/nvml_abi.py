@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import pynvml
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 OK = 0
+SIGNED = {pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT, pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT}
 FIELD = {name: value for name, value in vars(pynvml).items() if name.startswith("NVML_FI_DEV_")}
 KIB = 1024
 NEVER = threading.Event()
@@ -44,6 +46,7 @@ class FakeGpu:
         self.processes = 2
         self.remapped = (0, 0, 0, 0)
         self.gpm_percent = 37.5
+        self.recovery_action = 0
         self.fields: dict[int, tuple[int, int | float]] = {}  # id -> (value type, value), instead of the usual
 
     def field(self, number: int, scope: int, seconds: float) -> tuple[int, int, int | float]:
@@ -77,7 +80,22 @@ class FakeGpu:
             "ECC_DBE_VOL_TOTAL": (True, 0),
             "ECC_SBE_AGG_TOTAL": (True, 12),
             "ECC_DBE_AGG_TOTAL": (True, 0),
+            "ECC_SBE_AGG_DEV": (profile.has_row_remap, 11),
+            "POWER_INSTANT": (profile.has_row_remap, self.power_mw + 12_000),
+            "TEMPERATURE_SHUTDOWN_TLIMIT": (profile.has_gpm, -8),
+            "TEMPERATURE_SLOWDOWN_TLIMIT": (profile.has_gpm, -2),
+            "PCIE_COUNT_BAD_TLP": (profile.has_pcie_counters, 5),
+            "RETIRED_SBE": (not profile.has_row_remap, 2),
+            "RETIRED_PENDING": (not profile.has_row_remap, 0),
+            "GET_GPU_RECOVERY_ACTION": (profile.has_gpm, self.recovery_action),
+            "NVLINK_LINK_COUNT": (profile.has_nvlink, 18),
+            "NVLINK_GET_STATE": (profile.has_nvlink, 2 if scope == 3 else 1),
+            "NVLINK_GET_SPEED": (profile.has_nvlink, 26562),
+            "NVLINK_ERROR_DL_REPLAY": (profile.has_nvlink, scope),
+            "NVLINK_ERROR_DL_RECOVERY": (profile.has_nvlink, 0),
         }
+        if number in SIGNED:
+            counter = pynvml.NVML_VALUE_TYPE_SIGNED_INT
         for name, (is_there, value) in table.items():
             if FIELD[f"NVML_FI_DEV_{name}"] == number:
                 return counter, value if is_there else None
@@ -95,6 +113,10 @@ class FakeNvml(SamplesMixin):
         self.before_call: Callable[[str, FakeGpu | None], int] = lambda _function, _gpu: OK
         self._faults: list[list[object]] = []
         self._samples: dict[int, tuple[object, float]] = {}
+        self.events: SimpleQueue[tuple[int, int, int]] = SimpleQueue()
+        self.registered: dict[int, int] = {}  # GPU -> mask of event types
+        self.find_events: Callable[[], None] = lambda: None
+        self.gpm_codes: dict[int, int] = {}  # GPM metric -> return code
 
     def fail(self, code: int, *, function: str | None = None, gpu: int | None = None, times: int = 1 << 30) -> None:
         """From now on the function (any if None) on the GPU (any if None) returns the code, that many times."""
@@ -201,6 +223,55 @@ class FakeNvml(SamplesMixin):
 
     def _nvmlDeviceGetDecoderUtilization(self, _name, gpu, value, period) -> int:
         value._obj.value, period._obj.value = 3, 167000
+        return OK
+
+    def _nvmlDeviceGetJpgUtilization(self, _name, gpu, value, period) -> int:
+        value._obj.value, period._obj.value = 1, 167000
+        return OK
+
+    def _nvmlDeviceGetOfaUtilization(self, _name, gpu, value, period) -> int:
+        value._obj.value, period._obj.value = 2, 167000
+        return OK
+
+    def _nvmlDeviceGetMarginTemperature(self, _name, gpu, out) -> int:
+        if not gpu.profile.has_gpm:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        out._obj.marginTemperature = gpu.profile.limits_c["SLOWDOWN"] - gpu.temperature
+        return OK
+
+    def _nvmlDeviceGetRowRemapperHistogram(self, _name, gpu, out) -> int:
+        if not gpu.profile.has_row_remap:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        banks = out._obj
+        banks.max, banks.high, banks.partial, banks.low, banks.none = 638, 2, 0, 0, 0
+        return OK
+
+    def _nvmlDeviceGetMemoryErrorCounter(self, _name, gpu, severity, persistence, _location, out) -> int:
+        if not gpu.profile.has_row_remap:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        out._obj.value = 10 * severity.value + persistence.value
+        return OK
+
+    def _nvmlDeviceGetPersistenceMode(self, _name, _gpu, out) -> int:
+        out._obj.value = 1
+        return OK
+
+    def _nvmlDeviceGetComputeMode(self, _name, _gpu, out) -> int:
+        out._obj.value = pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS
+        return OK
+
+    def _nvmlDeviceGetEccMode(self, _name, gpu, current, pending) -> int:
+        current._obj.value, pending._obj.value = 1, 0
+        return OK
+
+    def _nvmlDeviceGetMigMode(self, _name, gpu, current, pending) -> int:
+        if not gpu.profile.has_row_remap:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
+        current._obj.value = pending._obj.value = 0
+        return OK
+
+    def _nvmlDeviceGetVbiosVersion(self, _name, _gpu, text, _size) -> int:
+        text.value = b"96.00.74.00.01"
         return OK
 
     def _nvmlDeviceGetMemoryInfo(self, name, gpu, out) -> int:
@@ -331,7 +402,40 @@ class FakeNvml(SamplesMixin):
             self._samples[ctypes.addressof(sample.contents)][1] for sample in (question.sample1, question.sample2)
         ]
         for slot in question.metrics[: question.numMetrics]:
-            slot.nvmlReturn, slot.value = OK, sum(percent) / 2
+            slot.nvmlReturn, slot.value = self.gpm_codes.get(slot.metricId, OK), sum(percent) / 2
+        return OK
+
+    # ---- events
+
+    def announce(self, gpu: int, kind: int, data: int) -> None:
+        """Let something happen to a GPU, for whoever waits or will wait."""
+        self.events.put((gpu, kind, data))
+
+    def _nvmlEventSetCreate(self, _name, out) -> int:
+        out._obj.contents = pynvml.struct_c_nvmlEventSet_t()
+        return OK
+
+    def _nvmlEventSetFree(self, _name, _set) -> int:
+        return OK
+
+    def _nvmlDeviceGetSupportedEventTypes(self, _name, _gpu, out) -> int:
+        out._obj.value = pynvml.nvmlEventTypeAll
+        return OK
+
+    def _nvmlDeviceRegisterEvents(self, _name, gpu, mask, _set) -> int:
+        self.registered[gpu.index] = int(mask.value)
+        return OK
+
+    def _nvmlEventSetWait(self, _name, _set, out, timeout) -> int:
+        self.find_events()
+        try:
+            gpu, kind, data = self.events.get(timeout=timeout.value / 1000)
+        except Empty:
+            return pynvml.NVML_ERROR_TIMEOUT
+        if not self.registered.get(gpu, 0) & kind:
+            return pynvml.NVML_ERROR_TIMEOUT
+        out._obj.device = ctypes.pointer(self.gpus[gpu].handle)
+        out._obj.eventType, out._obj.eventData = kind, data
         return OK
 
     @property
@@ -356,6 +460,7 @@ def installed(fake: FakeNvml) -> Iterator[None]:
 def obey_script(fake: FakeNvml, path: str) -> None:
     """Read faults from a file before each call: one a line, `hang 2`, `lost 3`, `reset 1`, `crash 4`, `hang all`.
 
+    `xid 79 3 once` announces XID 79 of GPU 3, each distinct line one time.
     `unloaded` and `mismatch` are about the driver as a whole. Replace the file, do not write into it.
     """
     codes = {
@@ -377,4 +482,14 @@ def obey_script(fake: FakeNvml, path: str) -> None:
                 return codes[word]
         return OK
 
+    seen: set[str] = set()
+
+    def find_events() -> None:
+        for line in Path(path).read_text(encoding="ascii").splitlines():
+            word, *rest = line.split()
+            if word == "xid" and line not in seen:
+                seen.add(line)
+                fake.announce(int(rest[1]), pynvml.nvmlEventTypeXidCriticalError, int(rest[0]))
+
     fake.before_call = before_call
+    fake.find_events = find_events

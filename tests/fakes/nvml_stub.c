@@ -220,8 +220,17 @@ ret nvmlDeviceGetFieldValues(dev d, int n, struct field *out) {
         switch (out[i].id) {
         case 82: out[i].value.u = 62; break;
         case 83: out[i].value.u = (unsigned long long)(seconds * 350e3); break;
-        case 3: case 4: case 5: case 6: case 94: out[i].value.u = 0; break;
-        default: out[i].value.u = (unsigned long long)(seconds * 1e6);
+        case 91: out[i].value.u = 18; break; /* NVLinks */
+        case 164: out[i].value.u = 26562; break;
+        case 165: out[i].value.u = 1; break;
+        case 186: out[i].value.u = 360000; break;
+        case 3: case 4: case 5: case 6: case 94: case 95: case 161: case 162: case 163: case 230:
+            out[i].value.u = 0;
+            break;
+        case 74: case 76: case 77: case 138: case 139: case 197: case 198: case 269: case 270: case 271:
+            out[i].value.u = (unsigned long long)(seconds * 1e6);
+            break;
+        default: out[i].code = UNSUPPORTED;
         }
     }
     return OK;

@@ -14,13 +14,16 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.catalog import Tier
+from warpgauge.core.catalog import Tier, own
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.collectors import COLLECTORS, make
+from warpgauge.exporters.dcgm import DcgmView
 from warpgauge.exporters.demo import Demo
 from warpgauge.exporters.inprocess import InProcess
 from warpgauge.exporters.link import Program
+from warpgauge.exporters.logs.kernel_log import KernelLog
+from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
 from warpgauge.exporters.pages import Pages
 from warpgauge.exporters.processes import ProcessTable
 from warpgauge.exporters.readings import Readings
@@ -55,12 +58,16 @@ class Agent:
         self._clock = clock or SystemClock()
         self.readings = Readings(self._clock, self._schedule_publish)
         self.pages = Pages(self.readings, self._clock)
+        self._dcgm = DcgmView(self.readings)
         self.demo = Demo(config.demo, self._clock)
         self._config = config
         self._programs = programs or {}
         self._publishing: asyncio.TimerHandle | None = None
         self._is_ready = False
         self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
+        self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
+        self._driver_messages = DriverMessages()
+        self._has_asked_kernel = False
         self.collectors = [self._collector(name) for name in self._wanted()]
 
     def _wanted(self) -> list[str]:
@@ -112,6 +119,7 @@ class Agent:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._publishing is not None:
                 self._publishing.cancel()
+            self._kernel_log.close()
 
     def unready(self) -> str | None:
         """Why not ready: a collector has not had its first reading yet, nor its deadline for one."""
@@ -124,6 +132,10 @@ class Agent:
         """Every device ever seen, for the API; what is unknown is absent."""
         node = platform.node()
         return [_device(standing, node) for standing in self.readings.standings]
+
+    def dcgm_page(self) -> bytes | None:
+        """The page under dcgm-exporter's names, None unless the settings switch it on."""
+        return self._dcgm.body(self.pages.version) if self._config.agent.dcgm_view else None
 
     async def processes(self, top: int) -> list[dict[str, Any]]:
         """The busiest processes, most CPU first."""
@@ -142,6 +154,28 @@ class Agent:
         gc.freeze()  # modules and tables live as long as we do: looking through them again would hold up scrapes
         await self.demo.decide(has_devices=bool(self.readings.standings))
 
+    def _listen_to_kernel(self) -> None:
+        """Begin once there is a device that the kernel log may tell of: elsewhere nobody misses it."""
+        has_nvidia = any(standing.device.vendor == "nvidia" for standing in self.readings.standings)
+        if has_nvidia and not self._has_asked_kernel and self._config.agent.kernel_log:
+            self._has_asked_kernel = True
+            self.readings.tally.put(own.KERNEL_LOG_READABLE, value=float(self._kernel_log.open()))
+
+    def _hear_kernel(self, line: str) -> None:
+        """File what the driver wrote into the kernel log; of a GPU that nobody knows it stays in that log only."""
+        message = self._driver_messages.read(line)
+        if message is None:
+            return
+        if message.kind == "sxid":
+            domain, bus, slot = message.address
+            self.readings.events.sxid(f"{domain:04x}:{bus:02x}:{slot:02x}.0", message.number, message.detail)
+            self._schedule_publish()
+        for standing in self.readings.standings:
+            if message.kind == "xid" and pci_address(standing.device.pci_bus_id) == message.address:
+                self.readings.happened(
+                    standing.device, "xid", message.number, source="kernel_log", detail=message.detail
+                )
+
     def _schedule_publish(self) -> None:
         if self._publishing is None:
             loop = asyncio.get_running_loop()
@@ -149,6 +183,7 @@ class Agent:
 
     def _publish(self) -> None:
         self._publishing = None
+        self._listen_to_kernel()
         self.pages.publish()
 
 

@@ -15,13 +15,14 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from threading import Lock
+from threading import Event as TellTale
+from threading import Lock, Thread
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.catalog import Tier
 from warpgauge.core.sample import ReadError
 from warpgauge.exporters.collectors import make
-from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
+from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError, EventSource
 from warpgauge.exporters.collectors.increments import Accumulating
 from warpgauge.exporters.lane import Lane
 from warpgauge.exporters.messages import (
@@ -51,6 +52,7 @@ __all__ = ["Child", "main"]
 
 PATIENCE_SECONDS: Final = 0.05  # for a device that answers, before the next one is started beside it
 PATIENCE_TOGETHER_SECONDS: Final = 0.4  # all devices are started within this, however many hang
+WATCHER_SECONDS: Final = 0.4  # longer than it waits for events at a time, shorter than our farewell may take
 ALL_TIERS: Final = (Tier.FAST, Tier.NORMAL, Tier.SLOW)
 
 
@@ -63,6 +65,8 @@ class Child:
         self._lock = Lock()
         self._lanes: dict[int, Lane] = {COMMON: Lane("common")}
         self._devices: dict[int, Device | None] = {COMMON: None}
+        self._is_leaving = TellTale()
+        self._watcher: Thread | None = None
 
     def obey(self, commands: Iterable[bytes]) -> None:
         """Carry out commands until they end."""
@@ -77,8 +81,24 @@ class Child:
 
     def leave(self) -> None:
         """Give the devices back, unless one of them is still being asked something."""
-        if all(lane.is_idle for lane in self._lanes.values()):
+        self._is_leaving.set()
+        if self._watcher is not None:
+            self._watcher.join(WATCHER_SECONDS)
+        is_watching = self._watcher is not None and self._watcher.is_alive()
+        if not is_watching and all(lane.is_idle for lane in self._lanes.values()):
             self._collector.close()
+
+    def _watch(self, source: EventSource) -> None:
+        """Pass on what the driver announces, as it happens."""
+        try:
+            while not self._is_leaving.is_set():
+                events = source.wait_for_events()
+                if events is None:
+                    return
+                if events:
+                    self._say(*events)
+        except BrokenPipeError:
+            os._exit(0)  # the supervisor is gone
 
     def _say(self, *messages: Message) -> None:
         lines = b"".join(encode(message) for message in messages)
@@ -101,6 +121,9 @@ class Child:
         wanted = [position for position in positions if position not in skip and (only is None or position in only)]
         self._lanes.update({position: Lane(f"device {position}") for position in wanted})
         self._each(self._lanes, ALL_TIERS)
+        if only is None and isinstance(self._collector, EventSource):  # a probe's events would be counted twice
+            self._watcher = Thread(target=self._watch, args=(self._collector,), name="events", daemon=True)
+            self._watcher.start()
         return True
 
     def _resume(self, bookmarks: Mapping[str, Bookmark]) -> None:
@@ -148,7 +171,7 @@ class Child:
         if device is None or not isinstance(self._collector, Accumulating):
             return []
         increments, bookmark = self._collector.gained(device)
-        return [Gained(position, tuple(increments), bookmark)] if increments else []
+        return [Gained(position, tuple(increments), bookmark)] if increments or bookmark else []
 
     def _reading(self, position: int, tier: Tier) -> Read:
         device = self._devices[position]

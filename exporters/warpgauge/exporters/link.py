@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
-from warpgauge.exporters.messages import COMMON, LINE_LIMIT, At, BadMessageError, Done, Message, Refused, decode
+from warpgauge.exporters.messages import COMMON, LINE_LIMIT, At, BadMessageError, Done, Event, Message, Refused, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -167,6 +167,8 @@ class Link:
         return frozenset(position for position, late in lateness.items() if late >= 0.5)  # noqa: PLR2004 - half
 
     def _note(self, message: Message) -> None:
+        if isinstance(message, Event):  # comes of itself and answers nothing
+            return
         self._asked = None
         if isinstance(message, At):
             self._busy[message.position] = (message.doing, self._clock.monotonic())

@@ -22,6 +22,8 @@ from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.collectors.increments import Bookmark, Increment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from warpgauge.exporters.collectors.calls import Portion
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "BadMessageError",
     "Calls",
     "Done",
+    "Event",
     "Failed",
     "Found",
     "Gained",
@@ -44,6 +47,7 @@ __all__ = [
 ]
 
 LINE_LIMIT: Final = 1 << 20  # bytes; a slow tier of 64 devices with 500 series is a tenth of this per line
+_MOST_CHARACTERS: Final = 40  # of a kind of event, which becomes a label
 COMMON: Final = -1  # the position that stands for the driver as a whole
 
 
@@ -131,9 +135,19 @@ class Failed:
     detail: str
 
 
-Message = At | Positions | Found | Refused | Read | Gained | Done | Calls | Absent | Failed
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened to a device, told as it happens; `number` is the code of an xid, else of no meaning."""
+
+    position: int  # COMMON when the driver did not say whom it concerns
+    kind: str
+    number: int
+
+
+Message = At | Positions | Found | Refused | Read | Gained | Done | Calls | Absent | Failed | Event
 _WORDS: Final[dict[str, type]] = {
-    kind.__name__.lower(): kind for kind in (At, Positions, Found, Refused, Read, Gained, Done, Calls, Absent, Failed)
+    kind.__name__.lower(): kind
+    for kind in (At, Positions, Found, Refused, Read, Gained, Done, Calls, Absent, Failed, Event)
 }
 
 
@@ -172,18 +186,7 @@ def decode(line: bytes) -> Message:
 
 
 def _build(kind: type, body: dict[str, Any]) -> Message:
-    if kind is Read:
-        return _read(body)
-    if kind is Gained:
-        increments = tuple(_increment(*row) for row in body["increments"])
-        return Gained(int(body["position"]), increments, _bookmark(body["bookmark"]))
-    if kind is Found:
-        return Found(int(body["position"]), _device(body["device"]))
-    if kind is Positions:
-        return Positions(tuple(int(position) for position in body["positions"]))
-    if kind is Calls:
-        return Calls({str(name): _counts(*pair) for name, pair in body["portion"].items()})
-    built: Message = kind(**body)
+    built: Message = _BUILDERS[kind](body) if kind in _BUILDERS else kind(**body)
     return built
 
 
@@ -201,12 +204,17 @@ def _sample(name: str, labels: list[str], value: float) -> Sample:
     return Sample(metric, tuple(labels), float(value))
 
 
+def _gained(body: dict[str, Any]) -> Gained:
+    increments = tuple(_increment(*row) for row in body["increments"])
+    return Gained(int(body["position"]), increments, _bookmark(body["bookmark"]))
+
+
 def _increment(name: str, labels: list[str], counts: list[int], total: float) -> Increment:
     metric = BY_NAME[name]
     is_whole = all(type(count) is int and count >= 0 for count in counts) and all(type(text) is str for text in labels)
     if (
         metric.kind is not Kind.HISTOGRAM
-        or metric.labels != (*DEVICE, *metric.labels[len(DEVICE) :])
+        or metric.labels[: len(DEVICE)] != DEVICE
         or len(labels) != len(metric.labels) - len(DEVICE)
         or len(counts) != len(metric.buckets) + 1
         or not is_whole
@@ -230,3 +238,14 @@ def _device(body: dict[str, Any]) -> Device:
 
 def _counts(counts: list[int], seconds: float) -> tuple[list[int], float]:
     return [int(count) for count in counts], float(seconds)
+
+
+_BUILDERS: Final[dict[type, Callable[[dict[str, Any]], Message]]] = {
+    Read: _read,
+    Gained: _gained,
+    Found: lambda body: Found(int(body["position"]), _device(body["device"])),
+    Positions: lambda body: Positions(tuple(int(position) for position in body["positions"])),
+    Calls: lambda body: Calls({str(name): _counts(*pair) for name, pair in body["portion"].items()}),
+    Event: lambda body: Event(int(body["position"]), str(body["kind"])[:_MOST_CHARACTERS], int(body["number"])),
+}
+"""Messages that are more than their fields as JSON has them."""

@@ -34,10 +34,12 @@ class Pages:
         self._families: list[Mapping[Metric, FamilyText]] = []
         self._bodies: dict[_Form, bytes] = {}
         self._asked: dict[_Form, float] = {}  # monotonic seconds
+        self.version = 0  # rises with each `publish`
 
     def publish(self) -> None:
         """Take over the readings as they are now."""
         self._families = self._readings.families()
+        self.version += 1
         self._bodies.clear()
         oldest = self._clock.monotonic() - _REMEMBERED_SECONDS
         self._asked = {form: asked for form, asked in self._asked.items() if asked >= oldest}

@@ -14,6 +14,7 @@ from warpgauge.core.catalog import device as rows
 from warpgauge.core.device import DeviceState
 from warpgauge.core.exposition import FamilyRenderer, FamilyText
 from warpgauge.core.sample import Sample
+from warpgauge.exporters.device_events import DeviceEvents
 from warpgauge.exporters.ledger import Ledger
 from warpgauge.exporters.tally import Tally
 
@@ -61,6 +62,9 @@ class Readings:
         self._blocks: dict[tuple[str, Tier | None], _Block] = {}  # None: what the ledger holds
         self._ledger = Ledger()
         self._about_devices = FamilyRenderer()
+        self.events = DeviceEvents(clock)
+        self._happenings = FamilyRenderer()
+        self._happened: tuple[object, Mapping[Metric, FamilyText]] | None = None  # what they were rendered from
 
     @property
     def standings(self) -> Sequence[Standing]:
@@ -110,6 +114,14 @@ class Readings:
         """A collector stopped answering: all its data goes."""
         self._drop(lambda name, _: name == collector)
 
+    def happened(self, device: Device, kind: str, number: int, *, source: str, detail: str = "") -> None:
+        """Something happened to a device."""
+        if kind == "xid":
+            self.events.xid(device, number, source=source, detail=detail)
+        else:
+            self.events.other(device, kind)
+        self.on_change()
+
     def families(self) -> list[Mapping[Metric, FamilyText]]:
         """Lines of everything; only what changed is rendered again."""
         for block in self._blocks.values():
@@ -117,7 +129,18 @@ class Readings:
                 block.lines = block.renderer.render(sample for part in block.samples.values() for sample in part)
         lines = [block.lines for block in self._blocks.values() if block.lines is not None]
         about = self._about_devices.render(_standing_samples(self._standings.values()))
-        return [about, *lines, *self.tally.families()]
+        return [about, self._events_lines(), *lines, *self.tally.families()]
+
+    def samples_of(self, uuid: str | None) -> list[Sample]:
+        """The latest samples of one device, or of no device."""
+        return [sample for block in self._blocks.values() for sample in block.samples.get(uuid, ())]
+
+    def _events_lines(self) -> Mapping[Metric, FamilyText]:
+        devices = tuple(it.device for it in self._standings.values() if it.device.vendor == "nvidia")
+        state = (self.events.version, devices)
+        if self._happened is None or self._happened[0] != state:
+            self._happened = (state, self._happenings.render(self.events.samples(devices)))
+        return self._happened[1]
 
     def _drop(self, is_gone: Callable[[str, str | None], bool]) -> None:
         for (collector, _), block in self._blocks.items():

@@ -30,6 +30,7 @@ def application(agent: Agent) -> web.Application:
     app = make_app(ready=agent.unready)
     app.router.add_get("/", routes.landing)
     app.router.add_get("/metrics", routes.metrics)
+    app.router.add_get("/metrics/dcgm", routes.dcgm)
     app.router.add_get("/api/v1/devices", routes.devices)
     app.router.add_get("/api/v1/processes", routes.processes)
     app.router.add_get("/sd", routes.service_discovery)
@@ -53,6 +54,12 @@ class _Routes:
         is_compressed = _takes_gzip(request.headers.get("Accept-Encoding", ""))
         self._agent.readings.tally.count(own.SCRAPES, fmt.name.lower())
         return _page(self._agent.pages.body(fmt, is_compressed=is_compressed), fmt, is_compressed=is_compressed)
+
+    async def dcgm(self, _: web.Request) -> web.Response:
+        body = self._agent.dcgm_page()
+        if body is None:
+            raise web.HTTPNotFound(text="the DCGM view is off; start the agent with agent.dcgm_view = true")
+        return web.Response(body=body, headers={"Content-Type": Format.TEXT.content_type})
 
     async def devices(self, _: web.Request) -> web.Response:
         return json_response({"devices": self._agent.devices()})

@@ -22,6 +22,7 @@ from warpgauge.exporters.messages import (
     Absent,
     Calls,
     Done,
+    Event,
     Failed,
     Found,
     Gained,
@@ -146,7 +147,7 @@ class Supervisor:
         for tier, times in missed.items():
             self._tally.count(own.MISSED_TICKS, self.name, tier.value, by=times)
 
-    def _hear(self, message: Message) -> None:
+    def _hear(self, message: Message) -> None:  # noqa: C901 - one case per message
         """File one message of the main child."""
         match message:
             case Read():
@@ -157,6 +158,8 @@ class Supervisor:
                 self._finish_tick()
             case Found():
                 self._meet(message.position, message.device)
+            case Event():
+                self._note(message)
             case Calls():
                 self._tally.add_calls(self.name, message.portion)
             case Positions():
@@ -169,8 +172,13 @@ class Supervisor:
                 self._end_link("absent")
             case Failed():
                 self._fail(message)
-            case _:
-                pass
+
+    def _note(self, event: Event) -> None:
+        device = self._devices.get(event.position)
+        if device is None:
+            _LOG.warning("event of no known device", extra={"collector": self.name, "event": event.kind})
+        else:
+            self._readings.happened(device, event.kind, event.number, source=self.name)
 
     def _file(self, read: Read) -> None:
         device = self._devices.get(read.position)

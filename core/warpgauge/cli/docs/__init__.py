@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from warpgauge.cli.docs import alerts, commands, configuration, findings, metrics
+from warpgauge.cli.docs import alerts, commands, configuration, dcgm, findings, metrics, privileges
 from warpgauge.core.atomic import write_atomically
 from warpgauge.core.errors import StorageError
 
@@ -22,6 +22,8 @@ def pages() -> dict[str, str]:
         "commands.md": commands.page(),
         "alerts.md": alerts.page(),
         "findings.md": findings.page(),
+        "dcgm.md": dcgm.page(),
+        "privileges.md": privileges.page(),
     }
 
 

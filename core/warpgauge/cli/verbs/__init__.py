@@ -58,6 +58,7 @@ VERBS: Final = (
     Verb("analyze", "look once at a Prometheus, a page or a file and print the findings"),
     Verb("generate", "write dashboards, alerts or docs from the catalog"),
     Verb("catalog", "list every metric"),
+    Verb("doctor", "say what can be read on this machine, what cannot and what to do about it"),
     Verb("config", "show the settings in force, or check them"),
 )
 

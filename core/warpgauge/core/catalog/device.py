@@ -69,6 +69,15 @@ UTILIZATION: Final = Metric(
     otel=Equivalent("hw.gpu.utilization"),
     dcgm=Equivalent("DCGM_FI_DEV_GPU_UTIL", 0.01),
 )
+MEMORY_ACCESS: Final = Metric(
+    "accel_memory_access_ratio",
+    Kind.GAUGE,
+    Unit.RATIO,
+    "Share of the last sample period in which device memory was read or written; not how full it is.",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_DEV_MEM_COPY_UTIL", 0.01),
+)
 COMPUTE_ACTIVE: Final = Metric(
     "accel_compute_active_ratio",
     Kind.GAUGE,
@@ -113,6 +122,42 @@ MEMORY_BANDWIDTH_ACTIVE: Final = Metric(
     labels=DEVICE,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_DRAM_ACTIVE"),
+)
+PCIE_TRANSMIT_RATE: Final = Metric(
+    "accel_pcie_transmit_bytes_per_second",
+    Kind.GAUGE,
+    Unit.BYTES_PER_SECOND,
+    "PCIe traffic from the device to the host, averaged since the previous reading (GPM, Hopper and newer).",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_PROF_PCIE_TX_BYTES"),
+)
+PCIE_RECEIVE_RATE: Final = Metric(
+    "accel_pcie_receive_bytes_per_second",
+    Kind.GAUGE,
+    Unit.BYTES_PER_SECOND,
+    "PCIe traffic from the host to the device, averaged since the previous reading (GPM, Hopper and newer).",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_PROF_PCIE_RX_BYTES"),
+)
+LINK_TRANSMIT_RATE: Final = Metric(
+    "accel_link_transmit_bytes_per_second",
+    Kind.GAUGE,
+    Unit.BYTES_PER_SECOND,
+    "Sent over all NVLinks together, averaged since the previous reading (GPM, Hopper and newer).",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_PROF_NVLINK_TX_BYTES"),
+)
+LINK_RECEIVE_RATE: Final = Metric(
+    "accel_link_receive_bytes_per_second",
+    Kind.GAUGE,
+    Unit.BYTES_PER_SECOND,
+    "Received over all NVLinks together, averaged since the previous reading (GPM, Hopper and newer).",
+    labels=DEVICE,
+    tier=Tier.FAST,
+    dcgm=Equivalent("DCGM_FI_PROF_NVLINK_RX_BYTES"),
 )
 MEMORY_TOTAL: Final = Metric(
     "accel_memory_total_bytes",
@@ -166,6 +211,21 @@ TEMPERATURE_LIMIT: Final = Metric(
     tier=Tier.SLOW,
     otel=Equivalent("hw.temperature.limit"),
 )
+TEMPERATURE_MARGIN: Final = Metric(
+    "accel_temperature_margin_celsius",
+    Kind.GAUGE,
+    Unit.CELSIUS,
+    "Degrees left until the device slows down (T.Limit on Ada and newer); negative means it already does.",
+    labels=DEVICE,
+)
+TEMPERATURE_MARGIN_LIMIT: Final = Metric(
+    "accel_temperature_margin_limit_celsius",
+    Kind.GAUGE,
+    Unit.CELSIUS,
+    "Margin at which the device acts: slowdown, shutdown, max_operating or memory_max.",
+    labels=(*DEVICE, "limit"),
+    tier=Tier.SLOW,
+)
 POWER: Final = Metric(
     "accel_power_watts",
     Kind.GAUGE,
@@ -175,6 +235,14 @@ POWER: Final = Metric(
     tier=Tier.FAST,
     otel=Equivalent("hw.power"),
     dcgm=Equivalent("DCGM_FI_DEV_POWER_USAGE"),
+)
+POWER_INSTANT: Final = Metric(
+    "accel_power_instant_watts",
+    Kind.GAUGE,
+    Unit.WATTS,
+    "Board power at the moment of the reading; swings more than the average beside it.",
+    labels=DEVICE,
+    tier=Tier.FAST,
 )
 POWER_LIMIT: Final = Metric(
     "accel_power_limit_watts",
@@ -270,6 +338,21 @@ PCIE_REPLAY: Final = Metric(
     labels=DEVICE,
     dcgm=Equivalent("DCGM_FI_DEV_PCIE_REPLAY_COUNTER"),
 )
+PCIE_REPLAY_ROLLOVER: Final = Metric(
+    "accel_pcie_replay_rollover_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Times four replays of one PCIe packet failed and the link was trained anew.",
+    labels=DEVICE,
+)
+PCIE_ERRORS: Final = Metric(
+    "accel_pcie_errors_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "PCIe errors by kind; correctable and nak kinds cost bandwidth, fatal ones the device.",
+    labels=(*DEVICE, "error"),
+    tier=Tier.SLOW,
+)
 PCIE_LINK_GENERATION: Final = Metric(
     "accel_pcie_link_generation",
     Kind.GAUGE,
@@ -314,6 +397,30 @@ LINK_RECEIVE: Final = Metric(
     "Payload bytes received over NVLink, all links of the device together.",
     labels=DEVICE,
 )
+LINK_STATE: Final = Metric(
+    "accel_link_state",
+    Kind.STATE,
+    Unit.NONE,
+    "State of one NVLink; exactly one is 1; sleep is power saving.",
+    labels=(*DEVICE, "link", "state"),
+    tier=Tier.SLOW,
+    states=("inactive", "active", "sleep", "active_traffic_disabled"),
+)
+LINK_SPEED: Final = Metric(
+    "accel_link_speed_bytes_per_second",
+    Kind.GAUGE,
+    Unit.BYTES_PER_SECOND,
+    "Speed one NVLink was trained to, one direction.",
+    labels=(*DEVICE, "link"),
+    tier=Tier.SLOW,
+)
+LINK_ERRORS: Final = Metric(
+    "accel_link_errors_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "NVLink errors of one link by kind; crc, replay and recovery up to Hopper, other kinds from Blackwell on.",
+    labels=(*DEVICE, "link", "error"),
+)
 ECC_ERRORS: Final = Metric(
     "accel_ecc_errors_total",
     Kind.COUNTER,
@@ -321,6 +428,14 @@ ECC_ERRORS: Final = Metric(
     "Memory errors: severity corrected or uncorrected; volatile since driver load, aggregate over the device's life.",
     labels=(*DEVICE, "severity", "persistence"),
     otel=Equivalent("hw.errors"),
+)
+ECC_LOCATION_ERRORS: Final = Metric(
+    "accel_ecc_location_errors_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Memory errors by location: l1, l2, device_memory, registers, texture, cbu or sram.",
+    labels=(*DEVICE, "severity", "persistence", "location"),
+    tier=Tier.SLOW,
 )
 ROWS_REMAPPED: Final = Metric(
     "accel_memory_rows_remapped",
@@ -347,6 +462,89 @@ ROW_REMAP_FAILED: Final = Metric(
     tier=Tier.SLOW,
     dcgm=Equivalent("DCGM_FI_DEV_ROW_REMAP_FAILURE"),
 )
+ROW_REMAP_BANKS: Final = Metric(
+    "accel_memory_row_remap_banks",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Memory banks by how many spare rows they have left: max, high, partial, low or none.",
+    labels=(*DEVICE, "availability"),
+    tier=Tier.SLOW,
+)
+PAGES_RETIRED: Final = Metric(
+    "accel_memory_pages_retired",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Memory pages taken out of use, by cause (before Ampere, which remaps rows).",
+    labels=(*DEVICE, "cause"),
+    tier=Tier.SLOW,
+)
+PAGE_RETIREMENT_PENDING: Final = Metric(
+    "accel_memory_page_retirement_pending",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if a page waits to be retired at the next driver load.",
+    labels=DEVICE,
+    tier=Tier.SLOW,
+)
+RECOVERY_ACTION: Final = Metric(
+    "accel_recovery_action",
+    Kind.STATE,
+    Unit.NONE,
+    "What the driver asks for to bring the device back to health; exactly one is 1, on a healthy one: none.",
+    labels=(*DEVICE, "action"),
+    tier=Tier.NORMAL,
+    states=(
+        "none",
+        "gpu_reset",
+        "node_reboot",
+        "drain_p2p",
+        "drain_and_reset",
+        "recover_imex_domain",
+        "bus_reset",
+        "system_reboot",
+    ),
+)
+FIRMWARE_INFO: Final = Metric(
+    "accel_firmware_info",
+    Kind.INFO,
+    Unit.NONE,
+    "Firmware of a device, to join by uuid; one model in one fleet should show one.",
+    labels=(*DEVICE, "vbios_version", "inforom_version"),
+    tier=Tier.SLOW,
+)
+PERSISTENCE_MODE: Final = Metric(
+    "accel_persistence_mode_enabled",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if the driver keeps the idle device initialized; 0 makes its first user wait for seconds.",
+    labels=DEVICE,
+    tier=Tier.SLOW,
+)
+ECC_MODE: Final = Metric(
+    "accel_ecc_mode_enabled",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if ECC is on: current, or pending for the next reset.",
+    labels=(*DEVICE, "when"),
+    tier=Tier.SLOW,
+)
+MIG_MODE: Final = Metric(
+    "accel_mig_mode_enabled",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if the device is partitioned (MIG): current, or pending for the next reset.",
+    labels=(*DEVICE, "when"),
+    tier=Tier.SLOW,
+)
+COMPUTE_MODE: Final = Metric(
+    "accel_compute_mode",
+    Kind.STATE,
+    Unit.NONE,
+    "Who may compute on the device; exactly one is 1.",
+    labels=(*DEVICE, "mode"),
+    tier=Tier.SLOW,
+    states=("default", "exclusive_thread", "prohibited", "exclusive_process"),
+)
 PROCESSES: Final = Metric(
     "accel_processes",
     Kind.GAUGE,
@@ -354,6 +552,38 @@ PROCESSES: Final = Metric(
     "Compute processes on the device.",
     labels=DEVICE,
     tier=Tier.SLOW,
+)
+XID_EVENTS: Final = Metric(
+    "accel_xid_events_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Driver errors (XID) since the agent started, from NVML and the kernel log, each once; stays for a lost device.",
+    labels=(*DEVICE, "xid"),
+    tier=Tier.FAST,
+)
+XID_LAST: Final = Metric(
+    "accel_xid_last_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.TIMESTAMP,
+    "When the XID was last seen; absent until then.",
+    labels=(*DEVICE, "xid"),
+    tier=Tier.FAST,
+)
+DEVICE_EVENTS: Final = Metric(
+    "accel_device_events_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Other events that the driver announced since the agent started: ECC storms, retired memory, poison, recovery.",
+    labels=(*DEVICE, "event"),
+    tier=Tier.FAST,
+)
+SXID_EVENTS: Final = Metric(
+    "accel_switch_sxid_events_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Errors (SXID) that an NVSwitch of this node wrote into the kernel log since the agent started.",
+    labels=("pci_bus_id", "sxid"),
+    tier=Tier.FAST,
 )
 POWER_DISTRIBUTION: Final = Metric(
     "accel_power_watts_distribution",

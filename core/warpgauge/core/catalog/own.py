@@ -48,6 +48,12 @@ COLLECTOR_LAST_SUCCESS: Final = _agent(
     "When the collector last finished a reading.",
     ("collector",),
 )
+KERNEL_LOG_READABLE: Final = _agent(
+    "warpgauge_agent_kernel_log_readable",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 if XIDs are also read from the kernel log, 0 if it may not be read; absent where no device needs it.",
+)
 COLLECT_SECONDS: Final = _agent(
     "warpgauge_agent_collect_seconds",
     Kind.HISTOGRAM,

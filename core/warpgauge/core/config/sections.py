@@ -36,6 +36,8 @@ class AgentConfig:
         "", help="Socket that step timers write to; empty means warpgauge-train.sock in the runtime directory."
     )
     proc_root: str = setting("/proc", help="Where the host's /proc is; in a container often a mount of it.")
+    dcgm_view: bool = setting(default=False, help="Serve /metrics/dcgm: the same values under dcgm-exporter's names.")
+    kernel_log: str = setting("/dev/kmsg", help="Kernel log to watch for driver errors; empty means none.")
     sys_root: str = setting("/sys", help="Where the host's /sys is; in a container often a mount of it.")
 
 

@@ -24,8 +24,8 @@ __all__ = ["Line", "labels_of", "parse"]
 
 _CACHED_BLOCKS: Final = 65536
 _NAME: Final = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
-# Possessive and atomic groups are avoided here: Python before 3.11.5 gets them wrong (cpython#106052; Debian 12 has 3.11.2).
-# A possessive repetition of one character class is fine everywhere.
+# Python before 3.11.5 gets possessive and atomic groups wrong (cpython#106052; Debian 12 has 3.11.2), so there are none
+# here; a possessive repetition of one character class is fine everywhere.
 # Between the braces, quotes balanced; the alternatives share no first character, so backtracking stays linear.
 _BLOCK: Final = r'(?:[^"{}\n]++|"(?:[^"\\\n]++|\\[^\n])*")*'
 _NUMBER: Final = r"[0-9a-zA-Z.+-]++"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from warpgauge.core.device import Device
     from warpgauge.core.sample import ReadError, Sample
     from warpgauge.exporters.collectors.calls import CallTimes
+    from warpgauge.exporters.messages import Event
 
-__all__ = ["Collector", "DeviceRefusedError", "DriverError", "IsolatedCollector"]
+__all__ = ["Collector", "DeviceRefusedError", "DriverError", "EventSource", "IsolatedCollector"]
 
 
 class Collector(Protocol):
@@ -59,6 +60,14 @@ class IsolatedCollector(Collector, Protocol):
             DriverError: the driver as a whole does not answer.
 
         """
+
+
+@runtime_checkable
+class EventSource(Protocol):
+    """An isolated collector whose driver tells of events; called from one thread of its own."""
+
+    def wait_for_events(self) -> list[Event] | None:
+        """What happened within at most half a second; None when there will never be any. Never raises."""
 
 
 class DriverError(Exception):

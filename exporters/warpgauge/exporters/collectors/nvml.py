@@ -5,7 +5,6 @@ One bad GPU costs its own samples only; a call that a board does not support is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,24 +12,29 @@ from warpgauge.core.catalog import Tier
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.device import Device, DeviceKind
-from warpgauge.core.sample import ReadError, Sample
+from warpgauge.core.sample import Sample
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
 from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, NvmlApi, Verdict
-from warpgauge.exporters.collectors.nvml_fields import FIELDS, Field, Unwrapped, decode, to_readings
-from warpgauge.exporters.collectors.nvml_getters import GETTERS, Getter, Reading, fan_getter
+from warpgauge.exporters.collectors.nvml_board import GONE, Board
+from warpgauge.exporters.collectors.nvml_events import NvmlEvents
+from warpgauge.exporters.collectors.nvml_fields import FIELDS, LINK_COUNT, Unwrapped, link_fields
+from warpgauge.exporters.collectors.nvml_getters import GETTERS, Getter, fan_getter
 from warpgauge.exporters.collectors.nvml_gpm import Gpm
-from warpgauge.exporters.collectors.nvml_samples import SOURCES, SampleBuffers
+from warpgauge.exporters.collectors.nvml_samples import SampleBuffers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from warpgauge.core.sample import ReadError
     from warpgauge.exporters.collectors.increments import Bookmark, Increment
+    from warpgauge.exporters.messages import Event
 
 __all__ = ["NvmlCollector"]
 
-_GONE: Final = {Verdict.LOST: "lost", Verdict.NEEDS_RESET: "needs_reset"}
-_FIELDS_BY_TIER: Final = {tier: tuple(row for row in FIELDS if row.tier is tier) for tier in Tier}
+_MOST_LINKS: Final = (
+    128  # a bound on what a driver says; the largest board so far has 72, nvml.h's own maximum is behind
+)
 
 
 class NvmlCollector:
@@ -49,7 +53,8 @@ class NvmlCollector:
         self._clock = clock or SystemClock()
         self._api = NvmlApi(nvml, self.calls, self._clock)
         self._sys_root = Path(sys_root)
-        self._boards: dict[str, _Board] = {}
+        self._boards: dict[str, Board] = {}
+        self._events = NvmlEvents(self._api)
         self._bookmarks: Mapping[str, Bookmark] = {}
 
     def check(self) -> str | None:
@@ -78,20 +83,29 @@ class NvmlCollector:
         try:
             handle = self._api.call("nvmlDeviceGetHandleByIndex", position)
             device = self._describe(handle, position)
-            self._boards[device.uuid] = _Board(
+            bookmark = self._bookmarks.get(device.uuid, {})
+            self._boards[device.uuid] = Board(
                 api=self._api,
                 handle=handle,
                 device=device,
                 clock=self._clock,
                 getters=(*GETTERS, *self._fans(handle)),
+                fields=(*FIELDS, *link_fields(self._links(handle))),
+                firmware=self._firmware(handle),
                 gpm=Gpm.of(self._api, handle, self._clock),
-                buffers=SampleBuffers(self._api, handle, self._clock, self._bookmarks.get(device.uuid, {})),
+                buffers=SampleBuffers(self._api, handle, self._clock, bookmark),
+                counters=Unwrapped(bookmark),
             )
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
-            raise DeviceRefusedError(_GONE.get(failure.verdict, failure.verdict.value), failure.detail) from failure
+            raise DeviceRefusedError(GONE.get(failure.verdict, failure.verdict.value), failure.detail) from failure
+        self._events.add(position, handle)
         return device
+
+    def wait_for_events(self) -> list[Event] | None:
+        """XIDs and their like, from the GPUs that were opened."""
+        return self._events.wait()
 
     def devices(self) -> Sequence[Device]:
         """Every GPU that lets itself be identified; the others are left out."""
@@ -127,6 +141,7 @@ class NvmlCollector:
         for board in self._boards.values():
             board.close()
         try:
+            self._events.close()
             self._api.call("nvmlShutdown")
         except CallFailedError:
             return  # nothing was open, or nothing answers: either way there is nothing left to give back
@@ -145,7 +160,7 @@ class NvmlCollector:
         try:
             raw = self._api.call(function, *arguments)
         except CallFailedError as failure:
-            if failure.verdict in {*_GONE, Verdict.DRIVER}:
+            if failure.verdict in {*GONE, Verdict.DRIVER}:
                 raise
             return ""
         return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
@@ -157,6 +172,20 @@ class NvmlCollector:
     def _fans(self, handle: Any) -> list[Getter]:  # noqa: ANN401 - an opaque pointer
         count = self._text("nvmlDeviceGetNumFans", handle)
         return [fan_getter(fan) for fan in range(int(count or 0))]
+
+    def _links(self, handle: Any) -> int:  # noqa: ANN401 - an opaque pointer
+        """NVLinks of a board; 0 where the driver does not tell, also because the board has none."""
+        try:
+            (answer,) = self._api.call("nvmlDeviceGetFieldValues", handle, [(LINK_COUNT, 0)])
+        except CallFailedError as failure:
+            if failure.verdict in {*GONE, Verdict.DRIVER}:
+                raise
+            return 0
+        return 0 if answer.nvmlReturn else min(int(answer.value.uiVal), _MOST_LINKS)
+
+    def _firmware(self, handle: Any) -> tuple[str, str]:  # noqa: ANN401 - an opaque pointer
+        vbios = self._text("nvmlDeviceGetVbiosVersion", handle)
+        return vbios, self._text("nvmlDeviceGetInforomImageVersion", handle)
 
     def _describe(self, handle: Any, position: int) -> Device:  # noqa: ANN401 - an opaque pointer
         info = self._api.call("nvmlDeviceGetPciInfo", handle)
@@ -186,109 +215,3 @@ _ARCHITECTURES: Final = {
     for name, value in vars(PYNVML).items()
     if name.startswith("NVML_DEVICE_ARCH_") and not name.endswith("UNKNOWN")
 }
-
-
-@dataclass(slots=True, kw_only=True)
-class _Board:
-    """One open GPU: what it can do, and its counters that need a past."""
-
-    api: NvmlApi
-    handle: Any
-    device: Device
-    clock: Clock
-    getters: tuple[Getter, ...]
-    gpm: Gpm | None
-    buffers: SampleBuffers
-    unsupported: set[object] = field(default_factory=set)
-    counters: Unwrapped = field(default_factory=Unwrapped)
-
-    def read(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
-        """All samples of a tier, or one error and no sample at all when the board is gone."""
-        errors: list[ReadError] = []
-        try:
-            readings = [*self._direct(tier, errors), *self._fields(tier, errors), *self._profile(tier, errors)]
-            readings += self._distributions(tier, errors)
-        except CallFailedError as failure:
-            if failure.verdict is Verdict.DRIVER:
-                raise DriverError(failure.driver_reason, failure.detail) from failure
-            return [], [self._error(_GONE[failure.verdict], failure.detail)]
-        samples = [Sample(metric, (*self.device.labels, *labels), value) for metric, labels, value in readings]
-        return ([*samples, self._info()] if tier is Tier.SLOW else samples), errors
-
-    def close(self) -> None:
-        if self.gpm is not None:
-            try:
-                self.gpm.close()
-            except CallFailedError:
-                return  # a board that is gone took its samples along
-
-    def _direct(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        for getter in self.getters:
-            if getter.tier is tier:
-                yield from self._get(getter, errors)
-
-    def _get(self, getter: Getter, errors: list[ReadError]) -> Iterable[Reading]:
-        key = (getter.function, getter.arguments)
-        if key not in self.unsupported:
-            try:
-                return getter.values(self.api.call(getter.function, self.handle, *getter.arguments))
-            except CallFailedError as failure:
-                self._judge(failure, key, errors)
-        return self._get(getter.instead, errors) if key in self.unsupported and getter.instead else ()
-
-    def _fields(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        asked = [row for row in _FIELDS_BY_TIER[tier] if row not in self.unsupported]
-        if not asked or "fields" in self.unsupported:
-            return ()
-        try:
-            answers = self.api.call("nvmlDeviceGetFieldValues", self.handle, [(row.id, row.scope) for row in asked])
-        except CallFailedError as failure:
-            self._judge(failure, "fields", errors)
-            return ()
-        values = [decode(row, raw) for row, raw in zip(asked, answers, strict=True)]
-        for value in values:
-            self._judge_field(value.field, value.code, errors)
-        return to_readings(values, self.counters, self.clock.monotonic())
-
-    def _profile(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        if self.gpm is None or tier is not Tier.FAST or "gpm" in self.unsupported:
-            return ()
-        try:
-            return self.gpm.read()
-        except CallFailedError as failure:
-            self._judge(failure, "gpm", errors)
-            return ()
-
-    def _distributions(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        for source in SOURCES if tier is Tier.FAST else ():
-            if source not in self.unsupported:
-                try:
-                    yield from self.buffers.read(source)
-                except CallFailedError as failure:
-                    self._judge(failure, source, errors)
-
-    def gained(self) -> tuple[list[Increment], Bookmark]:
-        return self.buffers.take(), self.buffers.bookmark
-
-    def _judge_field(self, row: Field, code: int, errors: list[ReadError]) -> None:
-        if code:
-            failure = self.api.failure(code, f"nvmlDeviceGetFieldValues, field {row.id}")
-            self._judge(failure, row, errors)
-
-    def _judge(self, failure: CallFailedError, key: object, errors: list[ReadError]) -> None:
-        """Remember what is unsupported, note what failed, and pass on what ends the reading of this board."""
-        if failure.verdict in {*_GONE, Verdict.DRIVER}:
-            raise failure
-        if failure.verdict is Verdict.UNSUPPORTED:
-            self.unsupported.add(key)
-        if failure.verdict is not Verdict.EMPTY:
-            errors.append(self._error(failure.verdict.value, failure.detail))
-
-    def _error(self, reason: str, detail: str) -> ReadError:
-        return ReadError(reason, detail, self.device.uuid)
-
-    def _info(self) -> Sample:
-        device = self.device
-        numa = "" if device.numa_node is None else str(device.numa_node)
-        about = (device.vendor, device.kind.value, device.model, device.pci_bus_id, device.architecture, numa, "false")
-        return Sample(rows.DEVICE_INFO, (*device.labels, *about), 1.0)

@@ -108,15 +108,25 @@ class NvmlApi:
                 raise
             return self._timed(function, arguments)
 
-    def _timed(self, function: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - the foreign boundary
+    def untimed(self, function: str, *arguments: Any) -> Any:  # noqa: ANN401 - the foreign boundary
+        """Result of one call that waits on purpose, so that its duration says nothing about the driver.
+
+        Raises:
+            CallFailedError: no value; the verdict says what that means.
+
+        """
         target = getattr(self.nvml, function, None)
         if target is None:
             code = pynvml.NVML_ERROR_FUNCTION_NOT_FOUND
             raise CallFailedError(Verdict.UNSUPPORTED, code, f"{function}: not in this pynvml")
-        begun = self._clock.monotonic()
         try:
             return target(*arguments)
         except self.nvml.NVMLError as error:
             raise _failure(int(error.value), f"{function}: {error}") from error
+
+    def _timed(self, function: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - the foreign boundary
+        begun = self._clock.monotonic()
+        try:
+            return self.untimed(function, *arguments)
         finally:
             self._calls.add(function, self._clock.monotonic() - begun)

@@ -5,19 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.catalog import Metric, Tier, device
+from warpgauge.core.catalog import Kind, Metric, Tier, device
 from warpgauge.exporters.collectors.nvml_api import constant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from warpgauge.exporters.collectors.increments import Bookmark
     from warpgauge.exporters.collectors.nvml_getters import Reading
 
-__all__ = ["FIELDS", "Field", "FieldValue", "Unwrapped", "decode", "to_readings", "union_number"]
+__all__ = [
+    "FIELDS",
+    "LINK_COUNT",
+    "Field",
+    "FieldValue",
+    "Unwrapped",
+    "decode",
+    "link_fields",
+    "to_readings",
+    "union_number",
+]
 
 KIB: Final = 1024.0
 NANO: Final = 1e-9
 MILLI: Final = 1e-3
+MEGA: Final = 1e6
 ALL_LINKS: Final = 0xFFFFFFFF  # nvml.h: scopeId UINT_MAX sums over the links; 0 would be link 0 alone
 
 
@@ -67,6 +79,66 @@ def _pcie(suffix: str, metric: Metric) -> Field:
     return Field(id=constant(f"NVML_FI_DEV_PCIE_COUNT_{suffix}_BYTES"), metric=metric, wraps=True)
 
 
+def _plain(suffix: str, metric: Metric, *labels: str, factor: float = 1.0) -> Field:
+    return Field(id=constant(f"NVML_FI_DEV_{suffix}"), metric=metric, labels=labels, factor=factor)
+
+
+def _ecc_locations() -> list[Field]:
+    """The detail behind the totals: NVML's names have SBE and DBE, volatile and aggregate, and where."""
+    return [
+        _plain(f"ECC_{kind}_{span}_{suffix}", device.ECC_LOCATION_ERRORS, severity, persistence, location)
+        for kind, severity in (("SBE", "corrected"), ("DBE", "uncorrected"))
+        for span, persistence in (("VOL", "volatile"), ("AGG", "aggregate"))
+        for suffix, location in _ECC_LOCATIONS.items()
+        if (kind, suffix) != ("SBE", "CBU")  # which only detects double-bit errors
+    ]
+
+
+_ECC_LOCATIONS: Final = {
+    "L1": "l1",
+    "L2": "l2",
+    "DEV": "device_memory",
+    "REG": "registers",
+    "TEX": "texture",
+    "CBU": "cbu",
+}
+_MARGINS: Final = {
+    "SHUTDOWN": "shutdown",
+    "SLOWDOWN": "slowdown",
+    "MEM_MAX": "memory_max",
+    "GPU_MAX": "max_operating",
+}
+_PCIE_ERRORS: Final = {
+    "CORRECTABLE_ERRORS": "correctable",
+    "NAKS_RECEIVED": "nak_received",
+    "NAKS_SENT": "nak_sent",
+    "RECEIVER_ERROR": "receiver",
+    "BAD_TLP": "bad_tlp",
+    "BAD_DLLP": "bad_dllp",
+    "NON_FATAL_ERROR": "non_fatal",
+    "FATAL_ERROR": "fatal",
+    "UNSUPPORTED_REQ": "unsupported_request",
+    "LCRC_ERROR": "lcrc",
+    "LANE_ERROR": "lane",
+}
+_LINK_FIELDS: Final[tuple[tuple[str, Metric, tuple[str, ...], float], ...]] = (
+    ("GET_STATE", device.LINK_STATE, (), 1.0),
+    ("GET_SPEED", device.LINK_SPEED, (), MEGA),
+    ("ERROR_DL_CRC", device.LINK_ERRORS, ("crc",), 1.0),
+    ("ERROR_DL_REPLAY", device.LINK_ERRORS, ("replay",), 1.0),
+    ("ERROR_DL_RECOVERY", device.LINK_ERRORS, ("recovery",), 1.0),
+    ("COUNT_RCV_ERRORS", device.LINK_ERRORS, ("receive",), 1.0),
+    ("COUNT_RCV_REMOTE_ERRORS", device.LINK_ERRORS, ("receive_remote",), 1.0),
+    ("COUNT_MALFORMED_PACKET_ERRORS", device.LINK_ERRORS, ("malformed_packet",), 1.0),
+    ("COUNT_BUFFER_OVERRUN_ERRORS", device.LINK_ERRORS, ("buffer_overrun",), 1.0),
+    ("COUNT_LOCAL_LINK_INTEGRITY_ERRORS", device.LINK_ERRORS, ("link_integrity",), 1.0),
+    ("COUNT_XMIT_DISCARDS", device.LINK_ERRORS, ("transmit_discard",), 1.0),
+    ("COUNT_LINK_RECOVERY_FAILED_EVENTS", device.LINK_ERRORS, ("recovery_failed",), 1.0),
+    ("COUNT_LINK_RECOVERY_SUCCESSFUL_EVENTS", device.LINK_ERRORS, ("recovery_successful",), 1.0),
+    ("COUNT_EFFECTIVE_ERRORS", device.LINK_ERRORS, ("effective",), 1.0),
+    ("COUNT_SYMBOL_ERRORS", device.LINK_ERRORS, ("symbol",), 1.0),
+)
+
 FIELDS: Final[tuple[Field, ...]] = (
     Field(id=constant("NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION"), metric=device.ENERGY, factor=MILLI),
     Field(id=constant("NVML_FI_DEV_MEMORY_TEMP"), metric=device.TEMPERATURE, labels=("memory",), zero_is_absent=True),
@@ -85,8 +157,38 @@ FIELDS: Final[tuple[Field, ...]] = (
     _ecc("DBE_VOL", "uncorrected", "volatile"),
     _ecc("SBE_AGG", "corrected", "aggregate"),
     _ecc("DBE_AGG", "uncorrected", "aggregate"),
+    *_ecc_locations(),
+    _plain("POWER_INSTANT", device.POWER_INSTANT, factor=MILLI),
+    *[
+        _plain(f"TEMPERATURE_{suffix}_TLIMIT", device.TEMPERATURE_MARGIN_LIMIT, limit)
+        for suffix, limit in _MARGINS.items()
+    ],
+    _plain("PCIE_REPLAY_ROLLOVER_COUNTER", device.PCIE_REPLAY_ROLLOVER),
+    *[_plain(f"PCIE_COUNT_{suffix}", device.PCIE_ERRORS, error) for suffix, error in _PCIE_ERRORS.items()],
+    _plain("RETIRED_SBE", device.PAGES_RETIRED, "corrected"),
+    _plain("RETIRED_DBE", device.PAGES_RETIRED, "uncorrected"),
+    _plain("RETIRED_PENDING", device.PAGE_RETIREMENT_PENDING),
+    _plain("GET_GPU_RECOVERY_ACTION", device.RECOVERY_ACTION),
 )
-"""Every field; its tier is its metric's."""
+"""Every field that a board has once; its tier is its metric's."""
+
+LINK_COUNT: Final = constant("NVML_FI_DEV_NVLINK_LINK_COUNT")
+
+
+def link_fields(links: int) -> tuple[Field, ...]:
+    """The fields that each NVLink of a board with so many links has for itself; nvml.h: scopeId is the link."""
+    return tuple(
+        Field(
+            id=constant(f"NVML_FI_DEV_NVLINK_{suffix}"),
+            metric=metric,
+            labels=(str(link), *labels),
+            factor=factor,
+            scope=link,
+        )
+        for link in range(links)
+        for suffix, metric, labels, factor in _LINK_FIELDS
+    )
+
 
 _MEMBERS: Final = {
     constant("NVML_VALUE_TYPE_DOUBLE"): ("dVal", 0),
@@ -111,23 +213,34 @@ def decode(field: Field, raw: Any) -> FieldValue:  # noqa: ANN401 - nvmlFieldVal
     return FieldValue(field, int(raw.nvmlReturn), float(getattr(raw.value, member)), bits)
 
 
+_BOOKMARK: Final = "field/"
+
+
 class Unwrapped:
     """Counters that wrap, made to run on. A fall is a wrap of the counter's own width, unless that is implausible."""
 
     PLAUSIBLE_BYTES_PER_SECOND: Final = 512e9  # twice PCIe 7.0 x16; more than that is a reset, not a wrap
 
-    def __init__(self) -> None:
-        self._last: dict[Field, tuple[float, float, float]] = {}  # raw value, running total, seconds
+    def __init__(self, bookmark: Bookmark | None = None) -> None:
+        """A bookmark of another process lets its totals run on: the monotonic clock is the same for all."""
+        kept = (bookmark or {}).items()
+        self._last: Bookmark = {name: past for name, past in kept if name.startswith(_BOOKMARK)}
+
+    @property
+    def bookmark(self) -> Bookmark:
+        """Raw value, running total and seconds of each counter: where another process can go on."""
+        return self._last
 
     def advance(self, value: FieldValue, now: float) -> float:
         """The running total after this reading; after a reset it starts again from the raw value."""
-        raw, total, then = self._last.get(value.field, (value.number, value.number, now))
+        name = f"{_BOOKMARK}{value.field.id}/{value.field.scope}"
+        raw, total, then = self._last.get(name, (value.number, value.number, now))
         step = value.number - raw
         if step < 0 and value.bits:
             step += 2.0**value.bits
         fits = 0 <= step <= self.PLAUSIBLE_BYTES_PER_SECOND * max(now - then, 1.0)
         total = total + step if fits else value.number
-        self._last[value.field] = (value.number, total, now)
+        self._last[name] = (value.number, total, now)
         return total
 
 
@@ -140,5 +253,9 @@ def to_readings(values: Sequence[FieldValue], counters: Unwrapped, now: float) -
         if value.code or series in given or (field.zero_is_absent and not value.number):
             continue
         given.add(series)
+        if field.metric.kind is Kind.STATE:  # the driver's enumeration counts the states in the catalog's order
+            states = enumerate(field.metric.states)
+            yield from ((field.metric, (*field.labels, state), float(value.number == i)) for i, state in states)
+            continue
         number = counters.advance(value, now) if field.wraps else value.number
         yield (field.metric, field.labels, number * field.factor)

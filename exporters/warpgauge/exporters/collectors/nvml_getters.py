@@ -98,6 +98,60 @@ def _remapped_rows(raw: Any) -> list[Reading]:  # noqa: ANN401 - a tuple of four
     ]
 
 
+def _remap_banks(raw: Any) -> list[Reading]:  # noqa: ANN401 - nvmlRowRemapperHistogramValues_t
+    return [(device.ROW_REMAP_BANKS, (name,), float(getattr(raw, name))) for name in _AVAILABILITIES]
+
+
+_AVAILABILITIES: Final = ("max", "high", "partial", "low", "none")
+
+
+def _modes(metric: Metric) -> Callable[[Any], Iterable[Reading]]:
+    return lambda raw: [(metric, (when,), float(mode)) for when, mode in zip(("current", "pending"), raw, strict=True)]
+
+
+def _compute_mode(raw: Any) -> list[Reading]:  # noqa: ANN401 - an integer from ctypes
+    """NVML counts the modes in the catalog's order."""
+    modes = enumerate(device.COMPUTE_MODE.states)
+    return [(device.COMPUTE_MODE, (mode,), float(number == int(raw))) for number, mode in modes]
+
+
+def _sram_errors() -> list[Getter]:
+    """SRAM has no field values: one call for each severity and persistence."""
+
+    def one(error: str, severity: str, counter: str, persistence: str) -> Getter:
+        return Getter(
+            metric=device.ECC_LOCATION_ERRORS,
+            function="nvmlDeviceGetMemoryErrorCounter",
+            arguments=(
+                constant(f"NVML_MEMORY_ERROR_TYPE_{error}"),
+                constant(f"NVML_{counter}_ECC"),
+                constant("NVML_MEMORY_LOCATION_SRAM"),
+            ),
+            values=scaled(device.ECC_LOCATION_ERRORS, severity, persistence, "sram"),
+        )
+
+    return [
+        one(error, severity, counter, persistence)
+        for error, severity in (("CORRECTED", "corrected"), ("UNCORRECTED", "uncorrected"))
+        for counter, persistence in (("VOLATILE", "volatile"), ("AGGREGATE", "aggregate"))
+    ]
+
+
+def _utilization(raw: Any) -> list[Reading]:  # noqa: ANN401 - nvmlUtilization_t
+    """Fast in one call; `memory` is the share of time with any access, which other tools show as fullness."""
+    return [*ratio(device.UTILIZATION, "compute")(raw.gpu), *ratio(device.MEMORY_ACCESS)(raw.memory)]
+
+
+def _engine(word: str, engine: str) -> Getter:
+    """Percentage and sampling period of one fixed-function engine."""
+    values = ratio(device.UTILIZATION, engine)
+    return Getter(
+        metric=device.UTILIZATION,
+        function=f"nvmlDeviceGet{word}Utilization",
+        values=lambda raw: values(raw[0]),
+    )
+
+
 def _clocks(metric: Metric, function: str) -> list[Getter]:
     kinds = {"graphics": "GRAPHICS", "sm": "SM", "memory": "MEM", "video": "VIDEO"}
     return [
@@ -156,18 +210,12 @@ GETTERS: Final[tuple[Getter, ...]] = (
     Getter(
         metric=device.UTILIZATION,
         function="nvmlDeviceGetUtilizationRates",
-        values=lambda raw: ratio(device.UTILIZATION, "compute")(raw.gpu),
+        values=_utilization,
     ),
-    Getter(
-        metric=device.UTILIZATION,
-        function="nvmlDeviceGetEncoderUtilization",
-        values=lambda raw: ratio(device.UTILIZATION, "encoder")(raw[0]),
-    ),
-    Getter(
-        metric=device.UTILIZATION,
-        function="nvmlDeviceGetDecoderUtilization",
-        values=lambda raw: ratio(device.UTILIZATION, "decoder")(raw[0]),
-    ),
+    _engine("Jpg", "jpeg"),
+    _engine("Ofa", "ofa"),
+    _engine("Encoder", "encoder"),
+    _engine("Decoder", "decoder"),
     _plain(device.POWER, "nvmlDeviceGetPowerUsage", MILLI),
     Getter(  # drivers before 12.8's lack the V call
         metric=device.TEMPERATURE,
@@ -204,6 +252,13 @@ GETTERS: Final[tuple[Getter, ...]] = (
     _plain(device.PCIE_LINK_GENERATION_MAX, "nvmlDeviceGetMaxPcieLinkGeneration"),
     _plain(device.PCIE_LINK_WIDTH_MAX, "nvmlDeviceGetMaxPcieLinkWidth"),
     Getter(metric=device.ROWS_REMAPPED, function="nvmlDeviceGetRemappedRows", values=_remapped_rows),
+    Getter(metric=device.ROW_REMAP_BANKS, function="nvmlDeviceGetRowRemapperHistogram", values=_remap_banks),
+    *_sram_errors(),
+    _plain(device.TEMPERATURE_MARGIN, "nvmlDeviceGetMarginTemperature"),
+    _plain(device.PERSISTENCE_MODE, "nvmlDeviceGetPersistenceMode"),
+    Getter(metric=device.COMPUTE_MODE, function="nvmlDeviceGetComputeMode", values=_compute_mode),
+    Getter(metric=device.ECC_MODE, function="nvmlDeviceGetEccMode", values=_modes(device.ECC_MODE)),
+    Getter(metric=device.MIG_MODE, function="nvmlDeviceGetMigMode", values=_modes(device.MIG_MODE)),
     Getter(  # 4.5 ms on some boards: slow tier only
         metric=device.PROCESSES,
         function="nvmlDeviceGetComputeRunningProcesses",

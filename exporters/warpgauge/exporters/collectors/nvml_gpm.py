@@ -7,28 +7,63 @@ the first tick gives nothing. nvml.h asks for more than 100 ms between samples.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from warpgauge.core.catalog import device
+from warpgauge.core.catalog import Metric, Unit, device
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict, constant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from warpgauge.core.clock import Clock
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Reading
 
 __all__ = ["Gpm"]
 
+PERCENT: Final = 0.01
+MIB: Final = 1024.0 * 1024.0
 _SHORTEST_SECONDS: Final = 0.1
 _LONGEST_SECONDS: Final = 600.0  # an average over more than this says nothing about now
 
-_RATIOS: Final = (
-    (constant("NVML_GPM_METRIC_GRAPHICS_UTIL"), device.GRAPHICS_ENGINE_ACTIVE, ()),
-    (constant("NVML_GPM_METRIC_SM_UTIL"), device.COMPUTE_ACTIVE, ()),
-    (constant("NVML_GPM_METRIC_SM_OCCUPANCY"), device.COMPUTE_OCCUPANCY, ()),
-    (constant("NVML_GPM_METRIC_ANY_TENSOR_UTIL"), device.PIPE_ACTIVE, ("tensor",)),
-    (constant("NVML_GPM_METRIC_DRAM_BW_UTIL"), device.MEMORY_BANDWIDTH_ACTIVE, ()),
+_PIPES: Final = {
+    "ANY_TENSOR": "tensor",
+    "DFMA_TENSOR": "tensor_dfma",
+    "HMMA_TENSOR": "tensor_hmma",
+    "DMMA_TENSOR": "tensor_dmma",
+    "IMMA_TENSOR": "tensor_imma",
+    "FP64": "fp64",
+    "FP32": "fp32",
+    "FP16": "fp16",
+    "INTEGER": "int",
+}
+
+
+class _Asked(NamedTuple):
+    """One GPM metric: what it is in the catalog, and what turns its unit into a base unit."""
+
+    id: int
+    metric: Metric
+    labels: tuple[str, ...] = ()
+    factor: float = PERCENT
+
+
+def _asked(suffix: str, metric: Metric, *labels: str, factor: float = PERCENT) -> _Asked:
+    return _Asked(constant(f"NVML_GPM_METRIC_{suffix}"), metric, labels, factor)
+
+
+_ASKED: Final = (
+    _asked("GRAPHICS_UTIL", device.GRAPHICS_ENGINE_ACTIVE),
+    _asked("SM_UTIL", device.COMPUTE_ACTIVE),
+    _asked("SM_OCCUPANCY", device.COMPUTE_OCCUPANCY),
+    _asked("DRAM_BW_UTIL", device.MEMORY_BANDWIDTH_ACTIVE),
+    *[_asked(f"{suffix}_UTIL", device.PIPE_ACTIVE, pipe) for suffix, pipe in _PIPES.items()],
+    _asked("PCIE_TX_PER_SEC", device.PCIE_TRANSMIT_RATE, factor=MIB),
+    _asked("PCIE_RX_PER_SEC", device.PCIE_RECEIVE_RATE, factor=MIB),
+    _asked("NVLINK_TOTAL_TX_PER_SEC", device.LINK_TRANSMIT_RATE, factor=MIB),
+    _asked("NVLINK_TOTAL_RX_PER_SEC", device.LINK_RECEIVE_RATE, factor=MIB),
 )
+"""All of them exist since GPM does; nvml.h gives rates in MiB/s, shares in percent."""
 
 
 class Gpm:
@@ -41,6 +76,7 @@ class Gpm:
         self._previous: tuple[Any, float] | None = None
         self._spare: Any = None
         self._question: Any = None  # 19 kB, so it is made once
+        self._asked = _ASKED  # without what this device was found not to support
 
     @classmethod
     def of(cls, api: NvmlApi, handle: Any, clock: Clock) -> Gpm | None:  # noqa: ANN401 - an opaque pointer
@@ -76,17 +112,24 @@ class Gpm:
         question = self._question or self._api.nvml.c_nvmlGpmMetricsGet_t()
         self._question = question
         question.version = constant("NVML_GPM_METRICS_GET_VERSION")
-        question.numMetrics = len(_RATIOS)
+        question.numMetrics = len(self._asked)
         question.sample1, question.sample2 = first, second
-        for slot, (metric_id, _, _) in zip(question.metrics, _RATIOS, strict=False):
-            slot.metricId = metric_id
+        for slot, asked in zip(question.metrics, self._asked, strict=False):
+            slot.metricId = asked.id
         self._api.call("nvmlGpmMetricsGet", question)
-        answers = [(int(slot.nvmlReturn), float(slot.value)) for slot in question.metrics[: len(_RATIOS)]]
+        answers = [(int(slot.nvmlReturn), float(slot.value)) for slot in question.metrics[: len(self._asked)]]
+        given = [(asked, value) for asked, (code, value) in zip(self._asked, answers, strict=True) if code == 0]
+        self._drop_unsupported([code for code, _ in answers])
         return [
-            (metric, labels, min(1.0, max(0.0, percent / 100.0)))
-            for (_, metric, labels), (code, percent) in zip(_RATIOS, answers, strict=True)
-            if code == 0 and math.isfinite(percent)
+            (asked.metric, asked.labels, _in_base_unit(asked, value)) for asked, value in given if math.isfinite(value)
         ]
+
+    def _drop_unsupported(self, codes: Sequence[int]) -> None:
+        """Each metric has a return code of its own; what the device does not support is not asked for again."""
+        if any(codes):
+            verdicts = [self._api.failure(code, "nvmlGpmMetricsGet").verdict if code else None for code in codes]
+            pairs = zip(self._asked, verdicts, strict=True)
+            self._asked = tuple(asked for asked, verdict in pairs if verdict is not Verdict.UNSUPPORTED)
 
     def close(self) -> None:
         """Free both samples; nvml.h wants that before the shutdown."""
@@ -95,3 +138,9 @@ class Gpm:
         for sample in held:
             if sample is not None:
                 self._api.call("nvmlGpmSampleFree", sample)
+
+
+def _in_base_unit(asked: _Asked, value: float) -> float:
+    """Shares stay within 0-1 and nothing falls below 0: drivers were seen to overshoot both ends."""
+    number = max(0.0, value * asked.factor)
+    return min(1.0, number) if asked.metric.unit is Unit.RATIO else number

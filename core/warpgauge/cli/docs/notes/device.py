@@ -175,6 +175,114 @@ NOTES: Final[dict[Metric, Note]] = {
         "`NAME 1` on a training GPU: one rank; 0 with memory held hints at a process in another container or a zombie.",
         "processes of all users: inside a container the driver may show only some.",
     ),
+    device.MEMORY_ACCESS: Note(
+        "`NAME 0.62`: in 62 % of the driver's sample period something was reading or writing device memory.",
+        "how full memory is, or how much of its bandwidth is used: one small copy per period also shows 1.",
+    ),
+    device.PCIE_TRANSMIT_RATE: Note(
+        "`NAME 1.2e9`: 1.2 GB/s to the host over the last second, headers included.",
+        "a counter: it is a mean between two readings, so averages over it miss nothing and maxima do.",
+    ),
+    device.PCIE_RECEIVE_RATE: Note(
+        "`NAME 2.4e10`: the host feeds the device with 24 GB/s, near what a 4.0 x16 slot can do.",
+        "input alone: checkpoints that are restored and peer traffic over PCIe count as well.",
+    ),
+    device.LINK_TRANSMIT_RATE: Note(
+        "`NAME 1.4e11`: 140 GB/s leave over NVLink, all links together, over the last second.",
+        "one link: divide by the links whose state is active.",
+    ),
+    device.LINK_RECEIVE_RATE: Note(
+        "`NAME 1.4e11` beside the same transmit rate: a ring all-reduce moves the same both ways.",
+        "payload: GPM counts what crosses the links, the counters beside it count payload.",
+    ),
+    device.TEMPERATURE_MARGIN: Note(
+        "`NAME 12`: 12 degrees until the clocks are lowered.",
+        "a temperature: smaller is hotter, and the distance is to this device's own limit.",
+    ),
+    device.TEMPERATURE_MARGIN_LIMIT: Note(
+        '`NAME{limit="shutdown"} -7`: the device switches off when its margin falls to -7.',
+        "an absolute temperature: it is compared with the margin, not with the temperature.",
+    ),
+    device.POWER_INSTANT: Note(
+        "`NAME 712` beside an average of 640: a peak of this moment.",
+        "energy: integrate nothing from it, the energy counter is exact.",
+    ),
+    device.PCIE_REPLAY_ROLLOVER: Note(
+        "`increase(NAME[1h]) > 0`: the link was trained anew, which stalls every transfer meanwhile.",
+        "ordinary wear: one replay is, four of the same packet in a row are not.",
+    ),
+    device.PCIE_ERRORS: Note(
+        '`increase(NAME{error="bad_tlp"}[1h])` in the thousands: a bad slot, riser or cable.',
+        "a sum over its kinds: one event on the wire can count in several of them.",
+    ),
+    device.LINK_STATE: Note(
+        '`NAME{link="7", state="inactive"} 1`: link 7 is down; its peers still show theirs.',
+        "a fault when it sleeps: links without traffic do.",
+    ),
+    device.LINK_SPEED: Note(
+        '`NAME{link="0"} 2.6562e10`: 26.6 GB/s, as an NVLink 4 trains to.',
+        "traffic: it is what the link could carry.",
+    ),
+    device.LINK_ERRORS: Note(
+        '`increase(NAME{link="7", error="replay"}[1h])` above that of the other links: clean or replace that cable.',
+        "lost data: a replay sent it again; `recovery_failed` is the one that lost the link.",
+    ),
+    device.ECC_LOCATION_ERRORS: Note(
+        '`NAME{location="sram", severity="uncorrected"} 1`: on-chip memory; a row remap does not mend that.',
+        "an addition to the totals: it is the same errors, told by place, and a board tells only some places.",
+    ),
+    device.ROW_REMAP_BANKS: Note(
+        '`NAME{availability="low"} 1`: one bank has hardly a spare row left; plan the replacement of the board.',
+        "rows: it counts banks, and on a new board all of them are at `max`.",
+    ),
+    device.PAGES_RETIRED: Note(
+        '`NAME{cause="uncorrected"} 3`: three pages were taken out after double-bit errors; at 60 replace the board.',
+        "something newer boards have: from Ampere on rows are remapped instead.",
+    ),
+    device.PAGE_RETIREMENT_PENDING: Note(
+        "`NAME 1`: reload the driver or reset the device when convenient.",
+        "lost memory: until then the page is still in use.",
+    ),
+    device.RECOVERY_ACTION: Note(
+        '`NAME{action="gpu_reset"} 1`: drain the device, then reset it.',
+        "an alarm by itself when it says drain_p2p: only peer traffic has to stop.",
+    ),
+    device.FIRMWARE_INFO: Note(
+        '`NAME{vbios_version="96.00.74.00.01"} 1`: `count by (vbios_version) (NAME)` shows boards left behind.',
+        "the driver's version: that is on the driver's info series.",
+    ),
+    device.PERSISTENCE_MODE: Note(
+        "`NAME 0`: switch it on (nvidia-smi --persistence-mode=1 or nvidia-persistenced).",
+        "a power setting: an idle device draws a few watts more with it and answers at once.",
+    ),
+    device.ECC_MODE: Note(
+        '`NAME{when="current"} 1` and `NAME{when="pending"} 0`: ECC goes off with the next reset.',
+        "the presence of errors: it only says whether they would be noticed.",
+    ),
+    device.MIG_MODE: Note(
+        '`NAME{when="current"} 1`: the device is partitioned; utilization of the whole device is then absent.',
+        "the number of instances: a partitioned device can have none.",
+    ),
+    device.COMPUTE_MODE: Note(
+        '`NAME{mode="exclusive_process"} 1`: a second process gets an error, whatever the scheduler says.',
+        "who uses the device now: it says who may.",
+    ),
+    device.XID_EVENTS: Note(
+        '`increase(NAME{xid="79"}[10m]) > 0`: that GPU fell off the bus within the last ten minutes.',
+        "broken hardware whatever the number: 13, 31 and 43 are faults of the program, 63 and 92 are notes.",
+    ),
+    device.XID_LAST: Note(
+        '`time() - NAME{xid="48"} < 300`: less than five minutes ago.',
+        "the driver's own time: it is when the agent heard of it, at most a second later.",
+    ),
+    device.DEVICE_EVENTS: Note(
+        '`NAME{event="single_bit_ecc_storm"} 1`: corrected errors came in faster than the driver likes.',
+        "complete: which events a driver announces depends on board and version.",
+    ),
+    device.SXID_EVENTS: Note(
+        '`NAME{sxid="12028"} 1`: one non-fatal error on a port of that switch.',
+        "the culprit: errors of a link show on both its ends.",
+    ),
     device.POWER_DISTRIBUTION: Note(
         '`increase(NAME_bucket{le="+Inf"}[30s]) - ignoring (le) increase(NAME_bucket{le="700.0"}[30s])` of 200:'
         " the board drew more than 700 W for 200 ms in that half minute, whenever the scrapes were.",

@@ -25,6 +25,10 @@ NOTES: Final[dict[Metric, Note]] = {
         '`time() - NAME{collector="nvml"}` was 0.9: the driver answered within the last second.',
         "the age of every device's values: one device can hang while the collector goes on with the others.",
     ),
+    own.KERNEL_LOG_READABLE: Note(
+        "`NAME 0`: run the agent as root or with CAP_SYSLOG, or set kernel.dmesg_restrict=0.",
+        "a fault: NVML delivers most XIDs by itself; SXIDs and some lost GPUs only the kernel log tells.",
+    ),
     own.COLLECT_SECONDS: Note(
         "`histogram_quantile(0.99, sum by (le) (rate(NAME_bucket[10m])))` of 0.01: a reading takes 10 ms at most.",
         "time that a scrape waits: scrapes never wait for a reading.",

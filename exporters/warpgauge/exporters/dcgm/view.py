@@ -1,0 +1,112 @@
+"""Readings as dcgm-exporter would write them. Made at most once per publication, never from a driver."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.catalog import device as rows
+from warpgauge.exporters.dcgm.fields import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from warpgauge.core.device import Device
+    from warpgauge.core.sample import Sample
+    from warpgauge.exporters.dcgm.fields import Field
+    from warpgauge.exporters.readings import Readings
+
+__all__ = ["DcgmView"]
+
+_XID: Final = "DCGM_FI_DEV_XID_ERRORS"
+_NO_ERROR: Final = (0, "No Error")
+_SHOWN_DIGITS: Final = 12  # 0.4 x 100 must not show as 40.00000000000001
+_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+
+_Found = dict[tuple[str, tuple[str, ...]], float]
+"""Metric's name and the labels after the identity -> value."""
+
+
+class DcgmView:
+    """The page as of the readings' last change."""
+
+    def __init__(self, readings: Readings, node: str | None = None) -> None:
+        self._readings = readings
+        self._node = platform.node() if node is None else node
+        self._made: tuple[object, bytes] | None = None
+
+    def body(self, version: object) -> bytes:
+        """The page in text format 0.0.4; `version` differs whenever the readings do."""
+        if self._made is None or self._made[0] != version:
+            self._made = (version, self._page().encode())
+        return self._made[1]
+
+    def _page(self) -> str:
+        devices = [standing.device for standing in self._readings.standings if standing.device.vendor == "nvidia"]
+        driver = self._driver_version()
+        found = {device: _found(self._readings.samples_of(device.uuid)) for device in devices}
+        labels = {device: _labels(device, self._node, driver) for device in devices}
+        blocks = [_family(field, found, labels) for field in FIELDS]
+        return "".join([*blocks, self._xids([device for device in devices if found[device]], labels)])
+
+    def _driver_version(self) -> str:
+        about = (sample for sample in self._readings.samples_of(None) if sample.metric is rows.DRIVER_INFO)
+        return next((sample.label("driver_version") or "" for sample in about), "")
+
+    def _xids(self, devices: Sequence[Device], labels: Mapping[Device, str]) -> str:
+        lines = []
+        for device in devices:
+            number, meaning = self._readings.events.last_xid(device) or _NO_ERROR
+            lines.append(f'{_XID}{{{labels[device]},err_code="{number}",err_msg="{meaning}"}} {number}\n')
+        head = f"# HELP {_XID} The last XID, 0 if there was none since the agent started.\n# TYPE {_XID} gauge\n"
+        return "".join([head, *lines]) if lines else ""
+
+
+def _found(samples: Iterable[Sample]) -> _Found:
+    return {
+        (sample.metric.name, sample.labels[2:]): sample.value for sample in samples if isinstance(sample.value, float)
+    }
+
+
+def _family(field: Field, found: Mapping[Device, _Found], labels: Mapping[Device, str]) -> str:
+    lines = [
+        f"{field.name}{{{labels[device]}}} {_number(value)}\n"
+        for device, values in found.items()
+        if (value := _value(field, values)) is not None
+    ]
+    head = f"# HELP {field.name} {field.help}\n# TYPE {field.name} {field.kind.value}\n"
+    return "".join([head, *lines]) if lines else ""
+
+
+def _value(field: Field, values: _Found) -> float | None:
+    """None where NVML gave nothing: absent, not 0."""
+    if None not in field.labels:
+        own = values.get((field.metric.name, tuple(str(label) for label in field.labels)))
+        return None if own is None else own * field.factor
+    matching = [
+        value
+        for (name, labels), value in values.items()
+        if name == field.metric.name
+        and all(wanted in (None, label) for wanted, label in zip(field.labels, labels, strict=True))
+    ]
+    return sum(matching) * field.factor if matching else None
+
+
+def _number(value: float) -> str:
+    rounded = float(f"{value:.{_SHOWN_DIGITS}g}")
+    return str(int(rounded)) if rounded.is_integer() else repr(rounded)
+
+
+def _labels(device: Device, node: str, driver: str) -> str:
+    """DCGM writes PCI addresses with eight digits of domain, in capitals."""
+    domain, _, rest = device.pci_bus_id.partition(":")
+    pairs = {
+        "gpu": str(device.index),
+        "UUID": device.uuid,
+        "pci_bus_id": f"{domain.zfill(8)}:{rest}".upper() if rest else "",
+        "device": f"nvidia{device.index}",
+        "modelName": device.model,
+        "Hostname": node,
+        "DCGM_FI_DRIVER_VERSION": driver,
+    }
+    return ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in pairs.items())

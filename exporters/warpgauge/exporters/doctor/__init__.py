@@ -1,0 +1,26 @@
+"""`warpgauge doctor`: what keeps the agent from telling all it could on this machine, and the mend for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from warpgauge.exporters.doctor.check import Check, Verdict
+from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log
+from warpgauge.exporters.doctor.nvidia import nvidia_checks
+from warpgauge.exporters.doctor.privileges import PRIVILEGES, Privilege
+
+if TYPE_CHECKING:
+    from warpgauge.core.config import Config
+
+__all__ = ["PRIVILEGES", "Check", "Privilege", "Verdict", "examine"]
+
+
+def examine(config: Config) -> list[Check]:
+    """Every check, on this machine, with the roots of the agent's settings; takes seconds where a driver hangs."""
+    agent = config.agent
+    return [
+        *nvidia_checks(sys_root=agent.sys_root),
+        hostengine(agent.proc_root),
+        kernel_log(agent.kernel_log),
+        container_limits(agent.sys_root, agent.proc_root),
+    ]

@@ -1,0 +1,93 @@
+"""What the agent needs of the machine besides a driver: the kernel log, limits of its container, nobody in its way."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+from warpgauge.exporters.doctor.check import Check, Verdict
+
+__all__ = ["container_limits", "hostengine", "kernel_log"]
+
+_LEAST_MEMORY_BYTES: Final = 128 << 20  # the agent takes half of it; a child that restarts briefly doubles its part
+_LEAST_CPUS: Final = 0.1
+
+
+def kernel_log(path: str | Path = "/dev/kmsg") -> Check:
+    """Whether XIDs that NVML does not deliver, SXIDs and lost GPUs can be seen in the kernel log."""
+    mend = "run as root, grant CAP_SYSLOG, or set kernel.dmesg_restrict=0; in a container, mount /dev/kmsg read-only"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        return Check("kernel log", Verdict.WARN, f"{path}: {error.strerror}; XIDs come from NVML events alone", mend)
+    try:
+        os.read(descriptor, 8192)
+    except OSError as error:
+        if error.errno == errno.EPERM:
+            return Check(
+                "kernel log", Verdict.WARN, f"{path}: {error.strerror}; XIDs come from NVML events alone", mend
+            )
+    finally:
+        os.close(descriptor)
+    return Check("kernel log", Verdict.OK, f"{path} is readable")
+
+
+def container_limits(sys_root: str | Path = "/sys", proc_root: str | Path = "/proc") -> Check:
+    """Whether cgroup v2 limits leave room for the agent."""
+    folder = _own_cgroup(Path(sys_root), Path(proc_root))
+    memory, cpus = _memory_limit(folder), _cpu_limit(folder)
+    limits = ", ".join(
+        [
+            f"memory {memory / (1 << 20):.0f} MiB" if memory is not None else "no memory limit",
+            f"{cpus:g} CPUs" if cpus is not None else "no CPU limit",
+        ]
+    )
+    if memory is not None and memory < _LEAST_MEMORY_BYTES:
+        mend = f"raise the memory limit to {_LEAST_MEMORY_BYTES >> 20} MiB: the kernel would kill the agent"
+        return Check("container limits", Verdict.WARN, limits, mend)
+    if cpus is not None and cpus < _LEAST_CPUS:
+        mend = f"raise the CPU limit to {_LEAST_CPUS:g}: a throttled agent misses its ticks"
+        return Check("container limits", Verdict.WARN, limits, mend)
+    return Check("container limits", Verdict.OK, limits)
+
+
+def hostengine(proc_root: str | Path = "/proc") -> Check:
+    """Whether DCGM runs here: two readers of the same hardware counters can disturb each other."""
+    for comm in Path(proc_root).glob("[0-9]*/comm"):
+        try:
+            if comm.read_text(errors="replace").strip() == "nv-hostengine":
+                mend = "if its profiling fields are watched, read them there, and leave GPM to one of the two"
+                return Check("DCGM", Verdict.WARN, f"nv-hostengine runs (pid {comm.parent.name})", mend)
+        except OSError:
+            continue  # it ended while we looked
+    return Check("DCGM", Verdict.OK, "no nv-hostengine: nobody else reads the profiling counters")
+
+
+def _own_cgroup(sys_root: Path, proc_root: Path) -> Path:
+    """Folder of the cgroup v2 that this process is in; in a container that is the root of what it sees."""
+    root = sys_root / "fs/cgroup"
+    try:
+        line = next(line for line in (proc_root / "self/cgroup").read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return root
+    own = root / line.removeprefix("0::").lstrip("/")
+    return own if own.is_dir() else root
+
+
+def _memory_limit(folder: Path) -> int | None:
+    text = _read(folder / "memory.max")
+    return int(text) if text.isdecimal() else None
+
+
+def _cpu_limit(folder: Path) -> float | None:
+    quota, _, period = _read(folder / "cpu.max").partition(" ")
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

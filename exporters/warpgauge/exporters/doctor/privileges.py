@@ -1,0 +1,66 @@
+"""Which collector needs which privilege, and what is lost without it: for the reference page and for deployments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["PRIVILEGES", "Privilege"]
+
+
+@dataclass(frozen=True, slots=True)
+class Privilege:
+    """One need of one collector."""
+
+    collector: str  # a key of COLLECTORS
+    reads: str
+    needs: str
+    lost_without: str
+
+
+PRIVILEGES: Final = (
+    Privilege(
+        "nvml",
+        "GPUs through libnvidia-ml.so.1",
+        "nothing on most machines: /dev/nvidia* are open to everybody; in a container, the NVIDIA runtime with the "
+        "utility capability",
+        "all GPUs",
+    ),
+    Privilege(
+        "nvml",
+        "activity of SMs, tensor pipes and memory (GPM)",
+        "nothing known; where the administrator restricted the profiling counters "
+        "(NVreg_RestrictProfilingToAdminUsers=1), possibly CAP_SYS_ADMIN: not tried on a real driver",
+        "accel_compute_active_ratio and the other GPM metrics",
+    ),
+    Privilege(
+        "nvml",
+        "processes on a GPU",
+        "the host's PID namespace, where the agent runs in a container",
+        "accel_processes counts what the driver shows to this namespace, which may be none",
+    ),
+    Privilege(
+        "nvml",
+        "driver errors in the kernel log, /dev/kmsg",
+        "root or CAP_SYSLOG, or kernel.dmesg_restrict=0; in a container, /dev/kmsg mounted as well",
+        "SXIDs of switches, and XIDs of a GPU whose driver no longer announces them",
+    ),
+    Privilege(
+        "host",
+        "/proc and /sys",
+        "nothing; in a container, both mounted read-only from the host and named in agent.proc_root and agent.sys_root",
+        "the numbers would be the container's",
+    ),
+    Privilege(
+        "host",
+        "sizes of filesystems",
+        "search permission on the folders above each mount point",
+        "host_filesystem_* of that mount",
+    ),
+    Privilege(
+        "training",
+        "steps that users' programs report on a Unix socket",
+        "write permission in the socket's folder; the host's PID namespace to tell which job a sender belongs to",
+        "training_* metrics",
+    ),
+)

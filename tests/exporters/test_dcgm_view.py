@@ -1,0 +1,152 @@
+"""The DCGM view: names, types, units and labels as dcgm-exporter has them, from the raw numbers of the fake driver."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.exporters.test_nvml_readings import TIERS, Bench
+from tests.fakes.nvml_abi import installed
+from tests.fakes.nvml_profiles import H100, T4
+from warpgauge.core.catalog import ALL, Kind
+from warpgauge.core.clock import ManualClock
+from warpgauge.core.device import DeviceState
+from warpgauge.core.exposition import labels_of, parse
+from warpgauge.exporters.dcgm import FIELDS, NOT_GIVEN, DcgmView
+from warpgauge.exporters.readings import Readings
+
+MIB = 2**20
+
+
+class Page:
+    """The view over two readings of fake boards."""
+
+    def __init__(self, *profiles):
+        self.bench = Bench(*profiles)
+        self.readings = Readings(ManualClock())
+        self.version = 0
+        self.view = DcgmView(self.readings, node="node-7")
+        with installed(self.bench.fake):
+            self.devices = self.bench.open()
+            for _ in range(2):
+                self.bench.pass_time()
+                for tier in TIERS:
+                    self.read(tier)
+
+    def read(self, tier):
+        for owner in [*self.devices, None]:
+            samples, _ = self.bench.collector.read(tier, owner)
+            if owner is not None:
+                self.readings.see("nvml", owner)
+            self.readings.update("nvml", tier, owner.uuid if owner else None, samples)
+
+    def text(self):
+        self.version += 1
+        return self.view.body(self.version).decode()
+
+    def families(self):
+        return {family.name: family for family in text_string_to_metric_families(self.text())}
+
+    def values(self, index=0):
+        lines = parse(self.text(), place="dcgm")
+        return {line.name: line.value for line in lines if labels_of(line.labels)["gpu"] == str(index)}
+
+
+@pytest.fixture(scope="module")
+def page():
+    return Page(H100, H100)
+
+
+def test_values_are_in_dcgms_units(page):
+    gpu, values = page.bench.fake.gpus[1], page.values(1)
+    assert values["DCGM_FI_DEV_GPU_UTIL"] == gpu.utilization
+    assert values["DCGM_FI_DEV_MEM_COPY_UTIL"] == gpu.utilization // 2
+    assert values["DCGM_FI_DEV_FB_USED"] == gpu.memory_used / MIB
+    assert values["DCGM_FI_DEV_FB_RESERVED"] == H100.memory_reserved / MIB
+    assert values["DCGM_FI_DEV_GPU_TEMP"] == gpu.temperature
+    assert values["DCGM_FI_DEV_POWER_USAGE"] == gpu.power_mw / 1000
+    assert values["DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"] == int(gpu.power_mw * page.bench.fake.seconds)
+    assert values["DCGM_FI_DEV_SM_CLOCK"] == int(H100.clocks_mhz["SM"] * 0.9)
+    assert values["DCGM_FI_DEV_POWER_VIOLATION"] == int(page.bench.fake.seconds * 1e7)
+    assert values["DCGM_FI_PROF_PIPE_TENSOR_ACTIVE"] == 0.375
+    assert values["DCGM_FI_PROF_PCIE_RX_BYTES"] == 37.5 * MIB
+    assert values["DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL"] == sum(range(18))
+
+
+def test_whole_numbers_are_written_whole(page):
+    assert "DCGM_FI_DEV_GPU_UTIL{" in page.text()
+    (line,) = [line for line in page.text().splitlines() if line.startswith('DCGM_FI_DEV_GPU_UTIL{gpu="0"')]
+    assert line.endswith(" 40")
+
+
+def test_labels_are_those_of_dcgm_exporter(page):
+    sample = page.families()["DCGM_FI_DEV_GPU_TEMP"].samples[1]
+    assert sample.labels == {
+        "gpu": "1",
+        "UUID": page.bench.fake.gpus[1].uuid,
+        "pci_bus_id": "00000000:1C:00.0",
+        "device": "nvidia1",
+        "modelName": "NVIDIA H100 80GB HBM3",
+        "Hostname": "node-7",
+        "DCGM_FI_DRIVER_VERSION": "580.65.06",
+    }
+
+
+def test_counters_are_counters_and_all_else_is_a_gauge(page):
+    types = dict(line.split()[2:] for line in page.text().splitlines() if line.startswith("# TYPE"))
+    kinds = {field.name: field.kind.value for field in FIELDS}
+    assert types == {name: kinds.get(name, "gauge") for name in types}
+    assert types["DCGM_FI_DEV_PCIE_REPLAY_COUNTER"] == "counter"
+
+
+def test_an_h100_has_every_field_but_those_of_older_boards_and_its_encoder(page):
+    assert {field.name for field in FIELDS} - page.values().keys() == {
+        "DCGM_FI_DEV_ENC_UTIL",
+        "DCGM_FI_DEV_RETIRED_SBE",
+        "DCGM_FI_DEV_RETIRED_DBE",
+        "DCGM_FI_DEV_RETIRED_PENDING",
+    }
+
+
+def test_what_a_board_cannot_give_is_absent_and_not_0():
+    text = Page(T4).text()
+    assert "DCGM_FI_DEV_GPU_TEMP{" in text
+    assert "DCGM_FI_PROF_" not in text
+    assert "DCGM_FI_DEV_ROW_REMAP_FAILURE" not in text
+    assert 'DCGM_FI_DEV_RETIRED_SBE{gpu="0"' in text
+
+
+def test_the_last_xid_is_told_with_its_code_and_its_words():
+    page = Page(H100)
+    assert page.values()["DCGM_FI_DEV_XID_ERRORS"] == 0
+    page.readings.happened(page.devices[0], "xid", 48, source="nvml")
+    (sample,) = page.families()["DCGM_FI_DEV_XID_ERRORS"].samples
+    assert (sample.value, sample.labels["err_code"], sample.labels["err_msg"]) == (48, "48", "double-bit ECC error")
+
+
+def test_a_lost_gpu_has_no_series():
+    page = Page(H100, H100)
+    page.readings.mark(page.devices[0].uuid, DeviceState.LOST)
+    assert page.values(0) == {}
+    assert page.values(1) != {}
+
+
+def test_a_page_is_made_once_for_each_publication(page):
+    page.version += 1
+    assert page.view.body(page.version) is page.view.body(page.version)
+
+
+def test_the_catalogs_equivalents_say_the_same():
+    by_name = {field.name: field for field in FIELDS}
+    for metric in ALL:
+        if metric.dcgm is not None:
+            field = by_name[metric.dcgm.name]
+            assert field.metric is metric
+            assert field.factor * metric.dcgm.factor == pytest.approx(1.0)
+
+
+def test_no_field_is_both_given_and_not():
+    names = [field.name for field in FIELDS]
+    assert len(names) == len(set(names))
+    assert not set(names) & NOT_GIVEN.keys()
+    assert {field.kind for field in FIELDS} == {Kind.GAUGE, Kind.COUNTER}
