@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgauge.core.catalog import ALL, Unit, device, host
+from warpgauge.core.catalog import ALL, Unit, device, host, training
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import GRAFANA_UNITS, Column, Levels, Section
 from warpgauge.dashboards.grafana.layout import COLUMNS
@@ -42,6 +42,8 @@ def test_every_row_can_be_shown(row):
         (host.DISK_READ, "binBps"),
         (host.CPU_SECONDS, "percentunit"),  # seconds per second
         (device.TEMPERATURE, "celsius"),
+        (device.POWER_DISTRIBUTION, "watt"),  # its quantiles
+        (training.STEP_SECONDS, "s"),
     ],
 )
 def test_the_unit_comes_from_the_row(row, unit: str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.catalog import Unit
+from warpgauge.core.catalog import Kind, Unit
 
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
@@ -33,5 +33,8 @@ _RATE_UNITS: Final = {
 
 
 def unit_of(metric: Metric) -> str:
-    """Grafana unit in which the metric is shown: of its values, or of its rate where only the rate means something."""
-    return _RATE_UNITS[metric.unit] if metric.is_cumulative else GRAFANA_UNITS[metric.unit]
+    """Grafana unit in which the metric is shown: of its values, or of a counter's rate.
+
+    Of a histogram its mean and quantiles are shown, which have the unit of what was observed.
+    """
+    return _RATE_UNITS[metric.unit] if metric.kind is Kind.COUNTER else GRAFANA_UNITS[metric.unit]
