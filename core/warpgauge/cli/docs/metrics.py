@@ -62,6 +62,7 @@ def _facts(metric: Metric) -> str:
     facts = [
         f"{metric.kind.value}{unit}; {tier}; {metric.stability.value}",
         f"labels {', '.join(code(label) for label in metric.labels)}" if metric.labels else "no labels",
+        f"on a partitioned device per part, with {code(metric.every_label[-1])}" if metric.by_instance else "",
         f"states {', '.join(code(state) for state in metric.states)}" if metric.kind is Kind.STATE else "",
         f"buckets {', '.join(f'{bound:g}' for bound in metric.buckets)}" if metric.buckets else "",
         _equivalent("OpenTelemetry", metric.otel),
