@@ -59,7 +59,7 @@ class Board:
             self._keep_up(tier, errors)
             readings = [*self._direct(tier, errors), *self._fields(tier, errors), *self._profile(tier, errors)]
             readings += self._distributions(tier, errors)
-            readings += self._parts(tier, errors)
+            readings += self._instances(tier, errors)
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
@@ -93,22 +93,22 @@ class Board:
             self.is_cut = self.partitions.is_partitioned
             self.unsupported.clear()
             if self.gpm is not None:
-                self.gpm.close()
+                self.gpm.forget()
 
-    def _parts(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
+    def _instances(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         if self.partitions is not None:
             try:
                 yield from self.partitions.read(tier, errors, self.device.uuid)
             except CallFailedError as failure:
                 self._judge(failure, "partitions", errors)
 
-    def _belongs_to_parts(self, metric: Metric) -> bool:
+    def _belongs_to_instances(self, metric: Metric) -> bool:
         """Whether the board is silent about it because its instances tell it: no total beside its parts."""
         return self.is_cut and metric.by_instance
 
     def _direct(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         for getter in self.getters:
-            if getter.tier is tier and not self._belongs_to_parts(getter.metric):
+            if getter.tier is tier and not self._belongs_to_instances(getter.metric):
                 yield from self._get(getter, errors)
 
     def _get(self, getter: Getter, errors: list[ReadError]) -> Iterable[Reading]:

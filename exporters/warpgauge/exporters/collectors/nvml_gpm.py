@@ -7,6 +7,7 @@ the first tick gives nothing. nvml.h asks for more than 100 ms between samples.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from warpgauge.core.catalog import Metric, Unit, device
@@ -138,6 +139,11 @@ class Gpm:
         for sample in held:
             if sample is not None:
                 self._api.call("nvmlGpmSampleFree", sample)
+
+    def forget(self) -> None:
+        """Begin anew: the next reading gives nothing, whatever the driver says about the samples of before."""
+        with suppress(CallFailedError):
+            self.close()
 
 
 def _in_base_unit(asked: _Asked, value: float) -> float:

@@ -79,10 +79,7 @@ class Instance:
     def forget_the_past(self) -> None:
         """Averages begin anew: counts of another instance may stand under the same number now."""
         if self.gpm is not None:
-            try:
-                self.gpm.close()
-            except CallFailedError:
-                return  # an instance that is gone took its samples along
+            self.gpm.forget()
 
 
 class Partitions:
