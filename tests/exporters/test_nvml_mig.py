@@ -290,6 +290,17 @@ def test_closing_frees_the_gpm_samples_of_instances_living_and_gone(bench):
 
 
 @of(H100_MIG)
+def test_while_gpm_may_not_be_read_there_is_memory_and_no_sample_is_held(bench):
+    (gpu,) = bench.open()
+    read_twice(bench, gpu)
+    bench.collector._boards[gpu.uuid].partitions.is_profiled = False
+    values, _ = read_twice(bench, gpu)
+    assert instances(values, device.COMPUTE_ACTIVE) == {}
+    assert instances(values, device.MEMORY_USED).keys() == {"1", "5", "13"}
+    assert bench.fake.open_samples == 0
+
+
+@of(H100_MIG)
 def test_a_driver_that_names_no_profile_has_it_made_up_from_the_attributes(bench):
     bench.fake.fail(pynvml.NVML_ERROR_NOT_SUPPORTED, function="nvmlDeviceGetName")
     (gpu,) = bench.open()

@@ -86,6 +86,7 @@ class Partitions:
     """The GPU instances of one board. A failure costs the samples of its instance only, a change costs nobody any."""
 
     def __init__(self, api: NvmlApi, board: Any, clock: Clock, *, has_gpm: bool) -> None:  # noqa: ANN401 - an opaque pointer
+        self.is_profiled = True  # whether GPM may be read now; if not, no sample of ours is left
         self.is_enabled = False  # the mode; without instances the board still answers as a whole
         self._api = api
         self._board = board
@@ -154,10 +155,12 @@ class Partitions:
         """What the instances say, each under its number; errors are noted under the board's uuid.
 
         Raises:
-            CallFailedError: the board or the driver is gone.
+            CallFailedError: the board or the driver is gone, or the layout cannot be read.
 
         """
         for instance in tuple(self._instances.values()):
+            if not self.is_profiled:
+                instance.forget_the_past()
             given = self._of_instance(instance, tier, errors, uuid)
             yield from ((metric, (*labels, str(instance.number)), value) for metric, labels, value in given)
         if tier is Tier.SLOW:
@@ -248,7 +251,7 @@ class Partitions:
 
     def _questions(self, instance: Instance, tier: Tier) -> Iterator[tuple[object, Callable[[], Iterable[Reading]]]]:
         """What an instance is asked in a tier: of the memory calls, the newer one until that proves unsupported."""
-        if tier is Tier.FAST and instance.gpm is not None and instance.may_be_asked("gpm"):
+        if tier is Tier.FAST and instance.gpm is not None and self.is_profiled and instance.may_be_asked("gpm"):
             yield "gpm", instance.gpm.read
         elif tier is Tier.NORMAL:
             for getter in _MEMORY:
