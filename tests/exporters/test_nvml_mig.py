@@ -16,7 +16,7 @@ from tests.fakes.nvml_abi_mig import cut
 from tests.fakes.nvml_profiles import A100_MIG, H100, H100_MIG, T4
 from warpgauge.core.catalog import ALL, Tier, device
 from warpgauge.exporters.collectors.collector import DriverError
-from warpgauge.exporters.collectors.nvml_mig import profile_name
+from warpgauge.exporters.collectors.nvml_mig_layout import profile_name
 
 MIB = 2**20
 PARTS = {metric for metric in ALL if metric.by_instance}
@@ -136,6 +136,17 @@ def test_mig_switched_on_is_noticed_with_the_next_normal_tick(bench):
     values, _ = bench.read(gpu, Tier.NORMAL)
     assert instances(values, device.MEMORY_TOTAL).keys() == {"1", "5", "13"}
     assert (device.MEMORY_TOTAL, ()) not in values
+
+
+@of(H100)
+def test_averages_of_the_whole_board_begin_anew_with_the_mode_though_nothing_was_cut(bench):
+    (gpu,) = bench.open()
+    read_twice(bench, gpu)
+    cut(bench.fake.gpus[0], "-")
+    bench.read(gpu, Tier.NORMAL)
+    bench.pass_time()
+    values, _ = bench.read(gpu, Tier.FAST)
+    assert (device.COMPUTE_ACTIVE, ()) not in values
 
 
 @of(H100_MIG)

@@ -14,6 +14,7 @@ from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.collectors.collector import DriverError
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
 from warpgauge.exporters.collectors.nvml_fields import Field, Unwrapped, decode, to_readings
+from warpgauge.exporters.collectors.nvml_mig import WHOLE
 from warpgauge.exporters.collectors.nvml_samples import SOURCES, SampleBuffers
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Getter, Reading
     from warpgauge.exporters.collectors.nvml_gpm import Gpm
-    from warpgauge.exporters.collectors.nvml_mig import Partitions
+    from warpgauge.exporters.collectors.nvml_mig import Partitions, Standing
 
 __all__ = ["GONE", "Board"]
 
@@ -50,7 +51,7 @@ class Board:
     counters: Unwrapped
     partitions: Partitions | None = None  # None where the board cannot be cut
     unsupported: set[object] = field(default_factory=set)
-    is_cut: bool = False  # as of the last reading
+    standing: Standing = WHOLE  # towards MIG, as of the last reading
 
     def read(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
         """All samples of a tier, or one error and no sample at all when the board is gone."""
@@ -89,8 +90,8 @@ class Board:
             self.partitions.keep_up(tier)
         except CallFailedError as failure:
             self._judge(failure, "partitions", errors)
-        if self.is_cut is not self.partitions.is_partitioned:
-            self.is_cut = self.partitions.is_partitioned
+        if self.standing != self.partitions.standing:
+            self.standing = self.partitions.standing
             self.unsupported.clear()
             if self.gpm is not None:
                 self.gpm.forget()
@@ -104,7 +105,7 @@ class Board:
 
     def _belongs_to_instances(self, metric: Metric) -> bool:
         """Whether the board is silent about it because its instances tell it: no total beside its parts."""
-        return self.is_cut and metric.by_instance
+        return self.standing.is_partitioned and metric.by_instance
 
     def _direct(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         for getter in self.getters:
@@ -135,7 +136,7 @@ class Board:
         return to_readings(values, self.counters, self.clock.monotonic())
 
     def _profile(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        if self.gpm is None or self.is_cut or tier is not Tier.FAST or "gpm" in self.unsupported:
+        if self.gpm is None or self.standing.is_partitioned or tier is not Tier.FAST or "gpm" in self.unsupported:
             return ()
         try:
             return self.gpm.read()

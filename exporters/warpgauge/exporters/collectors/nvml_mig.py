@@ -1,26 +1,25 @@
-"""MIG: the parts that a GPU is cut into, and what each of them says for itself.
+"""MIG: what the GPU instances of a partitioned board say, each for itself.
 
-Memory, activity and processes belong to a GPU instance; power, temperature, clocks and errors stay with the board. A
-GPU instance holds one or more compute instances, each a "MIG device" with a handle of its own. They share the memory
-of their GPU instance, so it is read through one of them only.
+Memory, activity and processes belong to a GPU instance; power, temperature, clocks and errors stay with the board. The
+compute instances in it share its memory, so it is read through one of them only.
 
-Instances come and go while the agent runs, their handles die with them and may be given out again (nvml.h), and so may
-their numbers. The layout is read anew with the slow tier, when the mode changes and when a handle turns out dead.
+Instances come and go while the agent runs. The layout is read anew with the slow tier, when the mode changes and when
+a handle turns out dead.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from warpgauge.core.catalog import Tier, device
 from warpgauge.core.sample import ReadError
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict, constant
 from warpgauge.exporters.collectors.nvml_getters import GETTERS
 from warpgauge.exporters.collectors.nvml_gpm import Gpm
+from warpgauge.exporters.collectors.nvml_mig_layout import STALE, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,34 +27,14 @@ if TYPE_CHECKING:
     from warpgauge.core.clock import Clock
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Getter, Reading
+    from warpgauge.exporters.collectors.nvml_mig_layout import Part
 
-__all__ = ["Partitions", "profile_name"]
+__all__ = ["WHOLE", "Partitions", "Standing"]
 
-_ENABLED: Final = constant("NVML_DEVICE_MIG_ENABLE")
 _NOT_FOUND: Final = constant("NVML_ERROR_NOT_FOUND")
-_STALE: Final = {  # what the place of an instance says that is not there, or its handle
-    _NOT_FOUND,
-    constant("NVML_ERROR_INVALID_ARGUMENT"),
-    constant("NVML_ERROR_UNINITIALIZED"),
-}
 _ENDS: Final = {Verdict.LOST, Verdict.NEEDS_RESET, Verdict.DRIVER}
-_MOST_PARTS: Final = 64  # a bound on what a driver says; boards have 7 or fewer
 (_NEWER,) = (getter for getter in GETTERS if getter.metric is device.MEMORY_TOTAL)
 _MEMORY: Final = tuple(getter for getter in (_NEWER, _NEWER.instead) if getter is not None)
-_MEMORY_SLICES: Final = 8  # of every board with MIG
-_GIB: Final = 1 << 30
-_MIB: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One MIG device: a compute instance of a GPU instance. Only the handle may differ between two looks."""
-
-    handle: Any = field(compare=False)
-    uuid: str
-    gpu_instance: int
-    compute_instance: int
-    profile: str  # as `nvidia-smi -L` writes it: "3g.40gb", or "1c.3g.40gb" for a part of that
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,14 +61,25 @@ class Instance:
             self.gpm.forget()
 
 
+class Standing(NamedTuple):
+    """How a board stands towards MIG: what it can do itself depends on both."""
+
+    is_enabled: bool
+    is_partitioned: bool  # into at least one instance; else the board answers as a whole, whatever the mode
+
+
+WHOLE: Final = Standing(is_enabled=False, is_partitioned=False)
+
+
 class Partitions:
     """The GPU instances of one board. A failure costs the samples of its instance only, a change costs nobody any."""
 
     def __init__(self, api: NvmlApi, board: Any, clock: Clock, *, has_gpm: bool) -> None:  # noqa: ANN401 - an opaque pointer
         self.is_profiled = True  # whether GPM may be read now; if not, no sample of ours is left
-        self.is_enabled = False  # the mode; without instances the board still answers as a whole
+        self._is_enabled = False
         self._api = api
         self._board = board
+        self._layout = Layout(api, board)
         self._clock = clock
         self._has_gpm = has_gpm
         self._instances: dict[int, Instance] = {}
@@ -112,9 +102,9 @@ class Partitions:
         return partitions
 
     @property
-    def is_partitioned(self) -> bool:
-        """Whether there are instances, so that what belongs to them is not the board's."""
-        return bool(self._instances)
+    def standing(self) -> Standing:
+        """As of the last look."""
+        return Standing(is_enabled=self._is_enabled, is_partitioned=bool(self._instances))
 
     def look(self) -> None:
         """Read the layout anew. An instance that is not the one it was begins without a past.
@@ -123,11 +113,11 @@ class Partitions:
             CallFailedError: the board told nothing; what was known stays.
 
         """
-        is_enabled = self._is_enabled_now()
+        is_enabled = self._layout.is_enabled()
         found: dict[int, list[Part]] = {}
-        for part in self._parts() if is_enabled else ():
+        for part in self._layout.parts() if is_enabled else ():
             found.setdefault(part.gpu_instance, []).append(part)
-        before, self._instances, self.is_enabled = self._instances, {}, is_enabled
+        before, self._instances, self._is_enabled = self._instances, {}, is_enabled
         for number, listed in sorted(found.items()):
             parts = tuple(sorted(listed, key=attrgetter("compute_instance")))
             known = before.get(number)
@@ -146,7 +136,7 @@ class Partitions:
             CallFailedError: the board told nothing; what was known stays.
 
         """
-        if tier is Tier.SLOW or (tier is Tier.NORMAL and self._is_enabled_now() is not self.is_enabled):
+        if tier is Tier.SLOW or (tier is Tier.NORMAL and self._layout.is_enabled() is not self._is_enabled):
             self.look()
             for instance in self._instances.values():
                 instance.doubtful.clear()
@@ -173,48 +163,6 @@ class Partitions:
 
     # ---- the layout
 
-    def _is_enabled_now(self) -> bool:
-        current, _ = self._api.call("nvmlDeviceGetMigMode", self._board)
-        return int(current) == _ENABLED
-
-    def _parts(self) -> Iterator[Part]:
-        count = min(int(self._api.call("nvmlDeviceGetMaxMigDeviceCount", self._board)), _MOST_PARTS)
-        for place in range(count):
-            try:
-                handle = self._api.call("nvmlDeviceGetMigDeviceHandleByIndex", self._board, place)
-                part = self._part(handle)
-            except CallFailedError as failure:
-                if failure.code not in _STALE:
-                    raise
-                continue  # a hole, or gone since: instances may lie anywhere
-            yield part
-
-    def _part(self, handle: Any) -> Part:  # noqa: ANN401 - an opaque pointer
-        return Part(
-            handle=handle,
-            uuid=str(self._api.call("nvmlDeviceGetUUID", handle)),
-            gpu_instance=int(self._api.call("nvmlDeviceGetGpuInstanceId", handle)),
-            compute_instance=int(self._api.call("nvmlDeviceGetComputeInstanceId", handle)),
-            profile=self._profile(handle),
-        )
-
-    def _profile(self, handle: Any) -> str:  # noqa: ANN401 - an opaque pointer
-        """The driver's own word, which alone tells media extensions ("+me"); else what the attributes make up."""
-        _, _, profile = self._name(handle).partition(" MIG ")
-        if profile:
-            return profile
-        attributes = self._api.call("nvmlDeviceGetAttributes_v2", handle)
-        return profile_name(attributes, int(self._api.call("nvmlDeviceGetMemoryInfo", self._board).total))
-
-    def _name(self, handle: Any) -> str:  # noqa: ANN401 - an opaque pointer
-        """Such as "NVIDIA H100 80GB HBM3 MIG 1g.10gb"; empty where the driver gives a part no name."""
-        try:
-            return str(self._api.call("nvmlDeviceGetName", handle))
-        except CallFailedError as failure:
-            if failure.verdict is not Verdict.UNSUPPORTED or failure.code in _STALE:
-                raise
-            return ""
-
     def _gpm(self, number: int) -> Gpm | None:
         """None before Hopper: there NVML tells nothing about the activity of an instance."""
         if not self._has_gpm:
@@ -236,7 +184,7 @@ class Partitions:
         given: list[Reading] = []
         for key, ask in self._questions(instance, tier):
             failure = _failure(ask, given)
-            if failure is not None and failure.code in _STALE:
+            if failure is not None and failure.code in STALE:
                 if not self._is_still_there(instance):
                     return []
                 failure = _failure(ask, given)  # once more, with the handles of now
@@ -286,7 +234,7 @@ def _failure(ask: Callable[[], Iterable[Reading]], given: list[Reading]) -> Call
 def _judged(instance: Instance, key: object, failure: CallFailedError, uuid: str) -> list[ReadError]:
     """Remember what is unsupported, tell what failed, pass on what ends the reading of the whole board."""
     detail = f"GPU instance {instance.number}: {failure.detail}"
-    if failure.code in _STALE:  # though it is there, and the session with it: that one question is not for it
+    if failure.code in STALE:  # though it is there, and the session with it: that one question is not for it
         instance.doubtful.add(key)
         return [ReadError(Verdict.UNSUPPORTED.value, detail, uuid)]
     if failure.verdict in _ENDS:
@@ -294,15 +242,3 @@ def _judged(instance: Instance, key: object, failure: CallFailedError, uuid: str
     if failure.verdict is Verdict.UNSUPPORTED:
         instance.unsupported.add(key)
     return [] if failure.verdict is Verdict.EMPTY else [ReadError(failure.verdict.value, detail, uuid)]
-
-
-def profile_name(attributes: Any, board_bytes: int) -> str:  # noqa: ANN401 - nvmlDeviceAttributes_t
-    """A MIG device's profile as NVIDIA writes it: slices, then memory rounded up to eighths of the board's, in GB.
-
-    The rule is that of go-nvlib (pkg/nvlib/device/mig_profile.go): 1g.18gb on a board of 141 GiB.
-    """
-    eighths = math.ceil(int(attributes.memorySizeMB) * _MIB / board_bytes * _MEMORY_SLICES)
-    gigabytes = math.floor(eighths * math.ceil(board_bytes / _GIB) / _MEMORY_SLICES + 0.5)
-    whole = f"{int(attributes.gpuInstanceSliceCount)}g.{gigabytes}gb"
-    compute = int(attributes.computeInstanceSliceCount)
-    return whole if compute == int(attributes.gpuInstanceSliceCount) else f"{compute}c.{whole}"
