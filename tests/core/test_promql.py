@@ -25,6 +25,7 @@ from warpgauge.core.promql import (
     [
         (select(device.POWER), "accel_power_watts"),
         (select(device.POWER, node="n1"), 'accel_power_watts{node="n1"}'),
+        (select(device.MEMORY_USED, instance_id="5"), 'accel_memory_used_bytes{instance_id="5"}'),
         (select(device.POWER, node=Matches("$node")), 'accel_power_watts{node=~"$node"}'),
         (select(device.WORKLOAD_INFO, job_id=Unlike("")), 'accel_workload_info{job_id!=""}'),
         (select(device.THROTTLE_ACTIVE, reason=("idle", "display")), 'accel_throttle_active{reason=~"idle|display"}'),
@@ -56,6 +57,7 @@ def test_a_state_is_numbered_in_the_order_of_its_row():
     ("wrong", "message"),
     [
         (lambda: select(device.POWER, gpu="1"), "accel_power_watts has no label gpu"),
+        (lambda: select(device.POWER, instance_id="5"), "accel_power_watts has no label instance_id"),
         (lambda: select(training.STEP_SECONDS), "part '' does not exist"),
         (lambda: select(device.POWER, "sum"), "part 'sum' does not exist"),
         (lambda: rate(device.POWER, "5m"), "rate and increase need a counter"),

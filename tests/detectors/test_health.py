@@ -126,6 +126,17 @@ def test_a_device_that_vanishes_from_its_nodes_page_is_named() -> None:
     assert candidate.summary == "n1/gpu0 vanished 3 min ago, while its node goes on reporting."
 
 
+@pytest.mark.parametrize(("still_there", "named"), [(("", "2"), []), (("2",), []), ((), ["1", "2"])])
+def test_a_part_that_goes_while_its_device_speaks_was_only_cut_otherwise(still_there, named) -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    add_host(builder, "n1", busy=0.1 * np.ones(COLUMNS), available=0.5 * np.ones(COLUMNS))
+    for instance in ("", "1", "2") if "" in still_there else ("1", "2"):
+        heard = np.ones(COLUMNS) if instance in still_there else since(COLUMNS, 18, np.nan, 1.0)
+        builder.gauge(device.MEMORY_USED, heard, node="n1", uuid="GPU-a", index="0", instance_id=instance)
+    candidates = TelemetryGap().detect(builder.build()).candidates
+    assert [candidate.scope.instance_id for candidate in candidates] == named
+
+
 def test_ninety_seconds_of_silence_are_a_restart() -> None:
     assert not fleet({"n2": 9})
 

@@ -62,7 +62,7 @@ def page_of(profile):
     return desk.text().partition("# HELP warpgauge_agent_build_info")[0]
 
 
-@pytest.mark.parametrize("profile", ["a100", "h100", "t4"])
+@pytest.mark.parametrize("profile", ["a100", "b200", "h100", "h100-mig", "h200", "l40s", "t4"])
 def test_the_page_of_a_board_is_exactly_the_golden_text(golden, profile):
     golden(f"agent-{profile}.txt", page_of(profile))
 

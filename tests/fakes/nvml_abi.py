@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pynvml
 
+from tests.fakes.nvml_abi_mig import FakePart, MigMixin, cut
 from tests.fakes.nvml_abi_samples import SamplesMixin
 from tests.fakes.nvml_profiles import H100, Profile
 
@@ -48,6 +49,14 @@ class FakeGpu:
         self.gpm_percent = 37.5
         self.recovery_action = 0
         self.fields: dict[int, tuple[int, int | float]] = {}  # id -> (value type, value), instead of the usual
+        self.parts: list[FakePart | None] = []  # MIG devices by place
+        self.dead_parts: list[FakePart] = []
+        cut(self, profile.layout)
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Bytes in all, and what the driver keeps of them."""
+        return self.profile.memory_total, self.profile.memory_reserved
 
     def field(self, number: int, scope: int, seconds: float) -> tuple[int, int, int | float]:
         """Return code, value type and value of one field."""
@@ -90,9 +99,15 @@ class FakeGpu:
             "GET_GPU_RECOVERY_ACTION": (profile.has_gpm, self.recovery_action),
             "NVLINK_LINK_COUNT": (profile.has_nvlink, 18),
             "NVLINK_GET_STATE": (profile.has_nvlink, 2 if scope == 3 else 1),
-            "NVLINK_GET_SPEED": (profile.has_nvlink, 26562),
-            "NVLINK_ERROR_DL_REPLAY": (profile.has_nvlink, scope),
-            "NVLINK_ERROR_DL_RECOVERY": (profile.has_nvlink, 0),
+            "NVLINK_GET_SPEED": (profile.has_nvlink, profile.link_speed_mb),
+            "NVLINK_ERROR_DL_REPLAY": (profile.has_nvlink and not profile.has_nvlink5, scope),
+            "NVLINK_ERROR_DL_RECOVERY": (profile.has_nvlink and not profile.has_nvlink5, 0),
+            "NVLINK_COUNT_RCV_ERRORS": (profile.has_nvlink5, 0),
+            "NVLINK_COUNT_XMIT_DISCARDS": (profile.has_nvlink5, 0),
+            "NVLINK_COUNT_LINK_RECOVERY_SUCCESSFUL_EVENTS": (profile.has_nvlink5, scope),
+            "NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS": (profile.has_nvlink5, 0),
+            "NVLINK_COUNT_EFFECTIVE_ERRORS": (profile.has_nvlink5, 0),
+            "NVLINK_COUNT_SYMBOL_ERRORS": (profile.has_nvlink5, 7),
         }
         if number in SIGNED:
             counter = pynvml.NVML_VALUE_TYPE_SIGNED_INT
@@ -102,7 +117,7 @@ class FakeGpu:
         return counter, None
 
 
-class FakeNvml(SamplesMixin):
+class FakeNvml(SamplesMixin, MigMixin):
     """The library: attributes are its functions, as `ctypes.CDLL` would have them."""
 
     def __init__(self, profiles: Sequence[Profile] = (H100, H100)) -> None:
@@ -117,6 +132,7 @@ class FakeNvml(SamplesMixin):
         self.registered: dict[int, int] = {}  # GPU -> mask of event types
         self.find_events: Callable[[], None] = lambda: None
         self.gpm_codes: dict[int, int] = {}  # GPM metric -> return code
+        self.samples_of_parts: set[int] = set()  # addresses of GPM samples
 
     def fail(self, code: int, *, function: str | None = None, gpu: int | None = None, times: int = 1 << 30) -> None:
         """From now on the function (any if None) on the GPU (any if None) returns the code, that many times."""
@@ -136,17 +152,19 @@ class FakeNvml(SamplesMixin):
         def call(*arguments: object) -> int:
             self.calls[function] += 1
             gpu = self._gpu_of(arguments)
-            code = self.before_call(function, gpu) or self._fault(function, gpu)
+            code = self.before_call(function, gpu) or self._fault(function, gpu) or self.refusal(function, gpu)
             return code or int(answer(self, function, *(gpu if gpu and i == 0 else a for i, a in enumerate(arguments))))
 
         return call
 
-    def _gpu_of(self, arguments: Sequence[object]) -> FakeGpu | None:
+    def _gpu_of(self, arguments: Sequence[object]) -> FakeGpu | FakePart | None:
         first = arguments[0] if arguments else None
         if not isinstance(first, pynvml.c_nvmlDevice_t):
             return None
         address = ctypes.addressof(first.contents)
-        return next(gpu for gpu in self.gpus if ctypes.addressof(gpu.handle) == address)
+        return next((gpu for gpu in self.gpus if ctypes.addressof(gpu.handle) == address), None) or self.part_of(
+            address
+        )
 
     def _fault(self, function: str, gpu: FakeGpu | None) -> int:
         for fault in self._faults:
@@ -194,7 +212,8 @@ class FakeNvml(SamplesMixin):
     # ---- identity
 
     def _nvmlDeviceGetName(self, _name, gpu, text, _size) -> int:
-        text.value = gpu.profile.name.encode()
+        suffix = f" MIG {gpu.name}" if isinstance(gpu, FakePart) else ""
+        text.value = f"{gpu.profile.name}{suffix}".encode()
         return OK
 
     def _nvmlDeviceGetUUID(self, _name, gpu, text, _size) -> int:
@@ -264,24 +283,17 @@ class FakeNvml(SamplesMixin):
         current._obj.value, pending._obj.value = 1, 0
         return OK
 
-    def _nvmlDeviceGetMigMode(self, _name, gpu, current, pending) -> int:
-        if not gpu.profile.has_row_remap:
-            return pynvml.NVML_ERROR_NOT_SUPPORTED
-        current._obj.value = pending._obj.value = 0
-        return OK
-
     def _nvmlDeviceGetVbiosVersion(self, _name, _gpu, text, _size) -> int:
         text.value = b"96.00.74.00.01"
         return OK
 
     def _nvmlDeviceGetMemoryInfo(self, name, gpu, out) -> int:
-        memory, profile = out._obj, gpu.profile
-        free = profile.memory_total - profile.memory_reserved - gpu.memory_used
-        memory.total, memory.free = profile.memory_total, free
+        memory, (total, reserved) = out._obj, gpu.memory
+        memory.total, memory.free = total, total - reserved - gpu.memory_used
         if name.endswith("_v2"):
-            memory.reserved, memory.used = profile.memory_reserved, gpu.memory_used
+            memory.reserved, memory.used = reserved, gpu.memory_used
         else:
-            memory.used = gpu.memory_used + profile.memory_reserved
+            memory.used = gpu.memory_used + reserved
         return OK
 
     def _nvmlDeviceGetPowerUsage(self, _name, gpu, out) -> int:
@@ -394,6 +406,7 @@ class FakeNvml(SamplesMixin):
 
     def _nvmlGpmSampleFree(self, _name, pointer) -> int:
         del self._samples[ctypes.addressof(pointer.contents)]
+        self.samples_of_parts.discard(ctypes.addressof(pointer.contents))
         return OK
 
     def _nvmlGpmMetricsGet(self, _name, out) -> int:
@@ -402,7 +415,8 @@ class FakeNvml(SamplesMixin):
             self._samples[ctypes.addressof(sample.contents)][1] for sample in (question.sample1, question.sample2)
         ]
         for slot in question.metrics[: question.numMetrics]:
-            slot.nvmlReturn, slot.value = self.gpm_codes.get(slot.metricId, OK), sum(percent) / 2
+            code = self.gpm_codes.get(slot.metricId, OK) or self.gpm_code(slot.metricId, question.sample2)
+            slot.nvmlReturn, slot.value = code, sum(percent) / 2
         return OK
 
     # ---- events
@@ -457,9 +471,22 @@ def installed(fake: FakeNvml) -> Iterator[None]:
         pynvml._nvmlGetFunctionPointer_cache.clear()
 
 
+def _obey_layout(gpu: FakeGpu, faults: Sequence[Sequence[str]]) -> None:
+    wanted = [
+        " ".join(layout)
+        for word, *rest in faults
+        if word == "mig"
+        for index, *layout in [rest]
+        if int(index) == gpu.index
+    ]
+    if gpu.layout != (wanted or [gpu.profile.layout])[-1]:
+        cut(gpu, (wanted or [gpu.profile.layout])[-1])
+
+
 def obey_script(fake: FakeNvml, path: str) -> None:
     """Read faults from a file before each call: one a line, `hang 2`, `lost 3`, `reset 1`, `crash 4`, `hang all`.
 
+    `mig 0 3:3g.40gb/1+2 9:1g.10gb` cuts GPU 0 like that as long as the line stands, `mig 0 off` not at all.
     `xid 79 3 once` announces XID 79 of GPU 3, each distinct line one time.
     `unloaded` and `mismatch` are about the driver as a whole. Replace the file, do not write into it.
     """
@@ -472,6 +499,8 @@ def obey_script(fake: FakeNvml, path: str) -> None:
 
     def before_call(_function: str, gpu: FakeGpu | None) -> int:
         faults = [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
+        if isinstance(gpu, FakeGpu):
+            _obey_layout(gpu, faults)
         for word, *place in faults:
             is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
             if word == "hang" and is_here:

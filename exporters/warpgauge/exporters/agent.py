@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Tier, own
+from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.collectors import COLLECTORS, make
@@ -31,9 +32,10 @@ from warpgauge.exporters.supervisor import Supervisor
 from warpgauge.exporters.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from warpgauge.core.config import Config
+    from warpgauge.core.sample import Sample
     from warpgauge.exporters.readings import Standing
 
 __all__ = ["Agent", "stop_with_parent"]
@@ -131,7 +133,10 @@ class Agent:
     def devices(self) -> list[dict[str, Any]]:
         """Every device ever seen, for the API; what is unknown is absent."""
         node = platform.node()
-        return [_device(standing, node) for standing in self.readings.standings]
+        return [
+            {**_device(standing, node), **_instances(self.readings.samples_of(standing.device.uuid))}
+            for standing in self.readings.standings
+        ]
 
     def dcgm_page(self) -> bytes | None:
         """The page under dcgm-exporter's names, None unless the settings switch it on."""
@@ -219,6 +224,13 @@ def _device(standing: Standing, node: str) -> dict[str, Any]:
         "last_sample": standing.last_sample,
     }
     return {name: value for name, value in known.items() if value not in {None, ""}}
+
+
+def _instances(samples: Iterable[Sample]) -> dict[str, Any]:
+    """The parts of a partitioned device, by the names that its info series has; nothing for a whole one."""
+    names = ("instance_id", "compute_instance_id", "instance_uuid", "profile")
+    found = [sample for sample in samples if sample.metric is rows.INSTANCE_INFO]
+    return {"instances": [{name: sample.label(name) for name in names} for sample in found]} if found else {}
 
 
 def stop_with_parent(stop: asyncio.Event, environ: Mapping[str, str] = os.environ) -> None:

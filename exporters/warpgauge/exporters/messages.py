@@ -198,7 +198,8 @@ def _read(body: dict[str, Any]) -> Read:
 
 def _sample(name: str, labels: list[str], value: float) -> Sample:
     metric = BY_NAME[name]
-    if len(labels) != len(metric.labels) or metric.kind is Kind.HISTOGRAM or not math.isfinite(value):
+    metric.label_names(labels)
+    if metric.kind is Kind.HISTOGRAM or not math.isfinite(value):
         msg = f"{name} has labels {labels!r} and value {value!r}"
         raise ValueError(msg)
     return Sample(metric, tuple(labels), float(value))

@@ -21,6 +21,7 @@ from warpgauge.exporters.collectors.nvml_events import NvmlEvents
 from warpgauge.exporters.collectors.nvml_fields import FIELDS, LINK_COUNT, Unwrapped, link_fields
 from warpgauge.exporters.collectors.nvml_getters import GETTERS, Getter, fan_getter
 from warpgauge.exporters.collectors.nvml_gpm import Gpm
+from warpgauge.exporters.collectors.nvml_mig import Partitions
 from warpgauge.exporters.collectors.nvml_samples import SampleBuffers
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class NvmlCollector:
             handle = self._api.call("nvmlDeviceGetHandleByIndex", position)
             device = self._describe(handle, position)
             bookmark = self._bookmarks.get(device.uuid, {})
+            gpm = Gpm.of(self._api, handle, self._clock)
             self._boards[device.uuid] = Board(
                 api=self._api,
                 handle=handle,
@@ -92,9 +94,10 @@ class NvmlCollector:
                 getters=(*GETTERS, *self._fans(handle)),
                 fields=(*FIELDS, *link_fields(self._links(handle))),
                 firmware=self._firmware(handle),
-                gpm=Gpm.of(self._api, handle, self._clock),
+                gpm=gpm,
                 buffers=SampleBuffers(self._api, handle, self._clock, bookmark),
                 counters=Unwrapped(bookmark),
+                partitions=Partitions.of(self._api, handle, self._clock, has_gpm=gpm is not None),
             )
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
