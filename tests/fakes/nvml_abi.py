@@ -8,6 +8,7 @@ through their `_obj`. Nothing of warpgauge is touched. Time is the fake's own: c
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class FakeGpu:
         self.remapped = (0, 0, 0, 0)
         self.gpm_percent = 37.5
         self.recovery_action = 0
+        self.is_partitioned = False  # MIG
         self.fields: dict[int, tuple[int, int | float]] = {}  # id -> (value type, value), instead of the usual
 
     def field(self, number: int, scope: int, seconds: float) -> tuple[int, int, int | float]:
@@ -117,6 +119,8 @@ class FakeNvml(SamplesMixin):
         self.registered: dict[int, int] = {}  # GPU -> mask of event types
         self.find_events: Callable[[], None] = lambda: None
         self.gpm_codes: dict[int, int] = {}  # GPM metric -> return code
+        self.listing: Callable[[], Sequence[FakeGpu]] = lambda: self.gpus  # by index
+        self.on_shutdown: Callable[[], None] = lambda: None
 
     def fail(self, code: int, *, function: str | None = None, gpu: int | None = None, times: int = 1 << 30) -> None:
         """From now on the function (any if None) on the GPU (any if None) returns the code, that many times."""
@@ -163,6 +167,7 @@ class FakeNvml(SamplesMixin):
         return OK
 
     def _nvmlShutdown(self, _name) -> int:
+        self.on_shutdown()
         return OK
 
     def _nvmlErrorString(self, _name, _code):
@@ -181,12 +186,15 @@ class FakeNvml(SamplesMixin):
         return OK
 
     def _nvmlDeviceGetCount(self, _name, count) -> int:
-        count._obj.value = len(self.gpus)
+        count._obj.value = len(self.listing())
         return OK
 
     def _nvmlDeviceGetHandleByIndex(self, name, index, handle) -> int:
         position = int(getattr(index, "value", index))
-        gpu = self.gpus[position]
+        listing = self.listing()
+        if position >= len(listing):
+            return pynvml.NVML_ERROR_INVALID_ARGUMENT
+        gpu = listing[position]
         code = self.before_call(name, gpu) or self._fault(name, gpu)
         handle._obj.contents = gpu.handle
         return code
@@ -212,6 +220,8 @@ class FakeNvml(SamplesMixin):
     # ---- readings
 
     def _nvmlDeviceGetUtilizationRates(self, _name, gpu, out) -> int:
+        if gpu.is_partitioned:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED
         out._obj.gpu, out._obj.memory = gpu.utilization, gpu.utilization // 2
         return OK
 
@@ -267,7 +277,7 @@ class FakeNvml(SamplesMixin):
     def _nvmlDeviceGetMigMode(self, _name, gpu, current, pending) -> int:
         if not gpu.profile.has_row_remap:
             return pynvml.NVML_ERROR_NOT_SUPPORTED
-        current._obj.value = pending._obj.value = 0
+        current._obj.value = pending._obj.value = int(gpu.is_partitioned)
         return OK
 
     def _nvmlDeviceGetVbiosVersion(self, _name, _gpu, text, _size) -> int:
@@ -461,18 +471,41 @@ def obey_script(fake: FakeNvml, path: str) -> None:
     """Read faults from a file before each call: one a line, `hang 2`, `lost 3`, `reset 1`, `crash 4`, `hang all`.
 
     `xid 79 3 once` announces XID 79 of GPU 3, each distinct line one time.
-    `unloaded` and `mismatch` are about the driver as a whole. Replace the file, do not write into it.
+    `code 4 2` returns code 4 for GPU 2, `gone 1` takes GPU 1 from the list, `new` adds one, `reversed` turns the order of
+    indices round, `mig 1` partitions a GPU. `unloaded`, `mismatch` and `code 18` are about the driver as a whole. Replace
+    the file, do not write into it. Each shutdown leaves a line in `path`.shutdown.
     """
+    regular, spare = tuple(fake.gpus), FakeGpu(len(fake.gpus), fake.gpus[-1].profile)
+    fake.gpus.append(spare)
+
+    def said() -> list[list[str]]:
+        return [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
+
+    def listing() -> list[FakeGpu]:
+        faults = said()
+        gpus = [gpu for gpu in regular if ["gone", str(gpu.index)] not in faults]
+        gpus += [spare] if ["new"] in faults else []
+        return gpus[::-1] if ["reversed"] in faults else gpus
+
+    def on_shutdown() -> None:
+        with Path(f"{path}.shutdown").open("a", encoding="ascii") as trace:
+            trace.write(f"{os.getpid()}\n")
+
     codes = {
         "lost": pynvml.NVML_ERROR_GPU_IS_LOST,
+        "gone": pynvml.NVML_ERROR_GPU_IS_LOST,
         "reset": pynvml.NVML_ERROR_RESET_REQUIRED,
         "unloaded": pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
         "mismatch": pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
     }
 
     def before_call(_function: str, gpu: FakeGpu | None) -> int:
-        faults = [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
+        faults = said()
+        if gpu is not None:
+            gpu.is_partitioned = ["mig", str(gpu.index)] in faults
         for word, *place in faults:
+            if word == "code" and (len(place) == 1 or (gpu is not None and place[1] == str(gpu.index))):
+                return int(place[0])
             is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
             if word == "hang" and is_here:
                 NEVER.wait()
@@ -485,11 +518,13 @@ def obey_script(fake: FakeNvml, path: str) -> None:
     seen: set[str] = set()
 
     def find_events() -> None:
-        for line in Path(path).read_text(encoding="ascii").splitlines():
-            word, *rest = line.split()
+        for word, *rest in said():
+            line = " ".join(rest)
             if word == "xid" and line not in seen:
                 seen.add(line)
                 fake.announce(int(rest[1]), pynvml.nvmlEventTypeXidCriticalError, int(rest[0]))
 
+    fake.listing = listing
+    fake.on_shutdown = on_shutdown
     fake.before_call = before_call
     fake.find_events = find_events

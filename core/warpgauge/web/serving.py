@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from warpgauge.core.errors import AddressInUseError, ConfigError
-from warpgauge.web.application import ONLY_LOOPBACK_NAMES
+from warpgauge.web.guard import LISTENS_ON, ONLY_LOOPBACK_NAMES
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,6 +38,7 @@ async def serve(
 
     """
     app[ONLY_LOOPBACK_NAMES] = address.is_loopback
+    app[LISTENS_ON] = address.host
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     try:

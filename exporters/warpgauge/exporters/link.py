@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
+from warpgauge.core.retry import Backoff
 from warpgauge.exporters.messages import COMMON, LINE_LIMIT, At, BadMessageError, Done, Event, Message, Refused, decode
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.clock import Clock
 
-__all__ = ["End", "Link", "Program"]
+__all__ = ["FAREWELL_SECONDS", "End", "Link", "Program", "is_leaving", "undead"]
 
 GRACE_SECONDS: Final = 0.05  # to read what already waits in the pipe before anyone is blamed
 FAREWELL_SECONDS: Final = 0.5  # for a child that was asked to end
@@ -43,6 +44,7 @@ class Program:
     environment: Mapping[str, str] | None = None
     deadline_seconds: float = 2.0  # for one reading of one device
     start_seconds: float = 10.0  # to open a driver or device: without persistence mode a GPU takes seconds
+    retries: Backoff = Backoff(first_seconds=1.0, factor=2.0, max_seconds=30.0)  # of a device that does not answer
 
 
 class Link:
@@ -72,9 +74,14 @@ class Link:
         link = cls(process, program, clock)
         os.set_blocking(cast("IO[bytes]", process.stdin).fileno(), False)
         loop = asyncio.get_running_loop()
-        link._pipe, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(link._reader), cast("IO[bytes]", process.stdout)
-        )
+        try:
+            link._pipe, _ = await loop.connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(link._reader), cast("IO[bytes]", process.stdout)
+            )
+        except BaseException:  # told to end: nobody will have the link, so nobody else can end the child
+            process.kill()
+            _UNDEAD.append(process)
+            raise
         return link
 
     @property
@@ -112,20 +119,24 @@ class Link:
             self._note(message)
             heard(message)
 
-    async def close(self, *, gently: bool = False) -> None:
-        """See the child off, with a moment to end by itself or without. One stuck in the kernel is left behind."""
+    async def close(self, *, farewell_seconds: float = 0.0) -> None:
+        """See the child off, with some time to end by itself or without. One stuck in the kernel is left behind."""
+        if farewell_seconds and self._ending is None:
+            self.send({"do": "leave"})
         self.end("stopped")
-        if not (gently and await self._is_dead()):
+        try:
+            await self._is_dead(farewell_seconds)
+        finally:  # also if we are told to end once more meanwhile
             with suppress(OSError):
-                self.process.kill()
-        if self._pipe is not None:
-            self._pipe.close()
-        if not await self._is_dead():
+                self.process.kill()  # does nothing to one that has ended
+            if self._pipe is not None:
+                self._pipe.close()
             _UNDEAD.append(self.process)
-        _UNDEAD[:] = [process for process in _UNDEAD if process.poll() is None]
+        await self._is_dead(FAREWELL_SECONDS)
+        undead()
 
-    async def _is_dead(self) -> bool:
-        until = self._clock.monotonic() + FAREWELL_SECONDS
+    async def _is_dead(self, seconds: float) -> bool:
+        until = self._clock.monotonic() + seconds
         while self.process.poll() is None and self._clock.monotonic() < until:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.005)
         return self.process.poll() is not None
@@ -180,3 +191,15 @@ class Link:
         if self._ending:
             return End(self._ending)
         return End("crashed", frozenset(self._busy), f"exit status {self.process.poll()}")
+
+
+def undead() -> list[int]:
+    """Process ids of children that were killed and do not die: the driver still holds them, and they hold it."""
+    _UNDEAD[:] = [process for process in _UNDEAD if process.poll() is None]
+    return [process.pid for process in _UNDEAD]
+
+
+def is_leaving() -> bool:
+    """Whether the running task was told to end, which is the only time there is a moment for a farewell."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -47,6 +47,7 @@ class Board:
     buffers: SampleBuffers
     counters: Unwrapped
     unsupported: set[object] = field(default_factory=set)
+    mig_modes: list[float] = field(default_factory=list)  # as last told: current and pending
 
     def read(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
         """All samples of a tier, or one error and no sample at all when the board is gone."""
@@ -58,6 +59,7 @@ class Board:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
             return [], [self._error(GONE[failure.verdict], failure.detail)]
+        self._mind_mig([value for metric, _, value in readings if metric is rows.MIG_MODE])
         samples = [Sample(metric, (*self.device.labels, *labels), value) for metric, labels, value in readings]
         return ([*samples, *self._infos()] if tier is Tier.SLOW else samples), errors
 
@@ -72,6 +74,12 @@ class Board:
                 self.gpm.close()
             except CallFailedError:
                 return  # a board that is gone took its samples along
+
+    def _mind_mig(self, modes: list[float]) -> None:
+        """What a board supports depends on whether it is partitioned: after a change everything is tried again."""
+        if modes and modes != self.mig_modes:
+            self.unsupported.clear()
+            self.mig_modes = modes
 
     def _direct(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         for getter in self.getters:
