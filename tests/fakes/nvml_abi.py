@@ -471,12 +471,13 @@ def obey_script(fake: FakeNvml, path: str) -> None:
     """Read faults from a file before each call: one a line, `hang 2`, `lost 3`, `reset 1`, `crash 4`, `hang all`.
 
     `xid 79 3 once` announces XID 79 of GPU 3, each distinct line one time.
-    `code 4 2` returns code 4 for GPU 2, `gone 1` takes GPU 1 from the list, `new` adds one, `reversed` turns the order of
-    indices round, `mig 1` partitions a GPU. `unloaded`, `mismatch` and `code 18` are about the driver as a whole. Replace
-    the file, do not write into it. Each shutdown leaves a line in `path`.shutdown.
+    `code 4 2` returns code 4 for GPU 2, `gone 1` takes GPU 1 from the list, `new` adds one, `reversed` turns the order
+    of indices round, `mig 1` partitions a GPU. `unloaded`, `mismatch` and `code 18` are about the driver as a whole.
+    Replace the file, do not write into it. Each shutdown leaves a line in `path`.shutdown.
     """
     regular, spare = tuple(fake.gpus), FakeGpu(len(fake.gpus), fake.gpus[-1].profile)
     fake.gpus.append(spare)
+    seen: set[str] = set()
 
     def said() -> list[list[str]]:
         return [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
@@ -491,32 +492,6 @@ def obey_script(fake: FakeNvml, path: str) -> None:
         with Path(f"{path}.shutdown").open("a", encoding="ascii") as trace:
             trace.write(f"{os.getpid()}\n")
 
-    codes = {
-        "lost": pynvml.NVML_ERROR_GPU_IS_LOST,
-        "gone": pynvml.NVML_ERROR_GPU_IS_LOST,
-        "reset": pynvml.NVML_ERROR_RESET_REQUIRED,
-        "unloaded": pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
-        "mismatch": pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
-    }
-
-    def before_call(_function: str, gpu: FakeGpu | None) -> int:
-        faults = said()
-        if gpu is not None:
-            gpu.is_partitioned = ["mig", str(gpu.index)] in faults
-        for word, *place in faults:
-            if word == "code" and (len(place) == 1 or (gpu is not None and place[1] == str(gpu.index))):
-                return int(place[0])
-            is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
-            if word == "hang" and is_here:
-                NEVER.wait()
-            if word == "crash" and is_here:
-                ctypes.string_at(0)  # a true one: SIGSEGV in this thread, inside the call
-            if word in codes and (is_here or not place):
-                return codes[word]
-        return OK
-
-    seen: set[str] = set()
-
     def find_events() -> None:
         for word, *rest in said():
             line = " ".join(rest)
@@ -526,5 +501,31 @@ def obey_script(fake: FakeNvml, path: str) -> None:
 
     fake.listing = listing
     fake.on_shutdown = on_shutdown
-    fake.before_call = before_call
+    fake.before_call = lambda _function, gpu: _suffer(said(), gpu)
     fake.find_events = find_events
+
+
+_CODES = {
+    "lost": pynvml.NVML_ERROR_GPU_IS_LOST,
+    "gone": pynvml.NVML_ERROR_GPU_IS_LOST,
+    "reset": pynvml.NVML_ERROR_RESET_REQUIRED,
+    "unloaded": pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
+    "mismatch": pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
+}
+
+
+def _suffer(faults: list[list[str]], gpu: FakeGpu | None) -> int:
+    """What a script does to a call about a GPU, or about none."""
+    if gpu is not None:
+        gpu.is_partitioned = ["mig", str(gpu.index)] in faults
+    for word, *place in faults:
+        if word == "code" and (len(place) == 1 or (gpu is not None and place[1] == str(gpu.index))):
+            return int(place[0])
+        is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
+        if word == "hang" and is_here:
+            NEVER.wait()
+        if word == "crash" and is_here:
+            ctypes.string_at(0)  # a true one: SIGSEGV in this thread, inside the call
+        if word in _CODES and (is_here or not place):
+            return _CODES[word]
+    return OK

@@ -68,7 +68,7 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
 
 @web.middleware
 async def _errors(request: web.Request, handler: Answer) -> web.StreamResponse:
-    """JSON errors under /api/ and for writes, plain text elsewhere; a fault of ours is logged and costs this request only."""
+    """JSON errors under /api/ and for writes, plain text elsewhere; a fault of ours is logged and costs one request."""
     try:
         return await handler(request)
     except web.HTTPException as error:

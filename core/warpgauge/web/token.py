@@ -67,12 +67,16 @@ class TokenFile:
 
         """
         path = self.path
-        with os.fdopen(_open(path), "rb") as file:
-            why = _distrust(os.fstat(file.fileno()), path)
-            if why:
-                raise StorageError(why)
-            token = file.read(_MOST_BYTES).strip()
-        if not _FORM.fullmatch(token):
+        descriptor = _open(path)
+        try:
+            why = _distrust(os.fstat(descriptor), path)
+            content = b"" if why else os.read(descriptor, _MOST_BYTES + 1)
+        finally:
+            os.close(descriptor)
+        if why:
+            raise StorageError(why)
+        token = content.strip()
+        if len(content) > _MOST_BYTES or not _FORM.fullmatch(token):
             msg = f"{path} holds no token of 32 or more letters and digits; {_RENEW}"
             raise StorageError(msg)
         return token

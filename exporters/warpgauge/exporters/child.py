@@ -137,7 +137,9 @@ class Child:
 
     def _add(self, positions: Sequence[int]) -> None:
         """Open positions that were passed over before."""
-        self._lanes.update({position: Lane(f"device {position}") for position in positions if position not in self._lanes})
+        self._lanes.update(
+            {position: Lane(f"device {position}") for position in positions if position not in self._lanes}
+        )
         self._each(positions, ALL_TIERS)
 
     def _resume(self, bookmarks: Mapping[str, Bookmark]) -> None:

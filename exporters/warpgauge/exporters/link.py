@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.retry import Backoff
@@ -44,7 +44,7 @@ class Program:
     environment: Mapping[str, str] | None = None
     deadline_seconds: float = 2.0  # for one reading of one device
     start_seconds: float = 10.0  # to open a driver or device: without persistence mode a GPU takes seconds
-    retries: Backoff = Backoff(first_seconds=1.0, factor=2.0, max_seconds=30.0)  # of a device that does not answer
+    retries: Backoff = field(default_factory=lambda: Backoff(first_seconds=1.0, max_seconds=30.0))  # of a device
 
 
 class Link:
@@ -56,7 +56,8 @@ class Link:
         self._clock = clock
         self._reader = asyncio.StreamReader(limit=LINE_LIMIT)
         self._busy: dict[int, tuple[str, float]] = {}  # position -> what it is doing, since when
-        self._asked: float | None = None  # when a command was sent that nothing has answered yet
+        self._asked: tuple[str, float] | None = None  # what a command that nothing has answered yet asked for, and when
+        self._suspicion: float | None = None  # since when somebody is overdue while others talk
         self._ending: str | None = None
         self._pipe: asyncio.ReadTransport | None = None
 
@@ -91,7 +92,7 @@ class Link:
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Give a command; one that the child no longer reads is noticed as a missing answer."""
-        self._asked = self._asked or self._clock.monotonic()
+        self._asked = self._asked or (command["do"], self._clock.monotonic())
         with suppress(OSError, ValueError):  # full or closed: the child is stuck or gone, and `follow` tells which
             cast("IO[bytes]", self.process.stdin).write(json.dumps(command).encode() + b"\n")
 
@@ -118,6 +119,8 @@ class Link:
                 return End("crashed", frozenset(self._busy), str(error))
             self._note(message)
             heard(message)
+            if self._is_suspicion_ripe():  # the others talk on and on, so that there never is a pause to look
+                return End("hung", self._overdue())
 
     async def close(self, *, farewell_seconds: float = 0.0) -> None:
         """See the child off, with some time to end by itself or without. One stuck in the kernel is left behind."""
@@ -159,11 +162,15 @@ class Link:
         now = self._clock.monotonic()
         ends = [since + self._allowed(doing) for doing, since in self._busy.values()]
         if self._asked is not None:
-            ends.append(self._asked + self._allowed("read"))
+            asked_for, since = self._asked
+            ends.append(since + self._allowed(asked_for))
         return max(0.0, min(ends) - now) if ends else self._program.deadline_seconds
 
     def _allowed(self, doing: str) -> float:
-        """Seconds for one thing; readings get longer while a device is being opened, which can hold them up."""
+        """Seconds for one thing; readings get longer while a device is being opened, which can hold them up.
+
+        Opening includes the start of Python, which on a machine out of CPU takes longer than a reading ever may.
+        """
         is_starting = doing != "read" or any(other != "read" for other, _ in self._busy.values())
         program = self._program
         return max(program.start_seconds, program.deadline_seconds) if is_starting else program.deadline_seconds
@@ -173,9 +180,18 @@ class Link:
         now = self._clock.monotonic()
         lateness = {position: (now - since) / self._allowed(doing) for position, (doing, since) in self._busy.items()}
         if not any(late >= 1.0 for late in lateness.values()):
-            is_mute = self._asked is not None and now - self._asked >= self._allowed("read")
+            is_mute = self._asked is not None and now - self._asked[1] >= self._allowed(self._asked[0])
             return frozenset(lateness or {COMMON}) if is_mute else frozenset()
         return frozenset(position for position, late in lateness.items() if late >= 0.5)  # noqa: PLR2004 - half
+
+    def _is_suspicion_ripe(self) -> bool:
+        """Whether somebody has been overdue for all the time that it takes to read what waited in the pipe."""
+        if self._ending or not self._overdue():
+            self._suspicion = None
+            return False
+        now = self._clock.monotonic()
+        self._suspicion = self._suspicion or now
+        return now - self._suspicion >= 2 * GRACE_SECONDS
 
     def _note(self, message: Message) -> None:
         if isinstance(message, Event):  # comes of itself and answers nothing

@@ -86,7 +86,7 @@ class Readings:
             self.on_change()
 
     def update(self, collector: str, tier: Tier, uuid: str | None, samples: Sequence[Sample]) -> None:
-        """New samples of one device and tier in place of the last ones; a device that gives any answers, so it is well."""
+        """New samples of one device and tier in place of the last ones; a device that gives any is well."""
         block = self._blocks.setdefault((collector, tier), _Block())
         block.samples[uuid] = samples
         block.lines = None

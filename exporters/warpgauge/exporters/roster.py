@@ -1,7 +1,7 @@
 """Which device sits at which position of a driver, and who of those ever seen sits nowhere any more.
 
-A position is worth no more than the driver's list of today: one device that goes, or a new load of the driver, moves the
-others. So a device is known by its uuid, and each new child asks everybody for their names again.
+A position is worth no more than the driver's list of today: one device that goes, or a new load of the driver, moves
+the others. So a device is known by its uuid, and each new child asks everybody for their names again.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Roster:
         self._devices: dict[int, Device] = {}  # who was last seen at a position
         self._met: set[int] = set()  # positions whose device said its name to the running child
         self._is_listed = False  # whether the running child told where devices are
+        self.is_stale = False  # whether the running child opened devices by a list that no longer holds
         self._is_searched = False  # whether those that sit nowhere were looked for since
 
     def __iter__(self) -> Iterator[int]:
@@ -57,7 +58,7 @@ class Roster:
     def start_over(self) -> None:
         """A new child was started, which asks everybody for their names."""
         self._met.clear()
-        self._is_listed = self._is_searched = False
+        self._is_listed = self._is_searched = self.is_stale = False
 
     def forget(self) -> None:
         """Positions mean nothing any more: the driver may have been loaded anew."""
@@ -83,6 +84,7 @@ class Roster:
         is_first, self._is_listed = not self._is_listed, True
         if not before or before == positions:
             return Change.NONE
+        self.is_stale = not is_first
         return Change.BETWEEN_CHILDREN if is_first else Change.WITHIN_CHILD
 
     def is_complete(self, out: frozenset[int]) -> bool:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from warpgauge.core.catalog import Tier
+    from warpgauge.core.device import Device
     from warpgauge.exporters.collectors.increments import Bookmark
     from warpgauge.exporters.readings import Readings
 
@@ -251,6 +252,8 @@ class Supervisor:
             self._take_out(read.position, REFUSALS[gone], gone, count=False)
             self._end_link("lost")  # so that no handle of ours keeps the device from being reset
             return
+        if read.position in self._quarantine.positions:
+            return  # another tier of the same visit has said that the device is out
         self._readings.update(self.name, read.tier, device.uuid if device else None, read.samples)
         self._is_productive = self._is_productive or device is not None
 
@@ -332,6 +335,7 @@ class Supervisor:
             self._tally.remove(own.COLLECTOR_UP, self.name)
         if not blamed or end.reason == "absent":
             self.is_settled.set()
+        self._readings.on_change()  # a page for what was counted, also where no reading comes
 
     def _settle_restart_needed(self, reason: str | None) -> None:
         for word in _NEEDS_RESTART:
@@ -347,8 +351,8 @@ class Supervisor:
         self._readings.mark(device.uuid, state)
         if count:
             self._tally.count(own.COLLECT_ERRORS, self.name, reason)
-        if position in self._quarantine.positions:  # several tiers of one tick say the same
-            return
+        if position in self._quarantine.positions or self._roster.is_stale:
+            return  # several tiers of one tick say the same; a position of an old list is somebody else's now
         self._quarantine.put(position, self._stuck)
         _LOG.warning("device out", extra={"collector": self.name, "device": device.uuid, "state": state.value})
         self._is_out.set()
@@ -358,6 +362,7 @@ class Supervisor:
         while positions and set(positions) <= self._quarantine.positions:
             self._is_read.set()
             self._tally.put(own.COLLECTOR_UP, self.name, value=0.0)
+            self._readings.on_change()
             self.is_settled.set()
             self._is_back.clear()
             await self._is_back.wait()

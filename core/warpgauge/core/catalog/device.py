@@ -45,7 +45,7 @@ DEVICE_STATE: Final = Metric(
     "accel_device_state",
     Kind.STATE,
     Unit.NONE,
-    "State of the device; exactly one is 1; exists for every device ever seen; released and denied are no faults of it.",
+    "State of the device; exactly one is 1; exists for every device ever seen; released and denied are not its faults.",
     labels=(*DEVICE, "state"),
     states=("ok", "degraded", "released", "denied", "lost", "needs_reset", "hung"),
     tier=Tier.FAST,

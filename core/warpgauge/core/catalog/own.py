@@ -59,8 +59,8 @@ RESTART_NEEDED: Final = _agent(
     "warpgauge_agent_restart_needed",
     Kind.GAUGE,
     Unit.NONE,
-    "1 while the driver refuses in a way that ends only with a restart of the agent's container, or of the driver where "
-    "there is no container; reason is library_mismatch or unknown; absent otherwise.",
+    "1 while the driver refuses in a way that ends only with a restart of the agent's container, or of the driver "
+    "where there is no container; reason is library_mismatch or unknown; absent otherwise.",
     ("collector", "reason"),
 )
 KERNEL_LOG_READABLE: Final = _agent(
