@@ -17,12 +17,9 @@ from aiohttp import web
 from warpgauge.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from aiohttp.typedefs import Handler, Middleware
 
     from warpgauge.web.token import TokenFile
-
-    Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-    Middleware = Callable[[web.Request, Answer], Awaitable[web.StreamResponse]]
 
 __all__ = ["LISTENS_ON", "ONLY_LOOPBACK_NAMES", "SAFE_METHODS", "guard"]
 
@@ -40,7 +37,7 @@ def guard(operator: TokenFile | None) -> Middleware:
     """Middleware that refuses with 401 or 403; without a token file nothing can be changed."""
 
     @web.middleware
-    async def check(request: web.Request, handler: Answer) -> web.StreamResponse:
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.app[ONLY_LOOPBACK_NAMES] and _name(request.host) not in _LOOPBACK_NAMES:
             raise web.HTTPForbidden(text="this address answers to localhost, 127.0.0.1 and [::1] only")
         if request.method not in SAFE_METHODS:

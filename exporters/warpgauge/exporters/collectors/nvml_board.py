@@ -77,9 +77,9 @@ class Board:
 
     def _mind_mig(self, modes: list[float]) -> None:
         """What a board supports depends on whether it is partitioned: after a change everything is tried again."""
-        if modes and modes != self.mig_modes:
+        if modes and self.mig_modes and modes != self.mig_modes:
             self.unsupported.clear()
-            self.mig_modes = modes
+        self.mig_modes = modes or self.mig_modes
 
     def _direct(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         for getter in self.getters:
