@@ -27,6 +27,8 @@ GPUS = 4
 EVERYBODY = set(range(GPUS))
 BUSY_SECONDS = 0.5  # that two cores which also do something else may cost
 CHILD_START_SECONDS = 1.0 + BUSY_SECONDS  # of Python, and of what it imports; 0.2 s when they are idle
+IDLE_START_SECONDS = 0.5  # until all is read, on idle cores
+POLL_SECONDS = 0.02
 WATCHED_SECONDS = 0.4  # how long a fault is looked at once it shows, so that what flickers is seen
 BACK_SECONDS = 20.0
 UP, LAST_SAMPLE, ERRORS = (
@@ -159,8 +161,10 @@ def on(programs, story, *faults):
 
     async def tell(program, script):
         async with running(program, script, *faults) as agent:
+            begun = SystemClock().monotonic()
             if not faults:
-                await agent.until(lambda: agent.with_data() == EVERYBODY)
+                await agent.until(lambda: agent.with_data() == EVERYBODY, seconds=BACK_SECONDS)
+            agent.slack_seconds = max(0.0, SystemClock().monotonic() - begun - IDLE_START_SECONDS)
             await story(agent)
 
     async def all_of_them():
@@ -194,8 +198,9 @@ async def see(agent, fault):
         {("nvml", fault.restart_needed): 1.0} if fault.restart_needed else {}
     )
     await agent.until(lambda: agent.values("warpgauge_agent_collector_up") == {("nvml",): float(out != EVERYBODY)})
-    assert max(ages, default=0.0) <= DEADLINE_SECONDS + TICK_SECONDS + fault.times_late * CHILD_START_SECONDS
-    assert times_late(ages) <= fault.times_late
+    late = DEADLINE_SECONDS + TICK_SECONDS + agent.slack_seconds
+    assert max(ages, default=0.0) <= late + fault.times_late * CHILD_START_SECONDS
+    assert times_late(ages, late) <= fault.times_late
     agent.inflict()
     await agent.until(lambda: agent.with_data() == EVERYBODY, seconds=BACK_SECONDS)
     assert {state for index, state in agent.states().items() if index in EVERYBODY} == {"ok"}
@@ -210,7 +215,7 @@ async def shown(agent, fault, healthy):
     if not fault.is_from_start:
         agent.inflict(*fault.script)
     while end is None or SystemClock().monotonic() < end:
-        await asyncio.sleep(0.02)
+        await pause(agent)
         assert_served_from_memory(agent)
         if not fault.is_from_start and healthy:
             ages.append(agent.oldest_seconds(*healthy))
@@ -219,7 +224,8 @@ async def shown(agent, fault, healthy):
         if end is None and is_shown:
             end = SystemClock().monotonic() + WATCHED_SECONDS
         assert is_shown or end is None, f"it flickers: {agent.states()}"
-        assert end or SystemClock().monotonic() - begun <= fault.within, f"not in time: {agent.states()}"
+        is_in_time = SystemClock().monotonic() - begun <= fault.within + agent.slack_seconds
+        assert end or is_in_time, f"not in time: {agent.states()}"
     return ages
 
 
@@ -243,8 +249,15 @@ def assert_served_from_memory(agent):
     assert pages.body(Format.TEXT, is_compressed=True) is first
 
 
-def times_late(ages):
-    late = [age > DEADLINE_SECONDS / 2 + TICK_SECONDS for age in ages]
+async def pause(agent):
+    """A short sleep; what it takes longer, the machine had no time for us, nor for our children, which are several."""
+    begun = SystemClock().monotonic()
+    await asyncio.sleep(POLL_SECONDS)
+    agent.slack_seconds += 3 * max(0.0, SystemClock().monotonic() - begun - 2 * POLL_SECONDS)
+
+
+def times_late(ages, seconds):
+    late = [age > seconds for age in ages]
     return sum(now and not before for before, now in zip([False, *late], late, strict=False))
 
 
@@ -252,7 +265,9 @@ def test_a_gpu_that_leaves_the_middle_of_the_list_is_lost_and_the_others_move_up
     async def story(agent):
         uuids = {index: uuid for uuid, index in agent.named("accel_power_watts").items()}
         agent.inflict("gone 1")
-        await agent.until(lambda: uuids["1"] not in agent.named("accel_power_watts"), seconds=LOST_WITHIN)
+        await agent.until(
+            lambda: uuids["1"] not in agent.named("accel_power_watts"), seconds=LOST_WITHIN + 2 * agent.slack_seconds
+        )
         moved = {uuids["0"]: "0", uuids["2"]: "1", uuids["3"]: "2"}
         await agent.until(lambda: agent.named("accel_power_watts") == moved)
         lost = [one for one in agent.agent.devices() if one["state"] != "ok"]

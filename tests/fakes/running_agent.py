@@ -54,6 +54,7 @@ class Running:
 
     agent: Agent
     script: Path
+    slack_seconds: float = 0.0  # by which the machine is too slow for a test's bounds, as far as the test noticed
 
     def inflict(self, *faults: str) -> None:
         set_faults(self.script, *faults)
