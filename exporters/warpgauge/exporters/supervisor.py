@@ -19,6 +19,7 @@ from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.device import DeviceState
 from warpgauge.core.retry import Backoff
 from warpgauge.exporters.link import FAREWELL_SECONDS, End, Link, Program, is_leaving, undead
+from warpgauge.exporters.mends import MENDS, put_restart_needed
 from warpgauge.exporters.messages import (
     COMMON,
     Absent,
@@ -56,12 +57,6 @@ _RESTART_BACKOFF: Final = Backoff(first_seconds=0.2, factor=2.0, max_seconds=30.
 _ABSENT_BACKOFF: Final = Backoff(first_seconds=60.0, factor=2.0, max_seconds=600.0)
 _RELEASE_SECONDS: Final = 5.0  # for a child to shut the driver down in order, before it is killed
 _DEATH_SECONDS: Final = 1.0  # for killed children to come out of the kernel
-_NEEDS_RESTART: Final = {
-    "library_mismatch": "the driver's kernel module and library are of different versions: in a container, restart it; "
-    "elsewhere load the modules anew or reboot",
-    "unknown": "the driver gives no reason: in a container, restart it, its device rules were most likely rewritten; "
-    "elsewhere look for NVRM lines in dmesg and load the modules anew",
-}
 
 
 class Supervisor:
@@ -126,7 +121,7 @@ class Supervisor:
         self._farewell_seconds = FAREWELL_SECONDS
         self._roster.mark_all(DeviceState.RELEASED)
         self._tally.remove(own.COLLECTOR_UP, self.name)
-        self._settle_restart_needed(None)
+        put_restart_needed(self._tally, self.name, None)
         self.is_settled.set()
         until = self._clock.monotonic() + _DEATH_SECONDS
         while undead() and self._clock.monotonic() < until:  # noqa: ASYNC110 - no event tells of it
@@ -269,7 +264,7 @@ class Supervisor:
             return
         self._tally.put(own.COLLECTOR_UP, self.name, value=1.0)
         self._tally.put(own.COLLECTOR_LAST_SUCCESS, self.name, value=self._clock.now())
-        self._settle_restart_needed(None)
+        put_restart_needed(self._tally, self.name, None)
         self.absence = None
         self.is_settled.set()
         if self._roster.is_complete(self._quarantine.positions):
@@ -298,10 +293,10 @@ class Supervisor:
             self._link.send({"do": "add", "positions": sorted(passed_over - self._quarantine.positions)})
 
     def _fail(self, failed: Failed) -> None:
-        mend = _NEEDS_RESTART.get(failed.reason)
+        mend = MENDS.get(failed.reason)
         about = {"collector": self.name, "reason": failed.reason, "detail": failed.detail}
         _LOG.warning("driver failed", extra={**about, "mend": mend} if mend else about)
-        self._settle_restart_needed(failed.reason if mend else None)
+        put_restart_needed(self._tally, self.name, failed.reason)
         self._denied = failed.reason == "permission"
         self._tally.count(own.COLLECT_ERRORS, self.name, failed.reason)
         self._end_link("failed")
@@ -336,13 +331,6 @@ class Supervisor:
         if not blamed or end.reason == "absent":
             self.is_settled.set()
         self._readings.on_change()  # a page for what was counted, also where no reading comes
-
-    def _settle_restart_needed(self, reason: str | None) -> None:
-        for word in _NEEDS_RESTART:
-            if word == reason:
-                self._tally.put(own.RESTART_NEEDED, self.name, word, value=1.0)
-            else:
-                self._tally.remove(own.RESTART_NEEDED, self.name, word)
 
     def _take_out(self, position: int, state: DeviceState, reason: str, *, count: bool = True) -> None:
         """A device stopped answering: its data goes now, and it is tried again later by a child of its own."""

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.config import data_directory
 from warpgauge.core.errors import WarpgaugeError
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ async def _up(config: Config, agent_command: list[str]) -> int:
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
     from warpgauge.web import install_stop_signals  # noqa: PLC0415
 
+    data_directory(config, os.environ)  # one that cannot be used is said before anything runs
     stop = asyncio.Event()
     install_stop_signals(asyncio.get_running_loop(), stop)
     agent = await _start(agent_command, config.analyzer.data_directory)
