@@ -83,7 +83,8 @@ FAULTS = {
     "one hung, one lost": Fault(
         script=["hang 1", "lost 3"], states={1: HUNG, 3: LOST}, within=OPEN_WITHIN, times_late=2
     ),
-    "the driver's global lock hung": Fault(script=["hang all"], states=everybody(HUNG), within=HUNG_WITHIN + 1.0),
+    "all hung": Fault(script=["hang all"], states=everybody(HUNG), within=HUNG_WITHIN + 1.0),
+    "the driver's global lock hung": Fault(script=["lock"], states=everybody(HUNG), within=HUNG_WITHIN + 1.0),
     "hung from the start": Fault(script=["hang 1"], states={1: HUNG}, within=OPEN_WITHIN, is_from_start=True),
     "SIGSEGV in a reading": Fault(
         script=["crash 2"], states={2: HUNG}, within=CRASHED_WITHIN, reasons={"crashed"}, restarts={"crashed": 1}

@@ -473,7 +473,8 @@ def obey_script(fake: FakeNvml, path: str) -> None:
     `xid 79 3 once` announces XID 79 of GPU 3, each distinct line one time.
     `code 4 2` returns code 4 for GPU 2, `gone 1` takes GPU 1 from the list, `new` adds one, `reversed` turns the order
     of indices round, `mig 1` partitions a GPU. `unloaded`, `mismatch` and `code 18` are about the driver as a whole.
-    Replace the file, do not write into it. Each shutdown leaves a line in `path`.shutdown.
+    `lock` makes every call hang, the driver's own too. Replace the file, do not write into it. Each shutdown leaves a
+    line in `path`.shutdown.
     """
     regular, spare = tuple(fake.gpus), FakeGpu(len(fake.gpus), fake.gpus[-1].profile)
     fake.gpus.append(spare)
@@ -522,7 +523,7 @@ def _suffer(faults: list[list[str]], gpu: FakeGpu | None) -> int:
         if word == "code" and (len(place) == 1 or (gpu is not None and place[1] == str(gpu.index))):
             return int(place[0])
         is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
-        if word == "hang" and is_here:
+        if (word == "hang" and is_here) or word == "lock":
             NEVER.wait()
         if word == "crash" and is_here:
             ctypes.string_at(0)  # a true one: SIGSEGV in this thread, inside the call

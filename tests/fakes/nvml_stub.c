@@ -4,7 +4,7 @@
  *
  * NVML_STUB_GPUS     number of GPUs (8)
  * NVML_STUB_SCRIPT   file with one fault a line: "hang 2", "hang all", "lost 3", "reset 1", "crash 4", "unloaded",
- *                    "code 18", "code 4 2" (return code 4 for GPU 2), "gone 1", "new", "reversed" (order of indices), "mig 1"
+ *                    "code 18", "code 4 2" (return code 4 for GPU 2), "gone 1", "new", "reversed" (order of indices), "mig 1", "lock"
  * NVML_STUB_LATENCY  "real": utilization 2.5 us, memory 12 us, fan 137 us, processes 4.5 ms (a laptop's figures)
  * -DNO_GPM, -DOLD    build without GPM, or without the symbols that drivers before 12.8 lack
  */
@@ -74,6 +74,7 @@ static ret fault(int index) {
         if (sscanf(line, "%15s %15s %15s", word, place, gpu) < 1) continue;
         if (!strcmp(word, "unloaded")) return UNLOADED;
         if (!strcmp(word, "code") && (!gpu[0] || (index >= 0 && atoi(gpu) == index))) return atoi(place);
+        if (!strcmp(word, "lock")) for (;;) pause();
         if (index < 0 || (strcmp(place, "all") && atoi(place) != index)) continue;
         if (!strcmp(word, "hang")) for (;;) pause();
         if (!strcmp(word, "crash")) *(volatile int *)0 = 1;
