@@ -50,7 +50,7 @@ def test_queries_are_written_from_rows(written: str, expected: str):
 def test_a_state_is_numbered_in_the_order_of_its_row():
     text = state_code(device.DEVICE_STATE, by=("uuid",))
     assert text.startswith('max by (uuid) (0 * (accel_device_state{state="ok"} == 1) or 1 * (')
-    assert '4 * (accel_device_state{state="hung"} == 1))' in text
+    assert '6 * (accel_device_state{state="hung"} == 1))' in text
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,18 @@ def test_a_degraded_device_still_answers() -> None:
     assert not DeviceState().detect(builder.build()).candidates
 
 
+@pytest.mark.parametrize("state", ["released", "denied"])
+def test_a_device_that_was_released_or_may_not_be_read_is_not_lost(state: str) -> None:
+    detection = DeviceState().detect(with_state(state, 30).build())
+    assert not detection.candidates
+    assert detection.judged is not None
+    assert detection.judged.entities == 1
+
+
+def test_a_released_device_is_not_silent() -> None:
+    assert not TelemetryGap().detect(with_state("released", 30).build()).candidates
+
+
 def test_devices_without_a_state_are_not_judged_and_the_metric_is_named() -> None:
     builder = FrameBuilder(columns=COLUMNS)
     builder.device("n1", "GPU-a")

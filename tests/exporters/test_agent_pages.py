@@ -112,6 +112,21 @@ def test_a_form_that_was_asked_for_is_ready_before_it_is_asked_for_again():
     assert gzip.decompress(first).endswith(b"# EOF\n")
 
 
+def test_a_scrape_gets_bytes_made_beforehand_and_asks_nobody():
+    desk = Desk()
+    desk.say(GPU, power(GPU, 1.0))
+    forms = [(fmt, is_compressed) for fmt in Format for is_compressed in (False, True)]
+    for fmt, is_compressed in forms:
+        desk.pages.body(fmt, is_compressed=is_compressed)
+    desk.pages.publish()
+    made = dict(desk.pages._bodies)
+    desk.pages._readings = None  # whatever were asked for now would end in an error
+    desk.pages._families = None
+    assert len(made) == len(forms)
+    for fmt, is_compressed in forms:
+        assert desk.pages.body(fmt, is_compressed=is_compressed) is made[fmt, is_compressed]
+
+
 def test_readings_reach_the_page_when_it_is_published_and_not_before():
     desk = Desk()
     desk.text()

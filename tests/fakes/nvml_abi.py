@@ -8,6 +8,7 @@ through their `_obj`. Nothing of warpgauge is touched. Time is the fake's own: c
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
@@ -133,6 +134,8 @@ class FakeNvml(SamplesMixin, MigMixin):
         self.find_events: Callable[[], None] = lambda: None
         self.gpm_codes: dict[int, int] = {}  # GPM metric -> return code
         self.samples_of_parts: set[int] = set()  # addresses of GPM samples
+        self.listing: Callable[[], Sequence[FakeGpu]] = lambda: self.gpus  # by index
+        self.on_shutdown: Callable[[], None] = lambda: None
 
     def fail(self, code: int, *, function: str | None = None, gpu: int | None = None, times: int = 1 << 30) -> None:
         """From now on the function (any if None) on the GPU (any if None) returns the code, that many times."""
@@ -181,6 +184,7 @@ class FakeNvml(SamplesMixin, MigMixin):
         return OK
 
     def _nvmlShutdown(self, _name) -> int:
+        self.on_shutdown()
         return OK
 
     def _nvmlErrorString(self, _name, _code):
@@ -199,12 +203,15 @@ class FakeNvml(SamplesMixin, MigMixin):
         return OK
 
     def _nvmlDeviceGetCount(self, _name, count) -> int:
-        count._obj.value = len(self.gpus)
+        count._obj.value = len(self.listing())
         return OK
 
     def _nvmlDeviceGetHandleByIndex(self, name, index, handle) -> int:
         position = int(getattr(index, "value", index))
-        gpu = self.gpus[position]
+        listing = self.listing()
+        if position >= len(listing):
+            return pynvml.NVML_ERROR_INVALID_ARGUMENT
+        gpu = listing[position]
         code = self.before_call(name, gpu) or self._fault(name, gpu)
         handle._obj.contents = gpu.handle
         return code
@@ -488,37 +495,63 @@ def obey_script(fake: FakeNvml, path: str) -> None:
 
     `mig 0 3:3g.40gb/1+2 9:1g.10gb` cuts GPU 0 like that as long as the line stands, `mig 0 off` not at all.
     `xid 79 3 once` announces XID 79 of GPU 3, each distinct line one time.
-    `unloaded` and `mismatch` are about the driver as a whole. Replace the file, do not write into it.
+    `code 4 2` returns code 4 for GPU 2, `gone 1` takes GPU 1 from the list, `new` adds one, `reversed` turns the order
+    of indices round, `mig 1` switches MIG on without an instance. `unloaded`, `mismatch` and `code 18` are about the
+    driver as a whole.
+    `lock` makes every call hang, the driver's own too. Replace the file, do not write into it. Each shutdown leaves a
+    line in `path`.shutdown.
     """
-    codes = {
-        "lost": pynvml.NVML_ERROR_GPU_IS_LOST,
-        "reset": pynvml.NVML_ERROR_RESET_REQUIRED,
-        "unloaded": pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
-        "mismatch": pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
-    }
-
-    def before_call(_function: str, gpu: FakeGpu | None) -> int:
-        faults = [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
-        if isinstance(gpu, FakeGpu):
-            _obey_layout(gpu, faults)
-        for word, *place in faults:
-            is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
-            if word == "hang" and is_here:
-                NEVER.wait()
-            if word == "crash" and is_here:
-                ctypes.string_at(0)  # a true one: SIGSEGV in this thread, inside the call
-            if word in codes and (is_here or not place):
-                return codes[word]
-        return OK
-
+    regular, spare = tuple(fake.gpus), FakeGpu(len(fake.gpus), fake.gpus[-1].profile)
+    fake.gpus.append(spare)
     seen: set[str] = set()
 
+    def said() -> list[list[str]]:
+        return [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
+
+    def listing() -> list[FakeGpu]:
+        faults = said()
+        gpus = [gpu for gpu in regular if ["gone", str(gpu.index)] not in faults]
+        gpus += [spare] if ["new"] in faults else []
+        return gpus[::-1] if ["reversed"] in faults else gpus
+
+    def on_shutdown() -> None:
+        with Path(f"{path}.shutdown").open("a", encoding="ascii") as trace:
+            trace.write(f"{os.getpid()}\n")
+
     def find_events() -> None:
-        for line in Path(path).read_text(encoding="ascii").splitlines():
-            word, *rest = line.split()
+        for word, *rest in said():
+            line = " ".join(rest)
             if word == "xid" and line not in seen:
                 seen.add(line)
                 fake.announce(int(rest[1]), pynvml.nvmlEventTypeXidCriticalError, int(rest[0]))
 
-    fake.before_call = before_call
+    fake.listing = listing
+    fake.on_shutdown = on_shutdown
+    fake.before_call = lambda _function, gpu: _suffer(said(), gpu)
     fake.find_events = find_events
+
+
+_CODES = {
+    "lost": pynvml.NVML_ERROR_GPU_IS_LOST,
+    "gone": pynvml.NVML_ERROR_GPU_IS_LOST,
+    "reset": pynvml.NVML_ERROR_RESET_REQUIRED,
+    "unloaded": pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
+    "mismatch": pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
+}
+
+
+def _suffer(faults: list[list[str]], gpu: FakeGpu | None) -> int:
+    """What a script does to a call about a GPU, or about none."""
+    if isinstance(gpu, FakeGpu):
+        _obey_layout(gpu, faults)
+    for word, *place in faults:
+        if word == "code" and (len(place) == 1 or (gpu is not None and place[1] == str(gpu.index))):
+            return int(place[0])
+        is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
+        if (word == "hang" and is_here) or word == "lock":
+            NEVER.wait()
+        if word == "crash" and is_here:
+            ctypes.string_at(0)  # a true one: SIGSEGV in this thread, inside the call
+        if word in _CODES and (is_here or not place):
+            return _CODES[word]
+    return OK

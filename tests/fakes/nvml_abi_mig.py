@@ -30,7 +30,7 @@ OF_A_PART = {
     "nvmlDeviceGetComputeRunningProcesses_v3",
     "nvmlDeviceGetComputeRunningProcesses_v2",
 }
-NOT_WITH_PARTS = {
+NOT_IN_MIG_MODE = {
     "nvmlDeviceGetUtilizationRates",
     "nvmlDeviceGetEncoderUtilization",
     "nvmlDeviceGetDecoderUtilization",
@@ -119,8 +119,8 @@ class MigMixin:
             if asked.is_dead:
                 return self.dead_code
             return 0 if function in OF_A_PART else pynvml.NVML_ERROR_NOT_SUPPORTED
-        is_cut = asked is not None and any(asked.parts)
-        return pynvml.NVML_ERROR_NOT_SUPPORTED if is_cut and function in NOT_WITH_PARTS else 0
+        is_cut = asked is not None and asked.is_cut
+        return pynvml.NVML_ERROR_NOT_SUPPORTED if is_cut and function in NOT_IN_MIG_MODE else 0
 
     def gpm_code(self, metric: int, sample: object) -> int:
         """What is said of a GPM metric; MIG rules NVLink out (MIG user guide: no peer-to-peer)."""

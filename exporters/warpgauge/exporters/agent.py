@@ -28,6 +28,7 @@ from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
 from warpgauge.exporters.pages import Pages
 from warpgauge.exporters.processes import ProcessTable
 from warpgauge.exporters.readings import Readings
+from warpgauge.exporters.release import Release
 from warpgauge.exporters.supervisor import Supervisor
 from warpgauge.exporters.worker import Worker
 
@@ -71,6 +72,8 @@ class Agent:
         self._driver_messages = DriverMessages()
         self._has_asked_kernel = False
         self.collectors = [self._collector(name) for name in self._wanted()]
+        supervisors = [collector for collector in self.collectors if isinstance(collector, Supervisor)]
+        self.release = Release(supervisors, self.readings.tally, self._clock)
 
     def _wanted(self) -> list[str]:
         disabled = self._config.agent.disabled_collectors
@@ -116,6 +119,7 @@ class Agent:
             await asyncio.gather(*tasks)
             await asyncio.Event().wait()
         finally:
+            self.release.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -148,7 +152,12 @@ class Agent:
 
     def states(self) -> list[tuple[str, str]]:
         """Each collector and how it does, in words."""
-        return [(collector.name, collector.absence or "reading") for collector in self.collectors]
+        left = self.release.seconds_left
+        released = None if left is None else f"released, taken back in {left:.0f} s"
+        return [
+            (one.name, (released if isinstance(one, Supervisor) else None) or one.absence or "reading")
+            for one in self.collectors
+        ]
 
     async def _settle(self) -> None:
         """Once every collector has had its say: put it on the page, be ready, and decide about the demo."""

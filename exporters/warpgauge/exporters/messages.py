@@ -4,7 +4,9 @@ The child is our own program, but a driver that scribbles over its memory speaks
 exactly one of these messages is a `BadMessageError`, and the child that sent it is replaced.
 
 To the child:   {"do": "open", "only": [3] | null, "skip": [2], "bookmarks": {"GPU-...": {...}}}
+                {"do": "add", "positions": [2]}
                 {"do": "read", "tiers": ["fast"]}
+                {"do": "leave"}     then its standard input closes; without it, whatever is under way is broken off
 From the child: an `At` before every touch of the driver, then what came of it.
 """
 

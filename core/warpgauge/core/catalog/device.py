@@ -57,9 +57,9 @@ DEVICE_STATE: Final = Metric(
     "accel_device_state",
     Kind.STATE,
     Unit.NONE,
-    "State of the device; exactly one is 1; exists for every device ever seen.",
+    "State of the device; exactly one is 1; exists for every device ever seen; released and denied are not its faults.",
     labels=(*DEVICE, "state"),
-    states=("ok", "degraded", "lost", "needs_reset", "hung"),
+    states=("ok", "degraded", "released", "denied", "lost", "needs_reset", "hung"),
     tier=Tier.FAST,
     otel=Equivalent("hw.status"),
 )

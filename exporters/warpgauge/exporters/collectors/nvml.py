@@ -5,6 +5,7 @@ One bad GPU costs its own samples only; a call that a board does not support is 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,11 +144,9 @@ class NvmlCollector:
         """End the session."""
         for board in self._boards.values():
             board.close()
-        try:
-            self._events.close()
-            self._api.call("nvmlShutdown")
-        except CallFailedError:
-            return  # nothing was open, or nothing answers: either way there is nothing left to give back
+        for give_back in (self._events.close, lambda: self._api.call("nvmlShutdown")):
+            with suppress(CallFailedError):  # nothing was open, or nothing answers: nothing left to give back
+                give_back()
 
     def _driver(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
         if tier is not Tier.SLOW:

@@ -38,7 +38,9 @@ NOTES: Final[dict[Metric, Note]] = {
         "health: a device can answer every call and be degraded; read the state as well.",
     ),
     device.DEVICE_STATE: Note(
-        '`NAME{state="ok"} 1` and 0 for the others: `NAME{state="lost"} == 1` is a GPU that fell off the bus.',
+        '`NAME{state="ok"} 1` and 0 for the others: `NAME{state="lost"} == 1` is a GPU that fell off the bus;'
+        " `released` was given away on order (POST /-/release), `denied` is one that a container or the system keeps us"
+        " out of.",
         "a gauge whose number means something; the state is in the label, the number says only whether it holds.",
     ),
     device.LAST_SAMPLE: Note(
