@@ -1,4 +1,4 @@
-"""Run every verb of an installation that has one extra: `python -m tools.installed_verbs none|analyzer|dashboards|all`.
+"""Run every verb of an installation that has one extra: `python -m tools.installed_verbs none|analyzer|dashboards|record|all`.
 
 A verb that the extra carries must work; any other must end with exit 2 and the one line that names the missing extra.
 """
@@ -20,7 +20,8 @@ EXTRAS: Final = {
     "none": frozenset[str](),
     "analyzer": frozenset({"analyzer"}),
     "dashboards": frozenset({"dashboards"}),
-    "all": frozenset({"analyzer", "dashboards"}),
+    "record": frozenset({"record"}),
+    "all": frozenset({"analyzer", "dashboards", "record"}),
 }
 
 
@@ -43,6 +44,8 @@ CALLS: Final = (
     Call("up --web.listen-address=127.0.0.1:0 --agent.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
     Call("generate dashboards --out dashboards", frozenset({"dashboards"})),
     Call("generate alerts --out alerts", frozenset({"dashboards"})),
+    Call("replay --help"),
+    Call("replay recording.jsonl.zst", frozenset({"record"})),
     Call("generate docs --out docs", frozenset({"analyzer"})),
 )
 

@@ -1,0 +1,137 @@
+"""What pynvml hands to the library, seen from below: numbers, opaque handles and memory to be written to.
+
+Memory is found by ctypes' own types, so no function is known by name. Pointers inside it mean nothing elsewhere: in
+its picture each stands as the number of its handle, and a pointer to a text as nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import lru_cache
+from typing import Any, Final
+
+from warpgauge.exporters.recording.lines import Argument, Buffer, Handle, Text
+
+__all__ = ["FIRST_OTHER", "Handles", "memory_of", "picture", "pointers_in", "seen", "texts_in"]
+
+FIRST_OTHER: Final = 1001  # below are the GPUs
+WIDTH: Final = ctypes.sizeof(ctypes.c_void_p)
+_POINTER: Final[Any] = ctypes._Pointer  # type: ignore[attr-defined]  # noqa: SLF001 - the base of every POINTER(...), which has no public name
+_SIMPLE: Final[Any] = ctypes._SimpleCData  # noqa: SLF001 - the base of c_uint and its like, which has no public name
+_TEXT_BYTES: Final = 128
+
+
+class Handles:
+    """Numbers for opaque pointers: the same pointer, the same number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {0: 0}
+        self._next = FIRST_OTHER
+
+    def number(self, address: int) -> int:
+        """Number of a pointer; 0 for none."""
+        if address not in self._numbers:
+            self._numbers[address] = self._next
+            self._next += 1
+        return self._numbers[address]
+
+    def bind(self, address: int, number: int) -> None:
+        """Say which number a pointer has."""
+        self._numbers[address] = number
+
+
+def memory_of(argument: Any) -> Any:  # noqa: ANN401 - any ctypes object
+    """The object that a C function can write to through an argument, None for one that only tells it something."""
+    pointee = getattr(argument, "_obj", None)  # what byref() was made of
+    if pointee is not None:
+        return pointee
+    if isinstance(argument, ctypes.Array):
+        return argument
+    if isinstance(argument, _POINTER) and not _is_opaque(type(argument)) and argument:
+        return argument.contents
+    return None
+
+
+def seen(argument: Any, handles: Handles) -> Argument:  # noqa: ANN401 - any ctypes object
+    """An argument as it stands in a recording; memory with its present content."""
+    memory = memory_of(argument)
+    if memory is None and isinstance(argument, ctypes.Structure | ctypes.Union):
+        memory = argument
+    if memory is not None:
+        return Buffer(ctypes.sizeof(memory), picture(memory, handles).rstrip(b"\0"))
+    if isinstance(argument, _POINTER | ctypes.c_void_p):
+        return Handle(handles.number(_address(argument)))
+    value = argument.value if isinstance(argument, _SIMPLE) else argument
+    if isinstance(value, bytes):
+        return Text(value.decode(errors="replace"))
+    if value is None or isinstance(value, int | float):
+        return value
+    return Text(str(value))
+
+
+def picture(memory: Any, handles: Handles) -> bytes:  # noqa: ANN401 - any ctypes object
+    """The bytes of memory, its pointers as numbers of handles."""
+    raw = bytearray(ctypes.string_at(ctypes.addressof(memory), ctypes.sizeof(memory)))
+    used = len(raw.rstrip(b"\0"))
+    for offset, is_text in pointers_in(type(memory)):
+        if offset >= used:  # a GPM question has 1433 pointers, nearly all of them unused
+            break
+        address = int.from_bytes(raw[offset : offset + WIDTH], "little")
+        number = 0 if is_text or not address else handles.number(address)
+        raw[offset : offset + WIDTH] = number.to_bytes(WIDTH, "little")
+    return bytes(raw)
+
+
+def texts_in(memory: Any) -> list[tuple[int, str]]:  # noqa: ANN401 - any ctypes object
+    """Offsets of pointers to texts, and the texts; a pointer that leads nowhere has none."""
+    found = []
+    raw = ctypes.string_at(ctypes.addressof(memory), ctypes.sizeof(memory)).rstrip(b"\0")
+    for offset, is_text in pointers_in(type(memory)):
+        if offset >= len(raw):
+            break
+        address = int.from_bytes(raw[offset : offset + WIDTH], "little") if is_text else 0
+        text = _text_at(address) if address else ""
+        if text:
+            found.append((offset, text))
+    return found
+
+
+@lru_cache(maxsize=1024)
+def pointers_in(kind: Any) -> tuple[tuple[int, bool], ...]:  # noqa: ANN401 - any ctypes type
+    """Offsets of the pointers in a type, in order, and whether one leads to a text. Unions are taken to hold none."""
+    if issubclass(kind, ctypes.c_char_p):
+        return ((0, True),)
+    if issubclass(kind, _POINTER | ctypes.c_void_p):
+        return ((0, False),)
+    if issubclass(kind, ctypes.Array):
+        size, inner = ctypes.sizeof(kind._type_), pointers_in(kind._type_)
+        return tuple((place * size + offset, is_text) for place in range(kind._length_ if inner else 0) for offset, is_text in inner)
+    if issubclass(kind, ctypes.Structure):
+        members = [(getattr(kind, name).offset, member) for name, member, *_ in getattr(kind, "_fields_", ())]
+        return tuple((start + offset, is_text) for start, member in members for offset, is_text in pointers_in(member))
+    return ()
+
+
+def _is_opaque(kind: Any) -> bool:  # noqa: ANN401 - a POINTER type
+    return ctypes.sizeof(kind._type_) == 0
+
+
+def _address(pointer: Any) -> int:  # noqa: ANN401 - any ctypes pointer
+    return int(ctypes.cast(pointer, ctypes.c_void_p).value or 0)
+
+
+def _text_at(address: int) -> str:
+    """Text at an address, empty where nothing is mapped: a wild pointer of the driver must not end us."""
+    try:
+        descriptor = os.open("/proc/self/mem", os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        raw = os.pread(descriptor, _TEXT_BYTES, address)
+    except (OSError, OverflowError):
+        return ""
+    finally:
+        os.close(descriptor)
+    text = raw.partition(b"\0")[0].decode(errors="replace")
+    return text if text.isprintable() else ""
