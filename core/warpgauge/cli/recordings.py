@@ -27,14 +27,14 @@ _ENDINGS: Final = {
 def as_text(summary: Summary) -> str:
     """What was recorded, how it ended, and a table of functions."""
     rows = [
-        (one.name, one.calls, _codes(one.codes), f"{one.median_microseconds:.1f}", f"{one.p99_microseconds:.1f}")
+        (one.name, one.calls, _codes(one.codes), _time(one.median_microseconds), _time(one.p99_microseconds))
         for one in summary.functions
     ]
     return "\n".join(
         [
             *_about(summary.header),
-            f"{summary.calls} calls to {len(rows)} functions about {summary.devices} GPUs in {summary.seconds:.1f} s, "
-            f"{summary.size_bytes / _KIB:.1f} KiB",
+            f"{summary.calls} calls to {len(rows)} functions about {summary.devices} GPUs",
+            f"{summary.seconds:.1f} s, {summary.size_bytes / _KIB:.1f} KiB",
             f"calls that gave nothing: {_codes(summary.codes) or 'none'}",
             f"values in batches that gave nothing: {_codes(summary.value_codes) or 'none'}",
             _ending(summary.end),
@@ -46,11 +46,16 @@ def as_text(summary: Summary) -> str:
 
 def _about(header: Header) -> list[str]:
     start = datetime.fromtimestamp(header.start, UTC).isoformat(timespec="seconds")
-    what = "identities masked" if header.is_masked else "NOT masked: holds UUIDs, serial numbers, process ids, host name"
+    bare = "NOT masked: holds UUIDs, serial numbers, process ids, the host name"
+    what = "identities masked" if header.is_masked else bare
     return [
         f"recorded {start} on {header.machine or 'an unnamed machine'} ({what})",
-        f"driver {header.driver or 'unknown'}, NVML {header.library or 'unknown'}, nvidia-ml-py {header.binding or 'unknown'}",
+        ", ".join(f"{name} {version or 'unknown'}" for name, version in _versions(header).items()),
     ]
+
+
+def _versions(header: Header) -> dict[str, str]:
+    return {"driver": header.driver, "NVML": header.library, "nvidia-ml-py": header.binding}
 
 
 def _ending(end: End | None) -> str:
@@ -62,3 +67,8 @@ def _ending(end: End | None) -> str:
 
 def _codes(codes: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {code}" for code, count in sorted(codes.items(), key=lambda pair: -pair[1]))
+
+
+def _time(microseconds: float) -> str:
+    """Empty for a symbol that is not there: no call was made."""
+    return f"{microseconds:.1f}" if microseconds else ""

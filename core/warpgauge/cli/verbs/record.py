@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every", type=float, metavar="SECONDS",
         help="how often the fast tier is read (default agent.fast_interval_seconds); the others stay as the agent's",
     )  # fmt: skip
-    parser.add_argument("--all-ids", action="store_true", help="ask once for every field and GPM metric that NVML names")
+    parser.add_argument("--all-ids", action="store_true", help="ask once for every field and GPM metric NVML names")
     parser.add_argument(
         "--no-mask", action="store_true",
         help="leave UUIDs, serial numbers, process ids and names, platform identities and the host name as they are",
@@ -64,9 +64,10 @@ def _plan(args: argparse.Namespace, config: Config) -> Plan:
         if not least <= value <= _MOST_SECONDS:
             msg = f"{name} must be from {least:g} to {_MOST_SECONDS:g} seconds, got {value:g}"
             raise ConfigError(msg)
+    normal, slow = agent.normal_interval_seconds, agent.slow_interval_seconds
     return Plan(
         seconds=args.seconds,
-        intervals={Tier.FAST: every, Tier.NORMAL: agent.normal_interval_seconds, Tier.SLOW: agent.slow_interval_seconds},
+        intervals={Tier.FAST: every, Tier.NORMAL: normal, Tier.SLOW: slow},
         all_ids=args.all_ids,
         is_masked=not args.no_mask,
         deadline_seconds=agent.deadline_seconds,

@@ -65,10 +65,14 @@ def run(args: argparse.Namespace, config: Config) -> int:
 def _warn(recording: Recording, path: Path) -> None:
     end = recording.end
     if recording.is_truncated:
-        print(f"warpgauge: {path} breaks off after {recording.seconds:.1f} s; it is replayed up to there", file=sys.stderr)  # noqa: T201
+        _note(f"{path} breaks off after {recording.seconds:.1f} s; it is replayed up to there")
     elif end is not None and end.reason != "done":
         place = f" in {end.function}" if end.function else ""
-        print(f"warpgauge: the driver {end.reason}{place} after {end.seconds:.1f} s", file=sys.stderr)  # noqa: T201 - a note, not the answer
+        _note(f"the driver {end.reason}{place} after {end.seconds:.1f} s")
+
+
+def _note(text: str) -> None:
+    print(f"warpgauge: {text}", file=sys.stderr)  # noqa: T201 - not the answer
 
 
 def _write_series(path: Path, playback: Playback, until: float | None) -> None:
@@ -89,4 +93,4 @@ async def _serve(listen: str, playback: Playback, until: float | None) -> None:
 
 
 def _tell(host: str, port: int) -> None:
-    print(f"warpgauge replay listens on http://{host}:{port}/metrics (marked as simulated)", flush=True)  # noqa: T201
+    print(f"warpgauge replay listens on http://{host}:{port}/metrics (marked as simulated)", flush=True)  # noqa: T201 - the answer

@@ -23,7 +23,7 @@ class _Row(Generic[_Kept]):
 
 
 class Answers(Generic[_Kept]):
-    """Rows of answers. A question has an exact form and a loose one, which counts where the exact one was never asked."""
+    """Rows of answers. A question may have a loose form, which counts where the exact one was never asked."""
 
     def __init__(self) -> None:
         self._rows: dict[object, _Row[_Kept]] = {}

@@ -106,7 +106,8 @@ def pointers_in(kind: Any) -> tuple[tuple[int, bool], ...]:  # noqa: ANN401 - an
         return ((0, False),)
     if issubclass(kind, ctypes.Array):
         size, inner = ctypes.sizeof(kind._type_), pointers_in(kind._type_)
-        return tuple((place * size + offset, is_text) for place in range(kind._length_ if inner else 0) for offset, is_text in inner)
+        places = range(kind._length_ if inner else 0)
+        return tuple((place * size + offset, is_text) for place in places for offset, is_text in inner)
     if issubclass(kind, ctypes.Structure):
         members = [(getattr(kind, name).offset, member) for name, member, *_ in getattr(kind, "_fields_", ())]
         return tuple((start + offset, is_text) for start, member in members for offset, is_text in pointers_in(member))

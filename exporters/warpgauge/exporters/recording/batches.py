@@ -13,8 +13,6 @@ from warpgauge.exporters.recording.answers import Answers
 from warpgauge.exporters.recording.lines import Buffer, Handle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from warpgauge.exporters.recording.lines import Argument, Call
 
 __all__ = ["FIELDS", "GPM", "FieldBatch", "GpmBatch", "field_slots", "gpm_slots"]

@@ -52,7 +52,9 @@ class Capture:
     lines: int
 
 
-def capture(out: Path, plan: Plan, *, clock: Clock | None = None, is_over: Callable[[], bool] = lambda: False) -> Capture:
+def capture(
+    out: Path, plan: Plan, *, clock: Clock | None = None, is_over: Callable[[], bool] = lambda: False
+) -> Capture:
     """Record into a new file until the plan is done, `is_over` says so, or the driver hangs or crashes.
 
     Raises:

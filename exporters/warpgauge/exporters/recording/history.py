@@ -1,4 +1,4 @@
-"""A recording as OpenMetrics text with a time on each line: what `analyze` reads, and a Prometheus can be filled with."""
+"""A recording as OpenMetrics text with a time on each line: for `analyze`, or to fill a Prometheus with."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 First a header: {"schema": "warpgauge.recording/v1", "start": ..., "driver": ...}. Then, in the order of time:
 
-a call    {"t": 1.25, "f": "nvmlDeviceGetPowerUsage", "d": 0, "a": [{"h": 1}, [4, ""]], "r": 0, "o": {"1": "8FUF"}, "us": 2.5}
+a call    {"t": 1.25, "f": "nvmlDeviceGetPowerUsage", "d": 0, "a": [{"h": 1}, [4, ""]], "r": 0, "o": {"1": "8FUF"},
+           "us": 2.5}
           seconds since the start, function, GPU, arguments, return code, what was written, latency. An argument is a
           number, null, {"h": number of an opaque handle}, {"s": text} or [bytes of a buffer, its content before in
           base64 without trailing zeros]. `o` has the content after, of the buffers that changed, by argument. `s` has

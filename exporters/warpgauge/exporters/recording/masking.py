@@ -32,7 +32,7 @@ class Rule(Enum):
     """How one thing is hidden."""
 
     TEXT = "text"  # letters and digits, in place
-    BYTES = "bytes"  # a binary identity
+    BYTES = "bytes"  # a binary identity; becomes ASCII, because pynvml reads some as text
     PID = "pid"
 
 
@@ -84,6 +84,7 @@ class Masking:
         """The key is random unless a test gives one."""
         self._key = key or secrets.token_bytes(32)
         self._pids: dict[int, int] = {}
+        self._masks: set[bytes] = set()  # UUIDs of our own making
         self._secrets: dict[bytes, bytes] = {}  # hidden texts without a form of their own, wherever they stand
 
     def host(self, name: str) -> str:
@@ -126,7 +127,7 @@ class Masking:
         if rule is Rule.PID:
             return self.pid(int.from_bytes(part, "little")).to_bytes(len(part), "little")
         if rule is Rule.BYTES:
-            return self._digest(part)[: len(part)].ljust(len(part), b"\x01") if any(part) else part
+            return self._digest(part).hex().encode()[: len(part)].ljust(len(part), b"0") if any(part) else part
         text, end, rest = part.partition(b"\0")
         return self._text(text) + end + rest
 
@@ -147,8 +148,12 @@ class Masking:
         return raw
 
     def _uuid(self, match: re.Match[bytes]) -> bytes:
+        if match[0] in self._masks:  # has been through here
+            return match[0]
         digits = self._digest(match[0].lower()).hex()[:32].encode()
-        return b"-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+        mask = b"-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+        self._masks.add(mask)
+        return mask
 
     def _digest(self, data: bytes) -> bytes:
         return hmac.digest(self._key, data, "sha256")
@@ -169,7 +174,8 @@ def _spots_in(kind: Any) -> tuple[_Spot, ...]:  # noqa: ANN401 - any ctypes type
     """What is to hide inside a type, by the names of its members."""
     if issubclass(kind, ctypes.Array):
         size, inner = ctypes.sizeof(kind._type_), _spots_in(kind._type_)
-        return tuple(spot._replace(offset=place * size + spot.offset) for place in range(kind._length_ if inner else 0) for spot in inner)
+        places = range(kind._length_ if inner else 0)
+        return tuple(spot._replace(offset=place * size + spot.offset) for place in places for spot in inner)
     if not issubclass(kind, ctypes.Structure | ctypes.Union):
         return ()
     found = []

@@ -78,7 +78,7 @@ class Playback:
         return [sample for uuid in (None, *uuids) for sample in self.readings.samples_of(uuid)]
 
     def _steps(self) -> Iterator[tuple[Mark, float]]:
-        """Marks, each with the time when its step was over; the last step of a recording that broke off is not whole."""
+        """Marks, each with the time when its step was over; where a recording broke off, the last one is not whole."""
         marks = [entry for entry in self._recording.entries if isinstance(entry, Mark)]
         overs = [mark.seconds for mark in marks[1:]]
         end = self._recording.end
@@ -119,5 +119,3 @@ def _marked(sample: Sample) -> Sample:
         return sample
     labels = (*sample.labels[:_SIMULATED], "true", *sample.labels[_SIMULATED + 1 :])
     return replace(sample, labels=labels)
-
-

@@ -37,23 +37,26 @@ class Reader:
         """Take one step; what the driver refuses is a message too."""
         at = COMMON if position is None else position
         try:
-            match do:
-                case "open":
-                    return self._open()
-                case "identify":
-                    self._devices[at] = device = self._collector.identify(at)
-                    return [Found(at, device)]
-                case "read" if at in self._devices:
-                    return self._read(at, tiers)
-                case "events":
-                    return self._events()
-                case "close":
-                    self._collector.close()
-            return []
+            return self._take(do, at, tiers)
         except DeviceRefusedError as error:
             return [Refused(at, error.reason, error.detail)]
         except DriverError as error:
             return [Failed(error.reason, error.detail)]
+
+    def _take(self, do: str, at: int, tiers: Sequence[Tier]) -> list[Message]:
+        match do:
+            case "open":
+                return self._open()
+            case "identify":
+                self._devices[at] = device = self._collector.identify(at)
+                return [Found(at, device)]
+            case "read" if at in self._devices:
+                return self._read(at, tiers)
+            case "events":
+                return self._events()
+            case "close":
+                self._collector.close()
+        return []
 
     def _open(self) -> list[Message]:
         why = self._collector.check()
@@ -79,7 +82,7 @@ class Reader:
 class Session:
     """Reads as an agent at its defaults does, for a while: all tiers of all devices, events in between."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of the world that a test hands in
         self,
         reader: Reader,
         mark: Callable[[str, int | None, Sequence[Tier]], None],

@@ -86,14 +86,23 @@ class RecordingLibrary:
         microseconds = round((self._source.monotonic() - begun) * 1e6, 1)
         self._learn(name, before, arguments, result)
         about: dict[str, Any] = {"seconds": seconds, "function": name, "device": device, "microseconds": microseconds}
-        self.tell(self._error_text(about, before, result) if name == _ERROR_TEXT else self._told(about, before, arguments, result))
+        if name == _ERROR_TEXT:
+            self.tell(self._error_text(about, before, result))
+        else:
+            self.tell(self._told(about, before, arguments, result))
         return result
 
     def _error_text(self, about: dict[str, Any], before: tuple[Argument, ...], result: object) -> Call:
         text = result.decode(errors="replace") if isinstance(result, bytes) else ""
         return Call(**about, arguments=(*before, Text(text)), code=0)
 
-    def _told(self, about: dict[str, Any], before: tuple[Argument, ...], arguments: tuple[Any, ...], result: Any) -> Call:  # noqa: ANN401
+    def _told(
+        self,
+        about: dict[str, Any],
+        before: tuple[Argument, ...],
+        arguments: tuple[Any, ...],
+        result: Any,  # noqa: ANN401 - a return code, from a ctypes function
+    ) -> Call:
         name, outputs, texts = about["function"], {}, []
         first = next((place for place, one in enumerate(before) if isinstance(one, Buffer)), None)
         shown: list[Argument] = []

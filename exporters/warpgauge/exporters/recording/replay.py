@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ReplayLibrary"]
 
-_VARYING: Final = {"nvmlDeviceGetSamples": {2}, "nvmlDeviceGetProcessUtilization": {3}, "nvmlDeviceGetVgpuProcessUtilization": {1}}
+_VARYING: Final = {
+    "nvmlDeviceGetSamples": {2},
+    "nvmlDeviceGetProcessUtilization": {3},
+    "nvmlDeviceGetVgpuUtilization": {1},
+    "nvmlDeviceGetVgpuProcessUtilization": {1},
+}
 """Arguments that say from when on to tell: they follow from earlier answers and from the clock."""
 
 _ERROR_TEXT: Final = "nvmlErrorString"

@@ -1,4 +1,4 @@
-"""A recording served at its own pace, in a process of its own: an agent's /metrics holds nothing but what is there now."""
+"""A recording served at its own pace, by a process of its own: an agent's /metrics holds only what is there now."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
-    import backports.zstd as zstd
+    from backports import zstd
 
 from warpgauge.core.errors import InputError, StorageError
 from warpgauge.exporters.recording.lines import (
@@ -149,13 +149,13 @@ def _recording(lines: _Lines, size_bytes: int) -> Recording:
             if header is None:
                 header = decode_header(line)
             elif entries and isinstance(entries[-1], End):
-                raise BadLineError("something follows the end")  # noqa: TRY301, TRY003, EM101 - placed like all others
+                raise lines.error(0, "something follows the end")
             else:
                 entries.append(decode(line))
         except BadLineError as error:
-            raise lines.error(str(error)) from error
+            raise lines.error(0, str(error)) from error
     if header is None:
-        raise lines.error("holds no whole line")
+        raise lines.error(0, "holds no whole line")
     return Recording(header, tuple(entries), size_bytes, lines.is_truncated)
 
 
@@ -175,20 +175,18 @@ class _Lines:
             for line in whole:
                 yield self._counted(line)
             if len(rest) > LINE_LIMIT:
-                self._number += 1
-                raise self.error(f"is longer than {LINE_LIMIT} bytes")
+                raise self.error(1, f"is longer than {LINE_LIMIT} bytes")
         if rest and not self.is_truncated:
-            self._number += 1
-            raise self.error("ends without a newline")
+            raise self.error(1, "ends without a newline")
 
-    def error(self, complaint: str) -> InputError:
-        """A complaint about the line that was read last."""
-        return InputError(f"{self._place}:{max(self._number, 1)}: {complaint}")
+    def error(self, beyond: int, complaint: str) -> InputError:
+        """A complaint about the line that was read last, or so many beyond it."""
+        return InputError(f"{self._place}:{max(self._number + beyond, 1)}: {complaint}")
 
     def _counted(self, line: bytes) -> bytes:
         self._number += 1
         if self._number > _MOST_LINES or len(line) > LINE_LIMIT:
-            raise self.error(f"more than {_MOST_LINES} lines, or one of more than {LINE_LIMIT} bytes")
+            raise self.error(0, f"more than {_MOST_LINES} lines, or one of more than {LINE_LIMIT} bytes")
         return line
 
     def _chunks(self) -> Iterator[bytes]:
@@ -204,9 +202,9 @@ class _Lines:
                 chunk = decompressor.decompress(packed, max_length=_CHUNK_BYTES)
                 total += len(chunk)
                 if total > _MOST_BYTES:
-                    raise self.error(f"more than {_MOST_BYTES} bytes")
+                    raise self.error(0, f"more than {_MOST_BYTES} bytes")
                 yield chunk
         except zstd.ZstdError as error:
-            raise self.error(f"after this line: not Zstandard, or damaged: {error}") from error
+            raise self.error(0, f"after this line: not Zstandard, or damaged: {error}") from error
         if decompressor.unused_data or self._file.read(1):
-            raise self.error("something follows the end of the compressed data")
+            raise self.error(0, "something follows the end of the compressed data")

@@ -23,6 +23,7 @@ _NAMES: Final = {
     for name, value in vars(PYNVML).items()
     if name.startswith("NVML_ERROR_") and isinstance(value, int)
 }
+_ABOUT: Final = ("driver", "library", "binding", "machine", "system", "python")
 NO_SYMBOL: Final = "NO_SUCH_SYMBOL"
 
 
@@ -55,8 +56,8 @@ class Summary:
     def document(self) -> dict[str, Any]:
         """As JSON; what is unknown is absent."""
         header, end = self.header, self.end
-        about = {name: getattr(header, name) for name in ("driver", "library", "binding", "machine", "system", "python")}
-        ended = {} if end is None else {"reason": end.reason, "function": end.function, "device": end.device, "detail": end.detail}
+        about = {name: getattr(header, name) for name in _ABOUT}
+        ended = {} if end is None else {name: getattr(end, name) for name in ("reason", "function", "device", "detail")}
         return {
             **{name: text for name, text in about.items() if text},
             "start": header.start,
