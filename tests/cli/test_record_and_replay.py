@@ -35,7 +35,7 @@ def recorded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("record")
     out = folder / "stub.jsonl.zst"
     command = [sys.executable, "-m", "warpgauge", "record", "--out", out, "--seconds", "2.2", "--every=0.5", "--json"]
-    environment = stub_environment(build_stub(folder), gpus=2)
+    environment = stub_environment(build_stub(folder, "-DOLD"), gpus=2)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return out, json.loads(done.stdout)
 
@@ -49,7 +49,7 @@ def test_the_summary_of_the_recorder_counts_what_is_in_the_file(recorded):
     assert summary["codes"]["NO_SUCH_SYMBOL"] > 0
     assert summary["value_codes"]["NOT_SUPPORTED"] > 0
     power = next(one for one in summary["functions"] if one["name"] == "nvmlDeviceGetPowerUsage")
-    assert power["calls"] in {8, 10}
+    assert 6 <= power["calls"] <= 10  # every half second, twice: the machine may be busy
     assert 0 < power["p50_seconds"] <= power["p99_seconds"] < 0.1
 
 

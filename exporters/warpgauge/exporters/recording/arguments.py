@@ -17,7 +17,7 @@ __all__ = ["FIRST_OTHER", "Handles", "memory_of", "picture", "pointers_in", "see
 
 FIRST_OTHER: Final = 1001  # below are the GPUs
 WIDTH: Final = ctypes.sizeof(ctypes.c_void_p)
-_POINTER: Final[Any] = ctypes._Pointer  # type: ignore[attr-defined]  # noqa: SLF001 - the base of every POINTER(...), which has no public name
+_POINTER: Final[Any] = ctypes._Pointer  # noqa: SLF001 - the base of every POINTER(...), which has no public name
 _SIMPLE: Final[Any] = ctypes._SimpleCData  # noqa: SLF001 - the base of c_uint and its like, which has no public name
 _TEXT_BYTES: Final = 128
 
@@ -74,7 +74,7 @@ def picture(memory: Any, handles: Handles) -> bytes:  # noqa: ANN401 - any ctype
     """The bytes of memory, its pointers as numbers of handles."""
     raw = bytearray(ctypes.string_at(ctypes.addressof(memory), ctypes.sizeof(memory)))
     used = len(raw.rstrip(b"\0"))
-    for offset, is_text in pointers_in(type(memory)):
+    for offset, is_text in pointers_in(_kind(memory)):
         if offset >= used:  # a GPM question has 1433 pointers, nearly all of them unused
             break
         address = int.from_bytes(raw[offset : offset + WIDTH], "little")
@@ -87,7 +87,7 @@ def texts_in(memory: Any) -> list[tuple[int, str]]:  # noqa: ANN401 - any ctypes
     """Offsets of pointers to texts, and the texts; a pointer that leads nowhere has none."""
     found = []
     raw = ctypes.string_at(ctypes.addressof(memory), ctypes.sizeof(memory)).rstrip(b"\0")
-    for offset, is_text in pointers_in(type(memory)):
+    for offset, is_text in pointers_in(_kind(memory)):
         if offset >= len(raw):
             break
         address = int.from_bytes(raw[offset : offset + WIDTH], "little") if is_text else 0
@@ -112,6 +112,10 @@ def pointers_in(kind: Any) -> tuple[tuple[int, bool], ...]:  # noqa: ANN401 - an
         members = [(getattr(kind, name).offset, member) for name, member, *_ in getattr(kind, "_fields_", ())]
         return tuple((start + offset, is_text) for start, member in members for offset, is_text in pointers_in(member))
     return ()
+
+
+def _kind(memory: Any) -> Any:  # noqa: ANN401 - any ctypes object
+    return type(memory)
 
 
 def _is_opaque(kind: Any) -> bool:  # noqa: ANN401 - a POINTER type

@@ -35,6 +35,8 @@ from warpgauge.exporters.recording.recorder import RecordingLibrary
 if TYPE_CHECKING:
     from typing import IO
 
+    from warpgauge.exporters.recording.lines import Entry
+
 __all__ = ["main", "record"]
 
 
@@ -50,9 +52,11 @@ def record(plan: dict[str, Any], library: Any, out: IO[bytes], *, is_over: Event
     header = _header(source.now(), library, masking)
     out.write(encode_header(header))
     clock = RecordedClock(header.start)
-    recorder = RecordingLibrary(
-        library, lambda entry: out.write(encode(entry)), source=source, clock=clock, masking=masking, about_to=about_to
-    )
+
+    def say(entry: Entry) -> None:
+        out.write(encode(entry))
+
+    recorder = RecordingLibrary(library, say, source=source, clock=clock, masking=masking, about_to=about_to)
     with below_pynvml(recorder):
         session = Session(
             Reader(NvmlCollector(clock=clock)), recorder.mark, clock=source, pause=time.sleep, is_over=is_over.is_set

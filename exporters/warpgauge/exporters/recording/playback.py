@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.device import Device, DeviceState
 from warpgauge.core.exposition import Format, page
-from warpgauge.core.sample import Sample
 from warpgauge.exporters.collectors.nvml import NvmlCollector
 from warpgauge.exporters.messages import Event, Failed, Found, Gained, Message, Read, Refused
 from warpgauge.exporters.readings import Readings
@@ -25,6 +24,7 @@ from warpgauge.exporters.recording.replay import ReplayLibrary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from warpgauge.core.sample import Sample
     from warpgauge.exporters.recording.storage import Recording
 
 __all__ = ["Playback"]

@@ -46,7 +46,7 @@ class ReplayLibrary:
     def __init__(self, recording: Recording) -> None:
         """Sort the answers of a recording."""
         self.clock = RecordedClock(recording.header.start)
-        self._answers = Answers()
+        self._answers: Answers[Call] = Answers()
         self._fields = FieldBatch()
         self._gpm = GpmBatch()
         self._handles = Handles()
@@ -107,7 +107,8 @@ class ReplayLibrary:
 
     def _write(self, memory: Any, content: bytes, texts: dict[int, str]) -> None:  # noqa: ANN401 - any ctypes object
         raw = bytearray(content.ljust(ctypes.sizeof(memory), b"\0"))
-        for offset, is_text in pointers_in(type(memory)):
+        kind: Any = type(memory)
+        for offset, is_text in pointers_in(kind):
             number = int.from_bytes(raw[offset : offset + WIDTH], "little")
             address = self._text(texts.get(offset, "")) if is_text else self._address(number)
             raw[offset : offset + WIDTH] = address.to_bytes(WIDTH, "little")

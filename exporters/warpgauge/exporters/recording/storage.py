@@ -190,7 +190,7 @@ class _Lines:
         return line
 
     def _chunks(self) -> Iterator[bytes]:
-        options = {zstd.DecompressionParameter.window_log_max: _LARGEST_WINDOW}
+        options = {int(zstd.DecompressionParameter.window_log_max): _LARGEST_WINDOW}
         decompressor = zstd.ZstdDecompressor(options=options)
         total = 0
         try:
