@@ -29,7 +29,7 @@ SCHEMA = "warpgauge.phases/v1"
 GIB = 1 << 30
 MIB = 1 << 20
 LAUNCHES = 1000  # between two waits for the device
-LOADER_SECONDS = 0.09  # the input of a step; its compute takes a tenth of that
+LOADER_SECONDS = 0.09  # the input of a step, many times what its compute takes
 EXCHANGE_SECONDS = 0.05  # compute and waiting in turns, as a rank that waits for its peers
 FULL_SHARE = 0.95  # of the memory that is free
 
@@ -241,8 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         import torch  # noqa: PLC0415 - missing on most machines, and that is worth a sentence
-    except ImportError:
-        print("gpu_phases needs torch: install the build that fits the driver", file=sys.stderr)
+    except (ImportError, OSError) as error:  # OSError: it is there, but a library of its own is not
+        print(f"gpu_phases needs torch, the build that fits the driver: {error}", file=sys.stderr)
         return 2
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         print("torch sees no CUDA device here; --device cpu runs the same in toy size", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Everything that is to be learnt from a real GPU in one unattended run of a quarter of an hour.
+"""Everything that is to be learnt from a real GPU in one unattended run of about four minutes.
 
     python benchmarks/workloads/record_gpu.py --out captures      on a machine with a driver, and torch if there is
     python benchmarks/workloads/record_gpu.py --out captures --seconds 5 --no-phases
@@ -37,6 +37,7 @@ from benchmarks.workloads import results, smi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import IO
 
 HERE = Path(__file__).resolve().parent
 START_SECONDS = 20.0  # for the recorder to open the driver and ask for every id
@@ -72,7 +73,8 @@ class Run:
         self._args = args
         self._out: Path = args.out
         self._outcome = Outcome()
-        self._recording = args.out / "recording.jsonl.zst"
+        self._recording = args.out  # the file, once there is one
+        self._dump: Path | None = None  # the file with every id; the same one if all goes well
         self._phases = args.out / "phases.json"
 
     def go(self) -> int:
@@ -84,7 +86,7 @@ class Run:
         attempt("nvidia-smi after", lambda: self._ask_smi("after"))
         attempt("name", self._name)
         attempt("comparison", lambda: results.write_comparison(self._out, self._recording, self._outcome.asked))
-        attempt("every id", lambda: results.write_every_id(self._out, self._recording))
+        attempt("every id", lambda: results.write_every_id(self._out, self._dump or self._recording))
         attempt("signature", lambda: results.write_signature(self._out, self._recording, self._phases))
         lines = [f"{part}: {what}\n" for part, what in self._outcome.parts]
         (self._out / "report.txt").write_text("".join(lines), encoding="utf-8")
@@ -103,23 +105,36 @@ class Run:
 
     def _record(self) -> str:
         """Record, and beside it run the phases; ends well whatever happens to either."""
-        command = [sys.executable, "-m", "warpgauge", "record", "--out", str(self._recording), "--all-ids", "--json"]
-        command += ["--seconds", str(self._args.most_seconds)]
-        with (self._out / "record.json").open("w") as summary, subprocess.Popen(command, stdout=summary) as recorder:
+        with (self._out / "record.json").open("w") as summary:
+            recorder = self._start(summary)
+            if recorder is None:
+                return "FAILED: nothing can be recorded here, see stderr"
             try:
-                _wait_while(recorder, self._args.start_seconds)
                 said = "no phases asked for" if self._args.no_phases else self._run_phases()
-                if self._args.no_phases:
+                if not self._phases.exists():
                     self._idle()
             finally:
                 if recorder.poll() is None:
                     recorder.send_signal(signal.SIGINT)
-            status = recorder.wait(FAREWELL_SECONDS)
-        return (
-            f"recorder ended with {status}; {said}" if status == 0 else f"FAILED: recorder ended with {status}; {said}"
-        )
+                status = recorder.wait(FAREWELL_SECONDS)
+        return f"{'' if status == 0 else 'FAILED: '}recorder ended with {status}; {said}"
+
+    def _start(self, summary: IO[str]) -> subprocess.Popen[Any] | None:
+        """A recorder that has asked for every id; one that broke over them is followed by one that asks for none."""
+        for name, more in (("recording.jsonl.zst", ["--all-ids"]), ("recording-without-ids.jsonl.zst", [])):
+            self._recording = self._out / name
+            self._dump = self._dump or self._recording
+            command = [sys.executable, "-m", "warpgauge", "record", "--out", str(self._recording), "--json", *more]
+            command += ["--seconds", str(self._args.most_seconds)]
+            recorder = subprocess.Popen(command, stdout=summary)
+            _wait_while(recorder, self._args.start_seconds)
+            if recorder.poll() is None:
+                return recorder
+            self._outcome.parts.append((name, f"FAILED: the recorder ended with {recorder.returncode} at its start"))
+        return None
 
     def _idle(self) -> None:
+        """Without a workload an idle GPU is recorded: that is worth having too."""
         time.sleep(self._args.seconds / 2)
         self._outcome.attempt("nvidia-smi during idle", lambda: self._ask_smi("idle"))
         time.sleep(self._args.seconds / 2)
@@ -134,15 +149,16 @@ class Run:
                 time.sleep(self._args.seconds / 2)
                 self._outcome.attempt(f"nvidia-smi during {begins}", lambda name=begins: self._ask_smi(name))
             status = workload.wait()
-        return "phases ok" if status == 0 else f"FAILED: phases ended with {status} (torch missing?)"
+        return "phases ok" if status == 0 else f"FAILED: phases ended with {status}, see stderr"
 
     def _name(self) -> str:
         """Name the recording after its machine and driver."""
-        if not self._recording.exists():
+        if not self._recording.is_file():
             return "FAILED: there is no recording"
         model, driver = results.machine(self._recording)
         word = re.sub(r"[^a-z0-9]+", "-", f"{model}-{driver}".lower()).strip("-")
         named = self._out / f"{word}.jsonl.zst"
+        self._dump = named if self._dump == self._recording else self._dump
         self._recording = self._recording.rename(named)
         return named.name
 

@@ -109,3 +109,17 @@ def test_the_signature_is_the_mean_inside_a_phase(tmp_path, monkeypatch):
     assert results.write_signature(tmp_path, tmp_path / "x", tmp_path / "phases.json") == "1 phases"
     line = (tmp_path / "signature.txt").read_text().splitlines()[1]
     assert line.split() == ["matmul", "compute_bound", GPU, "100"]
+
+
+@pytest.mark.slow
+def test_a_machine_without_a_driver_gets_a_report_and_no_traceback(tmp_path):
+    out = tmp_path / "captures"
+    command = [sys.executable, ROOT / "benchmarks/workloads/record_gpu.py", "--out", out, "--nvidia-smi=/nowhere/smi"]
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    report = (out / "report.txt").read_text()
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "no libnvidia-ml.so.1 on this machine" in done.stderr
+    assert "recording and phases: FAILED: nothing can be recorded here" in report
+    assert "nvidia-smi before: FAILED: FileNotFoundError" in report

@@ -21,6 +21,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Tier
+from warpgauge.exporters.recording.checks import (
+    MOST_CHARACTERS,
+    BadLineError,
+    a_list,
+    a_number,
+    a_text,
+    a_whole,
+    a_whole_or_none,
+    check_keys,
+    one_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,14 +62,9 @@ STEPS: Final = ("open", "identify", "read", "events", "dump", "close")
 ENDINGS: Final = ("done", "failed", "hung", "crashed")
 _MOST_BUFFER_BYTES: Final = 1 << 19
 _MOST_ARGUMENTS: Final = 16
-_MOST_CHARACTERS: Final = 4096
 _MOST_HANDLES: Final = 1 << 20
 _MOST_SECONDS: Final = 1e8
 _FUNCTION: Final = re.compile(r"nvml[A-Za-z0-9_]{1,90}")
-
-
-class BadLineError(ValueError):
-    """A line that no recorder writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,12 +183,12 @@ def decode_header(line: bytes) -> Header:
     if schema != SCHEMA:
         msg = f"not a {SCHEMA}: schema is {schema!r}" if schema else "not a recording: its first line names no schema"
         raise BadLineError(msg)
-    _known(body, {"start", "masked", *_HEADER_TEXTS})
-    texts = {name: _text(body.get(name, ""), name) for name in _HEADER_TEXTS}
+    check_keys(body, {"start", "masked", *_HEADER_TEXTS})
+    texts = {name: a_text(body.get(name, ""), name) for name in _HEADER_TEXTS}
     if type(body.get("masked")) is not bool:
         msg = "masked must be true or false"
         raise BadLineError(msg)
-    return Header(start=_number(body.get("start"), "start", most=1e11), is_masked=body["masked"], **texts)
+    return Header(start=a_number(body.get("start"), "start", most=1e11), is_masked=body["masked"], **texts)
 
 
 def decode(line: bytes) -> Entry:
@@ -193,7 +199,7 @@ def decode(line: bytes) -> Entry:
 
     """
     body = _body(line)
-    seconds = _number(body.pop("t", None), "t", most=_MOST_SECONDS)
+    seconds = a_number(body.pop("t", None), "t", most=_MOST_SECONDS)
     if "do" in body:
         return _mark(seconds, body)
     if "end" in body:
@@ -242,32 +248,32 @@ def _no_constant(text: str) -> float:
 
 
 def _mark(seconds: float, body: dict[str, Any]) -> Mark:
-    _known(body, {"do", "d", "tiers"})
-    do, tiers = _one_of(body["do"], STEPS, "do"), body.get("tiers", [])
+    check_keys(body, {"do", "d", "tiers"})
+    do, tiers = one_of(body["do"], STEPS, "do"), body.get("tiers", [])
     names = [tier.value for tier in Tier]
-    position = _whole_or_none(body.get("d"), "d", -1, _MOST_HANDLES)
-    return Mark(seconds, do, position, tuple(Tier(_one_of(name, names, "tiers")) for name in _list(tiers, "tiers", 8)))
+    position = a_whole_or_none(body.get("d"), "d", -1, _MOST_HANDLES)
+    return Mark(seconds, do, position, tuple(Tier(one_of(name, names, "tiers")) for name in a_list(tiers, "tiers", 8)))
 
 
 def _end(seconds: float, body: dict[str, Any]) -> End:
-    _known(body, {"end", "f", "d", "detail"})
+    check_keys(body, {"end", "f", "d", "detail"})
     function = _function(body["f"]) if "f" in body else ""
-    device = _whole_or_none(body.get("d"), "d", 0, _MOST_HANDLES)
-    return End(seconds, _one_of(body["end"], ENDINGS, "end"), function, device, _text(body.get("detail", ""), "detail"))
+    device = a_whole_or_none(body.get("d"), "d", 0, _MOST_HANDLES)
+    return End(seconds, one_of(body["end"], ENDINGS, "end"), function, device, a_text(body.get("detail", ""), "detail"))
 
 
 def _call(seconds: float, body: dict[str, Any]) -> Call:
-    _known(body, {"f", "d", "a", "r", "o", "s", "us"})
-    arguments = tuple(_read_argument(one) for one in _list(body.get("a", []), "a", _MOST_ARGUMENTS))
+    check_keys(body, {"f", "d", "a", "r", "o", "s", "us"})
+    arguments = tuple(_read_argument(one) for one in a_list(body.get("a", []), "a", _MOST_ARGUMENTS))
     return Call(
         seconds=seconds,
         function=_function(body.get("f")),
-        device=_whole_or_none(body.get("d"), "d", 0, _MOST_HANDLES),
+        device=a_whole_or_none(body.get("d"), "d", 0, _MOST_HANDLES),
         arguments=arguments,
-        code=_whole_or_none(body.get("r"), "r", -(1 << 31), 1 << 32),
+        code=a_whole_or_none(body.get("r"), "r", -(1 << 31), 1 << 32),
         outputs=_outputs(body.get("o", {}), arguments),
-        texts=tuple(_pointed(one, arguments) for one in _list(body.get("s", []), "s", _MOST_CHARACTERS)),
-        microseconds=_number(body.get("us"), "us", most=_MOST_SECONDS * 1e6),
+        texts=tuple(_pointed(one, arguments) for one in a_list(body.get("s", []), "s", MOST_CHARACTERS)),
+        microseconds=a_number(body.get("us"), "us", most=_MOST_SECONDS * 1e6),
     )
 
 
@@ -275,15 +281,15 @@ def _read_argument(value: object) -> Argument:
     if value is None or type(value) is float:
         return value
     if type(value) is int:
-        return _whole(value, "a", -(1 << 63), 1 << 64)
+        return a_whole(value, "a", -(1 << 63), 1 << 64)
     if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004 - size and content
-        size = _whole(value[0], "a", 0, _MOST_BUFFER_BYTES)
+        size = a_whole(value[0], "a", 0, _MOST_BUFFER_BYTES)
         return Buffer(size, _content(value[1], size))
     if isinstance(value, dict) and len(value) == 1:
         if "h" in value:
-            return Handle(_whole(value["h"], "h", 0, _MOST_HANDLES))
+            return Handle(a_whole(value["h"], "h", 0, _MOST_HANDLES))
         if "s" in value:
-            return Text(_text(value["s"], "s"))
+            return Text(a_text(value["s"], "s"))
     msg = f"not an argument: {str(value)[:60]}"
     raise BadLineError(msg)
 
@@ -300,13 +306,13 @@ def _outputs(value: object, arguments: tuple[Argument, ...]) -> dict[int, bytes]
 
 
 def _pointed(value: object, arguments: tuple[Argument, ...]) -> tuple[int, int, str]:
-    place, offset, text = _list(value, "s", 3) if isinstance(value, list) and len(value) == 3 else (-1, 0, "")  # noqa: PLR2004 - as it says
-    number = _whole(place, "s", -1, _MOST_ARGUMENTS)
+    place, offset, text = a_list(value, "s", 3) if isinstance(value, list) and len(value) == 3 else (-1, 0, "")  # noqa: PLR2004 - as it says
+    number = a_whole(place, "s", -1, _MOST_ARGUMENTS)
     if text == "" or arguments == ():
         msg = "s must hold [argument, offset, text]"
         raise BadLineError(msg)
     size = _buffer(number, arguments).size if isinstance(arguments[number % len(arguments)], Buffer) else 0
-    return number, _whole(offset, "s", 0, size), _text(text, "s")
+    return number, a_whole(offset, "s", 0, size), a_text(text, "s")
 
 
 def _buffer(place: int, arguments: tuple[Argument, ...]) -> Buffer:
@@ -329,54 +335,8 @@ def _content(value: object, size: int) -> bytes:
     return content
 
 
-def _known(body: dict[str, Any], names: set[str]) -> None:
-    unknown = sorted(set(body) - names)
-    if unknown:
-        msg = f"unknown key {unknown[0][:40]!r}"
-        raise BadLineError(msg)
-
-
 def _function(value: object) -> str:
     if not (isinstance(value, str) and _FUNCTION.fullmatch(value)):
         msg = f"f must name a function of NVML, got {str(value)[:40]!r}"
         raise BadLineError(msg)
     return value
-
-
-def _one_of(value: object, names: tuple[str, ...] | list[str], key: str) -> str:
-    if not (isinstance(value, str) and value in names):
-        msg = f"{key} must be one of {', '.join(names)}, got {str(value)[:40]!r}"
-        raise BadLineError(msg)
-    return value
-
-
-def _list(value: object, key: str, most: int) -> list[Any]:
-    if not isinstance(value, list) or len(value) > most:
-        msg = f"{key} must be a list of at most {most}"
-        raise BadLineError(msg)
-    return value
-
-
-def _text(value: object, key: str) -> str:
-    if not isinstance(value, str) or len(value) > _MOST_CHARACTERS:
-        msg = f"{key} must be a text of at most {_MOST_CHARACTERS} characters"
-        raise BadLineError(msg)
-    return value
-
-
-def _whole(value: object, key: str, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        msg = f"{key} must be a whole number from {least} to {most}, got {str(value)[:40]!r}"
-        raise BadLineError(msg)
-    return value
-
-
-def _whole_or_none(value: object, key: str, least: int, most: int) -> int | None:
-    return None if value is None else _whole(value, key, least, most)
-
-
-def _number(value: object, key: str, *, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:  # which NaN is not
-        msg = f"{key} must be a number from 0 to {most:g}, got {str(value)[:40]!r}"
-        raise BadLineError(msg)
-    return float(value)
