@@ -74,6 +74,19 @@ def test_texts_that_outputs_point_to_are_there_again():
     assert (names.longName, names.shortName) == (b"percent", None)
 
 
+def test_a_list_that_a_struct_points_to_is_not_recorded_and_so_not_answered_with_zeros():
+    kind = pynvml.c_nvmlEccSramUniqueUncorrectedErrorCounts_v1_t
+    entries = (pynvml.c_nvmlEccSramUniqueUncorrectedErrorEntry_v1_t * 4)()
+    counts = kind()
+    buffer = Buffer(ctypes.sizeof(kind), bytes(counts).rstrip(b"\0"))
+    call = Call(seconds=0.0, function="nvmlX", arguments=(buffer,), code=0, outputs={0: b"\x01"})
+    assert library(call).nvmlX(ctypes.byref(counts)) == 0
+    asking = kind()
+    asking.entries = ctypes.cast(entries, type(asking.entries))
+    assert library(call).nvmlX(ctypes.byref(asking)) == pynvml.NVML_ERROR_FUNCTION_NOT_FOUND
+    assert asking.version == kind().version
+
+
 def test_error_texts_are_the_drivers_own():
     call = Call(seconds=0.0, function="nvmlErrorString", arguments=(77, Text("Out of cheese")), code=0)
     with installed(library(call)):

@@ -1,25 +1,34 @@
 """What pynvml hands to the library, seen from below: numbers, opaque handles and memory to be written to.
 
 Memory is found by ctypes' own types, so no function is known by name. Pointers inside it mean nothing elsewhere: in
-its picture each stands as the number of its handle, and a pointer to a text as nothing.
+its picture each stands as the number of its handle, and one that leads to a text or to other memory as nothing.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
 
 from warpgauge.exporters.recording.lines import Argument, Buffer, Handle, Text
 
-__all__ = ["FIRST_OTHER", "Handles", "memory_of", "picture", "pointers_in", "seen", "texts_in"]
+__all__ = ["FIRST_OTHER", "Handles", "Target", "leads_on", "memory_of", "picture", "pointers_in", "seen", "texts_in"]
 
 FIRST_OTHER: Final = 1001  # below are the GPUs
 WIDTH: Final = ctypes.sizeof(ctypes.c_void_p)
 _POINTER: Final[Any] = ctypes._Pointer  # noqa: SLF001 - the base of every POINTER(...), which has no public name
 _SIMPLE: Final[Any] = ctypes._SimpleCData  # noqa: SLF001 - the base of c_uint and its like, which has no public name
 _TEXT_BYTES: Final = 128
+
+
+class Target(Enum):
+    """What a pointer leads to."""
+
+    HANDLE = "handle"
+    TEXT = "text"
+    MEMORY = "memory"
 
 
 class Handles:
@@ -74,11 +83,11 @@ def picture(memory: Any, handles: Handles) -> bytes:  # noqa: ANN401 - any ctype
     """The bytes of memory, its pointers as numbers of handles."""
     raw = bytearray(ctypes.string_at(ctypes.addressof(memory), ctypes.sizeof(memory)))
     used = len(raw.rstrip(b"\0"))
-    for offset, is_text in pointers_in(_kind(memory)):
+    for offset, target in pointers_in(_kind(memory)):
         if offset >= used:  # a GPM question has 1433 pointers, nearly all of them unused
             break
         address = int.from_bytes(raw[offset : offset + WIDTH], "little")
-        number = 0 if is_text or not address else handles.number(address)
+        number = handles.number(address) if target is Target.HANDLE else 0
         raw[offset : offset + WIDTH] = number.to_bytes(WIDTH, "little")
     return bytes(raw)
 
@@ -87,30 +96,38 @@ def texts_in(memory: Any) -> list[tuple[int, str]]:  # noqa: ANN401 - any ctypes
     """Offsets of pointers to texts, and the texts; a pointer that leads nowhere has none."""
     found = []
     raw = ctypes.string_at(ctypes.addressof(memory), ctypes.sizeof(memory)).rstrip(b"\0")
-    for offset, is_text in pointers_in(_kind(memory)):
+    for offset, target in pointers_in(_kind(memory)):
         if offset >= len(raw):
             break
-        address = int.from_bytes(raw[offset : offset + WIDTH], "little") if is_text else 0
+        address = int.from_bytes(raw[offset : offset + WIDTH], "little") if target is Target.TEXT else 0
         text = _text_at(address) if address else ""
         if text:
             found.append((offset, text))
     return found
 
 
+def leads_on(memory: Any) -> bool:  # noqa: ANN401 - any ctypes object
+    """Whether memory points to more memory, such as a list of the caller's; that is in no recording."""
+    raw = ctypes.string_at(ctypes.addressof(memory), ctypes.sizeof(memory))
+    places = (offset for offset, target in pointers_in(_kind(memory)) if target is Target.MEMORY)
+    return any(any(raw[offset : offset + WIDTH]) for offset in places)
+
+
 @lru_cache(maxsize=1024)
-def pointers_in(kind: Any) -> tuple[tuple[int, bool], ...]:  # noqa: ANN401 - any ctypes type
-    """Offsets of the pointers in a type, in order, and whether one leads to a text. Unions are taken to hold none."""
+def pointers_in(kind: Any) -> tuple[tuple[int, Target], ...]:  # noqa: ANN401 - any ctypes type
+    """Offsets of the pointers in a type, in order, and what they lead to. Unions are taken to hold none."""
     if issubclass(kind, ctypes.c_char_p):
-        return ((0, True),)
+        return ((0, Target.TEXT),)
     if issubclass(kind, _POINTER | ctypes.c_void_p):
-        return ((0, False),)
+        is_handle = issubclass(kind, _POINTER) and _is_opaque(kind)
+        return ((0, Target.HANDLE if is_handle else Target.MEMORY),)
     if issubclass(kind, ctypes.Array):
         size, inner = ctypes.sizeof(kind._type_), pointers_in(kind._type_)
         places = range(kind._length_ if inner else 0)
-        return tuple((place * size + offset, is_text) for place in places for offset, is_text in inner)
+        return tuple((place * size + offset, target) for place in places for offset, target in inner)
     if issubclass(kind, ctypes.Structure):
         members = [(getattr(kind, name).offset, member) for name, member, *_ in getattr(kind, "_fields_", ())]
-        return tuple((start + offset, is_text) for start, member in members for offset, is_text in pointers_in(member))
+        return tuple((start + offset, target) for start, member in members for offset, target in pointers_in(member))
     return ()
 
 

@@ -2,7 +2,8 @@
 
 A call is answered by its function, handles, numbers and what stood in its buffers, with the recorded answers in order;
 asked more often, the last one is repeated. Input that was never seen, such as another time stamp to ask from, is left
-out of the comparison; a call that was never made with these handles and numbers gets FUNCTION_NOT_FOUND.
+out of the comparison; a call that was never made with these handles and numbers gets FUNCTION_NOT_FOUND, and so does
+one that has the driver fill a list elsewhere: what a struct points to is not recorded.
 
 Field values and GPM metrics are batches, so each value is answered for itself, however they are asked for.
 Answers of `--all-ids` are given only where the collector itself asked for no such thing.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.exporters.collectors.nvml_api import PYNVML
 from warpgauge.exporters.recording.answers import Answers
-from warpgauge.exporters.recording.arguments import WIDTH, Handles, memory_of, pointers_in, seen
+from warpgauge.exporters.recording.arguments import WIDTH, Handles, Target, leads_on, memory_of, pointers_in, seen
 from warpgauge.exporters.recording.batches import FIELDS, GPM, FieldBatch, GpmBatch
 from warpgauge.exporters.recording.clock import RecordedClock
 from warpgauge.exporters.recording.lines import Buffer, Call, Mark, Text
@@ -83,6 +84,9 @@ class ReplayLibrary:
             self._answers.add(_keys(call.function, call.arguments), call, is_spare=is_dump)
 
     def _answer(self, function: str, arguments: tuple[Any, ...]) -> int:
+        memories = [memory for memory in map(memory_of, arguments) if memory is not None]
+        if any(leads_on(memory) for memory in memories):
+            return int(PYNVML.NVML_ERROR_FUNCTION_NOT_FOUND)  # better absent than a list of zeros
         asked = tuple(seen(argument, self._handles) for argument in arguments)
         if function == FIELDS:
             return self._batch(self._fields.answer(asked), arguments)
@@ -108,9 +112,9 @@ class ReplayLibrary:
     def _write(self, memory: Any, content: bytes, texts: dict[int, str]) -> None:  # noqa: ANN401 - any ctypes object
         raw = bytearray(content.ljust(ctypes.sizeof(memory), b"\0"))
         kind: Any = type(memory)
-        for offset, is_text in pointers_in(kind):
+        for offset, target in pointers_in(kind):
             number = int.from_bytes(raw[offset : offset + WIDTH], "little")
-            address = self._text(texts.get(offset, "")) if is_text else self._address(number)
+            address = self._text(texts.get(offset, "")) if target is Target.TEXT else self._address(number)
             raw[offset : offset + WIDTH] = address.to_bytes(WIDTH, "little")
         ctypes.memmove(ctypes.addressof(memory), bytes(raw), len(raw))
 

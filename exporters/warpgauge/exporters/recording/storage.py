@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
-    from backports import zstd
+    import backports.zstd as zstd  # noqa: PLR0402 - only so a missing one is a ModuleNotFoundError: others share the name
 
 from warpgauge.core.errors import InputError, StorageError
 from warpgauge.exporters.recording.lines import (
