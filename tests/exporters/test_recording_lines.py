@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from warpgauge.core.catalog import Tier
@@ -77,6 +77,7 @@ ENDS = st.builds(
 A_CALL = Call(seconds=1.5, function="nvmlX", arguments=(Handle(1), Buffer(4, b"")), code=0, outputs={1: b"\x07"})
 
 
+@settings(max_examples=50)
 @given(calls() | MARKS | ENDS)
 def test_what_is_written_is_what_is_read(entry):
     assert decode(encode(entry)) == entry

@@ -131,9 +131,25 @@ class Library:
     def nvmlDeviceGetHandleByUUID(self, uuid, handle):  # noqa: N802, ARG002
         return pynvml.NVML_ERROR_NOT_FOUND
 
+    def nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts(self, device, counts):  # noqa: N802, ARG002
+        return pynvml.NVML_ERROR_NOT_SUPPORTED
+
     def nvmlSystemGetProcessName(self, pid, text, size):  # noqa: N802, ARG002
         text.value = b"secret-project"
         return 0
+
+
+def test_a_call_whose_answer_lies_elsewhere_is_named_but_not_written_down():
+    entries = []
+    recorder = RecordingLibrary(
+        Library(), entries.append, source=ManualClock(), clock=RecordedClock(0.0), masking=Masking()
+    )
+    counts = pynvml.c_nvmlEccSramUniqueUncorrectedErrorCounts_v1_t()
+    counts.entries = ctypes.pointer(pynvml.c_nvmlEccSramUniqueUncorrectedErrorEntry_v1_t())
+    recorder.nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts(None, ctypes.byref(counts))
+    (call,) = entries
+    assert (call.function, call.code) == ("nvmlDeviceGetSramUniqueUncorrectedEccErrorCounts", 3)
+    assert (call.arguments, call.outputs) == ((None,), {})
 
 
 def recorded_calls(masking):

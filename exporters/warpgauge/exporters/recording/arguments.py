@@ -12,9 +12,19 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
 
-from warpgauge.exporters.recording.lines import Argument, Buffer, Handle, Text
+from warpgauge.exporters.recording.lines import MOST_BUFFER_BYTES, Argument, Buffer, Handle, Text
 
-__all__ = ["FIRST_OTHER", "Handles", "Target", "leads_on", "memory_of", "picture", "pointers_in", "seen", "texts_in"]
+__all__ = [
+    "FIRST_OTHER",
+    "Handles",
+    "Target",
+    "is_recordable",
+    "memory_of",
+    "picture",
+    "pointers_in",
+    "seen",
+    "texts_in",
+]
 
 FIRST_OTHER: Final = 1001  # below are the GPUs
 WIDTH: Final = ctypes.sizeof(ctypes.c_void_p)
@@ -106,7 +116,12 @@ def texts_in(memory: Any) -> list[tuple[int, str]]:  # noqa: ANN401 - any ctypes
     return found
 
 
-def leads_on(memory: Any) -> bool:  # noqa: ANN401 - any ctypes object
+def is_recordable(memory: Any) -> bool:  # noqa: ANN401 - any ctypes object
+    """Whether memory is small enough for a line, and points to no more memory that a recording would lack."""
+    return ctypes.sizeof(memory) <= MOST_BUFFER_BYTES and not _leads_on(memory)
+
+
+def _leads_on(memory: Any) -> bool:  # noqa: ANN401 - any ctypes object
     """Whether memory points to more memory, such as a list of the caller's; that is in no recording."""
     raw = ctypes.string_at(ctypes.addressof(memory), ctypes.sizeof(memory))
     places = (offset for offset, target in pointers_in(_kind(memory)) if target is Target.MEMORY)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDINGS",
     "LINE_LIMIT",
+    "MOST_BUFFER_BYTES",
     "SCHEMA",
     "Argument",
     "BadLineError",
@@ -60,7 +61,7 @@ SCHEMA: Final = "warpgauge.recording/v1"
 LINE_LIMIT: Final = 1 << 20  # bytes; the largest call so far (all GPM metrics of a device) takes 60 kB
 STEPS: Final = ("open", "identify", "read", "events", "dump", "close")
 ENDINGS: Final = ("done", "failed", "hung", "crashed")
-_MOST_BUFFER_BYTES: Final = 1 << 19
+MOST_BUFFER_BYTES: Final = 1 << 19
 _MOST_ARGUMENTS: Final = 16
 _MOST_HANDLES: Final = 1 << 20
 _MOST_SECONDS: Final = 1e8
@@ -283,7 +284,7 @@ def _read_argument(value: object) -> Argument:
     if type(value) is int:
         return a_whole(value, "a", -(1 << 63), 1 << 64)
     if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004 - size and content
-        size = a_whole(value[0], "a", 0, _MOST_BUFFER_BYTES)
+        size = a_whole(value[0], "a", 0, MOST_BUFFER_BYTES)
         return Buffer(size, _content(value[1], size))
     if isinstance(value, dict) and len(value) == 1:
         if "h" in value:

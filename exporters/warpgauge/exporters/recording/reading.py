@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import Tier
+from warpgauge.core.sample import ReadError
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
 from warpgauge.exporters.messages import COMMON, Absent, Failed, Found, Gained, Message, Positions, Read, Refused
 from warpgauge.exporters.schedule import Schedule
@@ -42,6 +43,8 @@ class Reader:
             return [Refused(at, error.reason, error.detail)]
         except DriverError as error:
             return [Failed(error.reason, error.detail)]
+        except Exception as error:  # noqa: BLE001 - as in the agent's child: a mistake of ours must show as a failure
+            return [Failed("internal", repr(error))]
 
     def _take(self, do: str, at: int, tiers: Sequence[Tier]) -> list[Message]:
         match do:
@@ -65,13 +68,20 @@ class Reader:
     def _read(self, at: int, tiers: Sequence[Tier]) -> list[Message]:
         device = self._devices[at]
         said: list[Message] = [Positions(tuple(self._collector.positions()))] if device is None else []
-        for tier in tiers:
-            samples, errors = self._collector.read(tier, device)
-            said.append(Read(at, tier, tuple(samples), tuple(errors)))
+        said += [self._reading(at, tier, device) for tier in tiers]
         if device is not None:
             increments, bookmark = self._collector.gained(device)
             said += [Gained(at, tuple(increments), bookmark)] if increments or bookmark else []
         return said
+
+    def _reading(self, at: int, tier: Tier, device: Device | None) -> Read:
+        try:
+            samples, errors = self._collector.read(tier, device)
+        except DriverError:
+            raise
+        except Exception as error:  # noqa: BLE001 - costs this reading only
+            samples, errors = [], [ReadError("internal", repr(error), device.uuid if device else None)]
+        return Read(at, tier, tuple(samples), tuple(errors))
 
     def _events(self) -> list[Message]:
         events = self._collector.wait_for_events()

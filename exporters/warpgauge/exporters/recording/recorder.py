@@ -6,7 +6,15 @@ import ctypes
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.exporters.collectors.nvml_api import PYNVML
-from warpgauge.exporters.recording.arguments import FIRST_OTHER, Handles, memory_of, picture, seen, texts_in
+from warpgauge.exporters.recording.arguments import (
+    FIRST_OTHER,
+    Handles,
+    is_recordable,
+    memory_of,
+    picture,
+    seen,
+    texts_in,
+)
 from warpgauge.exporters.recording.lines import Argument, Buffer, Call, Handle, Mark, Text
 
 if TYPE_CHECKING:
@@ -74,7 +82,8 @@ class RecordingLibrary:
 
     def call(self, name: str, target: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401
         """One call, told once it is over."""
-        before = tuple(seen(argument, self._handles) for argument in arguments)
+        shown = _recordable(arguments)
+        before = tuple(seen(argument, self._handles) for argument in shown)
         device = next((_device(argument) for argument in before if isinstance(argument, Handle)), None)
         if device is None and name.startswith(_BY_INDEX) and isinstance(before[0], int):
             device = before[0]
@@ -89,7 +98,7 @@ class RecordingLibrary:
         if name == _ERROR_TEXT:
             self.tell(self._error_text(about, before, result))
         else:
-            self.tell(self._told(about, before, arguments, result))
+            self.tell(self._told(about, before, shown, result))
         return result
 
     def _error_text(self, about: dict[str, Any], before: tuple[Argument, ...], result: object) -> Call:
@@ -164,6 +173,14 @@ class _Function:
 
     def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - the foreign boundary
         return self._owner.call(self._name, self._target, arguments)
+
+
+def _recordable(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments to write down: without any memory if a part of it cannot be, and then a replay knows no answer."""
+    memories = [memory_of(argument) for argument in arguments]
+    if all(memory is None or is_recordable(memory) for memory in memories):
+        return arguments
+    return tuple(argument for argument, memory in zip(arguments, memories, strict=True) if memory is None)
 
 
 def _device(handle: Handle) -> int | None:

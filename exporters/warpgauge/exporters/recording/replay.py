@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.exporters.collectors.nvml_api import PYNVML
 from warpgauge.exporters.recording.answers import Answers
-from warpgauge.exporters.recording.arguments import WIDTH, Handles, Target, leads_on, memory_of, pointers_in, seen
+from warpgauge.exporters.recording.arguments import WIDTH, Handles, Target, is_recordable, memory_of, pointers_in, seen
 from warpgauge.exporters.recording.batches import FIELDS, GPM, FieldBatch, GpmBatch
 from warpgauge.exporters.recording.clock import RecordedClock
-from warpgauge.exporters.recording.lines import Buffer, Call, Mark, Text
+from warpgauge.exporters.recording.lines import MOST_BUFFER_BYTES, Buffer, Call, Mark, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ _VARYING: Final = {
 """Arguments that say from when on to tell: they follow from earlier answers and from the clock."""
 
 _ERROR_TEXT: Final = "nvmlErrorString"
+_COUNT_BYTES: Final = ctypes.sizeof(ctypes.c_uint)
 _TABLE_BYTES: Final = 16  # what an opaque handle points to; nobody looks
 
 
@@ -85,7 +86,7 @@ class ReplayLibrary:
 
     def _answer(self, function: str, arguments: tuple[Any, ...]) -> int:
         memories = [memory for memory in map(memory_of, arguments) if memory is not None]
-        if any(leads_on(memory) for memory in memories):
+        if not all(is_recordable(memory) for memory in memories):
             return int(PYNVML.NVML_ERROR_FUNCTION_NOT_FOUND)  # better absent than a list of zeros
         asked = tuple(seen(argument, self._handles) for argument in arguments)
         if function == FIELDS:
@@ -93,7 +94,7 @@ class ReplayLibrary:
         if function == GPM:
             return self._batch(self._gpm.answer(asked), arguments)
         call = self._answers.next(_keys(function, asked))
-        if call is None:
+        if call is None or _asks_for_too_much(call):
             return int(PYNVML.NVML_ERROR_FUNCTION_NOT_FOUND)
         self._gpm.note(function, asked)
         self.clock.reach(call.end_seconds)
@@ -144,6 +145,16 @@ class _ErrorTexts:
 
     def __call__(self, code: int) -> bytes:
         return self._texts.get(code, b"Unknown Error")
+
+
+def _asks_for_too_much(call: Call) -> bool:
+    """Whether a call that asks for the length of a list (its place is null) names one that pynvml must not make."""
+    counts = [content for place, content in call.outputs.items() if _is_count(call.arguments[place])]
+    return None in call.arguments and any(int.from_bytes(count, "little") > MOST_BUFFER_BYTES for count in counts)
+
+
+def _is_count(argument: Argument) -> bool:
+    return isinstance(argument, Buffer) and argument.size == _COUNT_BYTES
 
 
 def _keys(function: str, arguments: tuple[Argument, ...]) -> tuple[object, object]:
