@@ -90,7 +90,15 @@ class Run:
         attempt("signature", lambda: results.write_signature(self._out, self._recording, self._phases))
         lines = [f"{part}: {what}\n" for part, what in self._outcome.parts]
         (self._out / "report.txt").write_text("".join(lines), encoding="utf-8")
+        self._show_disagreements()
         return int(self._outcome.has_failed)
+
+    def _show_disagreements(self) -> None:
+        """The head of the table, where they stand; all of it is in the folder."""
+        table = self._out / "comparison.txt"
+        if table.exists():
+            lines = table.read_text(encoding="utf-8").splitlines()
+            print("\n".join([lines[0], *(line for line in lines[1:] if line.startswith("DISAGREE"))]))
 
     def _ask_smi(self, place: str) -> str:
         """nvidia-smi's answer; the time is the middle of the call."""

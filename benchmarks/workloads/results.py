@@ -98,8 +98,8 @@ def write_comparison(folder: Path, path: Path, asked: Sequence[tuple[str, float,
     counts: dict[str, int] = defaultdict(int)
     for verdict in verdicts:
         counts[verdict.word] += 1
-    header = ("VERDICT", "METRIC", "LABELS", "NVIDIA-SMI", "OURS LEAST", "OURS MOST", "WHEN", "GPU")
-    (folder / "comparison.txt").write_text(table(header, rows, numeric=(3, 4, 5)) + "\n", encoding="utf-8")
+    header = ("VERDICT", "METRIC", "LABELS", "NVIDIA-SMI", "OURS LEAST", "OURS MOST", "TOLERANCE", "WHEN", "GPU")
+    (folder / "comparison.txt").write_text(table(header, rows, numeric=range(3, 7)) + "\n", encoding="utf-8")
     documents = [dict(zip(header, row, strict=True)) for row in rows]
     (folder / "comparison.json").write_text(json.dumps(documents, indent=1) + "\n", encoding="utf-8")
     if not verdicts:
@@ -180,7 +180,7 @@ def _is_still(verdict: smi.Verdict) -> bool:
 
 def _shown(verdict: smi.Verdict) -> tuple[str, ...]:
     row = verdict.row
-    numbers = (_number(verdict.theirs), _number(verdict.least), _number(verdict.greatest))
+    numbers = tuple(map(_number, (verdict.theirs, verdict.least, verdict.greatest, verdict.slack)))
     return (verdict.word, row.metric.name, " ".join(row.labels), *numbers, verdict.place, verdict.gpu)
 
 

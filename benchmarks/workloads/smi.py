@@ -50,12 +50,17 @@ class Verdict:
     place: str  # which of nvidia-smi's answers
 
     @property
+    def slack(self) -> float:
+        """How far apart the two may be, in the metric's base unit."""
+        return self.row.absolute + self.row.relative * abs(self.theirs)
+
+    @property
     def word(self) -> str:
         """Agree, disagree, or that only nvidia-smi has it."""
         if self.least is None or self.greatest is None:
             return "only nvidia-smi"
-        slack = self.row.absolute + self.row.relative * abs(self.theirs)
-        return "agree" if self.least - slack <= self.theirs <= self.greatest + slack else "DISAGREE"
+        fits = self.least - self.slack <= self.theirs <= self.greatest + self.slack
+        return "agree" if fits else "DISAGREE"
 
 
 def _power(metric: Metric, path: str, *labels: str, absolute: float = 0.01, relative: float = 0.0) -> Row:

@@ -90,6 +90,9 @@ def test_a_run_leaves_everything_behind_and_says_what_disagrees(tmp_path):
         assert words["accel_power_limit_watts", "max", place] == "agree"
         assert words["accel_power_limit_watts", "min", place] == "DISAGREE"
     assert words["accel_memory_total_bytes", "", "idle"] == "agree"
+    assert {row["TOLERANCE"] for row in rows if row["METRIC"] == "accel_memory_used_bytes"} == {"6.71089e+07"}
+    shown = [line.split() for line in done.stdout.splitlines() if line.startswith("DISAGREE")]
+    assert ["DISAGREE", "accel_power_limit_watts", "min", "150", "200", "200", "0.01", "idle", GPU] in shown
     ids = {(row["KIND"], row["ID"]): row for row in json.loads((out / "every-id.json").read_text())}
     assert ids["field", 186]["NAME"] == "DEV_POWER_INSTANT"
     assert ids["field", 186]["CODE"] == "SUCCESS"
