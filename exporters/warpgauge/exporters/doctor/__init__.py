@@ -20,7 +20,7 @@ def examine(config: Config) -> list[Check]:
     agent = config.agent
     return [
         *nvidia_checks(sys_root=agent.sys_root),
-        hostengine(agent.proc_root),
+        hostengine(agent.proc_root, agent.gpm),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),
     ]
