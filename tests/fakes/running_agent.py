@@ -89,8 +89,8 @@ class Running:
 
 
 @asynccontextmanager
-async def running(program: Program, script: Path) -> AsyncIterator[Running]:
-    """An agent with the nvml collector only, until the block ends."""
+async def running(program: Program, script: Path, **more: object) -> AsyncIterator[Running]:
+    """An agent with the nvml collector only, until the block ends; `more` are settings of the agent."""
     set_faults(script)
     config = Config()
     settings = replace(
@@ -99,6 +99,7 @@ async def running(program: Program, script: Path) -> AsyncIterator[Running]:
         normal_interval_seconds=TICK_SECONDS * 2,
         slow_interval_seconds=TICK_SECONDS * 3,
         disabled_collectors=tuple(name for name in COLLECTORS if name != "nvml"),
+        **more,
     )
     agent = Agent(replace(config, agent=settings), programs={"nvml": program})
     reading = asyncio.create_task(agent.run())

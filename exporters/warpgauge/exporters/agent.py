@@ -120,7 +120,8 @@ class Agent:
             await asyncio.Event().wait()
         finally:
             for task in tasks:
-                task.cancel()
+                if not task.cancelling():  # a second time would break off what a collector does on leaving
+                    task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._publishing is not None:
                 self._publishing.cancel()

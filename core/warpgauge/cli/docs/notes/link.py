@@ -14,17 +14,16 @@ __all__ = ["NOTES"]
 
 NOTES: Final[dict[Metric, Note]] = {
     cycles.COMPUTE_CYCLES: Note(
-        "`rate(accel_compute_active_cycles_total[5m]) / rate(NAME[5m])` was 0.57: the mean share of active SMs over"
-        " exactly these five minutes, spikes between two scrapes included.",
+        "`rate(NAME[5m])` is what the rates of the active cycles are divided by: 0.57 of it had work, over exactly these"
+        " five minutes, spikes between two scrapes included.",
         "a clock: whether the driver adds up the cycles of all SMs is nowhere stated, so only shares mean something.",
     ),
     cycles.COMPUTE_ACTIVE_CYCLES: Note(
-        "`rate(NAME[1h]) / rate(accel_compute_cycles_total[1h])` of 0.31: over the hour 31 % of the SM cycles had"
-        " work.",
+        "`rate(NAME[1h])` divided by the rate of all cycles was 0.31: over the hour 31 % of the SM cycles had work.",
         "something every driver has: where it is absent, the mean of the activity ratio is an estimate of the same.",
     ),
     cycles.PIPE_ACTIVE_CYCLES: Note(
-        '`rate(NAME{pipe="tensor"}[5m]) / ignoring (pipe) rate(accel_compute_cycles_total[5m])` was 0.27.',
+        '`rate(NAME{pipe="tensor"}[5m])` divided by the rate of all cycles was 0.27.',
         "parts of a whole: tensor is any tensor pipe and stands beside the single ones.",
     ),
     link.LINK_INFO: Note(
