@@ -14,7 +14,7 @@ __all__ = ["NOTES"]
 
 NOTES: Final[dict[Metric, Note]] = {
     cycles.COMPUTE_CYCLES: Note(
-        "`rate(NAME[5m])` is what the rates of the active cycles are divided by: 0.57 of it had work, over exactly these"
+        "`rate(NAME[5m])` is what the rates of active cycles are divided by: 0.57 of it had work, over exactly these"
         " five minutes, spikes between two scrapes included.",
         "a clock: whether the driver adds up the cycles of all SMs is nowhere stated, so only shares mean something.",
     ),
