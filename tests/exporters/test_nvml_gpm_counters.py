@@ -9,6 +9,9 @@ from tests.exporters.test_nvml_readings import Bench
 from tests.fakes.nvml_abi import FIELD, installed
 from tests.fakes.nvml_profiles import A100, H100
 from warpgauge.core.catalog import Tier, cycles, device
+from warpgauge.exporters.collectors.calls import CallTimes
+from warpgauge.exporters.collectors.nvml_api import NvmlApi
+from warpgauge.exporters.collectors.nvml_gpm import Gpm
 
 ELAPSED, ACTIVE = pynvml.NVML_GPM_METRIC_SM_CYCLES_ELAPSED, pynvml.NVML_GPM_METRIC_SM_CYCLES_ACTIVE
 TENSOR, PCIE = pynvml.NVML_GPM_METRIC_MMA_CYCLES_ACTIVE, pynvml.NVML_GPM_METRIC_PCIE_TX
@@ -98,6 +101,22 @@ def test_link_bytes_come_from_gpm_only_where_no_field_tells_them():
     fields = ("NVLINK_THROUGHPUT_DATA_TX", "NVLINK_COUNT_XMIT_BYTES")
     assert made(totals)[device.LINK_TRANSMIT, ("1",)] != 77.0
     assert made(totals, H100, *fields)[device.LINK_TRANSMIT, ("1",)] == 77.0
+
+
+def test_the_older_sample_of_a_pair_comes_first():
+    bench = Bench(H100)
+    with installed(bench.fake):
+        bench.collector.check()
+        api = NvmlApi(pynvml, CallTimes(), bench.clock)
+        gpm = Gpm.of(api, api.call("nvmlDeviceGetHandleByIndex", 0), bench.clock)
+        for percent in (10.0, 20.0, 30.0):
+            bench.fake.gpus[0].gpm_percent = percent
+            bench.pass_time()
+            gpm.read()
+        taken = [bench.fake.percent_at(sample) for sample in gpm.pair]
+        gpm.close()
+    assert taken == [20.0, 30.0]
+    assert gpm.pair is None
 
 
 def test_an_older_board_is_not_asked():

@@ -97,7 +97,7 @@ def test_a_version_that_a_newer_driver_invented_is_none_of_ours(bench):
 
 
 def test_a_bit_error_rate_is_unpacked_from_mantissa_and_exponent():
-    assert bit_error_ratio(3 << 8 | 15) == pytest.approx(3e-15)
+    assert bit_error_ratio(3 << 8 | 15) == pytest.approx(3e-15, rel=1e-9, abs=0.0)
     assert bit_error_ratio(0) == 0.0
 
 

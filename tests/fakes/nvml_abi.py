@@ -446,6 +446,10 @@ class FakeNvml(SamplesMixin, FamiliesMixin):
         out._obj.eventType, out._obj.eventData = kind, data
         return OK
 
+    def percent_at(self, sample) -> float:
+        """What the GPU was doing when a GPM sample was taken."""
+        return self._samples[ctypes.addressof(sample.contents)][1]
+
     @property
     def open_samples(self) -> int:
         """GPM samples that were allocated and not freed."""

@@ -96,4 +96,6 @@ class FamiliesMixin:
             slot.nvmlReturn = pynvml.NVML_ERROR_NOT_SUPPORTED
             return
         slot.nvmlReturn = 0
-        slot.value, slot.metricInfo.unit = self.gpm_totals[slot.metricId]
+        slot.value, unit = self.gpm_totals[slot.metricId]
+        if unit is not None:  # a driver that has no word leaves what stands there
+            slot.metricInfo.unit = unit
