@@ -88,11 +88,13 @@ def test_a_total_in_a_unit_that_nobody_stated_is_no_value():
 
 
 def test_a_unit_is_not_taken_over_from_the_metric_that_stood_in_that_place_before():
-    bench = Totals({ELAPSED: (1.0, b"bytes"), PCIE: (3.0, None)})
+    bench = Totals({ELAPSED: (1.0, None), ACTIVE: (1.0, b"bytes"), PCIE: (3.0, None)})
     bench.fake.gpus[0].lacking.add(FIELD["NVML_FI_DEV_PCIE_COUNT_TX_BYTES"])
     with installed(bench.fake):
         (gpu,) = bench.open()
-        values, _ = bench.ticks(gpu, times=4)
+        bench.ticks(gpu)
+        del bench.fake.gpm_totals[ACTIVE]  # from now on the next one is asked for in its place
+        values, _ = bench.ticks(gpu)
     assert (device.PCIE_TRANSMIT, ()) not in values
 
 
