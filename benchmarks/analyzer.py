@@ -64,8 +64,8 @@ CHANNELS: Final[tuple[tuple[Metric, dict[str, str], float], ...]] = (
     (device.ENERGY, {}, 600.0),
     (device.PCIE_RECEIVE, {}, 1e9),
     (device.PCIE_TRANSMIT, {}, 1e9),
-    (device.LINK_RECEIVE, {}, 1e10),
-    (device.LINK_TRANSMIT, {}, 1e10),
+    (device.LINK_RECEIVE, {"link": "0"}, 1e10),
+    (device.LINK_TRANSMIT, {"link": "0"}, 1e10),
     (device.COMPUTE_OCCUPANCY, {}, 0.3),
     (device.MEMORY_FREE, {}, 1e10),
 )

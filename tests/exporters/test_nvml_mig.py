@@ -304,7 +304,7 @@ def test_closing_frees_the_gpm_samples_of_instances_living_and_gone(bench):
 def test_while_gpm_may_not_be_read_there_is_memory_and_no_sample_is_held(bench):
     (gpu,) = bench.open()
     read_twice(bench, gpu)
-    bench.collector._boards[gpu.uuid].partitions.is_profiled = False
+    bench.collector._boards[gpu.uuid].is_profiled = False
     values, _ = read_twice(bench, gpu)
     assert instances(values, device.COMPUTE_ACTIVE) == {}
     assert instances(values, device.MEMORY_USED).keys() == {"1", "5", "13"}

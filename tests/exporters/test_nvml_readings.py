@@ -88,12 +88,6 @@ def test_an_old_library_without_memory_v2_tells_no_reserved_memory(bench):
     assert values[device.MEMORY_USED, ()] + values[device.MEMORY_FREE, ()] == H100.memory_total
 
 
-def test_link_bytes_are_those_of_all_links(bench):
-    (gpu,) = bench.open()
-    values, _ = bench.read(gpu, Tier.NORMAL)
-    assert values[device.LINK_TRANSMIT, ()] == 18 * 1000 * bench.fake.seconds * 1024
-
-
 @pytest.mark.parametrize(
     ("bit", "reason"),
     [

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pynvml
 
+from tests.fakes.nvml_abi_families import FamiliesMixin
 from tests.fakes.nvml_abi_mig import FakePart, MigMixin, cut
 from tests.fakes.nvml_abi_samples import SamplesMixin
 from tests.fakes.nvml_profiles import H100, Profile
@@ -50,6 +51,7 @@ class FakeGpu:
         self.gpm_percent = 37.5
         self.recovery_action = 0
         self.fields: dict[int, tuple[int, int | float]] = {}  # id -> (value type, value), instead of the usual
+        self.lacking: set[int] = set()  # ids of fields that this board does not support
         self.parts: list[FakePart | None] = []  # MIG devices by place
         self.dead_parts: list[FakePart] = []
         cut(self, profile.layout)
@@ -61,6 +63,8 @@ class FakeGpu:
 
     def field(self, number: int, scope: int, seconds: float) -> tuple[int, int, int | float]:
         """Return code, value type and value of one field."""
+        if number in self.lacking:
+            return pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_VALUE_TYPE_UNSIGNED_INT, 0
         if number in self.fields:
             return (OK, *self.fields[number])
         kind, value = self._usual(number, scope, seconds)
@@ -101,6 +105,7 @@ class FakeGpu:
             "NVLINK_LINK_COUNT": (profile.has_nvlink, 18),
             "NVLINK_GET_STATE": (profile.has_nvlink, 2 if scope == 3 else 1),
             "NVLINK_GET_SPEED": (profile.has_nvlink, profile.link_speed_mb),
+            "NVLINK_GET_VERSION": (profile.has_nvlink, profile.link_version),
             "NVLINK_ERROR_DL_REPLAY": (profile.has_nvlink and not profile.has_nvlink5, scope),
             "NVLINK_ERROR_DL_RECOVERY": (profile.has_nvlink and not profile.has_nvlink5, 0),
             "NVLINK_COUNT_RCV_ERRORS": (profile.has_nvlink5, 0),
@@ -118,7 +123,7 @@ class FakeGpu:
         return counter, None
 
 
-class FakeNvml(SamplesMixin, MigMixin):
+class FakeNvml(SamplesMixin, FamiliesMixin, MigMixin):
     """The library: attributes are its functions, as `ctypes.CDLL` would have them."""
 
     def __init__(self, profiles: Sequence[Profile] = (H100, H100)) -> None:
@@ -378,13 +383,13 @@ class FakeNvml(SamplesMixin, MigMixin):
             out._obj.value = value
         return OK
 
-    def _nvmlDeviceGetComputeRunningProcesses(self, _name, gpu, count, infos) -> int:
-        room = count._obj.value
-        count._obj.value = gpu.processes
-        if room < gpu.processes:
+    def _nvmlDeviceGetComputeRunningProcesses(self, name, gpu, count, infos) -> int:
+        room, listed = count._obj.value, self.processes_of(name, gpu)
+        count._obj.value = len(listed)
+        if room < len(listed):
             return pynvml.NVML_ERROR_INSUFFICIENT_SIZE
-        for slot in range(gpu.processes):
-            infos[slot].pid = 1000 + slot
+        for slot, one in enumerate(listed):
+            infos[slot].pid, infos[slot].usedGpuMemory = one
         return OK
 
     def _nvmlDeviceGetFieldValues(self, _name, gpu, count, values) -> int:
@@ -422,6 +427,9 @@ class FakeNvml(SamplesMixin, MigMixin):
             self._samples[ctypes.addressof(sample.contents)][1] for sample in (question.sample1, question.sample2)
         ]
         for slot in question.metrics[: question.numMetrics]:
+            if slot.metricId >= pynvml.NVML_GPM_METRIC_SM_CYCLES_ELAPSED:
+                self.gpm_total(slot)
+                continue
             code = self.gpm_codes.get(slot.metricId, OK) or self.gpm_code(slot.metricId, question.sample2)
             slot.nvmlReturn, slot.value = code, sum(percent) / 2
         return OK
@@ -458,6 +466,10 @@ class FakeNvml(SamplesMixin, MigMixin):
         out._obj.device = ctypes.pointer(self.gpus[gpu].handle)
         out._obj.eventType, out._obj.eventData = kind, data
         return OK
+
+    def percent_at(self, sample) -> float:
+        """What the GPU was doing when a GPM sample was taken."""
+        return self._samples[ctypes.addressof(sample.contents)][1]
 
     @property
     def open_samples(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pynvml
+
 GIB = 1 << 30
 MIB = 1 << 20
 
@@ -23,6 +25,7 @@ class Profile:
     has_nvlink: bool = True
     has_nvlink5: bool = False  # other error counters: nvml.h says of the old ones "unsupported for Blackwell+"
     link_speed_mb: int = 26562  # MB/s, one direction
+    link_version: int = pynvml.NVML_NVLINK_VERSION_4_0
     has_memory_temperature: bool = True
     has_row_remap: bool = True
     has_clock_event_counters: bool = True
@@ -110,6 +113,7 @@ B200 = replace(
     clocks_mhz={"GRAPHICS": 1965, "SM": 1965, "MEM": 3996, "VIDEO": 1965},
     has_nvlink5=True,
     link_speed_mb=53125,
+    link_version=pynvml.NVML_NVLINK_VERSION_5_0,
 )
 L40S = replace(
     RTX_4090,

@@ -101,8 +101,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(program: Program, script: Path, *faults: str) -> AsyncIterator[Running]:
-    """An agent with the nvml collector only, until the block ends; `faults` are there from the start."""
+async def running(program: Program, script: Path, *faults: str, **more: object) -> AsyncIterator[Running]:
+    """An agent with the nvml collector only, until the block ends.
+
+    `faults` are there from the start; `more` are settings of the agent.
+    """
     set_faults(script, *faults)
     config = Config()
     settings = replace(
@@ -111,6 +114,7 @@ async def running(program: Program, script: Path, *faults: str) -> AsyncIterator
         normal_interval_seconds=TICK_SECONDS * 2,
         slow_interval_seconds=TICK_SECONDS * 3,
         disabled_collectors=tuple(name for name in COLLECTORS if name != "nvml"),
+        **more,
     )
     agent = Agent(replace(config, agent=settings), programs={"nvml": program})
     reading = asyncio.create_task(agent.run())

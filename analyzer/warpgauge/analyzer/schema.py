@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from warpgauge.core.catalog import BY_NAME, Family, Kind, Metric, Tier, device, host, training
+from warpgauge.core.catalog import BY_NAME, Family, Kind, Metric, Tier, device, host, process, training
 
 __all__ = ["HISTOGRAM_PARTS", "PLACES", "Place", "Reduce", "TableName"]
 
@@ -64,6 +64,8 @@ _IDENTITY: Final = frozenset({"uuid", "index", "instance_id", "job_id", "rank", 
 _SPECIAL: Final[dict[Metric, Place]] = {
     device.LAST_SAMPLE: _device(is_age=True),
     device.FAN_SPEED: _device(reduce=Reduce.MAX),
+    device.LINK_TRANSMIT: _device(reduce=Reduce.SUM),  # of one device: a link that is slow shows in its own series
+    device.LINK_RECEIVE: _device(reduce=Reduce.SUM),
     host.BOOT_TIME: _node(is_age=True),
     host.CPU_SECONDS: _node("mode", reduce=Reduce.SUM),
     host.CPU_FREQUENCY: _node(reduce=Reduce.MAX),
@@ -83,7 +85,13 @@ _SPECIAL: Final[dict[Metric, Place]] = {
 }
 
 
+_NOWHERE: Final = frozenset({process.PROCESS_MEMORY, process.PROCESS_UTILIZATION})
+"""A process is a channel that hardly ever comes again; what its device does is in the device's own metrics."""
+
+
 def _place(metric: Metric) -> Place | None:
+    if metric in _NOWHERE:
+        return None
     if metric in _SPECIAL:
         return _SPECIAL[metric]
     if metric.family not in {Family.DEVICE, Family.HOST} or metric.kind is Kind.INFO or metric.tier is Tier.ON_DEMAND:

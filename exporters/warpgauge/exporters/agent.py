@@ -21,6 +21,7 @@ from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.collectors import COLLECTORS, make
 from warpgauge.exporters.dcgm import DcgmView
 from warpgauge.exporters.demo import Demo
+from warpgauge.exporters.gpm_mode import GpmMode
 from warpgauge.exporters.inprocess import InProcess
 from warpgauge.exporters.link import Program
 from warpgauge.exporters.logs.kernel_log import KernelLog
@@ -68,9 +69,10 @@ class Agent:
         self._publishing: asyncio.TimerHandle | None = None
         self._is_ready = False
         self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
+        self._gpm_mode = GpmMode(config.agent.gpm, config.agent.proc_root, self.readings.tally)
         self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
         self._driver_messages = DriverMessages()
-        self._has_asked_kernel = False
+        self._has_met_nvidia = False
         self.collectors = [self._collector(name) for name in self._wanted()]
         supervisors = [collector for collector in self.collectors if isinstance(collector, Supervisor)]
         self.release = Release(supervisors, self.readings.tally, self._clock)
@@ -113,15 +115,19 @@ class Agent:
     async def run(self) -> None:
         """Read until cancelled."""
         self.pages.publish()
+        await self._gpm_mode.first_look()
+        self._adjust()
         tasks = [asyncio.create_task(collector.run()) for collector in self.collectors]
         tasks.append(asyncio.create_task(self._settle()))
+        tasks.append(asyncio.create_task(self._gpm_mode.keep(self._config.agent.slow_interval_seconds, self._adjust)))
         try:
             await asyncio.gather(*tasks)
             await asyncio.Event().wait()
         finally:
             self.release.close()
             for task in tasks:
-                task.cancel()
+                if not task.cancelling():  # a second time would break off what a collector does on leaving
+                    task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._publishing is not None:
                 self._publishing.cancel()
@@ -159,6 +165,18 @@ class Agent:
             for one in self.collectors
         ]
 
+    def _adjust(self) -> None:
+        """Tell the isolated collectors what they are to obey from the next reading on."""
+        agent = self._config.agent
+        processes = agent.process_metrics_limit if agent.process_metrics else 0
+        for collector in self.collectors:
+            if isinstance(collector, Supervisor):
+                collector.settings = {
+                    "gpm": self._gpm_mode.is_on,
+                    "processes": processes,
+                    "proc_root": agent.proc_root,
+                }
+
     async def _settle(self) -> None:
         """Once every collector has had its say: put it on the page, be ready, and decide about the demo."""
         for collector in self.collectors:
@@ -168,11 +186,13 @@ class Agent:
         gc.freeze()  # modules and tables live as long as we do: looking through them again would hold up scrapes
         await self.demo.decide(has_devices=bool(self.readings.standings))
 
-    def _listen_to_kernel(self) -> None:
-        """Begin once there is a device that the kernel log may tell of: elsewhere nobody misses it."""
-        has_nvidia = any(standing.device.vendor == "nvidia" for standing in self.readings.standings)
-        if has_nvidia and not self._has_asked_kernel and self._config.agent.kernel_log:
-            self._has_asked_kernel = True
+    def _meet_nvidia(self) -> None:
+        """Begin what only such a device needs, once there is one: elsewhere nobody misses it."""
+        if self._has_met_nvidia or not any(it.device.vendor == "nvidia" for it in self.readings.standings):
+            return
+        self._has_met_nvidia = True
+        self._gpm_mode.show()
+        if self._config.agent.kernel_log:
             self.readings.tally.put(own.KERNEL_LOG_READABLE, value=float(self._kernel_log.open()))
 
     def _hear_kernel(self, line: str) -> None:
@@ -197,7 +217,7 @@ class Agent:
 
     def _publish(self) -> None:
         self._publishing = None
-        self._listen_to_kernel()
+        self._meet_nvidia()
         self.pages.publish()
 
 

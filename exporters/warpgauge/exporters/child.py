@@ -23,7 +23,7 @@ from warpgauge.core.catalog import Tier
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.sample import ReadError
 from warpgauge.exporters.collectors import make
-from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError, EventSource
+from warpgauge.exporters.collectors.collector import Adjustable, DeviceRefusedError, DriverError, EventSource
 from warpgauge.exporters.collectors.increments import Accumulating
 from warpgauge.exporters.lane import Lane
 from warpgauge.exporters.messages import (
@@ -75,6 +75,8 @@ class Child:
         """Carry out commands until they end."""
         for line in commands:
             command: dict[str, Any] = json.loads(line)
+            if isinstance(self._collector, Adjustable):
+                self._collector.adjust(command.get("settings", {}))
             if command["do"] == "open":
                 self._resume(command.get("bookmarks", {}))
                 if not self._open(command["only"], set(command["skip"])):

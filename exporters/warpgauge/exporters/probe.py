@@ -13,6 +13,7 @@ from warpgauge.exporters.messages import COMMON, Absent, Done, Failed, Message, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from warpgauge.exporters.collectors.collector import Settings
     from warpgauge.exporters.link import Link
 
 __all__ = ["GONE", "REFUSALS", "Probe", "reason_gone"]
@@ -38,13 +39,14 @@ class Probe:
     link: Link
     due: frozenset[int]
     farewell: Callable[[], float]  # seconds that the child has to end in order, if the task that runs this is told to
+    settings: Settings = field(default_factory=dict)
     gone: dict[int, DeviceState] = field(default_factory=dict)  # who said why they cannot be read
     _finished: set[int] = field(default_factory=set)
     _failed: set[int] = field(default_factory=set)
 
     async def run(self) -> frozenset[int]:
         """Who can be opened and read in every tier."""
-        self.link.send({"do": "open", "only": sorted(self.due), "skip": []})
+        self.link.send({"do": "open", "only": sorted(self.due), "skip": [], "settings": self.settings})
         try:
             await self.link.follow(self._hear)
         finally:

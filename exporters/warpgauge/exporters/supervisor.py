@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.catalog import Tier
     from warpgauge.core.device import Device
+    from warpgauge.exporters.collectors.collector import Settings
     from warpgauge.exporters.collectors.increments import Bookmark
     from warpgauge.exporters.readings import Readings
 
@@ -74,6 +75,7 @@ class Supervisor:
         self.name = name
         self.is_settled = asyncio.Event()  # the first tick is over, one way or the other
         self.absence: str | None = None  # why there is nothing to read here
+        self.settings: Settings = {}  # go along with each command
         self._readings = readings
         self._tally = readings.tally
         self._program = program
@@ -176,7 +178,8 @@ class Supervisor:
         self._roster.start_over()
         link = self._link = await self._start()
         skip = sorted(self._quarantine.positions)
-        link.send({"do": "open", "only": None, "skip": skip, "bookmarks": self._bookmarks})
+        about = {"bookmarks": self._bookmarks, "settings": self.settings}
+        link.send({"do": "open", "only": None, "skip": skip, **about})
         ticking = asyncio.create_task(self._tick(link))
         try:
             return await link.follow(self._hear)
@@ -199,7 +202,7 @@ class Supervisor:
             if link.is_busy:  # somebody still answers the last question, and will not hear this one
                 self._count_missed(dict.fromkeys(tiers, 1))
             self._tick_begun = self._clock.monotonic()
-            link.send({"do": "read", "tiers": [tier.value for tier in tiers]})
+            link.send({"do": "read", "tiers": [tier.value for tier in tiers], "settings": self.settings})
 
     def _count_missed(self, missed: Mapping[Tier, int]) -> None:
         for tier, times in missed.items():
@@ -376,7 +379,7 @@ class Supervisor:
 
     async def _probe(self, due: frozenset[int]) -> frozenset[int]:
         """Which of these devices answer again; the others wait longer, and may have told more about their state."""
-        probe = Probe(await self._start(), due, lambda: self._farewell_seconds)
+        probe = Probe(await self._start(), due, lambda: self._farewell_seconds, self.settings)
         answered = await probe.run()
         for position in due - answered:
             self._quarantine.put(position, probe.link.process)

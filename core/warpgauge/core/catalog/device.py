@@ -412,15 +412,15 @@ LINK_TRANSMIT: Final = Metric(
     "accel_link_transmit_bytes_total",
     Kind.COUNTER,
     Unit.BYTES,
-    "Payload bytes sent over NVLink, all links of the device together.",
-    labels=DEVICE,
+    "Payload bytes sent over one NVLink; link is 'all' only where the driver tells nothing but the sum of all links.",
+    labels=(*DEVICE, "link"),
 )
 LINK_RECEIVE: Final = Metric(
     "accel_link_receive_bytes_total",
     Kind.COUNTER,
     Unit.BYTES,
-    "Payload bytes received over NVLink, all links of the device together.",
-    labels=DEVICE,
+    "Payload bytes received over one NVLink; link is 'all' only where the driver tells nothing but the sum.",
+    labels=(*DEVICE, "link"),
 )
 LINK_STATE: Final = Metric(
     "accel_link_state",

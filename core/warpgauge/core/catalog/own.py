@@ -16,8 +16,11 @@ def _agent(  # noqa: PLR0913, PLR0917 - a row has that many columns
     text: str,
     labels: tuple[str, ...] = (),
     buckets: tuple[float, ...] = (),
+    states: tuple[str, ...] = (),
 ) -> Metric:
-    return Metric(name, kind, unit, text, labels=labels, family=Family.AGENT, tier=Tier.NORMAL, buckets=buckets)
+    return Metric(
+        name, kind, unit, text, labels=labels, family=Family.AGENT, tier=Tier.NORMAL, buckets=buckets, states=states
+    )
 
 
 def _analyzer(  # noqa: PLR0913, PLR0917 - a row has that many columns
@@ -68,6 +71,22 @@ KERNEL_LOG_READABLE: Final = _agent(
     Kind.GAUGE,
     Unit.NONE,
     "1 if XIDs are also read from the kernel log, 0 if it may not be read; absent where no device needs it.",
+)
+GPM_MODE: Final = _agent(
+    "warpgauge_agent_gpm_mode",
+    Kind.STATE,
+    Unit.NONE,
+    "Whether the activity counters (GPM) are read, and why: on and off are settings, auto_reading found no DCGM on this"
+    " machine, auto_yielding found one and leaves them to it; absent where no device needs it.",
+    ("mode",),
+    states=("on", "off", "auto_reading", "auto_yielding"),
+)
+PROCESSES_LEFT_OUT: Final = _agent(
+    "warpgauge_agent_processes_left_out",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Compute processes of a device beyond agent.process_metrics_limit, which have no series.",
+    ("uuid", "index"),
 )
 COLLECT_SECONDS: Final = _agent(
     "warpgauge_agent_collect_seconds",

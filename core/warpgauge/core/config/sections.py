@@ -38,6 +38,17 @@ class AgentConfig:
     proc_root: str = setting("/proc", help="Where the host's /proc is; in a container often a mount of it.")
     dcgm_view: bool = setting(default=False, help="Serve /metrics/dcgm: the same values under dcgm-exporter's names.")
     kernel_log: str = setting("/dev/kmsg", help="Kernel log to watch for driver errors; empty means none.")
+    gpm: str = setting(
+        "auto",
+        help="Whether GPM (SM, tensor and memory activity) is read: auto leaves it to DCGM while that runs here.",
+        choices=("auto", "on", "off"),
+    )
+    process_metrics: bool = setting(
+        default=False, help="Give each compute process on a GPU series of its own: memory and utilization by pid."
+    )
+    process_metrics_limit: int = setting(
+        64, help="Processes per GPU that get series, those with most memory first.", unit="processes", at_least=1
+    )
     sys_root: str = setting("/sys", help="Where the host's /sys is; in a container often a mount of it.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -13,7 +14,18 @@ if TYPE_CHECKING:
     from warpgauge.exporters.collectors.calls import CallTimes
     from warpgauge.exporters.messages import Event
 
-__all__ = ["Collector", "DeviceRefusedError", "DriverError", "EventSource", "IsolatedCollector"]
+__all__ = [
+    "Adjustable",
+    "Collector",
+    "DeviceRefusedError",
+    "DriverError",
+    "EventSource",
+    "IsolatedCollector",
+    "Settings",
+]
+
+Settings = Mapping[str, str | int | bool]
+"""Settings by their short names, as they go to a child with each command."""
 
 
 class Collector(Protocol):
@@ -68,6 +80,14 @@ class EventSource(Protocol):
 
     def wait_for_events(self) -> list[Event] | None:
         """What happened within at most half a second; None when there will never be any. Never raises."""
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """An isolated collector with settings, some of which change while it runs."""
+
+    def adjust(self, settings: Settings) -> None:
+        """Obey these from now on, all of them each time; called before a device is opened and between readings."""
 
 
 class DriverError(Exception):

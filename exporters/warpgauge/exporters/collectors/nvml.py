@@ -19,24 +19,26 @@ from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverE
 from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, NvmlApi, Verdict
 from warpgauge.exporters.collectors.nvml_board import GONE, Board
 from warpgauge.exporters.collectors.nvml_events import NvmlEvents
-from warpgauge.exporters.collectors.nvml_fields import FIELDS, LINK_COUNT, Unwrapped, link_fields
+from warpgauge.exporters.collectors.nvml_fabric import Fabric
+from warpgauge.exporters.collectors.nvml_fields import FIELDS, Unwrapped
 from warpgauge.exporters.collectors.nvml_getters import GETTERS, Getter, fan_getter
 from warpgauge.exporters.collectors.nvml_gpm import Gpm
+from warpgauge.exporters.collectors.nvml_gpm_counters import GpmCounters
+from warpgauge.exporters.collectors.nvml_links import C2C_COUNT, LINK_COUNT, c2c_fields, count_links, link_fields
 from warpgauge.exporters.collectors.nvml_mig import Partitions
+from warpgauge.exporters.collectors.nvml_processes import Processes, process_names
 from warpgauge.exporters.collectors.nvml_samples import SampleBuffers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from warpgauge.core.sample import ReadError
+    from warpgauge.exporters.collectors.collector import Settings
     from warpgauge.exporters.collectors.increments import Bookmark, Increment
+    from warpgauge.exporters.collectors.nvml_board import Part
     from warpgauge.exporters.messages import Event
 
 __all__ = ["NvmlCollector"]
-
-_MOST_LINKS: Final = (
-    128  # a bound on what a driver says; the largest board so far has 72, nvml.h's own maximum is behind
-)
 
 
 class NvmlCollector:
@@ -58,6 +60,7 @@ class NvmlCollector:
         self._boards: dict[str, Board] = {}
         self._events = NvmlEvents(self._api)
         self._bookmarks: Mapping[str, Bookmark] = {}
+        self._settings: Settings = {}
 
     def check(self) -> str | None:
         """Load the library and open the session; None when it works, else why there is nothing to read."""
@@ -86,6 +89,7 @@ class NvmlCollector:
             handle = self._api.call("nvmlDeviceGetHandleByIndex", position)
             device = self._describe(handle, position)
             bookmark = self._bookmarks.get(device.uuid, {})
+            links = count_links(self._api, handle, LINK_COUNT)
             gpm = Gpm.of(self._api, handle, self._clock)
             self._boards[device.uuid] = Board(
                 api=self._api,
@@ -93,9 +97,16 @@ class NvmlCollector:
                 device=device,
                 clock=self._clock,
                 getters=(*GETTERS, *self._fans(handle)),
-                fields=(*FIELDS, *link_fields(self._links(handle))),
+                fields=(
+                    *FIELDS,
+                    *link_fields(links),
+                    *c2c_fields(count_links(self._api, handle, C2C_COUNT)),
+                ),
                 firmware=self._firmware(handle),
                 gpm=gpm,
+                gpm_counters=GpmCounters(self._api, gpm, links) if gpm else None,
+                is_profiled=self._is_profiled,
+                parts=self._parts(handle),
                 buffers=SampleBuffers(self._api, handle, self._clock, bookmark),
                 counters=Unwrapped(bookmark),
                 partitions=Partitions.of(self._api, handle, self._clock, has_gpm=gpm is not None),
@@ -131,6 +142,15 @@ class NvmlCollector:
         if device is None:
             return self._driver(tier)
         return self._boards[device.uuid].read(tier)
+
+    def adjust(self, settings: Settings) -> None:
+        """Obey these from now on; see `Adjustable`.
+
+        `gpm` (True) allows GPM; `processes` (0) is the most per GPU that get series, with names from `proc_root`.
+        """
+        self._settings = settings
+        for board in list(self._boards.values()):
+            board.is_profiled = self._is_profiled
 
     def resume(self, bookmarks: Mapping[str, Bookmark]) -> None:
         """Go on where another process stopped; see `Accumulating`."""
@@ -175,15 +195,15 @@ class NvmlCollector:
         count = self._text("nvmlDeviceGetNumFans", handle)
         return [fan_getter(fan) for fan in range(int(count or 0))]
 
-    def _links(self, handle: Any) -> int:  # noqa: ANN401 - an opaque pointer
-        """NVLinks of a board; 0 where the driver does not tell, also because the board has none."""
-        try:
-            (answer,) = self._api.call("nvmlDeviceGetFieldValues", handle, [(LINK_COUNT, 0)])
-        except CallFailedError as failure:
-            if failure.verdict in {*GONE, Verdict.DRIVER}:
-                raise
-            return 0
-        return 0 if answer.nvmlReturn else min(int(answer.value.uiVal), _MOST_LINKS)
+    @property
+    def _is_profiled(self) -> bool:
+        return bool(self._settings.get("gpm", True))
+
+    def _parts(self, handle: Any) -> tuple[Part, ...]:  # noqa: ANN401 - an opaque pointer
+        most = int(self._settings.get("processes", 0))
+        name_of = process_names(str(self._settings.get("proc_root", "/proc")))
+        processes = (Processes(self._api, handle, most, name_of),) if most else ()
+        return (Fabric(self._api, handle), *processes)
 
     def _firmware(self, handle: Any) -> tuple[str, str]:  # noqa: ANN401 - an opaque pointer
         vbios = self._text("nvmlDeviceGetVbiosVersion", handle)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from warpgauge.core.clock import Clock
     from warpgauge.exporters.collectors.calls import CallTimes
 
-__all__ = ["PYNVML", "CallFailedError", "NvmlApi", "Verdict", "constant"]
+__all__ = ["PYNVML", "CallFailedError", "NvmlApi", "Verdict", "constant", "is_supported"]
 
 PYNVML: Final[Any] = pynvml
 
@@ -81,6 +81,11 @@ class CallFailedError(Exception):
 def constant(name: str) -> int:
     """Value of a pynvml constant: ids, bits and enum values are never written by hand."""
     return int(getattr(pynvml, name))
+
+
+def is_supported(code: int) -> bool:
+    """Whether what gave this return code may give a value, now or later."""
+    return _VERDICTS.get(code, Verdict.BUSY) is not Verdict.UNSUPPORTED
 
 
 def _failure(code: int, detail: str) -> CallFailedError:

@@ -6,14 +6,14 @@ A call or field that the board does not support is remembered and not made again
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from warpgauge.core.catalog import Tier
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.collectors.collector import DriverError
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
-from warpgauge.exporters.collectors.nvml_fields import Field, Unwrapped, decode, to_readings
+from warpgauge.exporters.collectors.nvml_fields import Field, Unwrapped, decode, superseded, to_readings
 from warpgauge.exporters.collectors.nvml_mig import WHOLE
 from warpgauge.exporters.collectors.nvml_samples import SOURCES, SampleBuffers
 
@@ -27,12 +27,28 @@ if TYPE_CHECKING:
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Getter, Reading
     from warpgauge.exporters.collectors.nvml_gpm import Gpm
+    from warpgauge.exporters.collectors.nvml_gpm_counters import GpmCounters
     from warpgauge.exporters.collectors.nvml_mig import Partitions, Standing
 
-__all__ = ["GONE", "Board"]
+__all__ = ["GONE", "Board", "Part"]
 
 GONE: Final = {Verdict.LOST: "lost", Verdict.NEEDS_RESET: "needs_reset"}
 """Verdicts that say a device cannot be read any more, and the reason that a `ReadError` gives for it."""
+
+
+class Part(Protocol):
+    """Something that one board tells with calls of its own."""
+
+    name: str
+    tier: Tier
+
+    def read(self) -> Iterable[Reading]:
+        """What it says now.
+
+        Raises:
+            CallFailedError: it says nothing; what the board does not support is not asked again.
+
+        """
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,10 +63,13 @@ class Board:
     fields: tuple[Field, ...]
     firmware: tuple[str, str]  # versions of VBIOS and inforom
     gpm: Gpm | None
+    gpm_counters: GpmCounters | None = None
+    is_profiled: bool = True  # whether GPM may be read now
+    parts: tuple[Part, ...] = ()
     buffers: SampleBuffers
     counters: Unwrapped
     partitions: Partitions | None = None  # None where the board cannot be cut
-    unsupported: set[object] = field(default_factory=set)
+    unsupported: set[object] = field(default_factory=set)  # and fields that another one makes needless
     standing: Standing = WHOLE  # towards MIG, as of the last reading
 
     def read(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
@@ -59,7 +78,8 @@ class Board:
         try:
             self._keep_up(tier, errors)
             readings = [*self._direct(tier, errors), *self._fields(tier, errors), *self._profile(tier, errors)]
-            readings += self._distributions(tier, errors)
+            readings += [*self._distributions(tier, errors), *self._totals(tier, errors)]
+            readings += [reading for part in self.parts if part.tier is tier for reading in self._part(part, errors)]
             readings += self._instances(tier, errors)
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
@@ -98,6 +118,7 @@ class Board:
 
     def _instances(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         if self.partitions is not None:
+            self.partitions.is_profiled = self.is_profiled
             try:
                 yield from self.partitions.read(tier, errors, self.device.uuid)
             except CallFailedError as failure:
@@ -133,16 +154,40 @@ class Board:
         values = [decode(row, raw) for row, raw in zip(asked, answers, strict=True)]
         for value in values:
             self._judge_field(value.field, value.code, errors)
+        self.unsupported.update(superseded(values))
         return to_readings(values, self.counters, self.clock.monotonic())
 
     def _profile(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         if self.gpm is None or self.standing.is_partitioned or tier is not Tier.FAST or "gpm" in self.unsupported:
             return ()
         try:
+            if not self.is_profiled:
+                self.gpm.close()  # no sample of ours is left while somebody else reads the counters
+                return ()
             return self.gpm.read()
         except CallFailedError as failure:
             self._judge(failure, "gpm", errors)
             return ()
+
+    def _totals(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
+        """GPM's cumulative metrics, without those that a field tells: one source for each series."""
+        key = "gpm totals"
+        if self.gpm_counters is None or tier is not Tier.NORMAL or key in self.unsupported or not self.is_profiled:
+            return ()
+        fields = () if "fields" in self.unsupported else self.fields
+        try:
+            return self.gpm_counters.read({row.metric for row in fields if row not in self.unsupported})
+        except CallFailedError as failure:
+            self._judge(failure, key, errors)
+            return ()
+
+    def _part(self, part: Part, errors: list[ReadError]) -> Iterable[Reading]:
+        if part.name not in self.unsupported:
+            try:
+                return [*part.read()]
+            except CallFailedError as failure:
+                self._judge(failure, part.name, errors)
+        return ()
 
     def _distributions(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         for source in SOURCES if tier is Tier.FAST else ():

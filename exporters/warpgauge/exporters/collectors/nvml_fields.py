@@ -6,31 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Kind, Metric, Tier, device
-from warpgauge.exporters.collectors.nvml_api import constant
+from warpgauge.exporters.collectors.nvml_api import constant, is_supported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from warpgauge.exporters.collectors.increments import Bookmark
     from warpgauge.exporters.collectors.nvml_getters import Reading
 
 __all__ = [
     "FIELDS",
-    "LINK_COUNT",
     "Field",
     "FieldValue",
     "Unwrapped",
     "decode",
-    "link_fields",
+    "superseded",
     "to_readings",
     "union_number",
 ]
 
-KIB: Final = 1024.0
 NANO: Final = 1e-9
 MILLI: Final = 1e-3
-MEGA: Final = 1e6
-ALL_LINKS: Final = 0xFFFFFFFF  # nvml.h: scopeId UINT_MAX sums over the links; 0 would be link 0 alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +40,9 @@ class Field:
     scope: int = 0
     wraps: bool = False  # nvml.h: "Value can be wrapped"
     zero_is_absent: bool = False
+    stands_in: bool = False  # counts only on a board that supports no other field of its metric
+    words: tuple[tuple[int, str], ...] = ()  # INFO: the last label's value for each of the driver's numbers
+    unpack: Callable[[int], float] | None = None  # for numbers that the driver packs into bits
 
     @property
     def tier(self) -> Tier:
@@ -68,11 +67,6 @@ def _throttle(suffix: str, reason: str) -> Field:
 def _ecc(suffix: str, severity: str, persistence: str) -> Field:
     labels = (severity, persistence)
     return Field(id=constant(f"NVML_FI_DEV_ECC_{suffix}_TOTAL"), metric=device.ECC_ERRORS, labels=labels)
-
-
-def _link(suffix: str, metric: Metric) -> Field:
-    name = f"NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_{suffix}"
-    return Field(id=constant(name), metric=metric, factor=KIB, scope=ALL_LINKS)
 
 
 def _pcie(suffix: str, metric: Metric) -> Field:
@@ -121,24 +115,6 @@ _PCIE_ERRORS: Final = {
     "LCRC_ERROR": "lcrc",
     "LANE_ERROR": "lane",
 }
-_LINK_FIELDS: Final[tuple[tuple[str, Metric, tuple[str, ...], float], ...]] = (
-    ("GET_STATE", device.LINK_STATE, (), 1.0),
-    ("GET_SPEED", device.LINK_SPEED, (), MEGA),
-    ("ERROR_DL_CRC", device.LINK_ERRORS, ("crc",), 1.0),
-    ("ERROR_DL_REPLAY", device.LINK_ERRORS, ("replay",), 1.0),
-    ("ERROR_DL_RECOVERY", device.LINK_ERRORS, ("recovery",), 1.0),
-    ("COUNT_RCV_ERRORS", device.LINK_ERRORS, ("receive",), 1.0),
-    ("COUNT_RCV_REMOTE_ERRORS", device.LINK_ERRORS, ("receive_remote",), 1.0),
-    ("COUNT_MALFORMED_PACKET_ERRORS", device.LINK_ERRORS, ("malformed_packet",), 1.0),
-    ("COUNT_BUFFER_OVERRUN_ERRORS", device.LINK_ERRORS, ("buffer_overrun",), 1.0),
-    ("COUNT_LOCAL_LINK_INTEGRITY_ERRORS", device.LINK_ERRORS, ("link_integrity",), 1.0),
-    ("COUNT_XMIT_DISCARDS", device.LINK_ERRORS, ("transmit_discard",), 1.0),
-    ("COUNT_LINK_RECOVERY_FAILED_EVENTS", device.LINK_ERRORS, ("recovery_failed",), 1.0),
-    ("COUNT_LINK_RECOVERY_SUCCESSFUL_EVENTS", device.LINK_ERRORS, ("recovery_successful",), 1.0),
-    ("COUNT_EFFECTIVE_ERRORS", device.LINK_ERRORS, ("effective",), 1.0),
-    ("COUNT_SYMBOL_ERRORS", device.LINK_ERRORS, ("symbol",), 1.0),
-)
-
 FIELDS: Final[tuple[Field, ...]] = (
     Field(id=constant("NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION"), metric=device.ENERGY, factor=MILLI),
     Field(id=constant("NVML_FI_DEV_MEMORY_TEMP"), metric=device.TEMPERATURE, labels=("memory",), zero_is_absent=True),
@@ -151,8 +127,6 @@ FIELDS: Final[tuple[Field, ...]] = (
     _pcie("TX", device.PCIE_TRANSMIT),
     _pcie("RX", device.PCIE_RECEIVE),
     Field(id=constant("NVML_FI_DEV_PCIE_REPLAY_COUNTER"), metric=device.PCIE_REPLAY),
-    _link("TX", device.LINK_TRANSMIT),
-    _link("RX", device.LINK_RECEIVE),
     _ecc("SBE_VOL", "corrected", "volatile"),
     _ecc("DBE_VOL", "uncorrected", "volatile"),
     _ecc("SBE_AGG", "corrected", "aggregate"),
@@ -171,24 +145,6 @@ FIELDS: Final[tuple[Field, ...]] = (
     _plain("GET_GPU_RECOVERY_ACTION", device.RECOVERY_ACTION),
 )
 """Every field that a board has once; its tier is its metric's."""
-
-LINK_COUNT: Final = constant("NVML_FI_DEV_NVLINK_LINK_COUNT")
-
-
-def link_fields(links: int) -> tuple[Field, ...]:
-    """The fields that each NVLink of a board with so many links has for itself; nvml.h: scopeId is the link."""
-    return tuple(
-        Field(
-            id=constant(f"NVML_FI_DEV_NVLINK_{suffix}"),
-            metric=metric,
-            labels=(str(link), *labels),
-            factor=factor,
-            scope=link,
-        )
-        for link in range(links)
-        for suffix, metric, labels, factor in _LINK_FIELDS
-    )
-
 
 _MEMBERS: Final = {
     constant("NVML_VALUE_TYPE_DOUBLE"): ("dVal", 0),
@@ -244,18 +200,43 @@ class Unwrapped:
         return total
 
 
-def to_readings(values: Sequence[FieldValue], counters: Unwrapped, now: float) -> Iterable[Reading]:
-    """Readings of the fields that were answered; of two fields for one series the first counts."""
+def superseded(values: Sequence[FieldValue]) -> list[Field]:
+    """Fields that need not be asked again: an earlier one gave their series, or one that they stand in for answered."""
     given: set[tuple[Metric, tuple[str, ...]]] = set()
+    metrics: set[Metric] = set()
+    idle: list[Field] = []
+    for field in [value.field for value in values if not value.code]:
+        series = (field.metric, field.labels)
+        if series in given or (field.stands_in and field.metric in metrics):
+            idle.append(field)
+        given.add(series)
+        metrics.add(field.metric)
+    return idle
+
+
+def to_readings(values: Sequence[FieldValue], counters: Unwrapped, now: float) -> Iterable[Reading]:
+    """Readings of the fields that were answered; of two fields for one series the first counts.
+
+    A field that stands in gives nothing while another of its metric is still asked for, answered or not: the metric
+    must not change its label values from one reading to the next.
+    """
+    given: set[tuple[Metric, tuple[str, ...]]] = set()
+    in_question = {value.field.metric for value in values if not value.field.stands_in and is_supported(value.code)}
     for value in values:
         field = value.field
         series = (field.metric, field.labels)
         if value.code or series in given or (field.zero_is_absent and not value.number):
+            continue
+        if field.stands_in and field.metric in in_question:
             continue
         given.add(series)
         if field.metric.kind is Kind.STATE:  # the driver's enumeration counts the states in the catalog's order
             states = enumerate(field.metric.states)
             yield from ((field.metric, (*field.labels, state), float(value.number == i)) for i, state in states)
             continue
+        if field.words:
+            yield from ((field.metric, (*field.labels, word), 1.0) for n, word in field.words if n == value.number)
+            continue
         number = counters.advance(value, now) if field.wraps else value.number
+        number = field.unpack(int(number)) if field.unpack else number
         yield (field.metric, field.labels, number * field.factor)

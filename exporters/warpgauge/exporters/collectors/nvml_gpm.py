@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from warpgauge.core.catalog import Metric, Unit, device
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict, constant
+from warpgauge.exporters.collectors.nvml_gpm_question import GpmQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Reading
 
-__all__ = ["Gpm"]
+__all__ = ["ASKED", "Gpm"]
 
 PERCENT: Final = 0.01
 MIB: Final = 1024.0 * 1024.0
@@ -53,7 +54,7 @@ def _asked(suffix: str, metric: Metric, *labels: str, factor: float = PERCENT) -
     return _Asked(constant(f"NVML_GPM_METRIC_{suffix}"), metric, labels, factor)
 
 
-_ASKED: Final = (
+ASKED: Final = (
     _asked("GRAPHICS_UTIL", device.GRAPHICS_ENGINE_ACTIVE),
     _asked("SM_UTIL", device.COMPUTE_ACTIVE),
     _asked("SM_OCCUPANCY", device.COMPUTE_OCCUPANCY),
@@ -76,8 +77,8 @@ class Gpm:
         self._clock = clock
         self._previous: tuple[Any, float] | None = None
         self._spare: Any = None
-        self._question: Any = None  # 19 kB, so it is made once
-        self._asked = _ASKED  # without what this device was found not to support
+        self._question = GpmQuestion(api)
+        self._asked = ASKED  # without what this device was found not to support
 
     @classmethod
     def of(cls, api: NvmlApi, handle: Any, clock: Clock) -> Gpm | None:  # noqa: ANN401 - an opaque pointer
@@ -109,18 +110,17 @@ class Gpm:
         self._spare = previous[0]
         return [] if now - previous[1] > _LONGEST_SECONDS else self._between(previous[0], sample)
 
+    @property
+    def pair(self) -> tuple[Any, Any] | None:
+        """The last two samples, the older one first; None until there are two."""
+        if self._previous is None or self._spare is None:
+            return None
+        return self._spare, self._previous[0]
+
     def _between(self, first: Any, second: Any) -> list[Reading]:  # noqa: ANN401 - opaque pointers
-        question = self._question or self._api.nvml.c_nvmlGpmMetricsGet_t()
-        self._question = question
-        question.version = constant("NVML_GPM_METRICS_GET_VERSION")
-        question.numMetrics = len(self._asked)
-        question.sample1, question.sample2 = first, second
-        for slot, asked in zip(question.metrics, self._asked, strict=False):
-            slot.metricId = asked.id
-        self._api.call("nvmlGpmMetricsGet", question)
-        answers = [(int(slot.nvmlReturn), float(slot.value)) for slot in question.metrics[: len(self._asked)]]
-        given = [(asked, value) for asked, (code, value) in zip(self._asked, answers, strict=True) if code == 0]
-        self._drop_unsupported([code for code, _ in answers])
+        answers = self._question.ask(first, second, [asked.id for asked in self._asked])
+        given = [(asked, it.value) for asked, it in zip(self._asked, answers, strict=True) if it.code == 0]
+        self._drop_unsupported([answer.code for answer in answers])
         return [
             (asked.metric, asked.labels, _in_base_unit(asked, value)) for asked, value in given if math.isfinite(value)
         ]

@@ -22,7 +22,7 @@ def examine(config: Config) -> list[Check]:
     released = seconds_released(agent.listen_address)
     return [
         *([released_check(released)] if released is not None else nvidia_checks(sys_root=agent.sys_root)),
-        hostengine(agent.proc_root),
+        hostengine(agent.proc_root, agent.gpm),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),
     ]

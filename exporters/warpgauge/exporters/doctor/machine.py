@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from warpgauge.exporters.doctor.check import Check, Verdict
+from warpgauge.exporters.hostengine import find_hostengine
 
 __all__ = ["container_limits", "hostengine", "kernel_log"]
 
@@ -53,16 +54,17 @@ def container_limits(sys_root: str | Path = "/sys", proc_root: str | Path = "/pr
     return Check("container limits", Verdict.OK, limits)
 
 
-def hostengine(proc_root: str | Path = "/proc") -> Check:
+def hostengine(proc_root: str | Path = "/proc", gpm: str = "auto") -> Check:
     """Whether DCGM runs here: two readers of the same hardware counters can disturb each other."""
-    for comm in Path(proc_root).glob("[0-9]*/comm"):
-        try:
-            if comm.read_text(errors="replace").strip() == "nv-hostengine":
-                mend = "if its profiling fields are watched, read them there, and leave GPM to one of the two"
-                return Check("DCGM", Verdict.WARN, f"nv-hostengine runs (pid {comm.parent.name})", mend)
-        except OSError:
-            continue  # it ended while we looked
-    return Check("DCGM", Verdict.OK, "no nv-hostengine: nobody else reads the profiling counters")
+    running = find_hostengine(proc_root)
+    if running is None:
+        return Check("DCGM", Verdict.OK, "no DCGM runs: nobody else reads the profiling counters")
+    who = f"{running.program} runs (pid {running.pid})"
+    if gpm == "on":
+        mend = "set agent.gpm to auto, unless you know that no profiling field is watched there"
+        return Check("DCGM", Verdict.WARN, f"{who} beside GPM: they can disturb each other", mend)
+    mend = "read its profiling fields (the analyzer reads dcgm-exporter), or stop them there and set agent.gpm to on"
+    return Check("DCGM", Verdict.WARN, f"{who}; GPM is left to it (agent.gpm is {gpm})", mend)
 
 
 def _own_cgroup(sys_root: Path, proc_root: Path) -> Path:

@@ -35,9 +35,16 @@ PRIVILEGES: Final = (
     ),
     Privilege(
         "nvml",
+        "whether DCGM runs here (agent.gpm = auto)",
+        "the host's /proc, where the agent runs in a container (agent.proc_root); names of others' processes, which "
+        "hidepid hides",
+        "auto takes it that nobody else reads the profiling counters",
+    ),
+    Privilege(
+        "nvml",
         "processes on a GPU",
         "the host's PID namespace, where the agent runs in a container",
-        "accel_processes counts what the driver shows to this namespace, which may be none",
+        "accel_processes counts what the driver shows to this namespace, which may be none; accel_process_* likewise",
     ),
     Privilege(
         "nvml",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warpgauge.exporters.synthetic.gpu import Work
-    from warpgauge.exporters.synthetic.series import Series
+    from warpgauge.exporters.synthetic.one_series import Series
 
 __all__ = ["CLUSTER", "PAST_SECONDS", "TRUTH_SCHEMA", "Fleet", "Node"]
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from math import ceil, exp
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from warpgauge.core.catalog import device
+from warpgauge.exporters.synthetic.time_spent import TimeSpent
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -36,6 +39,9 @@ class Board:
     video_max_hertz: float = 1545e6
     pcie_generation: int = 5
     pcie_width: int = 16
+    links: int = 18
+    link_bytes_per_second: float = 26.562e9  # one direction, as NVML says it
+    link_version: str = "4.0"
     power_limit_watts: float = 700.0
     power_min_watts: float = 200.0
     idle_watts: float = 70.0
@@ -126,9 +132,14 @@ class Gpu:
         self.power_watts = board.idle_watts
         self.core_celsius = inlet_celsius + self._resistance * board.idle_watts
         self.memory_celsius = self.core_celsius + 3.0
+        self.instant_watts = board.idle_watts  # at the end of the interval
         self.energy_joules = board.idle_watts * random.uniform(2e5, 9e5)
         self.reasons: frozenset[str] = frozenset({"idle"})
         self.throttle_seconds = dict.fromkeys(TIMED_REASONS, 0.0)
+        self.power_time = TimeSpent(device.POWER_DISTRIBUTION.buckets)
+        self.engine_time = TimeSpent(device.UTILIZATION_DISTRIBUTION.buckets)
+        self.memory_access_time = TimeSpent(device.UTILIZATION_DISTRIBUTION.buckets)
+        self._interval_seconds = 1.0
         self.pcie_transmit_bytes = random.uniform(1e13, 9e13)
         self.pcie_receive_bytes = random.uniform(1e13, 9e13)
         self.link_transmit_bytes = random.uniform(1e15, 9e15)
@@ -164,6 +175,15 @@ class Gpu:
         """Memory cycles that moved data; the same bytes over longer kernels are a smaller share."""
         busy = self.work.compute * self.work.kernel.dram / self.slowdown_ratio
         return min(_DRAM_PEAK, busy + self.work.communication * _COMMUNICATION_DRAM)
+
+    @property
+    def memory_access_ratio(self) -> float:
+        """Share of time with any memory access: what the traffic takes at the practical peak, within busy time."""
+        return min(self.engine_active_ratio, self.dram_active_ratio / _DRAM_PEAK)
+
+    def per_second(self, size: float) -> float:
+        """Bytes of the last interval as a rate."""
+        return size / self._interval_seconds
 
     @property
     def memory_used_bytes(self) -> float:
@@ -204,6 +224,7 @@ class Gpu:
     def advance(self, seconds: float, work: Work) -> None:
         """Do `work` for `seconds`."""
         self.work = work
+        self._interval_seconds = seconds
         self._jitter(seconds)
         steps = ceil(seconds) if self.core_celsius > _WARM_CELSIUS else 1
         energy, clocks = self.energy_joules, 0.0
@@ -211,6 +232,8 @@ class Gpu:
             clocks += self._step(seconds / steps)
         self.mean_clock_ratio = clocks / steps
         self.power_watts = (self.energy_joules - energy) / seconds
+        self.engine_time.add(self.engine_active_ratio, seconds)
+        self.memory_access_time.add(self.memory_access_ratio, seconds)
         self.pcie_transmit_bytes += work.pcie_transmit_bytes
         self.pcie_receive_bytes += work.pcie_receive_bytes
         self.link_transmit_bytes += work.link_bytes
@@ -233,6 +256,8 @@ class Gpu:
         ratio, reasons = self._granted(dynamic, board.power_limit_watts - base)
         power = base + dynamic * ratio**_POWER_EXPONENT
         self.energy_joules += power * seconds
+        self.power_time.add(power, seconds)
+        self.instant_watts = power
         self._heat(power, seconds)
         self._regulate(seconds)
         if not load:

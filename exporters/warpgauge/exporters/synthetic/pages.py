@@ -7,16 +7,18 @@ from urllib.parse import urlsplit
 
 from warpgauge.core.errors import InputError
 from warpgauge.core.exposition import FamilyRenderer, page
+from warpgauge.core.sample import Sample
 from warpgauge.exporters.synthetic.fleet import CLUSTER, PAST_SECONDS
 from warpgauge.exporters.synthetic.past import OFTEN_SECONDS, Past
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
     from warpgauge.core.exposition import FamilyText, Format
     from warpgauge.exporters.synthetic.fleet import Fleet
+    from warpgauge.exporters.synthetic.one_series import Series
 
 __all__ = ["SimulatedPages"]
 
@@ -30,8 +32,7 @@ class SimulatedPages:
         self._fleet = fleet
         self._clock = clock
         self._pasts: dict[str, Past] = {}
-        self._renderers = {name: FamilyRenderer() for name in fleet.node_names}
-        self._rendered: dict[str, tuple[float, Mapping[Metric, FamilyText]]] = {}
+        self._nodes = {name: _NodePage(fleet.series(name)) for name in fleet.node_names}
 
     def prepare(self) -> None:
         """Live the hour before the start, once: a second or two of CPU. Every other method does it when still due."""
@@ -57,7 +58,7 @@ class SimulatedPages:
         now = self._clock.now()
         if now - self._fleet.time >= _TICK_SECONDS:
             self._fleet.advance(now)
-        return page([self._families(node)], fmt)
+        return page(self._nodes[node].families(self._fleet.time), fmt)
 
     def backfill(self, node: str) -> Iterator[bytes]:
         """The hour before the start of one node as OpenMetrics text with timestamps, in chunks.
@@ -91,16 +92,28 @@ class SimulatedPages:
         return self._fleet.truth()
 
     def _known(self, node: str) -> None:
-        if node not in self._renderers:
+        if node not in self._nodes:
             names = self._fleet.node_names
             msg = f"no simulated node {node!r}; there are {names[0]} to {names[-1]}"
             raise InputError(msg)
         self.prepare()
 
-    def _families(self, node: str) -> Mapping[Metric, FamilyText]:
-        """Rendered once per tick, whoever asks in which format."""
-        time, kept = self._rendered.get(node, (0.0, {}))
-        if time != self._fleet.time:
-            kept = self._renderers[node].render(self._fleet.samples(node))
-            self._rendered[node] = (self._fleet.time, kept)
-        return kept
+
+class _NodePage:
+    """One node's families: rendered once per tick, whoever asks in which format; what never moves, once at all."""
+
+    def __init__(self, series: Sequence[Series]) -> None:
+        moving = {row.metric for row in series if not row.is_constant}
+        self._moving = [row for row in series if row.metric in moving]
+        self._still = FamilyRenderer().render(_samples(row for row in series if row.metric not in moving))
+        self._renderer = FamilyRenderer()
+        self._rendered: tuple[float, Mapping[Metric, FamilyText]] = (0.0, {})
+
+    def families(self, time: float) -> list[Mapping[Metric, FamilyText]]:
+        if self._rendered[0] != time:
+            self._rendered = (time, self._renderer.render(_samples(self._moving)))
+        return [self._still, self._rendered[1]]
+
+
+def _samples(series: Iterable[Series]) -> list[Sample]:
+    return [Sample(row.metric, row.labels, row.read()) for row in series]

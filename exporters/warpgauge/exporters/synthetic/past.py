@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import ALL, Kind
@@ -13,15 +13,17 @@ from warpgauge.core.sample import Histogram, Sample
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from warpgauge.exporters.synthetic.series import Series
+    from warpgauge.exporters.synthetic.one_series import Series
 
-__all__ = ["OFTEN_SECONDS", "SELDOM_SECONDS", "Past"]
+__all__ = ["OFTEN_SECONDS", "RARELY_SECONDS", "SELDOM_SECONDS", "Past"]
 
 OFTEN_SECONDS: Final = 10
 SELDOM_SECONDS: Final = 60
-"""How often a series stands in the past: what moves, and what hardly does (identity, limits, error counts)."""
+RARELY_SECONDS: Final = 300
+"""How often a series stands in the past: what moves, what hardly does (identity, limits, error counts), and the many
+that never do (states of links); five minutes is as long as a Prometheus looks back.
+"""
 
-_SELDOM_EVERY: Final = SELDOM_SECONDS // OFTEN_SECONDS
 _CHUNK_BYTES: Final = 256 * 1024
 _ORDER: Final = {metric: position for position, metric in enumerate(ALL)}
 
@@ -31,14 +33,18 @@ class Past:
 
     def __init__(self, series: Sequence[Series]) -> None:
         ordered = sorted(series, key=lambda row: _ORDER[row.metric])  # stable: series of a family keep their order
-        self._often = _Track([row for row in ordered if not row.is_still])
-        self._seldom = _Track([row for row in ordered if row.is_still])
+        self._tracks = {
+            kind: _Track([row for row in ordered if (_seconds(row), row.is_constant) == kind], is_constant=kind[1])
+            for kind in dict.fromkeys((_seconds(row), row.is_constant) for row in ordered)
+        }
+        self._moments = 0
 
     def record(self, time: float) -> None:
         """Keep the present values; of what hardly moves only every so often, counted from the first moment."""
-        if len(self._often.times) % _SELDOM_EVERY == 0:
-            self._seldom.record(time)
-        self._often.record(time)
+        for (seconds, _), track in self._tracks.items():
+            if self._moments * OFTEN_SECONDS % seconds == 0:
+                track.record(time)
+        self._moments += 1
 
     def text(self) -> Iterator[bytes]:
         """OpenMetrics in chunks: each family together, each series together and in time order, `# EOF` last."""
@@ -54,23 +60,31 @@ class Past:
 
     def _parts(self) -> Iterator[str]:
         """Headers and, per series, all its lines."""
-        both = sorted((*self._often.columns(), *self._seldom.columns()), key=lambda column: _ORDER[column[0].metric])
-        for metric, columns in groupby(both, key=lambda column: column[0].metric):
+        every = chain(*(track.columns() for track in self._tracks.values()))
+        ordered = sorted(every, key=lambda column: _ORDER[column[0].metric])
+        for metric, columns in groupby(ordered, key=lambda column: column[0].metric):
             yield page([{metric: FamilyText(b"", b"")}], Format.OPENMETRICS).removesuffix(_END).decode()
             for row, first, track in columns:
                 yield from _lines(row, first, track)
 
 
 class _Track:
-    """Series that are recorded at the same moments, as one flat array: a row of numbers per moment."""
+    """Series that are recorded at the same moments, as one flat array: a row of numbers per moment.
 
-    def __init__(self, series: list[Series]) -> None:
+    Of constant ones the first row stands for all moments.
+    """
+
+    def __init__(self, series: list[Series], *, is_constant: bool = False) -> None:
+        self._is_constant = is_constant
         self.series = series
         self.times: list[float] = []
         self._numbers = array("d")
         self.width = sum(_width(row) for row in series)
 
     def record(self, time: float) -> None:
+        self.times.append(time)
+        if self._is_constant and len(self.times) > 1:
+            return
         append, extend = self._numbers.append, self._numbers.extend
         for row in self.series:
             value = row.read()
@@ -78,7 +92,6 @@ class _Track:
                 extend((*value.counts, value.counts[-1], value.sum))
             else:
                 append(value)
-        self.times.append(time)
 
     def columns(self) -> Iterator[tuple[Series, int, _Track]]:
         """Every series with the place of its first number in a row."""
@@ -88,10 +101,18 @@ class _Track:
             first += _width(row)
 
     def column(self, position: int) -> array[float]:
-        return self._numbers[position :: self.width]
+        numbers = self._numbers[position :: self.width]
+        return numbers * len(self.times) if self._is_constant else numbers
 
 
 _END: Final = b"# EOF\n"
+
+
+def _seconds(row: Series) -> int:
+    """Time between two points of a series in the past."""
+    if row.is_rare:
+        return RARELY_SECONDS
+    return SELDOM_SECONDS if row.is_still else OFTEN_SECONDS
 
 
 def _width(row: Series) -> int:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from warpgauge.core.catalog import device, host, own, training
 from warpgauge.core.device import DeviceKind, DeviceState
-from warpgauge.core.sample import Histogram
+from warpgauge.exporters.synthetic.board_series import of_board
 from warpgauge.exporters.synthetic.gpu import TIMED_REASONS
 from warpgauge.exporters.synthetic.host import CPU_MODES, PRESSURES
 from warpgauge.exporters.synthetic.job import TrainingJob
+from warpgauge.exporters.synthetic.one_series import Series, still
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from warpgauge.core.catalog import Metric
     from warpgauge.exporters.synthetic.fleet import Fleet, Node
     from warpgauge.exporters.synthetic.gpu import Gpu
     from warpgauge.exporters.synthetic.host import Host
     from warpgauge.exporters.synthetic.workload import Workload
 
-__all__ = ["Series", "of_node"]
+__all__ = ["of_node"]
 
-Value = float | Histogram
 Key = TypeVar("Key")
 
 _COLLECTORS: Final = ("nvml", "host", "training")
@@ -43,34 +41,18 @@ _GIVEN_REASONS: Final = frozenset({"idle", "sw_power_cap", "hw_slowdown", "sw_th
 _CLOCK_OF_PHASE: Final = {"compute": "device", "communication": "device"}  # timed by CUDA events; others by the host
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One series; `read` gives its value at the fleet's present time.
-
-    `is_still`: it never or hardly moves, so the simulated past holds it once a minute instead of every 10 s.
-    """
-
-    metric: Metric
-    labels: tuple[str, ...]
-    read: Callable[[], Value]
-    is_still: bool = False
-
-
-def _still(metric: Metric, labels: tuple[str, ...], value: float = 1.0) -> Series:
-    return Series(metric, labels, lambda: value, is_still=True)
-
-
 def of_node(fleet: Fleet, node: Node) -> Iterator[Series]:
     """Every series on a node's page, family by family."""
     yield from _own(fleet)
     yield from _host(node.host)
-    yield _still(device.DRIVER_INFO, _DRIVER)
+    yield still(device.DRIVER_INFO, _DRIVER)
     for gpu in node.gpus:
         yield from _identity(fleet, gpu, len(node.gpus))
         yield from _activity(gpu)
         yield from _electrical(gpu)
         yield from _limits(gpu)
         yield from _errors(gpu)
+        yield from of_board(gpu)
     yield from _jobs(fleet, node)
 
 
@@ -79,16 +61,18 @@ def _one() -> float:
 
 
 def _own(fleet: Fleet) -> Iterator[Series]:
-    yield _still(own.AGENT_INFO, (version("warpgauge"), _PYTHON))
+    yield still(own.AGENT_INFO, (version("warpgauge"), _PYTHON))
     for collector in _COLLECTORS:
-        yield _still(own.COLLECTOR_UP, (collector,))
+        yield still(own.COLLECTOR_UP, (collector,))
         yield Series(own.COLLECTOR_LAST_SUCCESS, (collector,), lambda: fleet.time)
+    for mode in own.GPM_MODE.states:
+        yield still(own.GPM_MODE, (mode,), float(mode == "auto_reading"))
 
 
 def _host(machine: Host) -> Iterator[Series]:
-    yield _still(host.HOST_INFO, (machine.name, *_KERNEL))
-    yield _still(host.BOOT_TIME, (), machine.boot_time)
-    yield _still(host.CPU_COUNT, (), float(machine.cpu_count))
+    yield still(host.HOST_INFO, (machine.name, *_KERNEL))
+    yield still(host.BOOT_TIME, (), machine.boot_time)
+    yield still(host.CPU_COUNT, (), float(machine.cpu_count))
     for cpu in range(machine.cpu_count):
         for position, mode in enumerate(CPU_MODES, start=cpu * len(CPU_MODES)):
             read = partial(_rounded, machine.cpu_seconds, position)
@@ -100,8 +84,8 @@ def _host(machine: Host) -> Iterator[Series]:
     yield from _host_disk(machine)
     yield Series(host.NETWORK_RECEIVE, _NETWORK, lambda: float(int(machine.network_receive_bytes)))
     yield Series(host.NETWORK_TRANSMIT, _NETWORK, lambda: float(int(machine.network_transmit_bytes)))
-    yield _still(host.NETWORK_RECEIVE_ERRORS, _NETWORK, 0.0)
-    yield _still(host.NETWORK_TRANSMIT_ERRORS, _NETWORK, 0.0)
+    yield still(host.NETWORK_RECEIVE_ERRORS, _NETWORK, 0.0)
+    yield still(host.NETWORK_TRANSMIT_ERRORS, _NETWORK, 0.0)
 
 
 def _rounded(values: list[float], position: int) -> float:
@@ -118,7 +102,7 @@ def _host_memory(machine: Host) -> Iterator[Series]:
     yield Series(host.MEMORY_AVAILABLE, (), lambda: _pages(machine.memory_available_bytes))
     yield Series(host.MEMORY_FREE, (), lambda: _pages(machine.memory_free_bytes))
     for row in (host.SWAP_TOTAL, host.SWAP_FREE, host.SWAP_IN, host.SWAP_OUT):
-        yield _still(row, (), 0.0)
+        yield still(row, (), 0.0)
     for key in PRESSURES:
         yield Series(host.PRESSURE_SECONDS, key, partial(_of, machine.pressure_seconds, key))
 
@@ -141,8 +125,8 @@ def _host_disk(machine: Host) -> Iterator[Series]:
         (_ROOT, machine.root_bytes, machine.root_used_ratio),
         (_SCRATCH, machine.scratch_bytes, machine.scratch_used_ratio),
     ):
-        yield _still(host.FILESYSTEM_SIZE, labels, size)
-        yield _still(host.FILESYSTEM_AVAILABLE, labels, _pages(size * (1.0 - used)))
+        yield still(host.FILESYSTEM_SIZE, labels, size)
+        yield still(host.FILESYSTEM_AVAILABLE, labels, _pages(size * (1.0 - used)))
 
 
 def _identity(fleet: Fleet, gpu: Gpu, gpus: int) -> Iterator[Series]:
@@ -150,10 +134,10 @@ def _identity(fleet: Fleet, gpu: Gpu, gpus: int) -> Iterator[Series]:
     bus = f"0000:{_PCI_BUSES[gpu.index % len(_PCI_BUSES)]}:00.0"
     numa = str(gpu.index * _NUMA_NODES // gpus)
     about = ("nvidia", DeviceKind.GPU.value, board.model, bus, board.architecture, numa, "true")
-    yield _still(device.DEVICE_INFO, (*ids, *about))
+    yield still(device.DEVICE_INFO, (*ids, *about))
     yield Series(device.DEVICE_UP, ids, _one)
     for state in DeviceState:
-        yield _still(device.DEVICE_STATE, (*ids, state.value), float(state is DeviceState.OK))
+        yield still(device.DEVICE_STATE, (*ids, state.value), float(state is DeviceState.OK))
     yield Series(device.LAST_SAMPLE, ids, lambda: fleet.time)
     yield Series(device.PROCESSES, ids, lambda: float(gpu.work.processes), is_still=True)
 
@@ -165,26 +149,19 @@ def _ids(gpu: Gpu) -> tuple[str, str]:
 def _activity(gpu: Gpu) -> Iterator[Series]:
     ids = _ids(gpu)
     yield Series(device.UTILIZATION, (*ids, "compute"), lambda: round(gpu.engine_active_ratio, 2))
-    yield _still(device.UTILIZATION, (*ids, "encoder"), 0.0)
-    yield _still(device.UTILIZATION, (*ids, "decoder"), 0.0)
+    yield still(device.UTILIZATION, (*ids, "encoder"), 0.0)
+    yield still(device.UTILIZATION, (*ids, "decoder"), 0.0)
     yield Series(device.COMPUTE_ACTIVE, ids, lambda: round(gpu.sm_active_ratio, 4))
     yield Series(device.GRAPHICS_ENGINE_ACTIVE, ids, lambda: round(gpu.engine_active_ratio, 4))
     yield Series(device.COMPUTE_OCCUPANCY, ids, lambda: round(gpu.occupancy_ratio, 4))
     yield Series(device.PIPE_ACTIVE, (*ids, "tensor"), lambda: round(gpu.tensor_active_ratio, 4))
     yield Series(device.MEMORY_BANDWIDTH_ACTIVE, ids, lambda: round(gpu.dram_active_ratio, 4))
     yield Series(device.MEMORY_TOTAL, ids, lambda: gpu.board.memory_total_bytes)
-    yield _still(device.MEMORY_RESERVED, ids, gpu.board.memory_reserved_bytes)
+    yield still(device.MEMORY_RESERVED, ids, gpu.board.memory_reserved_bytes)
     yield Series(device.MEMORY_USED, ids, lambda: gpu.memory_used_bytes)
     yield Series(device.MEMORY_FREE, ids, lambda: gpu.memory_free_bytes)
     yield Series(device.PCIE_TRANSMIT, ids, lambda: float(int(gpu.pcie_transmit_bytes)))
     yield Series(device.PCIE_RECEIVE, ids, lambda: float(int(gpu.pcie_receive_bytes)))
-    yield Series(device.LINK_TRANSMIT, ids, lambda: _kibi(gpu.link_transmit_bytes))
-    yield Series(device.LINK_RECEIVE, ids, lambda: _kibi(gpu.link_receive_bytes))
-
-
-def _kibi(size: float) -> float:
-    """The driver counts NVLink payload in KiB."""
-    return float(int(size / 1024.0)) * 1024.0
 
 
 def _electrical(gpu: Gpu) -> Iterator[Series]:
@@ -195,7 +172,7 @@ def _electrical(gpu: Gpu) -> Iterator[Series]:
     yield Series(device.ENERGY, ids, lambda: round(gpu.energy_joules, 3))
     yield Series(device.CLOCK, (*ids, "graphics"), lambda: gpu.sm_hertz)
     yield Series(device.CLOCK, (*ids, "sm"), lambda: gpu.sm_hertz)
-    yield _still(device.CLOCK, (*ids, "memory"), gpu.board.memory_hertz)
+    yield still(device.CLOCK, (*ids, "memory"), gpu.board.memory_hertz)
     yield Series(device.CLOCK, (*ids, "video"), lambda: gpu.video_hertz)
     for reason in device.THROTTLE_REASONS:
         is_still = reason not in _GIVEN_REASONS
@@ -217,23 +194,23 @@ def _limits(gpu: Gpu) -> Iterator[Series]:
         ("max_operating", board.full_clocks_celsius),
         ("memory_max", board.memory_max_celsius),
     ):
-        yield _still(device.TEMPERATURE_LIMIT, (*ids, limit), celsius)
+        yield still(device.TEMPERATURE_LIMIT, (*ids, limit), celsius)
     for limit in ("enforced", "default", "max"):
-        yield _still(device.POWER_LIMIT, (*ids, limit), board.power_limit_watts)
-    yield _still(device.POWER_LIMIT, (*ids, "min"), board.power_min_watts)
+        yield still(device.POWER_LIMIT, (*ids, limit), board.power_limit_watts)
+    yield still(device.POWER_LIMIT, (*ids, "min"), board.power_min_watts)
     for clock in ("graphics", "sm"):
-        yield _still(device.CLOCK_MAX, (*ids, clock), board.sm_max_hertz)
-    yield _still(device.CLOCK_MAX, (*ids, "memory"), board.memory_hertz)
-    yield _still(device.CLOCK_MAX, (*ids, "video"), board.video_max_hertz)
+        yield still(device.CLOCK_MAX, (*ids, clock), board.sm_max_hertz)
+    yield still(device.CLOCK_MAX, (*ids, "memory"), board.memory_hertz)
+    yield still(device.CLOCK_MAX, (*ids, "video"), board.video_max_hertz)
     for row in (device.PCIE_LINK_GENERATION, device.PCIE_LINK_GENERATION_MAX):
-        yield _still(row, ids, float(board.pcie_generation))
+        yield still(row, ids, float(board.pcie_generation))
     for row in (device.PCIE_LINK_WIDTH, device.PCIE_LINK_WIDTH_MAX):
-        yield _still(row, ids, float(board.pcie_width))
+        yield still(row, ids, float(board.pcie_width))
 
 
 def _errors(gpu: Gpu) -> Iterator[Series]:
     ids = _ids(gpu)
-    yield _still(device.PCIE_REPLAY, ids, 0.0)
+    yield still(device.PCIE_REPLAY, ids, 0.0)
     corrected = (*ids, "corrected")
     yield Series(
         device.ECC_ERRORS, (*corrected, "volatile"), lambda: float(gpu.corrected_errors_volatile), is_still=True
@@ -242,11 +219,11 @@ def _errors(gpu: Gpu) -> Iterator[Series]:
         device.ECC_ERRORS, (*corrected, "aggregate"), lambda: float(gpu.corrected_errors_aggregate), is_still=True
     )
     for persistence in ("volatile", "aggregate"):
-        yield _still(device.ECC_ERRORS, (*ids, "uncorrected", persistence), 0.0)
+        yield still(device.ECC_ERRORS, (*ids, "uncorrected", persistence), 0.0)
     for cause in ("corrected", "uncorrected"):
-        yield _still(device.ROWS_REMAPPED, (*ids, cause), 0.0)
+        yield still(device.ROWS_REMAPPED, (*ids, cause), 0.0)
     for row in (device.ROW_REMAP_PENDING, device.ROW_REMAP_FAILED):
-        yield _still(row, ids, 0.0)
+        yield still(row, ids, 0.0)
 
 
 def _jobs(fleet: Fleet, node: Node) -> Iterator[Series]:

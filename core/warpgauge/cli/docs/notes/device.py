@@ -157,11 +157,12 @@ NOTES: Final[dict[Metric, Note]] = {
         "what the board supports: it is the smaller of board and slot.",
     ),
     device.LINK_TRANSMIT: Note(
-        "`rate(NAME[1m])` was 1.4e11: 140 GB/s of payload over all NVLinks of the GPU.",
+        '`rate(NAME{link="3"}[1m])` was 7.8e9: 7.8 GB/s of payload over that link; `sum by (uuid) (rate(NAME[1m]))` is'
+        " the GPU's.",
         "a share of the quoted bandwidth as it stands: the quote counts both directions and overhead.",
     ),
     device.LINK_RECEIVE: Note(
-        "`rate(NAME[1m])` equal to the transmit rate: a ring all-reduce moves the same both ways.",
+        "`rate(NAME[1m])` much lower on one link than on its neighbors: that link is down, slow or routed around.",
         "traffic of this job only: in-switch reduction and other jobs' peer copies pass here as well.",
     ),
     device.ECC_ERRORS: Note(

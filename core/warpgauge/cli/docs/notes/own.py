@@ -37,6 +37,15 @@ NOTES: Final[dict[Metric, Note]] = {
         "`NAME 0`: run the agent as root or with CAP_SYSLOG, or set kernel.dmesg_restrict=0.",
         "a fault: NVML delivers most XIDs by itself; SXIDs and some lost GPUs only the kernel log tells.",
     ),
+    own.GPM_MODE: Note(
+        '`NAME{mode="auto_yielding"} 1`: DCGM runs on this machine and has the profiling counters for itself; read them'
+        " there, or set agent.gpm to on.",
+        "what each device does: a device without GPM has none in any mode.",
+    ),
+    own.PROCESSES_LEFT_OUT: Note(
+        "`NAME 12`: twelve processes, those with least memory, have no series; raise agent.process_metrics_limit.",
+        "processes that were missed: they are in the device's number of processes and in its used memory.",
+    ),
     own.COLLECT_SECONDS: Note(
         "`histogram_quantile(0.99, sum by (le) (rate(NAME_bucket[10m])))` of 0.01: a reading takes 10 ms at most.",
         "time that a scrape waits: scrapes never wait for a reading.",
