@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fakes.nvml.build import CannotBuildError, build
+from tests.fakes.nvml_script import set_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+__all__ = ["build_stub", "set_faults", "stub_environment"]
 
 
 def build_stub(folder: Path, *flags: str) -> Path:
@@ -25,10 +28,3 @@ def stub_environment(folder: Path, script: Path | None = None, *, gpus: int = 8,
     """Environment of a child that finds the fake first."""
     about = {"LD_LIBRARY_PATH": str(folder), "NVML_STUB_GPUS": str(gpus), **more}
     return {**os.environ, **about, **({"NVML_STUB_SCRIPT": str(script)} if script else {})}
-
-
-def set_faults(script: Path, *faults: str) -> None:
-    """Put other faults in force, all at once."""
-    new = script.with_suffix(".new")
-    new.write_text("".join(f"{fault}\n" for fault in faults), encoding="ascii")
-    new.replace(script)

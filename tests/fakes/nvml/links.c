@@ -39,8 +39,9 @@ static ret of_every_age(dev d, nvmlFieldValue_t *out) {
 
 static ret of_the_fourth(dev d, nvmlFieldValue_t *out) {
     switch (out->fieldId) {
-    case NVML_FI_DEV_NVLINK_ERROR_DL_CRC:
-    case NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY: return counted(out, (double)link_errors(d, out->scopeId));
+    case NVML_FI_DEV_NVLINK_ERROR_DL_CRC: return counted(out, (double)link_errors(d, out->scopeId));
+    case NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY: /* one sends again what several damaged */
+        return counted(out, 0.9 * (double)link_errors(d, out->scopeId));
     case NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY: return counted(out, 0);
     default: return UNSUPPORTED;
     }

@@ -34,6 +34,25 @@ ret nvmlDeviceGetComputeRunningProcesses_v3(dev d, unsigned *n, nvmlProcessInfo_
 ret nvmlDeviceGetGraphicsRunningProcesses_v3(dev d, unsigned *n, nvmlProcessInfo_t *out) { (void)out; return nobody(d, n); }
 ret nvmlDeviceGetMPSComputeRunningProcesses_v3(dev d, unsigned *n, nvmlProcessInfo_t *out) { (void)out; return nobody(d, n); }
 
+/* without this symbol nvitop takes the library for one of driver 535, whose process structs were larger */
+ret nvmlDeviceGetRunningProcessDetailList(dev d, nvmlProcessDetailList_t *out) {
+    unsigned found[MOST];
+    ENTER(4500);
+    VERSIONED(out, nvmlProcessDetailList_v1);
+    int is_compute = out->mode == NVML_PROCESS_MODE_COMPUTE || out->mode == NVML_PROCESS_MODE_ALL;
+    unsigned room = out->numProcArrayEntries, n = is_compute ? pids(found, MOST) : 0;
+    out->numProcArrayEntries = n;
+    if (room < n || (n && !out->procArray)) return TOO_SMALL;
+    for (unsigned i = 0; i < n; i++)
+        out->procArray[i] = (nvmlProcessDetail_v1_t){
+            .pid = found[i],
+            .usedGpuMemory = used_mib(d) / n * MIB,
+            .gpuInstanceId = 0xFFFFFFFF,
+            .computeInstanceId = 0xFFFFFFFF,
+        };
+    return OK;
+}
+
 /* what clients of before CUDA 11.6 ask: the struct is the same */
 ret nvmlDeviceGetComputeRunningProcesses_v2(dev d, unsigned *n, nvmlProcessInfo_v2_t *out) { return running(d, n, out); }
 ret nvmlDeviceGetGraphicsRunningProcesses_v2(dev d, unsigned *n, nvmlProcessInfo_v2_t *out) { (void)out; return nobody(d, n); }
