@@ -32,6 +32,15 @@ GONE: Final = {Verdict.LOST: "lost", Verdict.NEEDS_RESET: "needs_reset"}
 """Verdicts that say a device cannot be read any more, and the reason that a `ReadError` gives for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is asked for in one batch while so many things are known to be unsupported; that number only grows."""
+
+    unsupported: int
+    fields: tuple[Field, ...]
+    places: list[tuple[int, int]]  # id and scope, as pynvml takes them
+
+
 @dataclass(slots=True, kw_only=True)
 class Board:
     """One open GPU: what it can do, and its counters that need a past."""
@@ -47,6 +56,7 @@ class Board:
     buffers: SampleBuffers
     counters: Unwrapped
     unsupported: set[object] = field(default_factory=set)
+    _plans: dict[Tier, _Plan] = field(default_factory=dict, init=False)
 
     def read(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
         """All samples of a tier, or one error and no sample at all when the board is gone."""
@@ -88,11 +98,11 @@ class Board:
         return self._get(getter.instead, errors) if key in self.unsupported and getter.instead else ()
 
     def _fields(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        asked = [row for row in self.fields if row.tier is tier and row not in self.unsupported]
+        asked = self._asked(tier)
         if not asked or "fields" in self.unsupported:
             return ()
         try:
-            answers = self.api.call("nvmlDeviceGetFieldValues", self.handle, [(row.id, row.scope) for row in asked])
+            answers = self.api.call("nvmlDeviceGetFieldValues", self.handle, self._plans[tier].places)
         except CallFailedError as failure:
             self._judge(failure, "fields", errors)
             return ()
@@ -100,6 +110,15 @@ class Board:
         for value in values:
             self._judge_field(value.field, value.code, errors)
         return to_readings(values, self.counters, self.clock.monotonic())
+
+    def _asked(self, tier: Tier) -> tuple[Field, ...]:
+        """The fields of a tier that the board may support: hundreds, so they are looked through once."""
+        plan = self._plans.get(tier)
+        if plan is None or plan.unsupported != len(self.unsupported):
+            fields = tuple(row for row in self.fields if row.tier is tier and row not in self.unsupported)
+            plan = _Plan(len(self.unsupported), fields, [(row.id, row.scope) for row in fields])
+            self._plans[tier] = plan
+        return plan.fields
 
     def _profile(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         if self.gpm is None or tier is not Tier.FAST or "gpm" in self.unsupported:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Kind, Metric, Tier, device
 from warpgauge.exporters.collectors.nvml_api import constant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from warpgauge.exporters.collectors.increments import Bookmark
     from warpgauge.exporters.collectors.nvml_getters import Reading
@@ -23,7 +24,7 @@ __all__ = [
     "decode",
     "link_fields",
     "to_readings",
-    "union_number",
+    "union_reader",
 ]
 
 KIB: Final = 1024.0
@@ -201,10 +202,10 @@ _MEMBERS: Final = {
 }
 
 
-def union_number(value_type: int, union: Any) -> float:  # noqa: ANN401 - nvmlValue_t
-    """The number in a union, taken from the member that its type names."""
+def union_reader(value_type: int) -> Callable[[Any], float]:
+    """What takes the number from a union (nvmlValue_t): the member that its type names."""
     member, _ = _MEMBERS.get(value_type, ("ullVal", 64))
-    return float(getattr(union, member))
+    return attrgetter(member)
 
 
 def decode(field: Field, raw: Any) -> FieldValue:  # noqa: ANN401 - nvmlFieldValue_t

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.core.catalog import Metric, device
 from warpgauge.exporters.collectors.increments import Bookmark, Increment
 from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, Verdict, constant
-from warpgauge.exporters.collectors.nvml_fields import union_number
+from warpgauge.exporters.collectors.nvml_fields import union_reader
 from warpgauge.exporters.collectors.sample_time import SampleTime
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ class SampleBuffers:
             if failure.verdict is not Verdict.EMPTY:
                 raise
             return []
-        numbers = [(int(sample.timeStamp), union_number(value_type, sample.sampleValue)) for sample in raw]
+        number_of = union_reader(value_type)
+        numbers = [(int(sample.timeStamp), number_of(sample.sampleValue)) for sample in raw]
         return [(at, self._scaled(source, number)) for at, number in numbers if at and number < _NOT_AVAILABLE]
 
     def _present(self, source: Source) -> float:
