@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Kind, Metric, Tier, device
 from warpgauge.exporters.collectors.nvml_api import constant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from warpgauge.exporters.collectors.increments import Bookmark
     from warpgauge.exporters.collectors.nvml_getters import Reading
@@ -24,7 +23,6 @@ __all__ = [
     "decode",
     "link_fields",
     "to_readings",
-    "union_reader",
 ]
 
 KIB: Final = 1024.0
@@ -200,12 +198,6 @@ _MEMBERS: Final = {
     constant("NVML_VALUE_TYPE_SIGNED_INT"): ("siVal", 0),
     constant("NVML_VALUE_TYPE_UNSIGNED_SHORT"): ("usVal", 16),
 }
-
-
-def union_reader(value_type: int) -> Callable[[Any], float]:
-    """What takes the number from a union (nvmlValue_t): the member that its type names."""
-    member, _ = _MEMBERS.get(value_type, ("ullVal", 64))
-    return attrgetter(member)
 
 
 def decode(field: Field, raw: Any) -> FieldValue:  # noqa: ANN401 - nvmlFieldValue_t
