@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.agent_peers import OURS, PEERS, Peer, PeerAbsentError, is_at_hand, pushed  # noqa: E402 - the path first
-from benchmarks.agent_process import Running, ended, free_port, launch, percentile, scrape, wait  # noqa: E402 - as above
-from benchmarks.agent_report import Figures, as_json, as_tables  # noqa: E402 - as above
-from benchmarks.agent_series import Series  # noqa: E402 - as above
+from benchmarks.agent_parts.peers import OURS, PEERS, Peer, PeerAbsentError, is_at_hand, pushed  # noqa: E402 - the path first
+from benchmarks.agent_parts.process import Running, ended, free_port, launch, percentile, scrape, wait  # noqa: E402 - as above
+from benchmarks.agent_parts.report import Figures, as_json, as_tables  # noqa: E402 - as above
+from benchmarks.agent_parts.series import Series  # noqa: E402 - as above
 from tests.fakes.nvml.build import CannotBuildError, build  # noqa: E402 - as above
 from tests.fakes.nvml_script import set_faults  # noqa: E402 - as above
 

@@ -97,9 +97,9 @@ def page(families: Iterable[Mapping[Metric, FamilyText]], fmt: Format) -> bytes:
 def _lines(metric: Metric, samples: list[Sample], kept: _Prefixes) -> tuple[list[str], _Prefixes]:
     """Lines without line ends, and the prefixes to keep."""
     if len(samples) == len(kept) and metric.kind is not Kind.HISTOGRAM:
-        lines = _usual_lines(samples, kept)
-        if lines is not None:
-            return lines, kept
+        usual = _usual_lines(samples, kept)
+        if usual is not None:
+            return usual, kept
     lines: list[str] = []
     living: _Prefixes = {}
     for sample in samples:

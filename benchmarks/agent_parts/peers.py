@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.agent_series import Series
+from benchmarks.agent_parts.series import Series
 from tools import peers, real_components
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.agent_process import Running
+    from benchmarks.agent_parts.process import Running
 
-TEXTBOOK = Path(__file__).with_name("agent_textbook.py")
+TEXTBOOK = Path(__file__).with_name("textbook.py")
 
 
 class PeerAbsentError(Exception):

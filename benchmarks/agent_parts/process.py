@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import socket
 import subprocess
 import time
@@ -40,9 +41,11 @@ class Running:
         return [main, *main.children(recursive=True)]
 
     def page(self) -> str:
-        """What a scrape gets."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
-            return str(answer.read().decode())
+        """What a Prometheus gets: it asks for compressed OpenMetrics and takes whatever comes."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/metrics", headers=GZIPPED_OPENMETRICS)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            body = answer.read()
+            return str((gzip.decompress(body) if answer.headers["Content-Encoding"] == "gzip" else body).decode())
 
     def cpu_seconds(self) -> float:
         """User and system time of the family so far, from the kernel's own clocks: they are exact to the nanosecond."""
