@@ -17,7 +17,7 @@ from warpgauge.core.clock import ManualClock
 from warpgauge.core.device import Device, DeviceKind, DeviceState
 from warpgauge.core.exposition import Format
 from warpgauge.core.sample import Sample
-from warpgauge.exporters.pages import Pages
+from warpgauge.exporters.pages import Pages, packed
 from warpgauge.exporters.readings import Readings
 
 GPU = Device(uuid="GPU-1", index=0, kind=DeviceKind.GPU, vendor="nvidia", model="H100")
@@ -99,25 +99,86 @@ def test_compressed_is_the_same_page():
     assert gzip.decompress(desk.pages.body(Format.TEXT, is_compressed=True)) == plain
 
 
-def test_a_form_that_was_asked_for_is_ready_before_it_is_asked_for_again():
-    desk = Desk()
-    desk.say(GPU, power(GPU, 1.0))
-    desk.pages.publish()
-    first = desk.pages.body(Format.OPENMETRICS, is_compressed=True)
-    desk.pages.publish()
-    assert desk.pages._bodies.keys() == {(Format.OPENMETRICS, True)}
-    desk.clock.advance(61)
-    desk.pages.publish()
-    assert desk.pages._bodies == {}
-    assert gzip.decompress(first).endswith(b"# EOF\n")
+def tick(desk, watts):
+    """A second passes, a device is read, and the page may be made."""
+    desk.clock.advance(1)
+    desk.say(GPU, power(GPU, watts))
+    for _ in desk.pages.offer():
+        pass
+
+
+def versions_of(desk, asked_at, seconds=60):
+    """At which seconds a page was made ahead, while somebody asked at some."""
+    made = []
+    for second in range(seconds):
+        before = desk.pages.version
+        tick(desk, float(second))
+        made += [second] * (desk.pages.version > before)
+        if second in asked_at:
+            body = desk.pages.body(Format.OPENMETRICS, is_compressed=True)
+            assert f" {float(second)}\n" in gzip.decompress(body).decode()  # nobody ever gets an old page
+    return made
+
+
+def test_whoever_asks_in_a_rhythm_finds_the_page_ready_and_else_none_is_made():
+    made = versions_of(Desk(), {0, 15, 30, 45})
+    assert {30, 45} <= set(made) <= {29, 30, 44, 45, 59}
+
+
+def test_two_rhythms_are_told_apart():
+    made = versions_of(Desk(), {0, 10, 20, 30, 40, 50} | {5, 20, 35, 50}, 61)
+    assert {20, 30, 40, 50, 60} <= set(made)
+
+
+def test_somebody_who_asks_all_the_time_finds_every_page_ready():
+    assert versions_of(Desk(), set(range(60))) == list(range(2, 60))
+
+
+def test_a_page_that_nobody_asks_for_is_never_made():
+    assert versions_of(Desk(), set()) == []
+
+
+def test_a_rhythm_that_ended_is_forgotten():
+    assert max(versions_of(Desk(), {0, 15, 30}, 300)) < 70
+
+
+def test_while_a_page_is_compressed_the_one_before_is_served_and_then_the_new_one():
+    desk, waiting = Desk(), []
+    desk.pages = Pages(desk.readings, desk.clock, pack=lambda plain, take: waiting.append((plain, take)))
+
+    def asked():
+        return gzip.decompress(desk.pages.body(Format.TEXT, is_compressed=True)).decode()
+
+    for watts in (1.0, 2.0, 3.0):
+        tick(desk, watts)
+        page = asked()
+    assert " 2.0\n" in page
+    plain, take = waiting[-1]
+    take(packed(plain))
+    assert " 3.0\n" in asked()
+
+
+def test_a_page_that_was_compressed_too_late_is_not_served():
+    desk, waiting = Desk(), []
+    desk.pages = Pages(desk.readings, desk.clock, pack=lambda plain, take: waiting.append((plain, take)))
+    for watts in (1.0, 2.0, 3.0, 4.0):
+        tick(desk, watts)
+        desk.pages.body(Format.TEXT, is_compressed=True)
+    plain, take = waiting[0]
+    take(packed(plain))
+    desk.clock.advance(30)
+    tick(desk, 5.0)
+    assert " 5.0\n" in gzip.decompress(desk.pages.body(Format.TEXT, is_compressed=True)).decode()
 
 
 def test_a_scrape_gets_bytes_made_beforehand_and_asks_nobody():
     desk = Desk()
     desk.say(GPU, power(GPU, 1.0))
     forms = [(fmt, is_compressed) for fmt in Format for is_compressed in (False, True)]
-    for fmt, is_compressed in forms:
-        desk.pages.body(fmt, is_compressed=is_compressed)
+    for _ in range(2):  # a rhythm
+        for fmt, is_compressed in forms:
+            desk.pages.body(fmt, is_compressed=is_compressed)
+        desk.clock.advance(1)
     desk.pages.publish()
     made = dict(desk.pages._bodies)
     desk.pages._readings = None  # whatever were asked for now would end in an error

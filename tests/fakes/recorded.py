@@ -56,6 +56,9 @@ class Recorded:
         return Recording(Header(start=self.start), (*entries, End(entries[-1].seconds + 1, "done")))
 
 
+EVENT_WAIT_SECONDS = 0.25
+
+
 def record_on(
     library: Any,
     *,
@@ -73,8 +76,9 @@ def record_on(
         source.advance(span)
         pass_time(span)
 
-    def about_to(_function: str, _device: int | None) -> None:
-        pause(noise.uniform(0, 1e-3))
+    def about_to(function: str, _device: int | None) -> None:
+        waits = function == "nvmlEventSetWait_v2" and not isinstance(library, FakeNvml)  # a real wait in real time
+        pause(EVENT_WAIT_SECONDS if waits else noise.uniform(0, 1e-3))
 
     if isinstance(library, FakeNvml):
         library.events = _Quiet(library.events, pause)

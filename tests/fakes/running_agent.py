@@ -61,11 +61,11 @@ class Running:
 
     def values(self, metric: str) -> dict[tuple[str, ...], float]:
         """Values by the labels after uuid, sorted by name."""
-        lines = parse(self.agent.pages.body(Format.TEXT, is_compressed=False).decode(), place="page")
-        return {
+        page = self.agent.pages.body(Format.TEXT, is_compressed=False).decode()
+        asked = [line for line in page.splitlines() if line.startswith((f"{metric}{{", f"{metric} "))]
+        return {  # parsing all of a large page at each look would starve the agent, which shares this process
             tuple(value for name, value in sorted(labels_of(line.labels).items()) if name != "uuid"): line.value
-            for line in lines
-            if line.name == metric
+            for line in parse("".join(f"{line}\n" for line in asked), place="page")
         }
 
     def states(self) -> dict[int, str]:

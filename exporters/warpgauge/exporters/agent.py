@@ -26,7 +26,7 @@ from warpgauge.exporters.inprocess import InProcess
 from warpgauge.exporters.link import Program
 from warpgauge.exporters.logs.kernel_log import KernelLog
 from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
-from warpgauge.exporters.pages import Pages
+from warpgauge.exporters.pages import Pages, packed
 from warpgauge.exporters.processes import ProcessTable
 from warpgauge.exporters.readings import Readings
 from warpgauge.exporters.release import Release
@@ -34,7 +34,7 @@ from warpgauge.exporters.supervisor import Supervisor
 from warpgauge.exporters.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from warpgauge.core.config import Config
     from warpgauge.core.sample import Sample
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Agent", "stop_with_parent"]
 
 _COALESCE_SECONDS: Final = 0.05  # readings of one tick arrive over a few milliseconds and make one page
+_AHEAD_TICKS: Final = 1.3  # whoever asks before the next fast tick is over, and a late one has its page ready
 _PROCESSES_SECONDS: Final = 2.0  # how long an answer about processes is good
 _MOST_PROCESSES: Final = 100
 
@@ -61,12 +62,15 @@ class Agent:
         """`programs` replaces the child program of isolated collectors, by name."""
         self._clock = clock or SystemClock()
         self.readings = Readings(self._clock, self._schedule_publish)
-        self.pages = Pages(self.readings, self._clock)
+        ahead_seconds = _AHEAD_TICKS * config.agent.fast_interval_seconds
+        self.pages = Pages(self.readings, self._clock, ahead_seconds=ahead_seconds, pack=self._pack)
+        self._packer = Worker("pages")
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
         self._dcgm = DcgmView(self.readings)
         self.demo = Demo(config.demo, self._clock)
         self._config = config
         self._programs = programs or {}
-        self._publishing: asyncio.TimerHandle | None = None
+        self._is_publishing = False  # and has not yet looked at the readings
         self._is_ready = False
         self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
         self._gpm_mode = GpmMode(config.agent.gpm, config.agent.proc_root, self.readings.tally)
@@ -129,8 +133,8 @@ class Agent:
                 if not task.cancelling():  # a second time would break off what a collector does on leaving
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._publishing is not None:
-                self._publishing.cancel()
+            for task in self._tasks:
+                task.cancel()
             self._kernel_log.close()
 
     def unready(self) -> str | None:
@@ -150,7 +154,10 @@ class Agent:
 
     def dcgm_page(self) -> bytes | None:
         """The page under dcgm-exporter's names, None unless the settings switch it on."""
-        return self._dcgm.body(self.pages.version) if self._config.agent.dcgm_view else None
+        if not self._config.agent.dcgm_view:
+            return None
+        self.pages.refresh()
+        return self._dcgm.body(self.pages.version)
 
     async def processes(self, top: int) -> list[dict[str, Any]]:
         """The busiest processes, most CPU first."""
@@ -211,14 +218,29 @@ class Agent:
                 )
 
     def _schedule_publish(self) -> None:
-        if self._publishing is None:
-            loop = asyncio.get_running_loop()
-            self._publishing = loop.call_later(_COALESCE_SECONDS, self._publish)
+        if not self._is_publishing:
+            self._is_publishing = True
+            self._begin(self._publish())
 
-    def _publish(self) -> None:
-        self._publishing = None
+    async def _publish(self) -> None:
+        await asyncio.sleep(_COALESCE_SECONDS)
+        self._is_publishing = False  # what changes from now on is for the next time
         self._meet_nvidia()
-        self.pages.publish()
+        for _ in self.pages.offer():
+            await asyncio.sleep(0)  # whoever scrapes meanwhile is served between two portions
+
+    def _pack(self, plain: bytes, take: Callable[[bytes], None]) -> None:
+        """Compress a page in a thread: it takes longer than all the rest of a scrape."""
+
+        async def pack() -> None:
+            take(await self._packer.ask(lambda: packed(plain)))
+
+        self._begin(pack())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 class _Busiest:

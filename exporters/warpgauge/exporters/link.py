@@ -6,12 +6,24 @@ import asyncio
 import json
 import os
 import subprocess
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.retry import Backoff
-from warpgauge.exporters.messages import COMMON, LINE_LIMIT, At, BadMessageError, Done, Event, Message, Refused, decode
+from warpgauge.exporters.messages import (
+    COMMON,
+    LINE_LIMIT,
+    At,
+    BadMessageError,
+    Done,
+    Event,
+    Message,
+    Read,
+    Refused,
+    decode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +34,7 @@ __all__ = ["FAREWELL_SECONDS", "End", "Link", "Program", "is_leaving", "undead"]
 
 GRACE_SECONDS: Final = 0.05  # to read what already waits in the pipe before anyone is blamed
 FAREWELL_SECONDS: Final = 0.5  # for a child that was asked to end
+_CHUNK_BYTES: Final = 1 << 16  # as much as a pipe holds
 
 _UNDEAD: Final[list[subprocess.Popen[bytes]]] = []
 """Killed, but still inside a driver call in the kernel; kept so that they are reaped when they come out of it."""
@@ -55,6 +68,8 @@ class Link:
         self._program = program
         self._clock = clock
         self._reader = asyncio.StreamReader(limit=LINE_LIMIT)
+        self._lines: deque[bytes] = deque()  # complete ones that were read and not yet passed on
+        self._rest = b""  # the beginning of the next one
         self._busy: dict[int, tuple[str, float]] = {}  # position -> what it is doing, since when
         self._asked: tuple[str, float] | None = None  # what a command that nothing has answered yet asked for, and when
         self._suspicion: float | None = None  # since when somebody is overdue while others talk
@@ -119,6 +134,8 @@ class Link:
                 return End("crashed", frozenset(self._busy), str(error))
             self._note(message)
             heard(message)
+            if isinstance(message, Read):
+                await asyncio.sleep(0)  # the longest to take in: whoever scrapes meanwhile goes first
             if self._is_suspicion_ripe():  # the others talk on and on, so that there never is a pause to look
                 return End("hung", self._overdue())
 
@@ -146,14 +163,27 @@ class Link:
 
     async def _line(self) -> bytes | None:
         """The next line, empty at the end of the pipe, None if none came in time."""
+        while not self._lines:
+            chunk = await self._chunk()
+            if chunk is None:
+                return None
+            if not chunk:
+                last, self._rest = self._rest, b""
+                return last
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            self._lines.extend(line + b"\n" for line in lines)
+            if len(self._rest) > LINE_LIMIT:
+                return b"\n"
+        return self._lines.popleft()
+
+    async def _chunk(self) -> bytes | None:
+        """What the child said since, many lines at a time; empty at the end of the pipe, None if nothing in time."""
         for seconds in (self._patience(), GRACE_SECONDS):
             try:  # not wait_for: before Python 3.12 it swallows a cancellation that meets a finished read
                 async with asyncio.timeout(seconds):
-                    return await self._reader.readline()
+                    return await self._reader.read(_CHUNK_BYTES)
             except TimeoutError:
                 continue
-            except ValueError:  # longer than the limit
-                return b"\n"
         return None
 
     def _patience(self) -> float:

@@ -1,23 +1,32 @@
-"""The bytes that scrapes get: made when readings change, never while a scraper waits."""
+"""The bytes that scrapes get: made ahead for everybody who asks in a rhythm, as every Prometheus does.
+
+A page that nobody is about to ask for is not made at all: with a scrape every 15 s and a reading every second that is
+most of the agent's work. Who comes unannounced, the first time or by hand, waits the few milliseconds that it takes.
+Nobody ever waits for a driver.
+"""
 
 from __future__ import annotations
 
 import zlib
+from collections import deque
+from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.exposition import Format, page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
     from warpgauge.core.exposition import FamilyText
     from warpgauge.exporters.readings import Readings
 
-__all__ = ["Pages"]
+__all__ = ["Pages", "packed"]
 
-_REMEMBERED_SECONDS: Final = 60.0  # a form that nobody asked for in this time is not kept ready any longer
+_REMEMBERED_SECONDS: Final = 150.0  # two scrapes a minute apart, and then some: that is how often anybody should scrape
+_LATE_SECONDS: Final = 0.3  # how late the next one of a rhythm may come and still find its page ready
+_ASKS_KEPT: Final = 24
 _GZIP_LEVEL: Final = 1  # a page is repetitive: more effort saves little
 _GZIP_WINDOW: Final = 31  # zlib: 15 bits and a gzip header
 
@@ -25,39 +34,98 @@ _Form = tuple[Format, bool]
 """Format, and whether it is compressed."""
 
 
-class Pages:
-    """The page in every form that was asked for lately, as of the last `publish`."""
+def packed(plain: bytes) -> bytes:
+    """The same, compressed; it leaves other threads the interpreter."""
+    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    return packer.compress(plain) + packer.flush()
 
-    def __init__(self, readings: Readings, clock: Clock) -> None:
+
+def _at_once(plain: bytes, take: Callable[[bytes], None]) -> None:
+    take(packed(plain))
+
+
+class Pages:
+    """The page in every form that is asked for, as of the last `publish`."""
+
+    def __init__(
+        self,
+        readings: Readings,
+        clock: Clock,
+        *,
+        ahead_seconds: float = 1.3,
+        pack: Callable[[bytes, Callable[[bytes], None]], None] = _at_once,
+    ) -> None:
+        """Prepare what is expected to be asked for within `ahead_seconds`; `pack` compresses, maybe in a thread."""
         self._readings = readings
         self._clock = clock
+        self._ahead_seconds = ahead_seconds
+        self._pack = pack
         self._families: list[Mapping[Metric, FamilyText]] = []
         self._bodies: dict[_Form, bytes] = {}
-        self._asked: dict[_Form, float] = {}  # monotonic seconds
+        self._before: dict[_Form, bytes] = {}  # of the last version, for whoever asks while this one is packed
+        self._asked: dict[_Form, deque[float]] = {}  # monotonic seconds
+        self._is_stale = False
         self.version = 0  # rises with each `publish`
 
+    def offer(self) -> Iterator[None]:
+        """Publish the readings if somebody is about to ask, else remember that they changed.
+
+        The work comes in portions, so that a scrape never waits for all of it.
+        """
+        if not self._expected():
+            self._is_stale = True
+            return
+        yield from self._readings.freshen()
+        self.publish()
+
     def publish(self) -> None:
-        """Take over the readings as they are now."""
+        """Take over the readings as they are now, and make what is expected to be asked for."""
         self._families = self._readings.families()
         self.version += 1
-        self._bodies.clear()
-        oldest = self._clock.monotonic() - _REMEMBERED_SECONDS
-        self._asked = {form: asked for form, asked in self._asked.items() if asked >= oldest}
-        for form in sorted(self._asked, key=lambda form: form[1]):  # plain first, compressed is made from it
-            self._make(form)
+        last = {} if self._is_stale else self._bodies
+        self._bodies, self._before = {}, {}
+        self._is_stale = False
+        for fmt, is_compressed in self._expected():
+            plain = self._bodies.get((fmt, False)) or self._make((fmt, False))
+            if is_compressed:
+                self._before.update((form, body) for form, body in last.items() if form == (fmt, True))
+                self._prepare(fmt, plain)
+
+    def refresh(self) -> None:
+        """Publish if readings changed since."""
+        if self._is_stale:
+            self.publish()
 
     def body(self, fmt: Format, *, is_compressed: bool) -> bytes:
         """The page in one form."""
         form = (fmt, is_compressed)
-        self._asked[form] = self._clock.monotonic()
-        return self._bodies.get(form) or self._make(form)
+        self._asked.setdefault(form, deque(maxlen=_ASKS_KEPT)).append(self._clock.monotonic())
+        self.refresh()
+        return self._bodies.get(form) or self._before.get(form) or self._make(form)
+
+    def _expected(self) -> list[_Form]:
+        """Forms that somebody is about to ask for again after a pause that there was before."""
+        now = self._clock.monotonic()
+        self._asked = {form: asks for form, asks in self._asked.items() if now - asks[-1] <= _REMEMBERED_SECONDS}
+        return [form for form, asks in self._asked.items() if self._is_expected(asks, now)]
+
+    def _is_expected(self, asks: deque[float], now: float) -> bool:
+        first, last = now - _LATE_SECONDS, now + self._ahead_seconds
+        return any(first <= 2 * later - earlier <= last for earlier, later in combinations(asks, 2))
+
+    def _prepare(self, fmt: Format, plain: bytes) -> None:
+        version = self.version
+
+        def take(body: bytes) -> None:
+            if version == self.version:
+                self._bodies[fmt, True] = body
+
+        self._pack(plain, take)
 
     def _make(self, form: _Form) -> bytes:
         fmt, is_compressed = form
         if is_compressed:
-            packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-            plain = self._bodies.get((fmt, False)) or page(self._families, fmt)
-            body = packer.compress(plain) + packer.flush()
+            body = packed(self._bodies.get((fmt, False)) or page(self._families, fmt))
         else:
             body = page(self._families, fmt)
         self._bodies[form] = body

@@ -19,7 +19,7 @@ from warpgauge.exporters.ledger import Ledger
 from warpgauge.exporters.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
@@ -122,11 +122,17 @@ class Readings:
             self.events.other(device, kind)
         self.on_change()
 
-    def families(self) -> list[Mapping[Metric, FamilyText]]:
-        """Lines of everything; only what changed is rendered again."""
-        for block in self._blocks.values():
+    def freshen(self) -> Iterator[None]:
+        """Render what changed, a portion at a time."""
+        for block in list(self._blocks.values()):
             if block.lines is None:
                 block.lines = block.renderer.render(sample for part in block.samples.values() for sample in part)
+                yield
+
+    def families(self) -> list[Mapping[Metric, FamilyText]]:
+        """Lines of everything; only what changed is rendered again."""
+        for _ in self.freshen():
+            pass
         lines = [block.lines for block in self._blocks.values() if block.lines is not None]
         about = self._about_devices.render(_standing_samples(self._standings.values()))
         return [about, self._events_lines(), *lines, *self.tally.families()]

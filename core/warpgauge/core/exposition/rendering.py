@@ -19,7 +19,7 @@ from warpgauge.core.exposition.formats import Format
 from warpgauge.core.sample import Histogram, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.sample import Sample
@@ -97,10 +97,11 @@ def page(families: Iterable[Mapping[Metric, FamilyText]], fmt: Format) -> bytes:
 def _lines(metric: Metric, samples: list[Sample], kept: _Prefixes) -> tuple[list[str], _Prefixes]:
     """Lines without line ends, and the prefixes to keep."""
     if len(samples) == len(kept) and metric.kind is not Kind.HISTOGRAM:
-        lines = _usual_lines(samples, kept)
-        if lines is not None:
-            return lines, kept
-    lines, living = [], {}
+        usual = _usual_lines(samples, kept)
+        if usual is not None:
+            return usual, kept
+    lines: list[str] = []
+    living: _Prefixes = {}
     for sample in samples:
         value = sample.value
         if isinstance(value, Unavailable):
@@ -125,16 +126,16 @@ def _usual_lines(samples: list[Sample], kept: _Prefixes) -> list[str] | None:
         return None
 
 
-def _unusual_lines(metric: Metric, prefix: _Prefix, value: float | Histogram) -> Iterator[str]:
+def _unusual_lines(metric: Metric, prefix: _Prefix, value: float | Histogram) -> Iterable[str]:
     if isinstance(value, Histogram) and isinstance(prefix, tuple):
-        numbers = (*map(str, value.counts), str(value.counts[-1]), _number(value.sum))
-        for start, number in zip(prefix, numbers, strict=True):
-            yield start + number
-    elif isinstance(value, Histogram) or isinstance(prefix, tuple):
+        if len(value.counts) + 2 != len(prefix):
+            msg = f"{metric.name} has {len(metric.buckets) + 1} buckets, got {len(value.counts)}"
+            raise ValueError(msg)
+        return map(add, prefix, (*map(repr, value.counts), repr(value.counts[-1]), _number(value.sum)))
+    if isinstance(value, Histogram) or isinstance(prefix, tuple):
         msg = f"{metric.name} is a {metric.kind}, got {value!r}"
         raise TypeError(msg)
-    else:
-        yield prefix + _number(value)
+    return (prefix + _number(value),)
 
 
 def _number(value: float) -> str:

@@ -134,6 +134,23 @@ class NvmlApi:
         except self.nvml.NVMLError as error:
             raise _failure(int(error.value), f"{function}: {error}") from error
 
+    def direct(self, function: str, *arguments: Any) -> None:  # noqa: ANN401 - as above
+        """Make one timed call of the library itself, where pynvml's own wrapper costs more than the call.
+
+        Raises:
+            CallFailedError: its return code was not success.
+
+        """
+        begun = self._clock.monotonic()
+        try:
+            code = int(self.nvml._nvmlGetFunctionPointer(function)(*arguments))  # noqa: SLF001 - pynvml has no other way
+        except self.nvml.NVMLError as error:  # this library lacks the function
+            raise _failure(int(error.value), f"{function}: {error}") from error
+        finally:
+            self._calls.add(function, self._clock.monotonic() - begun)
+        if code:
+            raise self.failure(code, function)
+
     def _timed(self, function: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - the foreign boundary
         begun = self._clock.monotonic()
         try:

@@ -51,6 +51,15 @@ class Part(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is asked for in one batch while so many things are unsupported: ever more, until all is forgotten."""
+
+    unsupported: int
+    fields: tuple[Field, ...]
+    places: list[tuple[int, int]]  # id and scope, as pynvml takes them
+
+
 @dataclass(slots=True, kw_only=True)
 class Board:
     """One open GPU: what it can do, and its counters that need a past."""
@@ -71,6 +80,7 @@ class Board:
     partitions: Partitions | None = None  # None where the board cannot be cut
     unsupported: set[object] = field(default_factory=set)  # and fields that another one makes needless
     standing: Standing = WHOLE  # towards MIG, as of the last reading
+    _plans: dict[Tier, _Plan] = field(default_factory=dict, init=False)
 
     def read(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
         """All samples of a tier, or one error and no sample at all when the board is gone."""
@@ -113,6 +123,7 @@ class Board:
         if self.standing != self.partitions.standing:
             self.standing = self.partitions.standing
             self.unsupported.clear()
+            self._plans.clear()
             if self.gpm is not None:
                 self.gpm.forget()
 
@@ -143,11 +154,11 @@ class Board:
         return self._get(getter.instead, errors) if key in self.unsupported and getter.instead else ()
 
     def _fields(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        asked = [row for row in self.fields if row.tier is tier and row not in self.unsupported]
+        asked = self._asked(tier)
         if not asked or "fields" in self.unsupported:
             return ()
         try:
-            answers = self.api.call("nvmlDeviceGetFieldValues", self.handle, [(row.id, row.scope) for row in asked])
+            answers = self.api.call("nvmlDeviceGetFieldValues", self.handle, self._plans[tier].places)
         except CallFailedError as failure:
             self._judge(failure, "fields", errors)
             return ()
@@ -156,6 +167,15 @@ class Board:
             self._judge_field(value.field, value.code, errors)
         self.unsupported.update(superseded(values))
         return to_readings(values, self.counters, self.clock.monotonic())
+
+    def _asked(self, tier: Tier) -> tuple[Field, ...]:
+        """The fields of a tier that the board may support: hundreds, so they are looked through once."""
+        plan = self._plans.get(tier)
+        if plan is None or plan.unsupported != len(self.unsupported):
+            fields = tuple(row for row in self.fields if row.tier is tier and row not in self.unsupported)
+            plan = _Plan(len(self.unsupported), fields, [(row.id, row.scope) for row in fields])
+            self._plans[tier] = plan
+        return plan.fields
 
     def _profile(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         if self.gpm is None or self.standing.is_partitioned or tier is not Tier.FAST or "gpm" in self.unsupported:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.core.catalog import Metric, device
 from warpgauge.exporters.collectors.increments import Bookmark, Increment
 from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, Verdict, constant
-from warpgauge.exporters.collectors.nvml_fields import union_number
+from warpgauge.exporters.collectors.nvml_rings import RingReader
 from warpgauge.exporters.collectors.sample_time import SampleTime
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class SampleBuffers:
     def __init__(self, api: NvmlApi, handle: Any, clock: Clock, bookmark: Bookmark) -> None:  # noqa: ANN401 - an opaque pointer
         self._api = api
         self._handle = handle
+        self._rings = RingReader(api, handle)
         self._clock = clock
         now = clock.monotonic()
         self._times = {source: SampleTime(now, bookmark.get(source.name, ())) for source in SOURCES}
@@ -133,13 +134,12 @@ class SampleBuffers:
     def _ask(self, source: Source, stamp: int) -> list[tuple[int, float]]:
         """Stamps and values, in base units; empty when nothing is new."""
         try:
-            value_type, raw = self._api.call("nvmlDeviceGetSamples", self._handle, source.type, stamp)
+            raw = self._rings.read(source.type, stamp)
         except CallFailedError as failure:
             if failure.verdict is not Verdict.EMPTY:
                 raise
             return []
-        numbers = [(int(sample.timeStamp), union_number(value_type, sample.sampleValue)) for sample in raw]
-        return [(at, self._scaled(source, number)) for at, number in numbers if at and number < _NOT_AVAILABLE]
+        return [(at, self._scaled(source, number)) for at, number in raw if at and number < _NOT_AVAILABLE]
 
     def _present(self, source: Source) -> float:
         return self._scaled(source, source.pick(self._api.call(source.stand_in, self._handle)))

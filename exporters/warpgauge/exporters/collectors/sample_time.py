@@ -25,6 +25,7 @@ MICROSECONDS: Final = 1_000_000
 LONGEST_GAP_SECONDS: Final = 60.0  # twice the longest pause between a child's end and the next one's start
 DRY_SECONDS: Final = 5.0  # without a new sample; the slowest buffers get one every second
 _STEPS_KEPT: Final = 120
+_SHARE_RENEWED: Final = 4  # a quarter
 
 
 class SampleTime:
@@ -45,6 +46,8 @@ class SampleTime:
         self._counted_then = self._counted
         self._stand_in: float | None = None  # the value that dry time went to
         self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
+        self._new_steps = 0
+        self._usual: int | None = None  # microseconds
 
     @property
     def is_open(self) -> bool:
@@ -108,9 +111,13 @@ class SampleTime:
 
     def _measure(self, stamps: Sequence[int]) -> None:
         self._steps.extend(after - before for before, after in pairwise(stamps))
+        self._new_steps += len(stamps) - 1
 
     def _usual_step(self) -> int:
-        return sorted(self._steps)[len(self._steps) // 2]
+        """The median; looked for again once a fair part of the steps is new."""
+        if self._usual is None or self._new_steps * _SHARE_RENEWED >= len(self._steps):
+            self._usual, self._new_steps = sorted(self._steps)[len(self._steps) // 2], 0
+        return self._usual
 
     def _reach(self, stamp: int, now: float) -> None:
         self._newest, self._heard, self._stand_in = stamp, now, None

@@ -1,0 +1,99 @@
+"""Install other people's GPU exporters, each into an environment of its own below `.cache/peers/`.
+
+They pin versions of pynvml that shut each other out, and an older pynvml silently takes the place of nvidia-ml-py's:
+none of them may share an environment with this project. Each is installed once, at the version below.
+
+Run it by hand to install everything at once:  python3 tools/peers.py
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+CACHE: Final = ROOT / ".cache" / "peers"
+
+PINS: Final = {
+    "nvitop": ("nvitop==1.7.2", "nvitop-exporter==1.7.2", "nvidia-ml-py==13.615.71"),
+    "gpustat": ("gpustat==1.1.1", "nvidia-ml-py==13.615.71"),
+    "gpucm": ("gpucm==0.0.2",),  # demands pynvml 11.4
+    "l9gpu": ("l9gpu==0.2.3",),  # demands pynvml 11.4 and a certifi of October 2026 or newer
+}
+"""Environment -> what is installed into it."""
+
+INSTALL_SECONDS: Final = 180
+
+
+class PeerMissingError(Exception):
+    """An environment cannot be made; the message is one sentence with the command to try by hand."""
+
+
+def is_installed(name: str, *, cache: Path = CACHE) -> bool:
+    """Whether an environment is complete, at the versions that this file names."""
+    stamp = cache / name / "installed"
+    return stamp.exists() and stamp.read_text(encoding="ascii") == _contents(name)
+
+
+def environment(name: str, *, cache: Path = CACHE) -> Path:
+    """Folder of an environment from `PINS`, made on the first call.
+
+    Raises:
+        PeerMissingError: it cannot be installed; says why and how to try by hand.
+
+    """
+    if is_installed(name, cache=cache):
+        return cache / name
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{name}.lock").open("w") as lock:  # one process installs; the others wait and find the result
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_installed(name, cache=cache):
+            _install(name, cache / name)
+    return cache / name
+
+
+def _contents(name: str) -> str:
+    return f"{sys.version}\n{chr(10).join(PINS[name])}\n"
+
+
+def _install(name: str, folder: Path) -> None:
+    """Fill an environment without a pip of its own, which would take longer than the peer."""
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.create(folder, with_pip=False)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"]
+    flags = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries", "1", "--timeout", "10"]
+    try:
+        done = subprocess.run(
+            [*pip, *flags, *PINS[name]], capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        said = f"not done within {INSTALL_SECONDS} s"
+    else:
+        lines = done.stderr.strip().splitlines() or [f"pip's exit status was {done.returncode}"]
+        said = "" if done.returncode == 0 else next((line for line in lines if line.startswith("ERROR")), lines[-1])
+    if said:
+        shutil.rmtree(folder, ignore_errors=True)
+        msg = f"cannot install {PINS[name][0]} ({said}): python3 tools/peers.py {name}"
+        raise PeerMissingError(msg)
+    (folder / "installed").write_text(_contents(name), encoding="ascii")
+
+
+def main() -> int:
+    """Install what is named, or everything, and print where it lies; exit 1 if something is missing."""
+    missing = 0
+    for name in sys.argv[1:] or PINS:
+        try:
+            print(f"{name}: {environment(name)}")
+        except PeerMissingError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            missing += 1
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
