@@ -60,7 +60,7 @@ class Tables:
         )
         index = _number(labels, "index")
         if index is not None and self.devices.entities[row].index != index:
-            self.devices.entities[row] = replace(self.devices.entities[row], index=index)
+            self.devices.replace(row, replace(self.devices.entities[row], index=index))
         return row
 
     def describe_device(self, labels: Mapping[str, str]) -> None:
@@ -68,19 +68,13 @@ class Tables:
         row = self.device_row(labels)
         if labels.get("simulated") == "true":
             self._mark_simulated(_text(labels, "cluster"), _text(labels, "node"))
-        self.devices.entities[row] = replace(
+        described = replace(
             self.devices.entities[row],
             vendor=_text(labels, "vendor"),
             kind=_text(labels, "kind"),
             model=_text(labels, "model"),
         )
-
-    def name_rank_devices(self, uuids: Mapping[tuple[tuple[str, str], int], str]) -> None:
-        """Tell the ranks which device they run on."""
-        for (job, rank), uuid in uuids.items():
-            row = self.ranks.find((*job, rank))
-            if row is not None and self.ranks.entities[row].uuid != uuid:
-                self.ranks.entities[row] = replace(self.ranks.entities[row], uuid=uuid)
+        self.devices.replace(row, described)
 
     def device_clocks(self) -> NDArray[np.bool_]:
         """Per rank: whether any of its phases was ever timed by the device."""
@@ -114,7 +108,7 @@ class Tables:
         )
         row = self.ranks.row(key, lambda: seen)
         if (self.ranks.entities[row].node, self.ranks.entities[row].stage) != (seen.node, seen.stage):
-            self.ranks.entities[row] = seen  # the rank was started anew elsewhere
+            self.ranks.replace(row, seen)  # the rank was started anew elsewhere
         if labels.get("clock") == "device":
             self._device_clocks.add(key)
         return row
@@ -126,7 +120,7 @@ class Tables:
         for table in self.by_number:
             for row, entity in enumerate(table.entities):
                 if (entity.cluster, entity.node) == (cluster, node):
-                    table.entities[row] = replace(entity, simulated=True)
+                    table.replace(row, replace(entity, simulated=True))
 
 
 def _text(labels: Mapping[str, str], name: str) -> str:

@@ -50,6 +50,10 @@ class Table(Generic[E]):
         self._block: Floats = self._empty(_FIRST_CHANNELS, _FIRST_ENTITIES)
         self._first: Ints = np.zeros(_FIRST_CHANNELS, dtype=np.int64)
         self.last_seen_ms: Ints = np.zeros(_FIRST_ENTITIES, dtype=np.int64)
+        self.writes = 0  # rises with every write
+        self.renumberings = 0  # rises when rows get other numbers
+        self.stamps: Ints = np.zeros(columns, dtype=np.int64)  # [column], `writes` when it last changed
+        self.touched: set[int] = set()  # rows whose entity is new or changed since someone cleared this
 
     def __len__(self) -> int:
         return len(self.entities)
@@ -60,9 +64,16 @@ class Table(Generic[E]):
         if row is None:
             row = self._rows[key] = len(self.entities)
             self.entities.append(make())
+            self.touched.add(row)
             if row >= self._block.shape[2]:
                 self._grow(channels=self._block.shape[0], entities=2 * self._block.shape[2])
         return row
+
+    def replace(self, row: int, entity: E) -> None:
+        """Let the entity of a row be told differently; its key stays."""
+        if self.entities[row] != entity:
+            self.entities[row] = entity
+            self.touched.add(row)
 
     def find(self, key: Hashable) -> int | None:
         """Row of the entity, None if there is no such."""
@@ -93,24 +104,35 @@ class Table(Generic[E]):
 
     def window(self, metric: str, extra: tuple[str, ...]) -> Floats | None:
         """Values [entity, column] of a channel as a read-only view, None if the channel never appeared."""
+        view = self.rows_of_columns(metric, extra, 0, self.columns)
+        return None if view is None else view.T
+
+    def rows_of_columns(self, metric: str, extra: tuple[str, ...], first: int, last: int) -> Floats | None:
+        """Values [column, entity] of columns `first` up to before `last`, contiguous per column, read-only."""
         channel = self._channels.get((metric, extra))
         if channel is None:
             return None
-        first = int(self._first[channel])
-        view = self._block[channel, first : first + self.columns, : len(self.entities)].T
+        start = int(self._first[channel])
+        view = self._block[channel, start + first : start + last, : len(self.entities)]
         view.flags.writeable = False
         return view
 
     def write(self, channels: Ints, columns: Ints, rows: Ints, values: Floats) -> None:
         """Set one value per (channel, column of the window, row); of several for one place, the last stands."""
         self._block[channels, self._first[channels] + columns, rows] = values
+        self.writes += 1
+        self.stamps[columns] = self.writes
 
     def advance(self, steps: int) -> None:
         """Slide all windows: the oldest `steps` columns go, as many empty ones come."""
         used = np.arange(len(self._channels))
         if steps >= self.columns:
             self._block[: len(used)] = np.nan
+            self.writes += 1
+            self.stamps[:] = self.writes
             return
+        self.stamps[:-steps] = self.stamps[steps:].copy()
+        self.stamps[-steps:] = self.writes
         full = self._block.shape[1]
         for channel in used[self._first[used] + self.columns + steps > full]:
             first = int(self._first[channel])
@@ -123,6 +145,7 @@ class Table(Generic[E]):
 
     def keep_rows(self, kept: Ints) -> Ints:
         """Forget all rows but these (in this order); gives the new number of each old row, -1 for the forgotten."""
+        self.renumberings += 1
         renumbered = np.full(len(self.entities), -1, dtype=np.int64)
         renumbered[kept] = np.arange(len(kept))
         self._block[:, :, : len(kept)] = self._block[:, :, kept]
@@ -130,6 +153,7 @@ class Table(Generic[E]):
         self.last_seen_ms[: len(kept)] = self.last_seen_ms[kept]
         self.entities = [self.entities[row] for row in kept]
         self._rows = {key: int(renumbered[row]) for key, row in self._rows.items() if renumbered[row] >= 0}
+        self.touched = set(range(len(kept)))
         return renumbered
 
     def _empty(self, channels: int, entities: int) -> Floats:

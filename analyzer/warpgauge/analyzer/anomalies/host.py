@@ -92,7 +92,7 @@ class HostSaturated:
 
     def _candidate(self, frame: Frame, row: int, busy: Array, *, raises: bool) -> Candidate:
         level = float(mean(busy))
-        since = onset_time(frame, (busy_ratio(frame)[row] - HOLD_BUSY) / (1 - HOLD_BUSY))
+        since = onset_time(frame, (busy_ratio(frame, rows=[row])[0] - HOLD_BUSY) / (1 - HOLD_BUSY))
         cpus = float(frame.latest(host.CPU_COUNT, seconds=_SLOW_SECONDS)[row])
         all_cpus = "all CPUs" if np.isnan(cpus) else f"all {count(int(cpus), 'CPU')}"
         stalled = float(mean(frame.values(host.PRESSURE_SECONDS, "cpu", "some", seconds=WINDOW_SECONDS)[row]))
@@ -200,13 +200,13 @@ class _MemoryReading:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self.available = self._available(WINDOW_SECONDS)
+        self.available = self._available(WINDOW_SECONDS, slice(None))
         self._stalled = frame.values(host.PRESSURE_SECONDS, "memory", "full", seconds=WINDOW_SECONDS)
         self._swap_in = frame.values(host.SWAP_IN, seconds=WINDOW_SECONDS)
 
-    def _available(self, seconds: float | None = None) -> Array:
-        total = self._frame.values(host.MEMORY_TOTAL, seconds=seconds)
-        return ratio(self._frame.values(host.MEMORY_AVAILABLE, seconds=seconds), total)
+    def _available(self, seconds: float | None, rows: slice) -> Array:
+        total = self._frame.values(host.MEMORY_TOTAL, seconds=seconds)[rows]
+        return ratio(self._frame.values(host.MEMORY_AVAILABLE, seconds=seconds)[rows], total)
 
     def is_past_raise(self) -> Mask:
         swaps = (self._swap_in >= RAISE_SWAP_IN) & (self.available < SWAP_AVAILABLE)
@@ -216,7 +216,7 @@ class _MemoryReading:
         return _still((self.available < HOLD_AVAILABLE) | (self._stalled >= HOLD_STALLED))
 
     def since(self, row: int) -> float:
-        excess = (HOLD_AVAILABLE - self._available()[row]) / HOLD_AVAILABLE
+        excess = (HOLD_AVAILABLE - self._available(None, slice(row, row + 1))[0]) / HOLD_AVAILABLE
         stalled = self._frame.values(host.PRESSURE_SECONDS, "memory", "full")[row]
         return onset_time(self._frame, np.fmax(excess, (stalled - HOLD_STALLED) / HOLD_STALLED))
 
