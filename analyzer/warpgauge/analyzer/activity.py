@@ -12,6 +12,8 @@ from warpgauge.analyzer.rolling import Signal
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.rolling import Columns
     from warpgauge.analyzer.table import Floats, Ints
@@ -75,10 +77,19 @@ class Activity:
         """The metric that the values of a device come from."""
         return SIGNALS[int(self.signal[row])][0]
 
-    def values(self, row: int, seconds: float | None = None) -> Array:
-        """[column] of one device, by the best signal of that time; of the whole window if `seconds` is not given."""
-        readings = [self.frame.values(metric, *extra, seconds=seconds)[row] for metric, extra in SIGNALS]
-        return next((one for one in readings if np.isfinite(one).any()), readings[-1])
+    def values(self, rows: Sequence[int], seconds: float | None = None) -> Array:
+        """[device, column] of some, by the best signal of that time; of the whole window without `seconds`."""
+        values = self._read(0, rows, seconds)
+        for number in range(1, len(SIGNALS)):
+            is_blank = ~np.isfinite(values).any(axis=1)
+            if not is_blank.any():
+                break
+            values = np.where(is_blank[:, None], self._read(number, rows, seconds), values)
+        return values
+
+    def _read(self, number: int, rows: Sequence[int], seconds: float | None) -> Array:
+        metric, extra = SIGNALS[number]
+        return self.frame.values(metric, *extra, seconds=seconds, rows=rows)
 
     @property
     def _used(self) -> tuple[Signal, ...]:

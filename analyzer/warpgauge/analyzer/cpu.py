@@ -26,8 +26,8 @@ def busy_ratio(frame: Frame, seconds: float | None = None, rows: Sequence[int] |
     """Share of all CPUs of nodes that did work, [node, column], 0-1; NaN where modes are not measured."""
     modes = [extra[0] for extra in frame.channels(host.CPU_SECONDS) if extra[0] not in GUEST_MODES]
     if "idle" not in modes:
-        return np.full_like(frame.values(host.CPU_SECONDS, "idle", seconds=seconds)[rows], np.nan)
-    parts = {mode: frame.values(host.CPU_SECONDS, mode, seconds=seconds)[rows] for mode in modes}
+        return np.full_like(frame.values(host.CPU_SECONDS, "idle", seconds=seconds, rows=rows), np.nan)
+    parts = {mode: frame.values(host.CPU_SECONDS, mode, seconds=seconds, rows=rows) for mode in modes}
     total = np.sum([np.nan_to_num(part) for part in parts.values()], axis=0)
     idle = np.sum([np.nan_to_num(part) for mode, part in parts.items() if mode in IDLE_MODES], axis=0)
     return np.where(np.isfinite(parts["idle"]), 1 - ratio(idle, total), np.nan)

@@ -53,11 +53,13 @@ from warpgauge.analyzer.workloads import Holding, Roster
 from warpgauge.core.catalog import Kind, device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from warpgauge.core.catalog import Metric
+
+    Rows = int | slice | Sequence[int] | Ints
 
 __all__ = [
     "DESCRIPTION",
@@ -87,6 +89,8 @@ _FRESH_SECONDS: Final = 60.0  # how far `latest` looks back
 _RANK_SILENCE_SECONDS: Final = 120.0  # a rank whose series vanished for longer is gone
 _DEAD_SHARE: Final = 0.25  # forget vanished series when they are this share of all
 _TABLES: Final = tuple(TableName)
+_ALL_ROWS: Final = slice(None)
+_UNKNOWN: Final = np.float32(np.nan)
 
 
 def channel(metric: Metric, *extra: str) -> Signal:
@@ -165,16 +169,25 @@ class Frame:
         """Time of the newest sample in seconds since the epoch, 0 before the first."""
         return self._newest_ms / 1000.0
 
-    def values(self, metric: Metric, *extra: str, seconds: float | None = None) -> Floats:
-        """Values [entity, column] of a channel, all NaN if it never appeared; the last `seconds` only if given."""
-        table = self.table_of(metric)
+    def values(
+        self,
+        metric: Metric,
+        *extra: str,
+        seconds: float | None = None,
+        rows: Rows = _ALL_ROWS,
+    ) -> Floats:
+        """Values [entity, column] of a channel, all NaN if it never appeared; the last `seconds` only if given.
+
+        With `rows` only these, and [column] for a single one: what is not asked for costs nothing.
+        """
+        table, rows = self.table_of(metric), _index(rows)
+        first = 0 if seconds is None else self.columns - self._columns_of(seconds)
         if metric.kind is Kind.HISTOGRAM and extra == ("mean",):
-            found = self._mean(table, metric)
-        else:
-            found = table.window(metric.name, extra)
+            return self._mean(table, metric, first, rows)
+        found = table.rows_of_columns(metric.name, extra, first, self.columns)
         if found is None:
-            found = np.full((len(table), self.columns), np.nan, dtype=np.float32)
-        return found if seconds is None else found[:, -self._columns_of(seconds) :]
+            found = np.broadcast_to(_UNKNOWN, (self.columns - first, len(table)))
+        return found.T[rows]
 
     def columns_of(self, table: TableName, first: int = 0) -> Columns:
         """The window of a table from column `first` on, for what a `Signal` reads: [column, entity]."""
@@ -273,7 +286,8 @@ class Frame:
     @property
     def has_device_clock(self) -> NDArray[np.bool_]:
         """Per rank: whether any of its phases was ever timed by the device and not by the host."""
-        return self.once("device clocks", self._tables.device_clocks)
+        depends = (len(self.ranks), self._tables.clocks)
+        return self.once("device clocks", self._tables.device_clocks, depends)
 
     def series_id(self, metric: Metric, labels: Mapping[str, str], *, part: str = "", origin: str = "") -> int:
         """Id under which samples of this series are ingested, or NOT_KEPT, or DESCRIPTION (taken in already).
@@ -434,16 +448,19 @@ class Frame:
             raise KeyError(msg)
         return self._tables.by_number[_TABLES.index(place.table)]
 
-    def _mean(self, table: Table[Any], metric: Metric) -> Floats | None:
-        total, count = table.window(metric.name, ("sum",)), table.window(metric.name, ("count",))
-        if total is None or count is None:
-            return None
+    def _mean(self, table: Table[Any], metric: Metric, first: int, rows: int | slice | Ints) -> Floats:
+        columns = Columns(table, first, self.columns)
+        total, count = columns.of(metric, "sum").T[rows], columns.of(metric, "count").T[rows]
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean: Floats = np.where(count > 0, total / count, np.float32(np.nan))
+            mean: Floats = np.where(count > 0, total / count, _UNKNOWN)
         return mean
 
     def _columns_of(self, seconds: float) -> int:
         return min(self.columns, max(1, round(seconds / self.step_seconds)))
+
+
+def _index(rows: Rows) -> int | slice | Ints:
+    return rows if isinstance(rows, (int, slice)) else np.asarray(rows, dtype=np.int64)
 
 
 def _behavior(metric: Metric, place: Place) -> Behavior:

@@ -27,7 +27,7 @@ BUCKETS: Final = 5
 
 def phase_rate(frame: Frame, phase: str, rows: Sequence[int], seconds: float | None = None) -> Array:
     """Seconds per second that ranks spent in a phase, [rank, column], whichever clock timed it."""
-    return frame.values(training.PHASE_SECONDS, phase, seconds=seconds)[list(rows)]
+    return frame.values(training.PHASE_SECONDS, phase, seconds=seconds, rows=list(rows))
 
 
 def mean_per_step(frame: Frame, phase: str, seconds: float) -> Array:
@@ -65,7 +65,7 @@ def per_step(frame: Frame, phase: str, rows: Sequence[int], seconds: float) -> t
     Pauses between steps (evaluation, a checkpoint) count in neither, because both sums stand still.
     """
     spent = phase_rate(frame, phase, rows, seconds)
-    steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds)[list(rows)]
+    steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=list(rows))
     both = np.isfinite(spent) & np.isfinite(steps)
     spent, steps = np.where(both, spent, np.nan), np.where(both, steps, np.nan)
     return ratio(mean(spent), mean(steps)), ratio(in_buckets(spent), in_buckets(steps))

@@ -32,6 +32,11 @@ class Tables:
         self._device_clocks: set[tuple[str, str, int]] = set()
 
     @property
+    def clocks(self) -> int:
+        """How many ranks were timed by their device so far."""
+        return len(self._device_clocks)
+
+    @property
     def by_number(self) -> tuple[Table[Any], ...]:
         """The tables in the order of `TableName`."""
         return (self.devices, self.nodes, self.ranks)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["TILE_COLUMNS", "Columns", "Rolling", "Signal", "Window"]
 
 TILE_COLUMNS: Final = 6
+_UNKNOWN: Final = np.float32(np.nan)
 
 
 class Columns:
@@ -42,7 +43,7 @@ class Columns:
         """A channel's values, read-only; NaN if it never appeared."""
         found = self._table.rows_of_columns(metric.name, extra, self._first, self._last)
         if found is None:
-            return np.full((self._last - self._first, len(self._table)), np.nan, dtype=np.float32)
+            return np.broadcast_to(_UNKNOWN, (self._last - self._first, len(self._table)))
         return found
 
 

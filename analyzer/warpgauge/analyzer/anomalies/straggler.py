@@ -320,7 +320,7 @@ class _Place:
 def _impact(frame: Frame, group: Group, reading: _Reading, member: int, seconds: float) -> Impact:
     job = frame.jobs[group.key]
     devices = max(len(job.devices), len(job.ranks))
-    steps = mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS)[list(job.ranks)])
+    steps = mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS, rows=job.ranks))
     step = float(median(steps)) if len(job.ranks) else float("nan")
     if reading.compute is None or not step > 0:
         method = "SM clock of the peers against its own; holds if all wait for it"

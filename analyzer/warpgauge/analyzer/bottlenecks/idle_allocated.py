@@ -15,7 +15,7 @@ from warpgauge.analyzer.activity import SIGNALS, Activity, read_activity
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.places import job_scope
-from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, onset_time
+from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, onset_times
 from warpgauge.analyzer.wording import count, device_name, gibibytes, listed, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
@@ -106,7 +106,7 @@ def _candidates(frame: Frame, reading: _Reading, judged: Mask) -> tuple[Candidat
 
 
 def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) -> Candidate:
-    since = max(_since(frame, reading.activity, row) for row in rows)
+    since = float(_since(frame, reading.activity, rows).max())
     seconds = frame.now - since
     peak = float(reading.peak[rows].max())
     covered = float(reading.covered[rows].min())
@@ -130,10 +130,11 @@ def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) ->
     )
 
 
-def _since(frame: Frame, activity: Activity, row: int) -> float:
-    whole = activity.values(row)
+def _since(frame: Frame, activity: Activity, rows: list[int]) -> Array:
+    """Onset of each device's idleness."""
+    whole = activity.values(rows)
     excess = np.where(np.isfinite(whole), np.where(whole <= IDLE_ACTIVITY, 1.0, -1.0), np.nan)
-    return max(onset_time(frame, excess), float(frame.allocated_since[row]))
+    return np.maximum(onset_times(frame, excess), frame.allocated_since[rows])
 
 
 def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int], seconds: float) -> str:

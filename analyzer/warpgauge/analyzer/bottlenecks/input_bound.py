@@ -144,8 +144,9 @@ def _list_jobs(jobs: tuple[Job, ...]) -> _Jobs:
 def _screened(frame: Frame, jobs: _Jobs) -> NDArray[np.int8]:
     """[job], what is plain from window sums alone; OPEN where only a close look can tell.
 
-    A job is timed and sound when all its ranks are covered and no column of any rank has an input wait of `HOLD_SHARE`
-    of the step: the wait of the job is made of such columns, whichever rank arrives last in each.
+    The wait of a job is the mean of input waits over the mean of steps, each of some rank in each column. So a job is
+    sound when its ranks' longest wait is below `HOLD_SHARE` of their shortest step; or, where ranks pause and both are
+    known together everywhere, when that holds for each rank and column by itself.
     """
     verdicts = np.full(len(jobs.jobs), int(_Verdict.UNTIMED), dtype=np.int8)
     if not len(jobs.ranks):
@@ -153,7 +154,10 @@ def _screened(frame: Frame, jobs: _Jobs) -> NDArray[np.int8]:
     covered = frame.window(_INPUT, WINDOW_SECONDS).coverage[jobs.ranks]
     wait = frame.window(_WAIT, WINDOW_SECONDS).peak[jobs.ranks]
     least, most = (how.reduceat(covered, jobs.starts) for how in (np.minimum, np.maximum))
-    is_sound = np.fmax.reduceat(wait, jobs.starts) < HOLD_SHARE * (1 - _ROUNDING)
+    limit = HOLD_SHARE * (1 - _ROUNDING)
+    longest = np.fmax.reduceat(frame.window(_INPUT, WINDOW_SECONDS).peak[jobs.ranks], jobs.starts)
+    shortest = np.fmin.reduceat(frame.window(_STEP, WINDOW_SECONDS).least[jobs.ranks], jobs.starts)
+    is_sound = (longest < limit * shortest) | (np.fmax.reduceat(wait, jobs.starts) < limit)
     found = np.select(
         (most == 0, (most > 0) & (most < LEAST_COVERAGE), (least >= LEAST_COVERAGE) & is_sound),
         (_Verdict.UNTIMED, _Verdict.YOUNG, _Verdict.TIMED),
@@ -166,10 +170,7 @@ def _screened(frame: Frame, jobs: _Jobs) -> NDArray[np.int8]:
 def _wait(columns: Columns) -> Floats:
     """Input wait as a share of the step; infinite where one is known and the other or who waits for whom is not."""
     spent, waits = columns.of(training.PHASE_SECONDS, "input"), columns.of(training.PHASE_SECONDS, "communication")
-    parts = [columns.of(training.PHASE_SECONDS, phase) for phase in _PROPER_PHASES]
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = np.where(np.isnan(whole), part, whole + np.nan_to_num(part))
+    whole = _step(columns)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(spent > 0, spent / whole, spent)
     is_odd = (np.isnan(spent) != np.isnan(waits)) | (np.isnan(spent) != np.isnan(whole)) | (whole < 0)
@@ -177,6 +178,16 @@ def _wait(columns: Columns) -> Floats:
     return wait
 
 
+def _step(columns: Columns) -> Floats:
+    """Seconds per second inside steps, of the phases that are known."""
+    parts = [columns.of(training.PHASE_SECONDS, phase) for phase in _PROPER_PHASES]
+    is_unknown = np.logical_and.reduce([np.isnan(part) for part in parts])
+    step: Floats = np.add.reduce([np.where(np.isnan(part), np.float32(0), part) for part in parts])
+    return np.where(is_unknown, np.float32(np.nan), step)
+
+
+_STEP: Final = Signal("step without checkpoints", TableName.RANKS, _step)
+_ACTIVE: Final = channel(device.COMPUTE_ACTIVE)
 _INPUT: Final = channel(training.PHASE_SECONDS, "input")
 _WAIT: Final = Signal("input wait", TableName.RANKS, _wait)
 
@@ -329,9 +340,9 @@ def _remedy(cpu: float) -> str:
 
 def _evidence(frame: Frame, reading: _Reading, cpu: float) -> tuple[Evidence, ...]:
     steps = float(
-        median(mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS)[list(reading.job.ranks)]))
+        median(mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS, rows=reading.job.ranks)))
     )
-    active = median(mean(frame.values(device.COMPUTE_ACTIVE, seconds=WINDOW_SECONDS)[list(reading.job.devices)]))
+    active = median(frame.window(_ACTIVE, WINDOW_SECONDS).mean[list(reading.job.devices)])
     columns = columns_in(frame, WINDOW_SECONDS)
     first = measured(
         training.PHASE_SECONDS,

@@ -48,6 +48,7 @@ LEAST_COVERAGE: Final = 0.5
 BUSY: Final = 0.05  # clocks of idle devices say nothing about heat
 
 _ALL: Final = slice(None)
+_TEMPERATURE: Final = channel(device.TEMPERATURE, "core")
 _SM_CLOCK: Final = channel(device.CLOCK, "sm")
 _GRAPHICS_CLOCK: Final = channel(device.CLOCK, "graphics")
 
@@ -129,7 +130,7 @@ def clock_signal(frame: Frame) -> Signal:
 def sm_clock(frame: Frame, rows: Sequence[int], seconds: float | None = None) -> Array:
     """SM clock of some devices in hertz, [device, column]; the graphics clock where no SM clock is measured."""
     name = "sm" if frame.has(device.CLOCK, "sm") else "graphics"
-    return frame.values(device.CLOCK, name, seconds=seconds)[list(rows)]
+    return frame.values(device.CLOCK, name, seconds=seconds, rows=list(rows))
 
 
 def _is_idle(frame: Frame) -> Mask:
@@ -232,7 +233,7 @@ def _summary(frame: Frame, reading: ThermalReading, row: int, since: float) -> s
 
 
 def _temperature(frame: Frame, row: int) -> float:
-    return float(mean(frame.values(device.TEMPERATURE, "core", seconds=WINDOW_SECONDS)[row]))
+    return float(frame.window(_TEMPERATURE, WINDOW_SECONDS).mean[row])
 
 
 def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence, ...]:
