@@ -187,7 +187,7 @@ class Frame:
         found = table.rows_of_columns(metric.name, extra, first, self.columns)
         if found is None:
             found = np.broadcast_to(_UNKNOWN, (self.columns - first, len(table)))
-        return found.T[rows]
+        return _picked(found, rows)
 
     def columns_of(self, table: TableName, first: int = 0) -> Columns:
         """The window of a table from column `first` on, for what a `Signal` reads: [column, entity]."""
@@ -217,9 +217,13 @@ class Frame:
         value: T = found[1]
         return value
 
-    def latest(self, metric: Metric, *extra: str, seconds: float = _FRESH_SECONDS) -> Floats:
+    def latest(
+        self, metric: Metric, *extra: str, seconds: float = _FRESH_SECONDS, rows: Rows = _ALL_ROWS
+    ) -> Floats:
         """Newest value [entity] of a channel within the last `seconds`, NaN where there is none."""
-        columns = self.values(metric, *extra, seconds=seconds).T
+        if not self.has(metric, *extra):
+            return np.full(len(np.arange(len(self.table_of(metric)))[rows]), np.nan, dtype=np.float32)
+        columns = self.values(metric, *extra, seconds=seconds, rows=rows).T
         picked: Floats = columns[-1].copy()
         for column in columns[-2::-1]:
             is_missing = np.isnan(picked)
@@ -450,13 +454,19 @@ class Frame:
 
     def _mean(self, table: Table[Any], metric: Metric, first: int, rows: int | slice | Ints) -> Floats:
         columns = Columns(table, first, self.columns)
-        total, count = columns.of(metric, "sum").T[rows], columns.of(metric, "count").T[rows]
+        total, count = _picked(columns.of(metric, "sum"), rows), _picked(columns.of(metric, "count"), rows)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean: Floats = np.where(count > 0, total / count, _UNKNOWN)
         return mean
 
     def _columns_of(self, seconds: float) -> int:
         return min(self.columns, max(1, round(seconds / self.step_seconds)))
+
+
+def _picked(values: Floats, rows: int | slice | Ints) -> Floats:
+    """[entity, column] of some rows of [column, entity], gathered in the order of memory."""
+    picked: Floats = values[:, rows].T
+    return picked
 
 
 def _index(rows: Rows) -> int | slice | Ints:

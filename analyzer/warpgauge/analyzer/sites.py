@@ -24,11 +24,14 @@ class Sites:
     def __init__(self) -> None:
         self.keys: list[Site] = []
         self.numbers: dict[Site, int] = {}
+        self._node_rows: dict[Site, int] = {}
         self.of_node: Ints = np.empty(0, dtype=np.int64)  # [row of frame.nodes]
         self.of_device: Ints = np.empty(0, dtype=np.int64)  # [row of frame.devices]
 
     def extend(self, nodes: Table[NodeEntity], devices: Table[DeviceEntity]) -> None:
         """Number the sites of rows that are new."""
+        for row in range(len(self.of_node), len(nodes)):
+            self._node_rows[nodes.entities[row].cluster, nodes.entities[row].node] = row
         self.of_node = self._extended(self.of_node, nodes.entities)
         self.of_device = self._extended(self.of_device, devices.entities)
 
@@ -38,7 +41,8 @@ class Sites:
 
     def nodes_at(self, site: Site) -> Ints:
         """Rows of frame.nodes with this name: one, or none if nothing but devices told of it."""
-        return np.flatnonzero(self.of_node == self.numbers.get(site, -1))
+        row = self._node_rows.get(site)
+        return np.array([] if row is None else [row], dtype=np.int64)
 
     def _extended(self, known: Ints, entities: Sequence[NodeEntity | DeviceEntity]) -> Ints:
         if len(known) == len(entities):

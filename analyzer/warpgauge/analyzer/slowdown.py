@@ -29,9 +29,11 @@ def impact_of(slowdown_ratio: float, *, devices: int, seconds: float, method: st
 
 def step_ratio_since(frame: Frame, ranks: Sequence[int], since: float) -> float | None:
     """Step time since the onset as a ratio to the step time before it; None without enough steps before it."""
+    first = int(np.searchsorted(frame.time_ms, since * 1000))
+    if first * frame.step_seconds < LEAST_HISTORY_SECONDS:
+        return None
     steps = frame.values(training.STEP_SECONDS, "mean", rows=list(ranks))
-    is_after = frame.time_ms >= since * 1000
-    before, after = steps[:, ~is_after], steps[:, is_after]
+    before, after = steps[:, :first], steps[:, first:]
     history_seconds = np.isfinite(before).any(axis=0).sum() * frame.step_seconds if len(ranks) else 0
     if history_seconds < LEAST_HISTORY_SECONDS:
         return None

@@ -47,8 +47,10 @@ def columns_in(frame: Frame, seconds: float) -> int:
 def mean(values: Array) -> Array:
     """Mean over the last axis of what was measured; NaN where nothing was."""
     is_there = np.isfinite(values)
-    count = is_there.sum(axis=-1)
-    total = np.where(is_there, values, 0.0).sum(axis=-1, dtype=np.float64)
+    if is_there.all() and values.shape[-1]:
+        return np.asarray(np.add.reduce(values, axis=-1, dtype=np.float64) / values.shape[-1])
+    count = np.add.reduce(is_there, axis=-1, dtype=np.int64)
+    total = np.add.reduce(np.where(is_there, values, 0.0), axis=-1, dtype=np.float64)
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 

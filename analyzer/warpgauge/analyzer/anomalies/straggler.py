@@ -59,6 +59,7 @@ class _Reading:
     """How slow each member of a group is: 1.3 = needs 1.3 times as long as the median member."""
 
     slowness: Array  # [member]
+    z: Array  # [member], `robust_z` of the slowness
     buckets: Array  # [member, bucket]
     covered: float
     rests_on_phases: bool
@@ -67,7 +68,7 @@ class _Reading:
 
     def passes(self, effect: float, z: float, buckets: int) -> Mask:
         """Members slower than the rest by the effect, beyond chance, most of the time."""
-        is_far = (self.slowness >= 1 + effect) & (robust_z(self.slowness) >= z)
+        is_far = (self.slowness >= 1 + effect) & (self.z >= z)
         often = (self.buckets >= 1 + effect).sum(axis=1) >= buckets
         waits_least = np.ones(len(self.slowness), dtype=bool)
         if self.compute is not None and self.communication is not None:
@@ -85,7 +86,7 @@ class Straggler:
     def detect(self, frame: Frame) -> Detection:
         """Judge every group of at least four peers that reports device-timed steps or SM clocks."""
         thermal = read_thermal(frame).is_limited
-        screening = _screened(frame)
+        screening = _screened(frame, thermal)
         found: list[Candidate] = []
         for group in screening.suspects:
             reading = _read(frame, group)
@@ -127,10 +128,11 @@ class _Screening:
     blind: int
 
 
-def _screened(frame: Frame) -> _Screening:
+def _screened(frame: Frame, thermal: Mask) -> _Screening:
     """Sort the groups by what `_read` would make of them, from window means alone.
 
-    A group is a suspect if any member is so much slower than its median that it may hold a finding; no other can.
+    A group is a suspect if any member, not slowed down by heat, is so much slower than the median that it may hold a
+    finding; no other can.
     """
     groups = peer_groups(frame)
     is_small = groups.sizes < LEAST_PEERS
@@ -138,8 +140,12 @@ def _screened(frame: Frame) -> _Screening:
     by_clock &= ~by_phases
     compute = groups.of_ranks(mean_per_step(frame, "compute", WINDOW_SECONDS))
     clock = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).mean)
-    longest = groups.greatest(ratio(compute, groups.spread(groups.median(compute))))
-    slowest = groups.greatest(ratio(groups.spread(groups.median(clock)), clock))
+    is_hot = groups.of_devices(thermal) == 1
+    slowness = (
+        ratio(compute, groups.spread(groups.median(compute))),
+        ratio(groups.spread(groups.median(clock)), clock),
+    )
+    longest, slowest = (groups.greatest(np.where(is_hot, 1.0, one)) for one in slowness)
     suspects = np.where(by_phases, longest, np.where(by_clock, slowest, 1.0)) >= 1 + HOLD_EFFECT - _ROUNDING
     is_judged = by_phases | by_clock
     return _Screening(
@@ -178,11 +184,13 @@ def _by_phases(frame: Frame, group: Group) -> _Reading | None:
         return None
     covered = float(coverage(phase_rate(frame, "compute", rows, WINDOW_SECONDS)).min())
     compute, buckets = per_step(frame, "compute", rows, WINDOW_SECONDS)
-    communication, _ = per_step(frame, "communication", rows, WINDOW_SECONDS)
+    communication = mean_per_step(frame, "communication", WINDOW_SECONDS)[rows]
     if covered < LEAST_COVERAGE or not np.isfinite(compute).all():
         return None
+    slowness = ratio(compute, median(compute))
     return _Reading(
-        slowness=ratio(compute, median(compute)),
+        slowness=slowness,
+        z=robust_z(slowness),
         buckets=ratio(buckets, median(buckets.T)),
         covered=covered,
         rests_on_phases=True,
@@ -200,10 +208,11 @@ def _by_clock(frame: Frame, group: Group) -> _Reading | None:
         return None
     worked = read_activity(frame, WINDOW_SECONDS).mean[rows]
     works = ~(worked < LEAST_ACTIVITY * median(worked))
-    slowness = ratio(median(mean(clock)), mean(clock))
+    slowness = np.where(works, ratio(median(mean(clock)), mean(clock)), 1.0)
     buckets = in_buckets(clock)
     return _Reading(
-        slowness=np.where(works, slowness, 1.0),
+        slowness=slowness,
+        z=robust_z(slowness),
         buckets=ratio(median(buckets.T), buckets),
         covered=covered,
         rests_on_phases=False,
@@ -229,12 +238,14 @@ def _slowness_over_time(frame: Frame, group: Group, reading: _Reading, member: i
 
 
 def _candidates(frame: Frame, group: Group, reading: _Reading, thermal: Mask) -> list[Candidate]:
-    holds = reading.passes(HOLD_EFFECT, HOLD_Z, 1)
-    raises = reading.passes(RAISE_EFFECT, RAISE_Z, MOST_BUCKETS)
     has_named_cause = np.array([at >= 0 and bool(thermal[at]) for at in group.devices])
+    holds = reading.passes(HOLD_EFFECT, HOLD_Z, 1) & ~has_named_cause
+    if not holds.any():
+        return []
+    raises = reading.passes(RAISE_EFFECT, RAISE_Z, MOST_BUCKETS)
     return [
         _candidate(frame, group, reading, int(member), Strength.RAISE if raises[member] else Strength.HOLD)
-        for member in np.flatnonzero(holds & ~has_named_cause)
+        for member in np.flatnonzero(holds)
     ]
 
 
@@ -244,7 +255,7 @@ def _candidate(frame: Frame, group: Group, reading: _Reading, member: int, stren
     since = onset_time(frame, (_slowness_over_time(frame, group, reading, member) - 1) / effect - 1 / 2)
     impact = _impact(frame, group, reading, member, frame.now - since)
     is_severe = (impact.slowdown_ratio or 1) >= CRITICAL_SLOWDOWN and len(group.devices) >= FEW_PEERS
-    z = float(robust_z(reading.slowness)[member])
+    z = float(reading.z[member])
     place = _Place(frame=frame, group=group, member=member)
     return Candidate(
         kind=FindingKind.STRAGGLER,
@@ -335,7 +346,8 @@ def _clocks(place: _Place) -> tuple[float, float]:
     """SM clock of the culprit and the median of its peers, NaN where not measured."""
     if min(place.group.devices) < 0:
         return float("nan"), float("nan")
-    clock = mean(sm_clock(place.frame, place.group.devices, WINDOW_SECONDS))
+    frame, devices = place.frame, list(place.group.devices)
+    clock = frame.window(clock_signal(frame), WINDOW_SECONDS).mean[devices]
     return float(clock[place.member]), float(median(clock))
 
 

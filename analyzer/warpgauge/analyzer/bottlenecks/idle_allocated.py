@@ -138,7 +138,8 @@ def _since(frame: Frame, activity: Activity, rows: list[int]) -> Array:
 
 
 def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int], seconds: float) -> str:
-    names = listed([device_name(frame.devices.entities[row]) for row in rows])
+    entities = frame.devices.entities
+    names = listed([device_name(entities[row]) for row in rows])
     held = len(frame.jobs[key].devices)
     part = f"all {count(held, 'device')}" if held == len(rows) > 1 else f"{len(rows)} of {count(held, 'device')}"
     memory = reading.memory_bytes[rows]

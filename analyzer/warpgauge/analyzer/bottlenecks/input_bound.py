@@ -52,6 +52,7 @@ FEW_RANKS_SHARE: Final = 0.1  # the median rank waits less than this part of the
 FULL_CPU: Final = 0.9
 
 _PROPER_PHASES: Final = tuple(phase for phase in training.PHASES if phase != "checkpoint")
+_PAUSE: Final = 0.5  # less time than this inside steps: the ranks did something else in between
 _ROUNDING: Final = 1e-5  # shares are float32
 
 
@@ -152,12 +153,14 @@ def _screened(frame: Frame, jobs: _Jobs) -> NDArray[np.int8]:
     if not len(jobs.ranks):
         return verdicts
     covered = frame.window(_INPUT, WINDOW_SECONDS).coverage[jobs.ranks]
-    wait = frame.window(_WAIT, WINDOW_SECONDS).peak[jobs.ranks]
     least, most = (how.reduceat(covered, jobs.starts) for how in (np.minimum, np.maximum))
     limit = HOLD_SHARE * (1 - _ROUNDING)
     longest = np.fmax.reduceat(frame.window(_INPUT, WINDOW_SECONDS).peak[jobs.ranks], jobs.starts)
     shortest = np.fmin.reduceat(frame.window(_STEP, WINDOW_SECONDS).least[jobs.ranks], jobs.starts)
-    is_sound = (longest < limit * shortest) | (np.fmax.reduceat(wait, jobs.starts) < limit)
+    is_sound = longest < limit * shortest
+    if (shortest[~is_sound] < _PAUSE).any():
+        wait = frame.window(_WAIT, WINDOW_SECONDS).peak[jobs.ranks]
+        is_sound |= np.fmax.reduceat(wait, jobs.starts) < limit
     found = np.select(
         (most == 0, (most > 0) & (most < LEAST_COVERAGE), (least >= LEAST_COVERAGE) & is_sound),
         (_Verdict.UNTIMED, _Verdict.YOUNG, _Verdict.TIMED),
@@ -255,7 +258,8 @@ class _Phases:
         parts = {phase: columns.of(training.PHASE_SECONDS, phase).T[list(rows)] for phase in _PROPER_PHASES}
         stacked = np.stack(list(parts.values()))
         is_there = np.isfinite(stacked).any(axis=0)
-        step = np.asarray(np.where(is_there, np.nansum(stacked, axis=0), np.nan))
+        known = np.where(np.isnan(stacked), np.float32(0), stacked)
+        step = np.asarray(np.where(is_there, np.add.reduce(known, axis=0), np.nan))
         return cls(input=parts["input"], communication=parts["communication"], step=step)
 
     def last_to_arrive(self, values: Array) -> Array:
@@ -267,7 +271,8 @@ def _of_last_to_arrive(waits: Array, values: Array) -> Array:
     known = np.isfinite(waits) & np.isfinite(values)
     last = np.argmin(np.where(known, waits, np.inf), axis=0)
     picked = values[last, np.arange(values.shape[1])]
-    return np.where(known.any(axis=0), picked, median(values.T))
+    is_told = known.any(axis=0)
+    return picked if is_told.all() else np.where(is_told, picked, median(values.T))
 
 
 def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:

@@ -259,7 +259,7 @@ def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence
     ]
     temperature = _temperature(frame, row)
     if not np.isnan(temperature):
-        limit = float(frame.latest(device.TEMPERATURE_LIMIT, "slowdown")[row])
+        limit = float(frame.latest(device.TEMPERATURE_LIMIT, "slowdown", rows=[row])[0])
         rows.append(
             measured(
                 device.TEMPERATURE,

@@ -79,7 +79,7 @@ class DeviceState:
     def detect(self, frame: Frame) -> Detection:
         """Judge every device whose state is reported."""
         is_known = frame.window(_OK, WINDOW_SECONDS).count > 0
-        for fault in FAULTS:
+        for fault in FAULTS if not is_known.all() else ():
             is_known |= frame.window(fault.signal, WINDOW_SECONDS).count > 0
         found = tuple(_candidate(frame, int(row), fault) for fault in FAULTS for row in _showing(frame, fault))
         unknown = int((~is_known).sum())
