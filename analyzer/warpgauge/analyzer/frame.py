@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.catalog import Metric
 
+    Array = NDArray[np.floating[Any]]
     Rows = int | slice | Sequence[int] | Ints
 
 __all__ = [
@@ -198,10 +199,10 @@ class Frame:
         rolling = self._rolling[_TABLES.index(signal.table)]
         return rolling.window(signal, self._columns_of(seconds), self._newest if self._newest is not None else 0)
 
-    def trace(self, table: TableName, key: Hashable, read: Callable[[Columns], Doubles]) -> Doubles:
-        """A value per column of the whole window [column], read anew only where something was written since.
+    def trace(self, table: TableName, key: Hashable, read: Callable[[Columns], Array]) -> Array:
+        """A value per column of the whole window, [column] or [column, member], read anew only where something was written since.
 
-        For the onset of what a detector found: `key` names the rows it is about, `read` gives [column] for a range of
+        For the onset of what a detector found: `key` names the rows it is about, `read` gives that of a range of
         columns of `table`, each from that column alone.
         """
         newest = self._newest if self._newest is not None else 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.table import Floats, Table
     from warpgauge.core.catalog import Metric
 
+    Array = NDArray[np.floating[Any]]
     Doubles = NDArray[np.float64]
 
 __all__ = ["TILE_COLUMNS", "Columns", "Rolling", "Signal", "Window"]
@@ -76,7 +77,7 @@ class _Trace:
 
     writes: int
     newest: int
-    values: Doubles
+    values: Array
 
 
 class Window:
@@ -164,8 +165,8 @@ class Rolling:
         self._older_traces, self._traces = self._traces, {}
         self._oldest = newest - self._table.columns + 1
 
-    def trace(self, key: Hashable, newest: int, read: Callable[[Columns], Doubles]) -> Doubles:
-        """A value per column of the whole table, [column]; only columns written since the last time are read anew.
+    def trace(self, key: Hashable, newest: int, read: Callable[[Columns], Array]) -> Array:
+        """A value per column of the whole table, [column] or [column, member]; only columns written since the last time are read anew.
 
         `read` works column by column as that of a `Signal`. A trace that was not asked for since the table changed
         twice is forgotten.
