@@ -127,7 +127,9 @@ class _Growing:
 class Fleet:
     """Gives the samples of one tick after the other."""
 
-    def __init__(self, frame: Frame, devices: int, metrics: int, *, seed: int = 42) -> None:
+    def __init__(
+        self, frame: Frame, devices: int, metrics: int, *, seed: int = 42, is_sound: bool = False
+    ) -> None:
         self.devices = devices
         self.truth: dict[Key, int] = {}  # and the tick it starts at
         self._frame = frame
@@ -143,7 +145,7 @@ class Fleet:
             self._add_device(number)
             self._add_work(number)
         self._freeze()
-        self._plan_faults()
+        self._plan_faults(is_sound=is_sound)
 
     @property
     def jobs(self) -> int:
@@ -230,12 +232,13 @@ class Fleet:
         self._noisy = np.append(self._noisy, np.array(self._series.noisy[new], dtype=np.float64))
         self._totals = np.append(self._totals, np.zeros(len(self._ids) - before))
 
-    def _plan_faults(self) -> None:
-        """One fault a job at most, so that the truth is plain."""
+    def _plan_faults(self, *, is_sound: bool) -> None:
+        """One fault a job at most, so that the truth is plain; none in a sound fleet."""
         self._faults: list[tuple[int, Ints, Doubles]] = []
         self._restarts = 0
         jobs = self._random.permutation(self.devices // DEVICES_PER_JOB)
-        wanted = min(max(len(FAULTS), round(FAULTY_SHARE * self.devices)), len(jobs) * 2 // 3)
+        most = 0 if is_sound else len(jobs) * 2 // 3
+        wanted = min(max(len(FAULTS), round(FAULTY_SHARE * self.devices)), most)
         for at, job in enumerate(jobs[:wanted]):
             kind = FAULTS[at % len(FAULTS)]
             if kind is FindingKind.INPUT_BOUND and job % UNPHASED == 0:

@@ -43,6 +43,7 @@ import numpy as np
 
 from warpgauge.analyzer.cells import NOWHERE, Cells, combine, fold
 from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity
+from warpgauge.analyzer.identities import Identities, digest_of
 from warpgauge.analyzer.placement import Tables
 from warpgauge.analyzer.rolling import Columns, Rolling, Signal, Window
 from warpgauge.analyzer.schema import HISTOGRAM_PARTS, PLACES, Place, TableName
@@ -69,6 +70,7 @@ __all__ = [
     "Doubles",
     "Floats",
     "Frame",
+    "FrameParts",
     "Ingested",
     "Ints",
     "Job",
@@ -108,6 +110,20 @@ class Ingested:
     late: int  # older than the window or than the series' newest sample, or dated in the future
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameParts:
+    """What a frame consists of."""
+
+    tables: Tables
+    states: SeriesStates
+    cells: Cells
+    identities: Identities
+    origins: dict[str, int]
+    holdings: Mapping[int, Holding]
+    newest: int | None  # number since the epoch of the newest column
+    newest_ms: int  # time of the newest sample
+
+
 class Frame:
     """A sliding window of values per device, node and rank; see the module's text for how to read it.
 
@@ -122,6 +138,7 @@ class Frame:
         self._tables = Tables(self.columns)
         self._states = SeriesStates()
         self._cells = Cells()
+        self._identities = Identities()
         self._origins: dict[str, int] = {}
         self._rolling = tuple(Rolling(table) for table in self._tables.by_number)
         self._memory: dict[Hashable, tuple[Hashable, Any]] = {}
@@ -301,7 +318,7 @@ class Frame:
         `origin` names the scraped endpoint. Ask once per series and keep the id while `generation` stands.
         """
         if metric.kind is Kind.INFO:
-            return self._info_id(metric, labels)
+            return self._info_id(metric, labels, origin)
         place = PLACES.get(metric.name)
         if place is None or (metric.kind is Kind.HISTOGRAM and part not in HISTOGRAM_PARTS):
             return NOT_KEPT
@@ -311,6 +328,11 @@ class Frame:
         if into is None:
             return NOT_KEPT
         row = self._tables.row(place.table, labels)
+        digest = digest_of(metric.name, labels, part, origin)
+        known = self._identities.claim(digest)
+        if known is not None:
+            return known
+        self._identities.add(digest)
         self._cells.add(number, place.reduce, into, row, self._origins.setdefault(origin, len(self._origins)))
         return self._states.add(_behavior(metric, place))
 
@@ -353,6 +375,7 @@ class Frame:
         kept = np.flatnonzero(alive)
         states.keep(kept)
         self._cells.keep(kept)
+        self._identities.keep(kept)
         new_ids = {int(old): new for new, old in enumerate(kept)}
         holdings = {new_ids[old]: holding for old, holding in self._roster.holdings.items() if old in new_ids}
         self._keep_rows(holdings)
@@ -362,6 +385,25 @@ class Frame:
     def _change(self) -> None:
         self._changes += 1
         self._is_roster_old = True
+
+    def parts(self) -> FrameParts:
+        """What a snapshot copies; the frame's own, to be read in the thread that owns it."""
+        return FrameParts(
+            tables=self._tables,
+            states=self._states,
+            cells=self._cells,
+            identities=self._identities,
+            origins=self._origins,
+            holdings=self._roster.holdings,
+            newest=self._newest,
+            newest_ms=self._newest_ms,
+        )
+
+    def resume(self, holdings: Mapping[int, Holding], newest: int | None, newest_ms: int) -> None:
+        """Go on from what a snapshot put into `parts`; series that are asked for again get the ids they had."""
+        self._roster = Roster(holdings)
+        self._newest, self._newest_ms = newest, newest_ms
+        self._change()
 
     def _keep_rows(self, holdings: Mapping[int, Holding]) -> None:
         table, row = self._cells.table[: self._cells.size], self._cells.row[: self._cells.size]
@@ -414,7 +456,7 @@ class Frame:
                 table.write(self._cells.channel[own], places[chosen], rows, values[chosen].astype(np.float32))
                 table.last_seen_ms[rows] = self._states.last_ms[own]
 
-    def _info_id(self, metric: Metric, labels: Mapping[str, str]) -> int:
+    def _info_id(self, metric: Metric, labels: Mapping[str, str], origin: str) -> int:
         if metric is device.DEVICE_INFO:
             self._tables.describe_device(labels)
         if metric is not device.WORKLOAD_INFO:
@@ -423,6 +465,11 @@ class Frame:
         holding = Holding.from_labels(labels, cluster=labels.get("cluster", ""), device=row)
         if holding is None:
             return DESCRIPTION
+        digest = digest_of(metric.name, labels, "", origin)
+        known = self._identities.claim(digest)
+        if known is not None:
+            return known
+        self._identities.add(digest)
         self._cells.add(NOWHERE, Place(table=TableName.DEVICES).reduce, 0, row, 0)
         number = self._states.add(Behavior.INFO)
         self._roster.add(number, holding)

@@ -12,7 +12,7 @@ from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -85,6 +85,23 @@ class Tables:
         """Per rank: whether any of its phases was ever timed by the device."""
         keys = ((rank.cluster, rank.job_id, rank.rank) for rank in self.ranks.entities)
         return np.fromiter((key in self._device_clocks for key in keys), dtype=bool, count=len(self.ranks))
+
+    @property
+    def simulated_nodes(self) -> frozenset[tuple[str, str]]:
+        """(cluster, node) of nodes that said so."""
+        return frozenset(self._simulated_nodes)
+
+    @property
+    def clocked_ranks(self) -> frozenset[tuple[str, str, int]]:
+        """(cluster, job_id, rank) of ranks that their device timed."""
+        return frozenset(self._device_clocks)
+
+    def remember(
+        self, simulated_nodes: Iterable[tuple[str, str]], clocked_ranks: Iterable[tuple[str, str, int]]
+    ) -> None:
+        """Take over what another one knew."""
+        self._simulated_nodes |= set(simulated_nodes)
+        self._device_clocks |= set(clocked_ranks)
 
     def keep_rows(self, kept: tuple[Ints, Ints, Ints]) -> tuple[Ints, ...]:
         """Forget all rows but these; gives, per table, the new number of each old row."""

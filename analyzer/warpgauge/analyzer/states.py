@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from warpgauge.analyzer.table import Ints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Behavior", "ColumnValues", "Doubles", "SeriesStates"]
 
@@ -90,6 +93,16 @@ class SeriesStates:
             array[: len(kept)] = array[kept]
         self.size = len(kept)
 
+    def content(self) -> dict[str, NDArray[np.generic]]:
+        """A copy of all arrays, by name."""
+        return {name: getattr(self, name)[: self.size].copy() for name in _ARRAYS}
+
+    def fill(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `content` gave."""
+        self.size = len(arrays[_ARRAYS[0]])
+        for name in _ARRAYS:
+            setattr(self, name, _roomy(arrays[name], getattr(self, name).dtype))
+
     def is_fresh(self, ids: Ints, times_ms: Ints) -> Bools:
         """Which samples are newer than everything their series has seen."""
         fresh: Bools = times_ms > self.last_ms[ids]
@@ -151,6 +164,13 @@ class SeriesStates:
 
 
 _ARRAYS: Final = ("behavior", "hold_ms", "last_ms", "last", "increase", "covered_ms", "instant", "run_start_ms")
+
+
+def _roomy(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A copy with room for more; at least the first capacity."""
+    room = np.zeros(max(_FIRST_CAPACITY, len(values)), dtype=dtype)
+    room[: len(values)] = values
+    return room
 
 
 def _changes(values: Ints) -> Bools:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from warpgauge.analyzer.entities import DeviceEntity, NodeEntity, RankEntity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
     from warpgauge.analyzer.schema import TableName
 
@@ -66,7 +66,7 @@ class Table(Generic[E]):
             self.entities.append(make())
             self.touched.add(row)
             if row >= self._block.shape[2]:
-                self._grow(channels=self._block.shape[0], entities=2 * self._block.shape[2])
+                self._grow(channels=self._block.shape[0], entities=self._block.shape[2] * 3 // 2)
         return row
 
     def replace(self, row: int, entity: E) -> None:
@@ -89,6 +89,7 @@ class Table(Generic[E]):
         channel = len(self._channels)
         if channel >= self._block.shape[0]:
             self._grow(channels=2 * self._block.shape[0], entities=self._block.shape[2])
+        self._block[channel] = np.nan
         self._channels[(metric, extra)] = channel
         self._channel_counts[metric] = self._channel_counts.get(metric, 0) + 1
         self._first[channel] = (channel * _STAGGER) % self._slack
@@ -148,21 +149,49 @@ class Table(Generic[E]):
         self.renumberings += 1
         renumbered = np.full(len(self.entities), -1, dtype=np.int64)
         renumbered[kept] = np.arange(len(kept))
-        self._block[:, :, : len(kept)] = self._block[:, :, kept]
-        self._block[:, :, len(kept) :] = np.nan
+        for channel in range(len(self._channels)):
+            self._block[channel, :, : len(kept)] = self._block[channel][:, kept]
+            self._block[channel, :, len(kept) :] = np.nan
         self.last_seen_ms[: len(kept)] = self.last_seen_ms[kept]
         self.entities = [self.entities[row] for row in kept]
         self._rows = {key: int(renumbered[row]) for key, row in self._rows.items() if renumbered[row] >= 0}
         self.touched = set(range(len(kept)))
         return renumbered
 
+    def content(self, columns: int) -> tuple[list[ChannelKey], Floats]:
+        """The channels, and a copy of their newest columns, [channel, column, entity]."""
+        keys = list(self._channels)
+        copy = np.empty((len(keys), columns, len(self.entities)), dtype=np.float32)
+        for channel in range(len(keys)):
+            last = int(self._first[channel]) + self.columns
+            copy[channel] = self._block[channel, last - columns : last, : len(self.entities)]
+        return keys, copy
+
+    def fill(self, rows: Mapping[Hashable, int], entities: list[E], keys: list[ChannelKey], values: Floats) -> None:
+        """Take over what `content` gave, in a table without any row yet; columns that it lacks are gaps."""
+        self._rows, self.entities, self.touched = dict(rows), entities, set(range(len(entities)))
+        size = max(_FIRST_ENTITIES, len(entities) * 9 // 8)
+        self._block = self._empty(max(_FIRST_CHANNELS, len(keys)), size)
+        self._first = np.zeros(len(self._block), dtype=np.int64)
+        self.last_seen_ms = np.zeros(size, dtype=np.int64)
+        for metric, extra in keys:
+            number = self.channel(metric, extra)
+            if number is not None:
+                last = int(self._first[number]) + self.columns
+                kept = values[number, -self.columns :]
+                self._block[number, last - len(kept) : last, : len(entities)] = kept
+        self.writes += 1
+        self.stamps[:] = self.writes
+
     def _empty(self, channels: int, entities: int) -> Floats:
-        return np.full((channels, self.columns + self._slack, entities), np.nan, dtype=np.float32)
+        """Room whose memory is taken only once a channel is put there."""
+        return np.empty((channels, self.columns + self._slack, entities), dtype=np.float32)
 
     def _grow(self, *, channels: int, entities: int) -> None:
-        old = self._block
+        old, used = self._block, len(self._channels)
         self._block = self._empty(channels, entities)
-        self._block[: old.shape[0], :, : old.shape[2]] = old
+        self._block[:used, :, : old.shape[2]] = old[:used]
+        self._block[:used, :, old.shape[2] :] = np.nan
         self._first = np.concatenate([self._first, np.zeros(channels - len(self._first), dtype=np.int64)])
         extra = np.zeros(entities - len(self.last_seen_ms), dtype=np.int64)
         self.last_seen_ms = np.concatenate([self.last_seen_ms, extra])

@@ -63,6 +63,10 @@ class AnalyzerConfig:
     data_directory: str = setting(
         "", help="Where history and the outbox are kept; empty means warpgauge in the user's data directory."
     )
+    snapshot_interval_seconds: float = setting(
+        60.0, help="Time between snapshots of what the analyzer knows, which a restart goes on from; 0 keeps none.",
+        unit="seconds", at_least=0,
+    )  # fmt: skip
     mode: str = setting(
         "propose", help="observe finds only, propose also recommends; neither acts.", choices=("observe", "propose")
     )
