@@ -115,7 +115,12 @@ class Watch:
 
     def _save(self, ledger: Ledger) -> Saved:
         content = content_of(self._frame, max_bytes=MAX_BYTES)
-        return Saved(frame=content, state=self._state, names=self._intake.names.document(), ledger=ledger)
+        names = self._intake.names.document()
+        return Saved(frame=content, state=self._state, names=names, ledger=ledger, run=self._in_turn)
+
+    def _in_turn(self, copy: Callable[[], T]) -> T:
+        """Run a function in the owner's thread, called from any other thread."""
+        return self._owner.submit(copy).result()
 
     def _resume(self, memory: Memory) -> None:
         self._frame, self._state = memory.frame, memory.state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warpgauge.analyzer.snapshot.container import MAX_BYTES, read_container, write_container
+from warpgauge.analyzer.snapshot.container import MAX_BYTES, open_container, write_container
 from warpgauge.analyzer.snapshot.frame_content import FrameContent, content_of, frame_of
 from warpgauge.analyzer.snapshot.keeper import SNAPSHOT_FILE, Keeper
 from warpgauge.analyzer.snapshot.memory import Memory, Saved
@@ -16,6 +16,6 @@ __all__ = [
     "Saved",
     "content_of",
     "frame_of",
-    "read_container",
+    "open_container",
     "write_container",
 ]

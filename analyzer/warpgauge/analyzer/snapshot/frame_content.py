@@ -1,13 +1,14 @@
 """A frame as a document and arrays, and back.
 
-`content_of` copies, in the thread that owns the frame; the document is only made when it is asked for. Series are
-known by their digests afterwards, not by their labels, so that no label text is written twice.
+`content_of` copies all but the windows, in the thread that owns the frame. These are copied channel by channel while
+the file is written, so that the frame is never held up for long; what comes in meanwhile may stand in the later channels
+already. Series are known by their digests afterwards, not by their labels, so that no label text is written twice.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,18 +17,22 @@ from warpgauge.analyzer.entities import DeviceEntity, NodeEntity, RankEntity
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.identities import DIGEST_BYTES
 from warpgauge.analyzer.schema import PLACES, TableName
+from warpgauge.analyzer.snapshot.container import Stored
 from warpgauge.analyzer.workloads import Holding
 from warpgauge.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import FrameParts
+    from warpgauge.analyzer.snapshot.container import Reader
     from warpgauge.analyzer.table import ChannelKey, Table
 
-__all__ = ["FrameContent", "content_of", "frame_of"]
+    Run = Callable[[Callable[[], NDArray[Any]]], NDArray[Any]]
+
+__all__ = ["FrameContent", "Interrupted", "content_of", "frame_of"]
 
 _ENTITIES: Final[dict[TableName, Any]] = {
     TableName.DEVICES: DeviceEntity,
@@ -36,6 +41,10 @@ _ENTITIES: Final[dict[TableName, Any]] = {
 }
 _STATES: Final = "states."
 _CELLS: Final = "cells."
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the next one will do
+    """The frame changed so much that what was copied does not fit what is to come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +59,33 @@ class FrameContent:
     holdings: dict[int, Holding]
     simulated_nodes: frozenset[tuple[str, str]]
     clocked_ranks: frozenset[tuple[str, str, int]]
-    arrays: dict[str, NDArray[Any]]
+    renumberings: dict[TableName, int]
+    columns: int  # newest ones that are kept
+    arrays: dict[str, NDArray[Any]]  # all but the windows
+    windows: dict[TableName, Table[Any]]
+
+    def stored(self, run: Run) -> list[Stored]:
+        """All arrays, in the order in which they are read; `run` calls a function in the frame's thread."""
+        small = [Stored.whole(name, array) for name, array in self.arrays.items()]
+        return small + [self._window(name, table, run) for name, table in self.windows.items()]
+
+    def _window(self, name: TableName, table: Table[Any], run: Run) -> Stored:
+        channels, entities = (len(part) for part in self.tables[name])
+        shape = (channels, self.columns, entities)
+        return Stored(_values(name), "<f4", shape, self._channels(name, table, run))
+
+    def _channels(self, name: TableName, table: Table[Any], run: Run) -> Iterator[NDArray[Any]]:
+        channels, entities = (len(part) for part in self.tables[name])
+        renumberings = self.renumberings
+        for channel in range(channels):
+
+            def copy(channel: int = channel) -> NDArray[Any]:
+                if table.renumberings != renumberings[name]:
+                    msg = "rows were renumbered while the snapshot was written"
+                    raise Interrupted(msg)
+                return table.newest(channel, self.columns)[:, :entities]
+
+            yield run(copy)
 
     def document(self) -> dict[str, Any]:
         """All but the arrays, as JSON."""
@@ -77,17 +112,17 @@ def content_of(frame: Frame, *, max_bytes: int) -> FrameContent:
     arrays: dict[str, NDArray[Any]] = {_STATES + name: array for name, array in parts.states.content().items()}
     arrays |= {_CELLS + name: array for name, array in parts.cells.content().items()}
     arrays["digests"] = parts.identities.content()
-    tables = {}
-    for name, table in zip(TableName, parts.tables.by_number, strict=True):
-        keys, values = table.content(columns)
-        tables[name] = (keys, list(table.entities))
-        arrays[f"{name}.values"] = values
+    windows: dict[TableName, Table[Any]] = dict(zip(TableName, parts.tables.by_number, strict=True))
+    for name, table in windows.items():
         arrays[f"{name}.last_seen_ms"] = table.last_seen_ms[: len(table)].copy()
     return FrameContent(
         step_seconds=frame.step_seconds,
         newest=parts.newest,
         newest_ms=parts.newest_ms,
-        tables=tables,
+        tables={name: (table.channels, list(table.entities)) for name, table in windows.items()},
+        renumberings={name: table.renumberings for name, table in windows.items()},
+        columns=columns,
+        windows=windows,
         origins=dict(parts.origins),
         holdings=dict(parts.holdings),
         simulated_nodes=parts.tables.simulated_nodes,
@@ -96,29 +131,25 @@ def content_of(frame: Frame, *, max_bytes: int) -> FrameContent:
     )
 
 
-def frame_of(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], *, window_seconds: float) -> Frame:
-    """The frame that was copied, with the window it shall have now.
+def frame_of(document: Mapping[str, Any], reader: Reader, *, window_seconds: float) -> Frame:
+    """The frame that was copied, with the window it shall have now; reads all arrays.
 
     Raises:
-        InputError: the catalog has other metrics or places since, or the parts do not fit together.
+        InputError: the catalog has other metrics or places since, or a part is damaged.
+        KeyError, TypeError, ValueError, IndexError: the parts do not fit together.
 
     """
     if document.get("schema") != _schema():
         msg = "the snapshot was written by a version with another catalog"
         raise InputError(msg)
-    try:
-        return _frame_of(document, arrays, window_seconds)
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        msg = f"the snapshot's parts do not fit together ({error!r})"
-        raise InputError(msg) from error
-
-
-def _frame_of(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], window_seconds: float) -> Frame:
     frame = Frame(step_seconds=float(document["step_seconds"]), window_seconds=window_seconds)
     parts = frame.parts()
+    names = [_STATES + name for name in parts.states.content()] + [_CELLS + name for name in parts.cells.content()]
+    names += ["digests", *(f"{name}.last_seen_ms" for name in TableName)]
+    arrays = {name: reader.array(name) for name in names}
     _check_series(document, arrays)
     for name, table in zip(TableName, parts.tables.by_number, strict=True):
-        _fill(name, table, document["tables"][name], arrays)
+        _fill(table, document["tables"][name], _ENTITIES[name], arrays[f"{name}.last_seen_ms"])
     parts.tables.remember(
         ((str(cluster), str(node)) for cluster, node in document["simulated_nodes"]),
         ((str(cluster), str(job), int(rank)) for cluster, job, rank in document["clocked_ranks"]),
@@ -127,6 +158,10 @@ def _frame_of(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], w
     parts.cells.fill({name.removeprefix(_CELLS): array for name, array in arrays.items() if name.startswith(_CELLS)})
     parts.identities.fill(arrays["digests"])
     parts.origins.update({str(origin): int(number) for origin, number in document["origins"].items()})
+    for name, table in zip(TableName, parts.tables.by_number, strict=True):
+        channels, columns, entities = reader.shape(_values(name))
+        _require((channels, entities) == (len(table.channels), len(table)), "values")
+        reader.into(_values(name), table.room_for(columns))
     holdings = _entities(Holding, document["holdings"])
     ids = [int(number) for number in document["holdings"]["ids"]]
     newest = document["newest"]
@@ -136,15 +171,18 @@ def _frame_of(document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], w
     return frame
 
 
-def _fill(name: TableName, table: Table[Any], document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def _fill(
+    table: Table[Any],
+    document: Mapping[str, Any],
+    cls: Any,  # noqa: ANN401 - a dataclass
+    last_seen_ms: NDArray[Any],
+) -> None:
     keys = [(str(metric), tuple(str(word) for word in extra)) for metric, extra in document["channels"]]
-    entities = _entities(_ENTITIES[name], document["entities"])
-    values, last_seen_ms = arrays[f"{name}.values"], arrays[f"{name}.last_seen_ms"]
-    _require(values.dtype == np.float32 and values.shape[::2] == (len(keys), len(entities)), "values")
+    entities = _entities(cls, document["entities"])
     _require(last_seen_ms.shape == (len(entities),), "last seen")
     rows = {_row_key(entity): row for row, entity in enumerate(entities)}
     _require(len(rows) == len(entities) and len(set(keys)) == len(keys), "a row or channel that is there twice")
-    table.fill(rows, entities, keys, values)
+    table.fill(rows, entities, keys)
     table.last_seen_ms[: len(entities)] = last_seen_ms
 
 
@@ -188,7 +226,7 @@ def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - the claim itself
 
 
 def _columns_within(parts: FrameParts, columns: int, max_bytes: int) -> int:
-    each = sum(4 * len(table) * len(table.content(0)[0]) for table in parts.tables.by_number)
+    each = sum(4 * len(table) * len(table.channels) for table in parts.tables.by_number)
     return min(columns, max(1, max_bytes // max(each, 1)))
 
 
@@ -200,16 +238,15 @@ def _columns(cls: Any, entities: Iterable[Any]) -> dict[str, list[Any]]:  # noqa
 
 def _entities(cls: Any, columns: Mapping[str, list[Any]]) -> list[Any]:  # noqa: ANN401 - a dataclass
     names = [item.name for item in fields(cls)]
-    made = [cls(**dict(zip(names, row, strict=True))) for row in zip(*(columns[name] for name in names), strict=True)]
-    return [_with_tuples(entity) for entity in made]
+    lists = [columns[name] for name in names]
+    if "job" in names:  # a pair is a list in JSON
+        at = names.index("job")
+        lists[at] = [(str(cluster), str(job)) for cluster, job in lists[at]]
+    return [cls(**dict(zip(names, row, strict=True))) for row in zip(*lists, strict=True)]
 
 
-def _with_tuples(entity: Any) -> Any:  # noqa: ANN401 - a dataclass
-    """A job's key is a list in JSON."""
-    if isinstance(entity, Holding):
-        cluster, name = entity.job
-        return Holding(**{**asdict(entity), "job": (str(cluster), str(name))})
-    return entity
+def _values(name: TableName) -> str:
+    return f"{name}.values"
 
 
 def _schema() -> str:

@@ -7,7 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.analyzer.snapshot.container import read_container, write_container
+from warpgauge.analyzer.snapshot.container import open_container, write_container
+from warpgauge.analyzer.snapshot.frame_content import Interrupted
 from warpgauge.analyzer.snapshot.memory import Memory
 from warpgauge.core.errors import InputError, StorageError
 
@@ -37,8 +38,8 @@ class Keeper:
         began = time.monotonic()
         with self._lock:
             try:
-                write_container(self.path, saved.document(), saved.frame.arrays)
-            except StorageError as error:
+                write_container(self.path, saved.document(), saved.stored())
+            except (StorageError, Interrupted) as error:
                 _LOG.warning("snapshot not written", extra={"error": str(error)})
         took = time.monotonic() - began
         self.rest_seconds = max(self._interval_seconds, _LEAST_REST * took)
@@ -46,8 +47,8 @@ class Keeper:
     def load(self, *, window_seconds: float, cluster: str, now: float) -> Memory | None:
         """What the file holds; None without one, and with one that cannot be used, which is logged."""
         try:
-            document, arrays = read_container(self.path)
-            memory = Memory.of(document, arrays, window_seconds=window_seconds, cluster=cluster, now=now)
+            with open_container(self.path) as reader:
+                memory = Memory.of(reader, window_seconds=window_seconds, cluster=cluster, now=now)
         except FileNotFoundError:
             return None
         except InputError as error:

@@ -16,9 +16,9 @@ from warpgauge.core.recommendation import recommendation_from_event
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.snapshot.container import Reader, Stored
+    from warpgauge.analyzer.snapshot.frame_content import Run
     from warpgauge.core.finding import Finding
 
 __all__ = ["Memory", "Saved"]
@@ -34,6 +34,11 @@ class Saved:
     state: EngineState
     names: dict[str, Any]
     ledger: Ledger
+    run: Run  # calls a function in the thread that owns the frame
+
+    def stored(self) -> list[Stored]:
+        """The arrays."""
+        return self.frame.stored(self.run)
 
     def document(self) -> dict[str, Any]:
         """All but the arrays, as JSON."""
@@ -61,36 +66,26 @@ class Memory:
     ledger: Ledger
 
     @classmethod
-    def of(
-        cls,
-        document: Mapping[str, Any],
-        arrays: Mapping[str, NDArray[Any]],
-        *,
-        window_seconds: float,
-        cluster: str,
-        now: float,
-    ) -> Memory:
+    def of(cls, reader: Reader, *, window_seconds: float, cluster: str, now: float) -> Memory:
         """Read what `Saved` wrote, `now` being the time of the restart.
 
         Raises:
-            InputError: it does not hold together, is of another version, older than the window or from the future.
+            InputError: it is damaged, of another version, older than the window or from the future.
+            KeyError, TypeError, ValueError, AttributeError: its parts do not fit together.
 
         """
-        try:
-            frame = frame_of(document["frame"], arrays, window_seconds=window_seconds)
-            age = now - frame.newest_sample if frame.newest_sample else 0.0
-            if not -window_seconds <= age <= window_seconds:
-                msg = f"the snapshot's newest sample is {age:.0f} s old, the window is {window_seconds:.0f} s"
-                raise InputError(msg)
-            return cls(
-                frame=frame,
-                state=_state(document, now if age > _BRIDGED_SECONDS else None),
-                names=NodeNames.of_document(cluster, document["names"]),
-                ledger=_ledger(document),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            msg = f"the snapshot's document is malformed ({error!r})"
-            raise InputError(msg) from error
+        document = reader.content
+        newest = document["frame"]["newest_ms"] / 1000.0
+        age = now - newest if newest else 0.0
+        if not -window_seconds <= age <= window_seconds:
+            msg = f"the snapshot's newest sample is {age:.0f} s old, the window is {window_seconds:.0f} s"
+            raise InputError(msg)
+        return cls(
+            state=_state(document, now if age > _BRIDGED_SECONDS else None),
+            names=NodeNames.of_document(cluster, document["names"]),
+            ledger=_ledger(document),
+            frame=frame_of(document["frame"], reader, window_seconds=window_seconds),
+        )
 
 
 def _state(document: Mapping[str, Any], resumed: float | None) -> EngineState:
