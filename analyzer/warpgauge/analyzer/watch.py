@@ -139,11 +139,14 @@ class Watch:
         self._state = result.state
         self._frame.expire()
         nodes, devices = self._frame.nodes.entities, self._frame.devices.entities
+        unresolved = self._frame.once(
+            "unresolved", lambda: sum(not device.node for device in devices), self._frame.job_version
+        )
         self.census = Census(
             nodes=len(nodes),
             simulated_nodes=sum(node.simulated for node in nodes),
             devices=len(devices),
-            unresolved_devices=sum(not device.node for device in devices),
+            unresolved_devices=unresolved,
             series=self._frame.series,
             counts=self._intake.counts.copy(),
         )

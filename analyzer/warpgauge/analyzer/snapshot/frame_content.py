@@ -164,10 +164,9 @@ def frame_of(document: Mapping[str, Any], reader: Reader, *, window_seconds: flo
         reader.into(_values(name), table.room_for(columns))
     holdings = _entities(Holding, document["holdings"])
     ids = [int(number) for number in document["holdings"]["ids"]]
-    newest = document["newest"]
-    frame.resume(
-        dict(zip(ids, holdings, strict=True)), None if newest is None else int(newest), int(document["newest_ms"])
-    )
+    newest, newest_ms = document["newest"], int(document["newest_ms"])
+    _require(newest is None or newest == newest_ms // round(frame.step_seconds * 1000), "times")
+    frame.resume(dict(zip(ids, holdings, strict=True)), newest, newest_ms)
     return frame
 
 
