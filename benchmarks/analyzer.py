@@ -13,16 +13,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import resource
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: one core is the claim
 
 import numpy as np
 from support import peers
@@ -213,9 +209,7 @@ def main() -> None:
     args = parser.parse_args()
     sizes = args.devices or [2_000 if args.short else 10_000]
     ticks = args.ticks or (30 if args.short else 100)
-    rows = [
-        one for at, size in enumerate(sizes) for one in figures(size, args.metrics, ticks, with_snapshot=at == 0)
-    ]
+    rows = [one for at, size in enumerate(sizes) for one in figures(size, args.metrics, ticks, with_snapshot=at == 0)]
     if args.peers:
         rows += [row(name, value, unit) for name, value, unit in peers.figures()]
     if args.json:

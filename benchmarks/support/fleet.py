@@ -127,9 +127,7 @@ class _Growing:
 class Fleet:
     """Gives the samples of one tick after the other."""
 
-    def __init__(
-        self, frame: Frame, devices: int, metrics: int, *, seed: int = 42, is_sound: bool = False
-    ) -> None:
+    def __init__(self, frame: Frame, devices: int, metrics: int, *, seed: int = 42, is_sound: bool = False) -> None:
         self.devices = devices
         self.truth: dict[Key, int] = {}  # and the tick it starts at
         self._frame = frame

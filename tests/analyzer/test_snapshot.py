@@ -355,9 +355,8 @@ write_container(Path(sys.argv[1]), {}, [Stored("a", "<f8", (20_000,), parts())])
 def test_a_kill_while_it_is_written_leaves_the_old_one(sound: Path):
     before = path_of(sound).read_bytes()
 
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path_of(sound))], check=False, env={**os.environ, "PYTHONPATH": ":".join(sys.path)}
-    )
+    command = [sys.executable, "-c", KILLED, str(path_of(sound))]
+    ended = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
 
     assert ended.returncode == -signal.SIGKILL
     assert path_of(sound).read_bytes() == before

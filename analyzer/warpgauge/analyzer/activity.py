@@ -81,7 +81,7 @@ class Activity:
         """[device, column] of some, by the best signal of that time; of the whole window without `seconds`."""
         values = self._read(0, rows, seconds)
         for number in range(1, len(SIGNALS)):
-            is_blank = ~np.isfinite(values).any(axis=1)
+            is_blank = np.asarray(~np.isfinite(values).any(axis=1))
             if not is_blank.any():
                 break
             values = np.where(is_blank[:, None], self._read(number, rows, seconds), values)

@@ -1,9 +1,10 @@
 """One pure step: a frame and what was known before -> findings, incidents, and what is known now.
 
 A finding opens when its detector raises it, stays open while the detector at least holds it, and ends once it was
-absent for `CLEAR_TICKS` ticks in a row (after a restart only once its detector's window is clear of the gap); raising needs more than holding, so a condition at the threshold does not
-flap. A condition that comes back within `REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for
-`REMEMBER_SECONDS`, for the page that shows what just ended.
+absent for `CLEAR_TICKS` ticks in a row (after a restart only once its detector's window is clear of the gap); raising
+needs more than holding, so a condition at the threshold does not flap. A condition that comes back within
+`REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for `REMEMBER_SECONDS`, for the page that shows
+what just ended.
 """
 
 from __future__ import annotations
@@ -134,9 +135,7 @@ class _Blind:
     detectors: frozenset[str] = frozenset()
 
     @classmethod
-    def after(
-        cls, resumed: float | None, detections: Sequence[tuple[Detector, Detection]], now: float
-    ) -> _Blind:
+    def after(cls, resumed: float | None, detections: Sequence[tuple[Detector, Detection]], now: float) -> _Blind:
         """As long as the gap lies in a detector's window, nothing it says of the past is final."""
         if resumed is None or now >= resumed + LONGEST_WINDOW_SECONDS:
             return cls(now)

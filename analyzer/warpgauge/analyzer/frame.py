@@ -217,7 +217,7 @@ class Frame:
         return rolling.window(signal, self._columns_of(seconds), self._newest if self._newest is not None else 0)
 
     def trace(self, table: TableName, key: Hashable, read: Callable[[Columns], Array]) -> Array:
-        """A value per column of the whole window, [column] or [column, member], read anew only where something was written since.
+        """A value per column, [column] or [column, member], read anew only where something was written since.
 
         For the onset of what a detector found: `key` names the rows it is about, `read` gives that of a range of
         columns of `table`, each from that column alone.
@@ -235,9 +235,7 @@ class Frame:
         value: T = found[1]
         return value
 
-    def latest(
-        self, metric: Metric, *extra: str, seconds: float = _FRESH_SECONDS, rows: Rows = _ALL_ROWS
-    ) -> Floats:
+    def latest(self, metric: Metric, *extra: str, seconds: float = _FRESH_SECONDS, rows: Rows = _ALL_ROWS) -> Floats:
         """Newest value [entity] of a channel within the last `seconds`, NaN where there is none."""
         if not self.has(metric, *extra):
             return np.full(len(np.arange(len(self.table_of(metric)))[rows]), np.nan, dtype=np.float32)

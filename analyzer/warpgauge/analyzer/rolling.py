@@ -62,6 +62,16 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class _Aggregate:
+    """How columns become one value per entity, and two such values one."""
+
+    name: str
+    of: Callable[[Floats], tuple[NDArray[Any], ...]]
+    merges: tuple[np.ufunc, ...]
+    neutral: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Tile:
     """The aggregates of some columns, valid while none of them was written later than `writes`."""
 
@@ -90,7 +100,7 @@ class Window:
 
     @cached_property
     def _sums(self) -> tuple[NDArray[Any], ...]:
-        return self._rolling.merged(self._signal, self.columns, "sum", _sums, (np.add, np.add), (0.0, 0))
+        return self._rolling.merged(self._signal, self.columns, _SUMS)
 
     @property
     def count(self) -> NDArray[np.int32]:
@@ -121,13 +131,13 @@ class Window:
     @cached_property
     def peak(self) -> Floats:
         """Greatest value, NaN where nothing was measured."""
-        peak: Floats = self._rolling.merged(self._signal, self.columns, "peak", _peak, (np.fmax,), (np.nan,))[0]
+        peak: Floats = self._rolling.merged(self._signal, self.columns, _PEAK)[0]
         return peak
 
     @cached_property
     def least(self) -> Floats:
         """Smallest value, NaN where nothing was measured."""
-        least: Floats = self._rolling.merged(self._signal, self.columns, "least", _least, (np.fmin,), (np.nan,))[0]
+        least: Floats = self._rolling.merged(self._signal, self.columns, _LEAST)[0]
         return least
 
 
@@ -166,7 +176,7 @@ class Rolling:
         self._oldest = newest - self._table.columns + 1
 
     def trace(self, key: Hashable, newest: int, read: Callable[[Columns], Array]) -> Array:
-        """A value per column of the whole table, [column] or [column, member]; only columns written since the last time are read anew.
+        """A value per column of the table, [column] or [column, member]; only what was written since is read anew.
 
         `read` works column by column as that of a `Signal`. A trace that was not asked for since the table changed
         twice is forgotten.
@@ -190,30 +200,20 @@ class Rolling:
         is_new = self._table.columns - (newest - known.newest)
         return min(int(written[0]), is_new) if len(written) else is_new
 
-    def merged(
-        self,
-        signal: Signal,
-        columns: int,
-        how: str,
-        aggregate: Callable[[Floats], tuple[NDArray[Any], ...]],
-        merges: tuple[np.ufunc, ...],
-        neutral: tuple[float, ...],
-    ) -> tuple[NDArray[Any], ...]:
+    def merged(self, signal: Signal, columns: int, how: _Aggregate) -> tuple[NDArray[Any], ...]:
         """Aggregates over a window: of whole tiles from what is kept, of a cut one anew."""
         entities = len(self._table)
         parts: list[NDArray[Any]] = []
-        for tile in self._tiles_of(signal, columns, how, aggregate):
-            for at, (part, merge) in enumerate(zip(tile.parts, merges, strict=True)):
+        for tile in self._tiles_of(signal, columns, how):
+            for at, (part, merge) in enumerate(zip(tile.parts, how.merges, strict=True)):
                 if at == len(parts):
-                    parts.append(np.full(entities, neutral[at], dtype=part.dtype))
+                    parts.append(np.full(entities, how.neutral[at], dtype=part.dtype))
                 known = parts[at][: len(part)]  # rows that came later had no value in this tile
                 merge(known, part, out=known)
         return tuple(parts)
 
-    def _tiles_of(
-        self, signal: Signal, columns: int, how: str, aggregate: Callable[[Floats], tuple[NDArray[Any], ...]]
-    ) -> Iterator[_Tile]:
-        kept = self._tiles.setdefault((signal.name, how), {})
+    def _tiles_of(self, signal: Signal, columns: int, how: _Aggregate) -> Iterator[_Tile]:
+        kept = self._tiles.setdefault((signal.name, how.name), {})
         last = self._table.columns
         first = last - columns
         for number in [one for one in kept if (one + 1) * TILE_COLUMNS <= self._oldest]:
@@ -229,7 +229,7 @@ class Rolling:
                 or self._table.stamps[first:end].max() > tile.writes
             ):
                 values = signal.read(Columns(self._table, first, end))
-                tile = _Tile(self._table.writes, start, self._oldest + end, aggregate(values))
+                tile = _Tile(self._table.writes, start, self._oldest + end, how.of(values))
                 if first == max(0, number * TILE_COLUMNS - self._oldest):
                     kept[number] = tile
             yield tile
@@ -252,3 +252,8 @@ def _peak(values: Floats) -> tuple[NDArray[Any], ...]:
 
 def _least(values: Floats) -> tuple[NDArray[Any], ...]:
     return (np.fmin.reduce(values, axis=0),)
+
+
+_SUMS: Final = _Aggregate("sum", _sums, (np.add, np.add), (0.0, 0))
+_PEAK: Final = _Aggregate("peak", _peak, (np.fmax,), (np.nan,))
+_LEAST: Final = _Aggregate("least", _least, (np.fmin,), (np.nan,))

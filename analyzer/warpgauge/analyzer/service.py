@@ -99,12 +99,13 @@ async def _running(service: Service, stop: asyncio.Event) -> AsyncIterator[Servi
 class Service:
     """The loops around one watch, and the newest documents."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a service is made of
         self,
         config: Config,
         session: aiohttp.ClientSession,
         advisor: Advisor,
         clock: Clock | None = None,
+        *,
         detectors: Sequence[Detector] = DETECTORS,
         keeper: Keeper | None = None,
     ) -> None:
@@ -145,7 +146,7 @@ class Service:
 
     async def run(self) -> None:
         """Go on where the last run stopped; read, tick and publish until cancelled."""
-        await _surviving(self._resume(), "snapshot not restored")
+        await _surviving(self.resume(), "snapshot not restored")
         async with asyncio.TaskGroup() as loops:
             for source in self._sources:
                 loops.create_task(source.run())
@@ -158,7 +159,8 @@ class Service:
         if self._keeper is not None and self.result is not None:
             await asyncio.to_thread(self._keeper.save, await self.watch.save(self._advisor.ledger))
 
-    async def _resume(self) -> None:
+    async def resume(self) -> None:
+        """Go on from the last run's snapshot if there is one that can be used; before anything was taken."""
         if self._keeper is None:
             return
         config, now = self._config, self._clock.now()

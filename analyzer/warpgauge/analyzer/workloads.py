@@ -89,9 +89,7 @@ class Roster:
             self._ids = np.fromiter(self.holdings, dtype=np.int64, count=len(self.holdings))
         return self._ids
 
-    def update(
-        self, starts_ms: Ints, reports: Bools, devices: Table[DeviceEntity], ranks: Table[RankEntity]
-    ) -> None:
+    def update(self, starts_ms: Ints, reports: Bools, devices: Table[DeviceEntity], ranks: Table[RankEntity]) -> None:
         """Carry on: when each of `ids` came into force (-1: not in force), and which ranks report steps now."""
         self._learn_ranks(ranks)
         changed_ids = self._changed(starts_ms)

@@ -22,7 +22,7 @@ def write_atomically(
     mode: int = 0o644,
     sync: Callable[[int], None] = os.fsync,
 ) -> None:
-    """Write `content`, whole or in parts, beside `path`, force it to disk, then rename it into place and force that too.
+    """Write `content`, whole or in parts, beside `path`, force it to disk, rename it into place and force that too.
 
     Raises:
         StorageError: the directory cannot be written or is full; the old file is untouched.

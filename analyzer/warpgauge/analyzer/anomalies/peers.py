@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warpgauge.analyzer.windows import Array, median
+from warpgauge.analyzer.windows import Array, Mask, median
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,11 +44,11 @@ class Groups:
         self.ranks = _flat([group.ranks for group in groups])
         self._starts = np.cumsum(self.sizes) - self.sizes
 
-    def of_devices(self, values: Array) -> Array:
+    def of_devices(self, values: Array | Mask) -> Array:
         """[member] out of [device]; NaN for a member without a device."""
         return _picked(values, self.devices)
 
-    def of_ranks(self, values: Array) -> Array:
+    def of_ranks(self, values: Array | Mask) -> Array:
         """[member] out of [rank]; NaN for a member without a rank."""
         return _picked(values, self.ranks)
 
@@ -132,5 +132,5 @@ def _flat(rows: Sequence[tuple[int, ...]]) -> Ints:
     return np.fromiter(chain.from_iterable(rows), dtype=np.int64)
 
 
-def _picked(values: Array, rows: Ints) -> Array:
+def _picked(values: Array | Mask, rows: Ints) -> Array:
     return np.append(np.asarray(values, dtype=np.float64), np.nan)[rows]  # row -1 is the last

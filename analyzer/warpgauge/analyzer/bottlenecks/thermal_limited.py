@@ -19,7 +19,7 @@ from warpgauge.analyzer.places import device_scope
 from warpgauge.analyzer.rolling import Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import job_slowdown
-from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, mean, median, onset_time, ratio
+from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, median, onset_time, ratio
 from warpgauge.analyzer.wording import device_name, gigahertz, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Severity
@@ -207,7 +207,9 @@ class ThermalLimited:
             severity=Severity.CRITICAL if clock_ratio < CRITICAL_CLOCK_RATIO else Severity.WARNING,
             since=since,
             confidence=confidence(
-                share / RAISE_SHARE - 1, (1 - clock_ratio) / (1 - RAISE_CLOCK_RATIO) - 1, covered=float(reading.covered[row])
+                share / RAISE_SHARE - 1,
+                (1 - clock_ratio) / (1 - RAISE_CLOCK_RATIO) - 1,
+                covered=float(reading.covered[row]),
             ),
             evidence=_evidence(frame, reading, row),
             summary=_summary(frame, reading, row, since),

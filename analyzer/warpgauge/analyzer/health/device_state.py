@@ -114,7 +114,7 @@ def _showing(frame: Frame, fault: _Fault) -> NDArray[np.int64]:
     position = np.cumsum(is_there[:, ::-1], axis=1)[:, ::-1]
     newest = is_there & (position <= fault.columns)
     shows = (newest.sum(axis=1) == fault.columns) & ~(newest & (recent != 1)).any(axis=1)
-    return suspects[shows]
+    return np.asarray(suspects[shows])
 
 
 def _candidate(frame: Frame, row: int, fault: _Fault) -> Candidate:

@@ -138,4 +138,5 @@ def _at(frame: Frame, scope: Scope) -> Iterator[NodeEntity | DeviceEntity]:
         yield from (nodes[row] for row in sites.nodes_at(site))
         yield from (devices[row] for row in sites.devices_at(site))
     else:
-        yield from (entity for entity in (*nodes, *devices) if entity.cluster == scope.cluster)
+        yield from (entity for entity in nodes if entity.cluster == scope.cluster)
+        yield from (entity for entity in devices if entity.cluster == scope.cluster)

@@ -1,4 +1,4 @@
-"""The file: a header, one JSON document, then arrays as they lie in memory; each part with its checksum.
+r"""The file: a header, one JSON document, then arrays as they lie in memory; each part with its checksum.
 
     magic       8 bytes   WGSNAP\r\n (a transfer as text would damage it, and be seen)
     version     uint32    FORMAT_VERSION
@@ -19,7 +19,7 @@ import struct
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
@@ -103,7 +103,7 @@ class Reader:
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of the next array, which must be this one."""
         if self._next >= len(self._rows) or self._rows[self._next][0] != name:
-            raise self._refused(f"{name} is not where it belongs")
+            self._refuse(f"{name} is not where it belongs")
         return self._rows[self._next][2]
 
     def array(self, name: str) -> NDArray[Any]:
@@ -119,31 +119,31 @@ class Reader:
         for part in parts:
             raw = _bytes(part)
             if part.dtype != dtype or self._file.readinto(raw) < len(raw):  # type: ignore[attr-defined]
-                raise self._refused("it is cut off")
+                self._refuse("it is cut off")
             checksum, left = zlib.crc32(raw, checksum), left - len(raw)
         if left or self._file.read(_CHECKSUM.size) != _CHECKSUM.pack(checksum):
-            raise self._refused(f"{name} is damaged")
+            self._refuse(f"{name} is damaged")
         self._next += 1
 
     def end(self) -> None:
         """Make sure that this was all."""
         if self._next != len(self._rows) or self._file.read(1):
-            raise self._refused("it holds more than it should")
+            self._refuse("it holds more than it should")
 
     def _document(self) -> Any:  # noqa: ANN401 - JSON
         header = self._file.read(_HEADER.size)
         if len(header) < _HEADER.size:
-            raise self._refused("it is cut off")
+            self._refuse("it is cut off")
         magic, version, checksum, length = _HEADER.unpack(header)
         if magic != _MAGIC:
-            raise self._refused("it is no snapshot of an analyzer")
+            self._refuse("it is no snapshot of an analyzer")
         if version != FORMAT_VERSION:
-            raise self._refused(f"it has version {version}, this analyzer reads {FORMAT_VERSION}")
+            self._refuse(f"it has version {version}, this analyzer reads {FORMAT_VERSION}")
         document = self._file.read(min(length, _MAX_DOCUMENT))
         if len(document) < length:
-            raise self._refused("it is cut off")
+            self._refuse("it is cut off")
         if zlib.crc32(document) != checksum:
-            raise self._refused("its document is damaged")
+            self._refuse("its document is damaged")
         return json.loads(document)
 
     def _check_sizes(self) -> None:
@@ -151,10 +151,11 @@ class Reader:
         sizes = [math.prod(shape) * np.dtype(dtype).itemsize for _, dtype, shape in self._rows if dtype in _DTYPES]
         is_odd = any(length < 0 for _, _, shape in self._rows for length in shape) or len(sizes) < len(self._rows)
         if is_odd or sum(sizes) > self._path.stat().st_size:
-            raise self._refused("it is cut off")
+            self._refuse("it is cut off")
 
-    def _refused(self, why: str) -> InputError:
-        return InputError(f"cannot use the snapshot {self._path}: {why}")
+    def _refuse(self, why: str) -> NoReturn:
+        msg = f"cannot use the snapshot {self._path}: {why}"
+        raise InputError(msg)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """A frame as a document and arrays, and back.
 
 `content_of` copies all but the windows, in the thread that owns the frame. These are copied channel by channel while
-the file is written, so that the frame is never held up for long; what comes in meanwhile may stand in the later channels
-already. Series are known by their digests afterwards, not by their labels, so that no label text is written twice.
+the file is written, so that the frame is never held up for long; what comes in meanwhile may stand in later channels.
+Series are known by their digests afterwards, not by their labels, so that no label text is written twice.
 """
 
 from __future__ import annotations
