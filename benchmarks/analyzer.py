@@ -36,7 +36,12 @@ from warpgauge.core.table import table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from warpgauge.analyzer.engine import Result
+
+    Doubles = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
 START_SECONDS: Final = 1_750_000_000
 WINDOW_TICKS: Final = 360
@@ -77,6 +82,7 @@ class Bench:
         self.metrics = metrics
         self.costs = Costs()
         self.result: Result | None = None
+        self.followed: list[Doubles] = []  # what the peers get: a row of samples per tick
         self._devices = devices
         self._is_sound = is_sound
 
@@ -94,6 +100,7 @@ class Bench:
         marks.append(time.process_time())
         ids, values = self.fleet.samples(tick)
         self.clock.seconds = START_SECONDS + tick * STEP_MS / 1000
+        self.followed.append(_of_series(self.fleet.followed, ids, values))
         times_ms = np.full(len(ids), round(self.clock.seconds * 1000), dtype=np.int64)
         began = time.process_time()
         await self.watch.ask(lambda frame: frame.ingest(ids, times_ms, values))
@@ -124,6 +131,12 @@ class Bench:
         self.advisor.close()
 
 
+def _of_series(wanted: Ints, ids: Ints, values: Doubles) -> Doubles:
+    """Values of some series, NaN where they are missing; `ids` ascend."""
+    at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return np.where(ids[at] == wanted, values[at], np.nan)
+
+
 def row(name: str, value: float, unit: str, peer: str | None = None, budget: str | None = None) -> dict[str, object]:
     """One figure with its budget."""
     limit = BUDGETS.get(budget or name)
@@ -132,18 +145,26 @@ def row(name: str, value: float, unit: str, peer: str | None = None, budget: str
     return {"name": name, "value": value, "unit": unit, "peer": peer, "budget": limit, "ok": is_within}
 
 
-def figures(devices: int, metrics: int, ticks: int, *, with_snapshot: bool) -> Iterator[dict[str, object]]:
-    """Rows of the report for a fleet of one size."""
+def figures(
+    devices: int, metrics: int, ticks: int, *, is_first: bool, with_peers: bool
+) -> Iterator[dict[str, object]]:
+    """Rows of the report for a fleet of one size; of the first one also snapshot, state and the sound fleet."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "sound").mkdir()
         bench = Bench(devices, metrics, folder)
         asyncio.run(bench.run(ticks))
         yield from _of_costs(f"{devices:,} devices", bench)
-        if with_snapshot:
+        if is_first:
             yield from _of_snapshot(bench, folder)
             yield from _of_state(bench)
+        if with_peers:
+            ours = float(np.median(bench.costs.whole())) / bench.costs.samples * 1e9
+            for peer, nanoseconds in peers.figures(np.array(bench.followed).T):
+                yield row(peer, nanoseconds, "ns a sample", peer=f"{nanoseconds / ours:.0f} times ours")
         bench.close()
+        if not is_first:
+            return
         del bench
         sound = Bench(devices, metrics, folder / "sound", is_sound=True)
         asyncio.run(sound.run(max(5, ticks // 4)))
@@ -209,19 +230,21 @@ def main() -> None:
     args = parser.parse_args()
     sizes = args.devices or [2_000 if args.short else 10_000]
     ticks = args.ticks or (30 if args.short else 100)
-    rows = [one for at, size in enumerate(sizes) for one in figures(size, args.metrics, ticks, with_snapshot=at == 0)]
-    if args.peers:
-        rows += [row(name, value, unit) for name, value, unit in peers.figures()]
+    rows = [
+        one
+        for at, size in enumerate(sizes)
+        for one in figures(size, args.metrics, ticks, is_first=at == 0, with_peers=args.peers and at == 0)
+    ]
     if args.json:
         print("\n".join(json.dumps(figure) for figure in rows))
         return
     print(f"{args.metrics} metrics a device, {ticks} ticks, CPU time of one thread; snapshots in wall time")
     words = {True: "yes", False: "NO", None: ""}
     cells = [
-        (one["name"], f"{one['value']:.4g}", one["unit"], one["budget"] or "", words[one["ok"]])  # type: ignore[index]
+        (one["name"], f"{one['value']:.4g}", one["unit"], one["peer"] or one["budget"] or "", words[one["ok"]])  # type: ignore[index]
         for one in rows
     ]
-    print(table(("figure", "value", "unit", "budget", "within"), cells, numeric=(1, 3)))
+    print(table(("figure", "value", "unit", "budget or ratio", "within"), cells, numeric=(1, 3)))
 
 
 if __name__ == "__main__":

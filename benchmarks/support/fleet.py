@@ -37,6 +37,7 @@ GAP_SHARE: Final = 0.005
 CHURN_SHARE: Final = 0.05  # of all label sets, per hour
 TICKS_PER_HOUR: Final = 360
 NOISE: Final = 0.01
+FOLLOWED: Final = 40
 UNPHASED: Final = 4  # every fourth job reports no steps
 
 # (metric, labels that stay apart, a usual value); the first ones are those that detectors read.
@@ -146,9 +147,9 @@ class Fleet:
         self._plan_faults(is_sound=is_sound)
 
     @property
-    def jobs(self) -> int:
-        """How many jobs there are."""
-        return -(-self.devices // DEVICES_PER_JOB)
+    def followed(self) -> Ints:
+        """Ids of the activity of the first devices: the series that peers get."""
+        return self._ids[[self._at["device", number] for number in range(min(FOLLOWED, self.devices))]]
 
     def samples(self, tick: int) -> tuple[Ints, Doubles]:
         """Ids and values of a tick, without those that are missing."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.schema import TableName
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:
@@ -89,7 +90,10 @@ class Activity:
 
     def _read(self, number: int, rows: Sequence[int], seconds: float | None) -> Array:
         metric, extra = SIGNALS[number]
-        return self.frame.values(metric, *extra, seconds=seconds, rows=rows)
+        if seconds is not None:
+            return self.frame.values(metric, *extra, seconds=seconds, rows=rows)
+        own, key = list(rows), ("activity", number, tuple(rows))
+        return self.frame.trace(TableName.DEVICES, key, lambda columns: columns.of(metric, *extra)[:, own]).T
 
     @property
     def _used(self) -> tuple[Signal, ...]:
