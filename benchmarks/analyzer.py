@@ -145,9 +145,7 @@ def row(name: str, value: float, unit: str, peer: str | None = None, budget: str
     return {"name": name, "value": value, "unit": unit, "peer": peer, "budget": limit, "ok": is_within}
 
 
-def figures(
-    devices: int, metrics: int, ticks: int, *, is_first: bool, with_peers: bool
-) -> Iterator[dict[str, object]]:
+def figures(devices: int, metrics: int, ticks: int, *, is_first: bool, with_peers: bool) -> Iterator[dict[str, object]]:
     """Rows of the report for a fleet of one size; of the first one also snapshot, state and the sound fleet."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -230,13 +228,14 @@ def main() -> None:
     args = parser.parse_args()
     sizes = args.devices or [2_000 if args.short else 10_000]
     ticks = args.ticks or (30 if args.short else 100)
-    rows = [
+    rows = (
         one
         for at, size in enumerate(sizes)
         for one in figures(size, args.metrics, ticks, is_first=at == 0, with_peers=args.peers and at == 0)
-    ]
+    )
     if args.json:
-        print("\n".join(json.dumps(figure) for figure in rows))
+        for figure in rows:
+            print(json.dumps(figure), flush=True)
         return
     print(f"{args.metrics} metrics a device, {ticks} ticks, CPU time of one thread; snapshots in wall time")
     words = {True: "yes", False: "NO", None: ""}

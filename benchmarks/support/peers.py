@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ USUAL: Final = 1.0
 
 def figures(values: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
     """(name, nanoseconds per sample) of each peer that is installed, over [series, sample]; gaps are left out."""
+    warnings.simplefilter("ignore")  # pyod divides by the spread of series that stand still
     series = [one[~np.isnan(one)] for one in values]
     for name, package, score in PEERS:
         try:

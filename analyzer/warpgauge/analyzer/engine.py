@@ -3,8 +3,8 @@
 A finding opens when its detector raises it, stays open while the detector at least holds it, and ends once it was
 absent for `CLEAR_TICKS` ticks in a row (after a restart only once its detector's window is clear of the gap); raising
 needs more than holding, so a condition at the threshold does not flap. A condition that comes back within
-`REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for `REMEMBER_SECONDS`, for the page that shows
-what just ended.
+`REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for `REMEMBER_SECONDS`, for the page that
+shows what just ended.
 """
 
 from __future__ import annotations
