@@ -143,6 +143,18 @@ def test_a_condition_that_comes_back_late_is_a_new_finding():
     assert result.findings[0].id != before.id
 
 
+def test_after_a_restart_a_finding_stays_until_its_detectors_window_is_clear_of_the_gap():
+    run = Run()
+    (before,) = run.tick(candidate()).findings
+    run.state = replace(run.state, resumed=run.now)
+
+    ticks = [[finding.id for finding in run.tick().findings] for _ in range(5 + CLEAR_TICKS)]
+
+    assert ticks[: 5 + CLEAR_TICKS - 1] == [[before.id]] * (5 + CLEAR_TICKS - 1)
+    assert ticks[-1] == []
+    assert run.state.resumed is None
+
+
 def test_an_ended_finding_is_forgotten_after_ten_minutes():
     run = Run()
     run.tick(candidate())

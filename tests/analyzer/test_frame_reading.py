@@ -219,7 +219,7 @@ def test_series_and_devices_that_are_gone_for_a_window_are_forgotten():
     frame, _ = grown_and_shrunk()
 
     assert [entity.uuid for entity in frame.devices.entities] == ["stays"]
-    assert frame.series == 3
+    assert frame.series == 2
     assert frame.generation == 1
 
 

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.schema import TableName
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.table import Floats, Ints
     from warpgauge.analyzer.windows import Array
     from warpgauge.core.catalog import Metric
 
@@ -23,26 +30,94 @@ SIGNALS: Final[tuple[tuple[Metric, tuple[str, ...]], ...]] = (
 )
 """Best first: any engine at work, then any SM, then the driver's own coarse utilization."""
 
+_CHANNELS: Final = tuple(channel(metric, *extra) for metric, extra in SIGNALS)
+
+
+def _is_at_most(level: float, number: int) -> Signal:
+    """1 where the signal is at most so much, 0 above, NaN in a gap: its mean is the share of time at rest."""
+    one = _CHANNELS[number]
+
+    def read(columns: Columns) -> Floats:
+        values = one.read(columns)
+        at_rest = (values <= level).astype(np.float32)
+        at_rest[np.isnan(values)] = np.nan
+        return at_rest
+
+    return Signal(f"{one.name} at most {level:g}", one.table, read)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """Per device the share of time it worked, and which of `SIGNALS` said so."""
+    """How much each device worked in the newest `seconds`, by the best signal that was measured in them."""
 
-    values: Array  # [device, column], 0-1
-    signal: tuple[int, ...]  # [device], index into SIGNALS; -1 if none was ever measured
+    frame: Frame
+    seconds: float
+    signal: Ints  # [device], index into SIGNALS; -1 if none was measured
+
+    @property
+    def mean(self) -> Array:
+        """[device], 0-1, NaN where nothing was measured."""
+        return self._best([self.frame.window(one, self.seconds).mean for one in self._used])
+
+    @property
+    def coverage(self) -> Array:
+        """[device], share of the time that was measured, 0-1."""
+        return np.nan_to_num(self._best([self.frame.window(one, self.seconds).coverage for one in self._used]))
+
+    @property
+    def peak(self) -> Array:
+        """[device], the greatest activity of a column, NaN where nothing was measured."""
+        return self._best([self.frame.window(one, self.seconds).peak for one in self._used])
+
+    def share_at_most(self, level: float) -> Array:
+        """[device], share of the measured time at or below a level, NaN where nothing was measured."""
+        used = range(len(self._used))
+        return self._best([self.frame.window(_is_at_most(level, number), self.seconds).mean for number in used])
 
     def metric(self, row: int) -> Metric:
         """The metric that the values of a device come from."""
-        return SIGNALS[self.signal[row]][0]
+        return SIGNALS[int(self.signal[row])][0]
+
+    def values(self, rows: Sequence[int], seconds: float | None = None) -> Array:
+        """[device, column] of some, by the best signal of that time; of the whole window without `seconds`."""
+        values = self._read(0, rows, seconds)
+        for number in range(1, len(SIGNALS)):
+            is_blank = np.asarray(~np.isfinite(values).any(axis=1))
+            if not is_blank.any():
+                break
+            values = np.where(is_blank[:, None], self._read(number, rows, seconds), values)
+        return values
+
+    def _read(self, number: int, rows: Sequence[int], seconds: float | None) -> Array:
+        metric, extra = SIGNALS[number]
+        if seconds is not None:
+            return self.frame.values(metric, *extra, seconds=seconds, rows=rows)
+        own, key = list(rows), ("activity", number, tuple(rows))
+        return self.frame.trace(TableName.DEVICES, key, lambda columns: columns.of(metric, *extra)[:, own]).T
+
+    @property
+    def _used(self) -> tuple[Signal, ...]:
+        """The signals up to the worst that some device needs."""
+        return _CHANNELS[: int(self.signal.max(initial=0)) + 1]
+
+    def _best(self, readings: list[Array]) -> Array:
+        best = np.array(readings[0], dtype=np.float64)
+        for number, reading in enumerate(readings[1:], start=1):
+            np.copyto(best, reading, where=self.signal == number)
+        best[self.signal < 0] = np.nan
+        return best
 
 
 def read_activity(frame: Frame, seconds: float) -> Activity:
     """Take for each device the best signal that was measured in the window."""
-    readings = [frame.values(metric, *extra, seconds=seconds) for metric, extra in SIGNALS]
-    values = readings[-1].copy()
-    signal = np.where(np.isfinite(values).any(axis=1), len(SIGNALS) - 1, -1)
-    for number in reversed(range(len(SIGNALS) - 1)):
-        is_there = np.isfinite(readings[number]).any(axis=1)
-        values[is_there] = readings[number][is_there]
-        signal[is_there] = number
-    return Activity(values=values, signal=tuple(int(number) for number in signal))
+
+    def build() -> Activity:
+        signal = np.full(len(frame.devices), -1, dtype=np.int64)
+        for number, one in enumerate(_CHANNELS):
+            is_open = signal < 0
+            if not is_open.any():
+                break
+            signal[is_open & (frame.window(one, seconds).count > 0)] = number
+        return Activity(frame=frame, seconds=seconds, signal=signal)
+
+    return frame.once(("activity", seconds), build)

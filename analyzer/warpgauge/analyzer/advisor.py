@@ -42,6 +42,15 @@ class Advisor:
         self._ledger = Ledger()
 
     @property
+    def ledger(self) -> Ledger:
+        """What was recommended so far."""
+        return self._ledger
+
+    def resume(self, ledger: Ledger) -> None:
+        """Go on from what another run recommended."""
+        self._ledger = ledger
+
+    @property
     def open(self) -> tuple[Recommendation, ...]:
         """Recommendations that stand."""
         return tuple(self._ledger.open.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -10,6 +10,10 @@ from warpgauge.analyzer.schema import Reduce
 from warpgauge.analyzer.states import ColumnValues
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
     from warpgauge.analyzer.states import Doubles
     from warpgauge.analyzer.table import Ints
 
@@ -53,6 +57,18 @@ class Cells:
             array[: len(kept)] = array[kept]
         self.size = len(kept)
         self._members = None
+
+    def content(self) -> dict[str, NDArray[Any]]:
+        """A copy of all arrays, by name."""
+        return {name: getattr(self, name)[: self.size].copy() for name in _ARRAYS}
+
+    def fill(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `content` gave."""
+        self.size, self._members = len(arrays[_ARRAYS[0]]), None
+        for name in _ARRAYS:
+            room = np.zeros(max(_FIRST_CAPACITY, self.size), dtype=getattr(self, name).dtype)
+            room[: self.size] = arrays[name]
+            setattr(self, name, room)
 
     def members(self, table: int, channel: int) -> Ints:
         """Ids of the series in a channel."""

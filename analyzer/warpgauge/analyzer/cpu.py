@@ -10,22 +10,24 @@ from warpgauge.analyzer.windows import ratio
 from warpgauge.core.catalog import host
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.windows import Array
 
 __all__ = ["busy_ratio"]
 
 IDLE_MODES: Final = ("idle", "iowait")
+_ALL: Final = slice(None)
 GUEST_MODES: Final = ("guest", "guest_nice")  # part of user and nice already, as in /proc/stat
 
 
-def busy_ratio(frame: Frame, seconds: float | None = None) -> Array:
-    """Share of all CPUs of each node that did work, [node, column], 0-1; NaN where modes are not measured."""
+def busy_ratio(frame: Frame, seconds: float | None = None, rows: Sequence[int] | slice = _ALL) -> Array:
+    """Share of all CPUs of nodes that did work, [node, column], 0-1; NaN where modes are not measured."""
     modes = [extra[0] for extra in frame.channels(host.CPU_SECONDS) if extra[0] not in GUEST_MODES]
-    nothing = np.full_like(frame.values(host.CPU_SECONDS, "idle", seconds=seconds), np.nan)
     if "idle" not in modes:
-        return np.asarray(nothing)
-    parts = {mode: frame.values(host.CPU_SECONDS, mode, seconds=seconds) for mode in modes}
+        return np.full_like(frame.values(host.CPU_SECONDS, "idle", seconds=seconds, rows=rows), np.nan)
+    parts = {mode: frame.values(host.CPU_SECONDS, mode, seconds=seconds, rows=rows) for mode in modes}
     total = np.sum([np.nan_to_num(part) for part in parts.values()], axis=0)
     idle = np.sum([np.nan_to_num(part) for mode, part in parts.items() if mode in IDLE_MODES], axis=0)
     return np.where(np.isfinite(parts["idle"]), 1 - ratio(idle, total), np.nan)

@@ -1,9 +1,10 @@
 """One pure step: a frame and what was known before -> findings, incidents, and what is known now.
 
 A finding opens when its detector raises it, stays open while the detector at least holds it, and ends once it was
-absent for `CLEAR_TICKS` ticks in a row; raising needs more than holding, so a condition at the threshold does not
-flap. A condition that comes back within `REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for
-`REMEMBER_SECONDS`, for the page that shows what just ended.
+absent for `CLEAR_TICKS` ticks in a row (after a restart only once its detector's window is clear of the gap); raising
+needs more than holding, so a condition at the threshold does not flap. A condition that comes back within
+`REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for `REMEMBER_SECONDS`, for the page that
+shows what just ended.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from warpgauge.analyzer.detection import Candidate, Explainer, Strength
 from warpgauge.core.finding import Finding, FindingKind, Incident, Scope, stable_id
 
 if TYPE_CHECKING:
-    from warpgauge.analyzer.detection import Detector, Judgement, NotJudged, ProcessReading
+    from warpgauge.analyzer.detection import Detection, Detector, Judgement, NotJudged, ProcessReading
     from warpgauge.analyzer.frame import Frame
 
-__all__ = ["EngineState", "NodeKey", "Result", "analyze"]
+__all__ = ["EngineState", "NodeKey", "OpenFinding", "Result", "analyze"]
 
 CLEAR_TICKS: Final = 2
 REFRACTORY_SECONDS: Final = 300.0
 REMEMBER_SECONDS: Final = 600.0
+LONGEST_WINDOW_SECONDS: Final = 1800.0  # that a detector looks at
 _ONSET_BUCKET_SECONDS: Final = 600.0  # onsets estimated this far apart may be one condition after a restart
 
 Key = tuple[FindingKind, Scope]
@@ -33,17 +35,21 @@ Join = Callable[[Sequence[Finding], "Frame"], Sequence[Incident]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
+class OpenFinding:
+    """A finding that holds, for how many ticks nothing showed it, and which detector found it."""
+
     finding: Finding
     missed_ticks: int = 0
+    detector: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
     """What one tick hands to the next."""
 
-    open: Mapping[Key, _Open] = field(default_factory=dict)
+    open: Mapping[Key, OpenFinding] = field(default_factory=dict)
     ended: Mapping[Key, Finding] = field(default_factory=dict)
+    resumed: float | None = None  # when the analyzer went on after a gap, in seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,8 @@ def analyze(
         for detector, detection in detections
         for candidate in detection.candidates
     )
-    state = _carried(state, candidates, frame.now)
+    finders = {candidate.key: one.name for one, detection in detections for candidate in detection.candidates}
+    state = _carried(state, candidates, finders, _Blind.after(state.resumed, detections, frame.now))
     findings = tuple(sorted((entry.finding for entry in state.open.values()), key=_rank))
     return Result(
         time=frame.now,
@@ -120,21 +127,43 @@ def _strength(candidate: Candidate) -> tuple[bool, float]:
     return (candidate.strength is Strength.RAISE, candidate.confidence)
 
 
-def _carried(state: EngineState, candidates: Mapping[Key, Candidate], now: float) -> EngineState:
-    """The state after a tick at time `now`."""
-    still_open: dict[Key, _Open] = {}
+@dataclass(frozen=True, slots=True)
+class _Blind:
+    """Which detectors cannot see yet what they saw before a restart, at a tick at time `now`."""
+
+    now: float
+    detectors: frozenset[str] = frozenset()
+
+    @classmethod
+    def after(cls, resumed: float | None, detections: Sequence[tuple[Detector, Detection]], now: float) -> _Blind:
+        """As long as the gap lies in a detector's window, nothing it says of the past is final."""
+        if resumed is None or now >= resumed + LONGEST_WINDOW_SECONDS:
+            return cls(now)
+        windows = {one.name: found.judged.window_seconds for one, found in detections if found.judged is not None}
+        names = (one.name for one, _ in detections)
+        return cls(now, frozenset(one for one in names if now < resumed + windows.get(one, LONGEST_WINDOW_SECONDS)))
+
+
+def _carried(
+    state: EngineState, candidates: Mapping[Key, Candidate], finders: Mapping[Key, str], blind: _Blind
+) -> EngineState:
+    """The state after a tick; a finding that its detector cannot judge yet stays as it was."""
+    now = blind.now
+    still_open: dict[Key, OpenFinding] = {}
     ended = {key: was for key, was in state.ended.items() if now - (was.ended or now) < REMEMBER_SECONDS}
     for key, entry in state.open.items():
         if key in candidates:
-            still_open[key] = _Open(_renewed(entry.finding, candidates[key]))
+            still_open[key] = OpenFinding(_renewed(entry.finding, candidates[key]), detector=finders[key])
+        elif entry.detector in blind.detectors:
+            still_open[key] = entry
         elif entry.missed_ticks + 1 < CLEAR_TICKS:
-            still_open[key] = _Open(entry.finding, entry.missed_ticks + 1)
+            still_open[key] = replace(entry, missed_ticks=entry.missed_ticks + 1)
         else:
             ended[key] = replace(entry.finding, ended=now)
     for key, candidate in candidates.items():
         if key not in still_open and candidate.strength is Strength.RAISE:
-            still_open[key] = _Open(_opened(candidate, ended.pop(key, None), now))
-    return EngineState(open=still_open, ended=ended)
+            still_open[key] = OpenFinding(_opened(candidate, ended.pop(key, None), now), detector=finders[key])
+    return EngineState(open=still_open, ended=ended, resumed=state.resumed if blind.detectors else None)
 
 
 def _opened(candidate: Candidate, before: Finding | None, now: float) -> Finding:

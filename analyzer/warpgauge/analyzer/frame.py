@@ -18,6 +18,17 @@ How to read it (what detectors use):
     frame.has(metric, *extra), frame.channels(metric)    whether the channel ever appeared; all its extras
     frame.jobs[(cluster, job_id)]                        Job with rows of `ranks` and `devices`
     frame.device_job[row], frame.allocated_since[row]    job key or None; seconds since the epoch or NaN
+    frame.sites                                          which node each device stands on, as numbers
+
+What a detector asks at every tick it asks as a standing window, which costs what changed since the last tick and not
+the length of the window; and it looks closely, with `values`, only at the few rows that this leaves suspicious:
+
+    CLOCK = channel(device.CLOCK, "sm")                  a signal: a channel, or `Signal(name, table, read)` made of
+                                                         several, column by column
+    seen = frame.window(CLOCK, 300)                      its last 300 s per entity: seen.mean, .coverage, .count,
+                                                         .total, .peak, .least
+    frame.once("my groups", build, frame.job_version)    what `build` gave, until the jobs change; without a third
+                                                         argument until anything in the frame changes
 
 Arrays are read-only views, valid until the next `ingest`. Info series (device, workload, host) have no values: they
 fill the entities and jobs. A row number is valid for one frame state only; remember scopes, not rows.
@@ -26,25 +37,31 @@ fill the entities and jobs. A row number is valid for one frame state only; reme
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from warpgauge.analyzer.cells import NOWHERE, Cells, combine, fold
 from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity
+from warpgauge.analyzer.identities import Identities, digest_of
 from warpgauge.analyzer.placement import Tables
+from warpgauge.analyzer.rolling import Columns, Rolling, Signal, Window
 from warpgauge.analyzer.schema import HISTOGRAM_PARTS, PLACES, Place, TableName
+from warpgauge.analyzer.sites import Sites
 from warpgauge.analyzer.states import Behavior, Doubles, SeriesStates
 from warpgauge.analyzer.table import Floats, Ints, Table
-from warpgauge.analyzer.workloads import Allocation, Holding, Roster, roster_of
+from warpgauge.analyzer.workloads import Holding, Roster
 from warpgauge.core.catalog import Kind, device
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from warpgauge.core.catalog import Metric
+
+    Array = NDArray[np.floating[Any]]
+    Rows = int | slice | Sequence[int] | Ints
 
 __all__ = [
     "DESCRIPTION",
@@ -53,13 +70,17 @@ __all__ = [
     "Doubles",
     "Floats",
     "Frame",
+    "FrameParts",
     "Ingested",
     "Ints",
     "Job",
     "JobKey",
     "NodeEntity",
     "RankEntity",
+    "channel",
 ]
+
+T = TypeVar("T")
 
 NOT_KEPT: Final = -1
 """Series id of what the frame has no place for."""
@@ -71,6 +92,14 @@ _FRESH_SECONDS: Final = 60.0  # how far `latest` looks back
 _RANK_SILENCE_SECONDS: Final = 120.0  # a rank whose series vanished for longer is gone
 _DEAD_SHARE: Final = 0.25  # forget vanished series when they are this share of all
 _TABLES: Final = tuple(TableName)
+_ALL_ROWS: Final = slice(None)
+_UNKNOWN: Final = np.float32(np.nan)
+
+
+def channel(metric: Metric, *extra: str) -> Signal:
+    """The signal that is a channel as it stands; `extra` as in `Frame.values`, of a histogram "count" or "sum"."""
+    name = " ".join((metric.name, *extra))
+    return Signal(name, PLACES[metric.name].table, lambda columns: columns.of(metric, *extra))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +108,20 @@ class Ingested:
 
     kept: int
     late: int  # older than the window or than the series' newest sample, or dated in the future
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameParts:
+    """What a frame consists of."""
+
+    tables: Tables
+    states: SeriesStates
+    cells: Cells
+    identities: Identities
+    origins: dict[str, int]
+    holdings: Mapping[int, Holding]
+    newest: int | None  # number since the epoch of the newest column
+    newest_ms: int  # time of the newest sample
 
 
 class Frame:
@@ -95,11 +138,17 @@ class Frame:
         self._tables = Tables(self.columns)
         self._states = SeriesStates()
         self._cells = Cells()
+        self._identities = Identities()
         self._origins: dict[str, int] = {}
-        self._holdings: dict[int, Holding] = {}
+        self._rolling = tuple(Rolling(table) for table in self._tables.by_number)
+        self._memory: dict[Hashable, tuple[Hashable, Any]] = {}
+        self._sites = Sites()
+        self._sites_state = -1
         self._newest: int | None = None  # column number since the epoch
         self._newest_ms = 0  # newest sample
-        self._roster: Roster | None = None
+        self._roster = Roster()
+        self._is_roster_old = True
+        self._changes = 0  # rises whenever something in the frame may read differently
 
     @property
     def devices(self) -> Table[DeviceEntity]:
@@ -138,24 +187,65 @@ class Frame:
         """Time of the newest sample in seconds since the epoch, 0 before the first."""
         return self._newest_ms / 1000.0
 
-    def values(self, metric: Metric, *extra: str, seconds: float | None = None) -> Floats:
-        """Values [entity, column] of a channel, all NaN if it never appeared; the last `seconds` only if given."""
-        table = self.table_of(metric)
-        if metric.kind is Kind.HISTOGRAM and extra == ("mean",):
-            found = self._mean(table, metric)
-        else:
-            found = table.window(metric.name, extra)
-        if found is None:
-            found = np.full((len(table), self.columns), np.nan, dtype=np.float32)
-        return found if seconds is None else found[:, -self._columns_of(seconds) :]
+    def values(
+        self,
+        metric: Metric,
+        *extra: str,
+        seconds: float | None = None,
+        rows: Rows = _ALL_ROWS,
+    ) -> Floats:
+        """Values [entity, column] of a channel, all NaN if it never appeared; the last `seconds` only if given.
 
-    def latest(self, metric: Metric, *extra: str, seconds: float = _FRESH_SECONDS) -> Floats:
+        With `rows` only these, and [column] for a single one: what is not asked for costs nothing.
+        """
+        table, rows = self.table_of(metric), _index(rows)
+        first = 0 if seconds is None else self.columns - self._columns_of(seconds)
+        if metric.kind is Kind.HISTOGRAM and extra == ("mean",):
+            return self._mean(table, metric, first, rows)
+        found = table.rows_of_columns(metric.name, extra, first, self.columns)
+        if found is None:
+            found = np.broadcast_to(_UNKNOWN, (self.columns - first, len(table)))
+        return _picked(found, rows)
+
+    def columns_of(self, table: TableName, first: int = 0) -> Columns:
+        """The window of a table from column `first` on, for what a `Signal` reads: [column, entity]."""
+        return Columns(self._tables.by_number[_TABLES.index(table)], first, self.columns)
+
+    def window(self, signal: Signal, seconds: float) -> Window:
+        """The last `seconds` of a signal, summed up per entity: a standing window, cheap to ask for at every tick."""
+        rolling = self._rolling[_TABLES.index(signal.table)]
+        return rolling.window(signal, self._columns_of(seconds), self._newest if self._newest is not None else 0)
+
+    def trace(self, table: TableName, key: Hashable, read: Callable[[Columns], Array]) -> Array:
+        """A value per column, [column] or [column, member], read anew only where something was written since.
+
+        For the onset of what a detector found: `key` names the rows it is about, `read` gives that of a range of
+        columns of `table`, each from that column alone.
+        """
+        newest = self._newest if self._newest is not None else 0
+        return self._rolling[_TABLES.index(table)].trace(key, newest, read)
+
+    def once(self, key: Hashable, build: Callable[[], T], depends: Hashable = None) -> T:
+        """What `build` gave for this key, kept while `depends` is the same; None stands for the whole frame."""
+        rows = tuple(len(table) for table in self._tables.by_number)
+        state = (self._changes, *rows) if depends is None else (depends, self.generation)
+        found = self._memory.get(key)
+        if found is None or found[0] != state:
+            found = self._memory[key] = (state, build())
+        value: T = found[1]
+        return value
+
+    def latest(self, metric: Metric, *extra: str, seconds: float = _FRESH_SECONDS, rows: Rows = _ALL_ROWS) -> Floats:
         """Newest value [entity] of a channel within the last `seconds`, NaN where there is none."""
-        recent = self.values(metric, *extra, seconds=seconds)
-        if not len(recent):
-            return np.empty(0, dtype=np.float32)
-        newest = recent.shape[1] - 1 - np.argmax(~np.isnan(recent[:, ::-1]), axis=1)
-        picked: Floats = recent[np.arange(len(recent)), newest]
+        if not self.has(metric, *extra):
+            return np.full(len(np.arange(len(self.table_of(metric)))[rows]), np.nan, dtype=np.float32)
+        columns = self.values(metric, *extra, seconds=seconds, rows=rows).T
+        picked: Floats = columns[-1].copy()
+        for column in columns[-2::-1]:
+            is_missing = np.isnan(picked)
+            if not is_missing.any():
+                break
+            np.copyto(picked, column, where=is_missing)
         return picked
 
     def instant(self, metric: Metric, *extra: str) -> Doubles:
@@ -165,10 +255,10 @@ class Frame:
         """
         table = self.table_of(metric)
         found = np.full(len(table), np.nan)
-        channel = table.number_of(metric.name, extra)
-        if channel is None:
+        number = table.number_of(metric.name, extra)
+        if number is None:
             return found
-        ids = self._cells.members(self._tables.by_number.index(table), channel)
+        ids = self._cells.members(self._tables.by_number.index(table), number)
         states = self._states
         ids = ids[states.last_ms[ids] + states.hold_ms[ids] >= self._newest_ms]
         rows, values = combine(self._cells, ids, states.instant[ids])
@@ -192,19 +282,32 @@ class Frame:
     @property
     def device_job(self) -> list[JobKey | None]:
         """Per device: the job that holds it; of several, the one that came last."""
-        jobs = self._current_roster().device_job
-        return [jobs.get(row) for row in range(len(self.devices))]
+        return self._current_roster().device_job
 
     @property
     def allocated_since(self) -> Doubles:
         """Per device: when its job was first seen on it, without a gap since; NaN without a job."""
-        since = self._current_roster().allocated_since
-        return np.array([since.get(row, np.nan) for row in range(len(self.devices))], dtype=np.float64)
+        return self._current_roster().allocated_since
+
+    @property
+    def job_version(self) -> int:
+        """Rises whenever a job or an entity of one changed; a job that did not change is the same object."""
+        return self._current_roster().version
+
+    @property
+    def sites(self) -> Sites:
+        """Which node each row stands on."""
+        renumberings = self.devices.renumberings + self.nodes.renumberings
+        if renumberings != self._sites_state:
+            self._sites, self._sites_state = Sites(), renumberings
+        self._sites.extend(self.nodes, self.devices)
+        return self._sites
 
     @property
     def has_device_clock(self) -> NDArray[np.bool_]:
         """Per rank: whether any of its phases was ever timed by the device and not by the host."""
-        return self._tables.device_clocks()
+        depends = (len(self.ranks), self._tables.clocks)
+        return self.once("device clocks", self._tables.device_clocks, depends)
 
     def series_id(self, metric: Metric, labels: Mapping[str, str], *, part: str = "", origin: str = "") -> int:
         """Id under which samples of this series are ingested, or NOT_KEPT, or DESCRIPTION (taken in already).
@@ -213,17 +316,22 @@ class Frame:
         `origin` names the scraped endpoint. Ask once per series and keep the id while `generation` stands.
         """
         if metric.kind is Kind.INFO:
-            return self._info_id(metric, labels)
+            return self._info_id(metric, labels, origin)
         place = PLACES.get(metric.name)
         if place is None or (metric.kind is Kind.HISTOGRAM and part not in HISTOGRAM_PARTS):
             return NOT_KEPT
         extra = tuple(labels.get(label, "") for label in place.keep) + ((part,) if part else ())
         number = _TABLES.index(place.table)
-        channel = self._tables.by_number[number].channel(metric.name, extra)
-        if channel is None:
+        into = self._tables.by_number[number].channel(metric.name, extra)
+        if into is None:
             return NOT_KEPT
         row = self._tables.row(place.table, labels)
-        self._cells.add(number, place.reduce, channel, row, self._origins.setdefault(origin, len(self._origins)))
+        digest = digest_of(metric.name, labels, part, origin)
+        known = self._identities.claim(digest)
+        if known is not None:
+            return known
+        self._identities.add(digest)
+        self._cells.add(number, place.reduce, into, row, self._origins.setdefault(origin, len(self._origins)))
         return self._states.add(_behavior(metric, place))
 
     def ingest(
@@ -242,14 +350,14 @@ class Frame:
         found = self._states.absorb(ids, times_ms, values, self._step_ms, round(hold_seconds * 1000))
         written, columns, written_values = fold(self._cells, found)
         self._write(written, columns, written_values)
-        self._roster = None
+        self._change()
         return Ingested(kept=len(ids), late=late)
 
     def advance(self, now: float) -> None:
         """Let time pass without samples, so that silence shows; `now` in seconds since the epoch."""
         if self._newest is not None and now * 1000.0 > self._newest_ms:
             self._advance_to(round(now * 1000.0))
-            self._roster = None
+            self._change()
 
     def is_new(self, ids: Ints, times_ms: Ints) -> NDArray[np.bool_]:
         """Which samples are newer than all that their series had before."""
@@ -265,11 +373,35 @@ class Frame:
         kept = np.flatnonzero(alive)
         states.keep(kept)
         self._cells.keep(kept)
+        self._identities.keep(kept)
         new_ids = {int(old): new for new, old in enumerate(kept)}
-        holdings = {new_ids[old]: holding for old, holding in self._holdings.items() if old in new_ids}
+        holdings = {new_ids[old]: holding for old, holding in self._roster.holdings.items() if old in new_ids}
         self._keep_rows(holdings)
         self.generation += 1
-        self._roster = None
+        self._change()
+
+    def _change(self) -> None:
+        self._changes += 1
+        self._is_roster_old = True
+
+    def parts(self) -> FrameParts:
+        """What a snapshot copies; the frame's own, to be read in the thread that owns it."""
+        return FrameParts(
+            tables=self._tables,
+            states=self._states,
+            cells=self._cells,
+            identities=self._identities,
+            origins=self._origins,
+            holdings=self._roster.holdings,
+            newest=self._newest,
+            newest_ms=self._newest_ms,
+        )
+
+    def resume(self, holdings: Mapping[int, Holding], newest: int | None, newest_ms: int) -> None:
+        """Go on from what a snapshot put into `parts`; series that are asked for again get the ids they had."""
+        self._roster = Roster(holdings)
+        self._newest, self._newest_ms = newest, newest_ms
+        self._change()
 
     def _keep_rows(self, holdings: Mapping[int, Holding]) -> None:
         table, row = self._cells.table[: self._cells.size], self._cells.row[: self._cells.size]
@@ -278,9 +410,9 @@ class Frame:
         renumbered = self._tables.keep_rows((np.union1d(rows[0], held), rows[1], rows[2]))
         for number, numbers in enumerate(renumbered):
             row[table == number] = numbers[row[table == number]]
-        self._holdings = {
-            id_: replace(holding, device=int(renumbered[0][holding.device])) for id_, holding in holdings.items()
-        }
+        self._roster = Roster(
+            {id_: replace(holding, device=int(renumbered[0][holding.device])) for id_, holding in holdings.items()}
+        )
 
     def _timely(
         self, ids: Ints, times_ms: Ints, values: Doubles, not_after: float | None
@@ -322,7 +454,7 @@ class Frame:
                 table.write(self._cells.channel[own], places[chosen], rows, values[chosen].astype(np.float32))
                 table.last_seen_ms[rows] = self._states.last_ms[own]
 
-    def _info_id(self, metric: Metric, labels: Mapping[str, str]) -> int:
+    def _info_id(self, metric: Metric, labels: Mapping[str, str], origin: str) -> int:
         if metric is device.DEVICE_INFO:
             self._tables.describe_device(labels)
         if metric is not device.WORKLOAD_INFO:
@@ -331,26 +463,32 @@ class Frame:
         holding = Holding.from_labels(labels, cluster=labels.get("cluster", ""), device=row)
         if holding is None:
             return DESCRIPTION
+        digest = digest_of(metric.name, labels, "", origin)
+        known = self._identities.claim(digest)
+        if known is not None:
+            return known
+        self._identities.add(digest)
         self._cells.add(NOWHERE, Place(table=TableName.DEVICES).reduce, 0, row, 0)
         number = self._states.add(Behavior.INFO)
-        self._holdings[number] = holding
+        self._roster.add(number, holding)
+        self._change()
         return number
 
     def _current_roster(self) -> Roster:
-        if self._roster is None:
-            seen = self.ranks.last_seen_ms[: len(self.ranks)]
-            reporting = np.flatnonzero(seen >= self._newest_ms - _RANK_SILENCE_SECONDS * 1000)
-            ranks = [(int(row), self.ranks.entities[row]) for row in reporting]
-            self._roster = roster_of(self._allocations(), ranks)
-            self._tables.name_rank_devices(self._roster.rank_uuid)
+        if self._is_roster_old or self.devices.touched or self.ranks.touched:
+            seen_ms = self.ranks.last_seen_ms[: len(self.ranks)]
+            reports = seen_ms >= self._newest_ms - _RANK_SILENCE_SECONDS * 1000
+            self._roster.update(self._held_since_ms(), reports, self.devices, self.ranks)
+            self._is_roster_old = False
         return self._roster
 
-    def _allocations(self) -> list[Allocation]:
-        states = self._states
-        ids = np.fromiter(self._holdings, dtype=np.int64, count=len(self._holdings))
+    def _held_since_ms(self) -> Ints:
+        """Per workload info series when it came into force, -1 if it is not."""
+        states, ids = self._states, self._roster.ids
         silence_ms = np.maximum(states.hold_ms[ids], self._step_ms)
-        held = ids[(states.last_ms[ids] + silence_ms >= self._newest_ms) & (states.last[ids] == 1.0)]
-        return [Allocation(self._holdings[int(id_)], float(states.run_start_ms[id_]) / 1000.0) for id_ in held]
+        is_held = (states.last_ms[ids] + silence_ms >= self._newest_ms) & (states.last[ids] == 1.0)
+        since: Ints = np.where(is_held, states.run_start_ms[ids], -1)
+        return since
 
     def table_of(self, metric: Metric) -> Table[Any]:
         """The table that a metric's values stand in."""
@@ -360,16 +498,25 @@ class Frame:
             raise KeyError(msg)
         return self._tables.by_number[_TABLES.index(place.table)]
 
-    def _mean(self, table: Table[Any], metric: Metric) -> Floats | None:
-        total, count = table.window(metric.name, ("sum",)), table.window(metric.name, ("count",))
-        if total is None or count is None:
-            return None
+    def _mean(self, table: Table[Any], metric: Metric, first: int, rows: int | slice | Ints) -> Floats:
+        columns = Columns(table, first, self.columns)
+        total, count = _picked(columns.of(metric, "sum"), rows), _picked(columns.of(metric, "count"), rows)
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean: Floats = np.where(count > 0, total / count, np.float32(np.nan))
+            mean: Floats = np.where(count > 0, total / count, _UNKNOWN)
         return mean
 
     def _columns_of(self, seconds: float) -> int:
         return min(self.columns, max(1, round(seconds / self.step_seconds)))
+
+
+def _picked(values: Floats, rows: int | slice | Ints) -> Floats:
+    """[entity, column] of some rows of [column, entity], gathered in the order of memory."""
+    picked: Floats = values[:, rows].T
+    return picked
+
+
+def _index(rows: Rows) -> int | slice | Ints:
+    return rows if isinstance(rows, (int, slice)) else np.asarray(rows, dtype=np.int64)
 
 
 def _behavior(metric: Metric, place: Place) -> Behavior:

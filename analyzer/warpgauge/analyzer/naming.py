@@ -8,7 +8,7 @@ and container.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from warpgauge.analyzer.dialects.node_exporter import UNAME
 from warpgauge.core.catalog import host
@@ -37,6 +37,30 @@ class NodeNames:
         self._by_pod: dict[tuple[str, str, str], str] = {}
         self._by_pod_ip: dict[tuple[str, str], str] = {}
         self._known: set[tuple[str, str]] = set()
+
+    def document(self) -> dict[str, Any]:
+        """What is known, as JSON."""
+        return {
+            "instances": [[*key, node] for key, node in self._by_instance.items()],
+            "pods": [[*key, node] for key, node in self._by_pod.items()],
+            "pod_ips": [[*key, node] for key, node in self._by_pod_ip.items()],
+            "known": sorted(self._known),
+        }
+
+    @classmethod
+    def of_document(cls, default_cluster: str, document: Mapping[str, Any]) -> NodeNames:
+        """Read what `document` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+
+        """
+        names = cls(default_cluster)
+        names._by_instance = {(str(cluster), str(one)): str(node) for cluster, one, node in document["instances"]}
+        names._by_pod = {(str(a), str(b), str(c)): str(node) for a, b, c, node in document["pods"]}
+        names._by_pod_ip = {(str(cluster), str(one)): str(node) for cluster, one, node in document["pod_ips"]}
+        names._known = {(str(cluster), str(node)) for cluster, node in document["known"]}
+        return names
 
     def learn(self, name: str, labels: Mapping[str, str]) -> bool:
         """Take in a describing series; whether it changed anything."""

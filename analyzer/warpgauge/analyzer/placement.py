@@ -12,7 +12,7 @@ from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -30,6 +30,11 @@ class Tables:
         self.ranks: Table[RankEntity] = Table(TableName.RANKS, columns)
         self._simulated_nodes: set[tuple[str, str]] = set()
         self._device_clocks: set[tuple[str, str, int]] = set()
+
+    @property
+    def clocks(self) -> int:
+        """How many ranks were timed by their device so far."""
+        return len(self._device_clocks)
 
     @property
     def by_number(self) -> tuple[Table[Any], ...]:
@@ -60,7 +65,7 @@ class Tables:
         )
         index = _number(labels, "index")
         if index is not None and self.devices.entities[row].index != index:
-            self.devices.entities[row] = replace(self.devices.entities[row], index=index)
+            self.devices.replace(row, replace(self.devices.entities[row], index=index))
         return row
 
     def describe_device(self, labels: Mapping[str, str]) -> None:
@@ -68,24 +73,35 @@ class Tables:
         row = self.device_row(labels)
         if labels.get("simulated") == "true":
             self._mark_simulated(_text(labels, "cluster"), _text(labels, "node"))
-        self.devices.entities[row] = replace(
+        described = replace(
             self.devices.entities[row],
             vendor=_text(labels, "vendor"),
             kind=_text(labels, "kind"),
             model=_text(labels, "model"),
         )
-
-    def name_rank_devices(self, uuids: Mapping[tuple[tuple[str, str], int], str]) -> None:
-        """Tell the ranks which device they run on."""
-        for (job, rank), uuid in uuids.items():
-            row = self.ranks.find((*job, rank))
-            if row is not None and self.ranks.entities[row].uuid != uuid:
-                self.ranks.entities[row] = replace(self.ranks.entities[row], uuid=uuid)
+        self.devices.replace(row, described)
 
     def device_clocks(self) -> NDArray[np.bool_]:
         """Per rank: whether any of its phases was ever timed by the device."""
         keys = ((rank.cluster, rank.job_id, rank.rank) for rank in self.ranks.entities)
         return np.fromiter((key in self._device_clocks for key in keys), dtype=bool, count=len(self.ranks))
+
+    @property
+    def simulated_nodes(self) -> frozenset[tuple[str, str]]:
+        """(cluster, node) of nodes that said so."""
+        return frozenset(self._simulated_nodes)
+
+    @property
+    def clocked_ranks(self) -> frozenset[tuple[str, str, int]]:
+        """(cluster, job_id, rank) of ranks that their device timed."""
+        return frozenset(self._device_clocks)
+
+    def remember(
+        self, simulated_nodes: Iterable[tuple[str, str]], clocked_ranks: Iterable[tuple[str, str, int]]
+    ) -> None:
+        """Take over what another one knew."""
+        self._simulated_nodes |= set(simulated_nodes)
+        self._device_clocks |= set(clocked_ranks)
 
     def keep_rows(self, kept: tuple[Ints, Ints, Ints]) -> tuple[Ints, ...]:
         """Forget all rows but these; gives, per table, the new number of each old row."""
@@ -114,7 +130,7 @@ class Tables:
         )
         row = self.ranks.row(key, lambda: seen)
         if (self.ranks.entities[row].node, self.ranks.entities[row].stage) != (seen.node, seen.stage):
-            self.ranks.entities[row] = seen  # the rank was started anew elsewhere
+            self.ranks.replace(row, seen)  # the rank was started anew elsewhere
         if labels.get("clock") == "device":
             self._device_clocks.add(key)
         return row
@@ -126,7 +142,7 @@ class Tables:
         for table in self.by_number:
             for row, entity in enumerate(table.entities):
                 if (entity.cluster, entity.node) == (cluster, node):
-                    table.entities[row] = replace(entity, simulated=True)
+                    table.replace(row, replace(entity, simulated=True))
 
 
 def _text(labels: Mapping[str, str], name: str) -> str:

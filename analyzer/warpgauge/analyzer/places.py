@@ -40,15 +40,15 @@ def rank_of_device(frame: Frame, row: int) -> int | None:
     key = frame.device_job[row]
     if key is None or key not in frame.jobs:
         return None
-    uuid = frame.devices.entities[row].uuid
-    ranks = [frame.ranks.entities[rank] for rank in frame.jobs[key].ranks]
-    numbers = [rank.rank for rank in ranks if rank.uuid == uuid and rank.rank >= 0]
+    uuid, ranks = frame.devices.entities[row].uuid, frame.ranks.entities
+    numbers = [ranks[at].rank for at in frame.jobs[key].ranks if ranks[at].uuid == uuid and ranks[at].rank >= 0]
     return numbers[0] if len(numbers) == 1 else None
 
 
 def job_scope(frame: Frame, key: JobKey, devices: Sequence[int]) -> Scope:
     """A job, with the node and the device where these are one."""
-    entities = [frame.devices.entities[row] for row in devices]
+    known = frame.devices.entities
+    entities = [known[row] for row in devices]
     return Scope(
         cluster=key[0],
         node=only([device.node for device in entities]),
@@ -59,5 +59,5 @@ def job_scope(frame: Frame, key: JobKey, devices: Sequence[int]) -> Scope:
 
 def is_simulated(frame: Frame, job: Job) -> bool:
     """Whether any part of the job is simulated."""
-    devices = any(frame.devices.entities[row].simulated for row in job.devices)
-    return devices or any(frame.ranks.entities[row].simulated for row in job.ranks)
+    devices, ranks = frame.devices.entities, frame.ranks.entities
+    return any(devices[row].simulated for row in job.devices) or any(ranks[row].simulated for row in job.ranks)

@@ -13,6 +13,7 @@ from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
 from warpgauge.analyzer.own_metrics import Durations, own_samples
+from warpgauge.analyzer.snapshot import Keeper
 from warpgauge.analyzer.sources.agent import AgentSource, Intervals
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.poll import PrometheusPoll
@@ -65,9 +66,15 @@ async def run_service(
     """
     address = ListenAddress.parse(config.analyzer.listen_address)
     clock = SystemClock()
-    advisor = Advisor(local_outbox(data_directory(config, os.environ), clock), mode=config.analyzer.mode, clock=clock)
+    directory = data_directory(config, os.environ)
+    interval_seconds = config.analyzer.snapshot_interval_seconds
+    keeper = Keeper(directory, interval_seconds=interval_seconds) if interval_seconds else None
+    advisor = Advisor(local_outbox(directory, clock), mode=config.analyzer.mode, clock=clock)
     try:
-        async with new_session() as session, _running(Service(config, session, advisor, clock), stop) as service:
+        async with (
+            new_session() as session,
+            _running(Service(config, session, advisor, clock, keeper=keeper), stop) as service,
+        ):
             app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir)
             await serve(app, address, on_listening=on_listening, stop=stop)
     finally:
@@ -85,19 +92,22 @@ async def _running(service: Service, stop: asyncio.Event) -> AsyncIterator[Servi
         loops.cancel()
         with suppress(asyncio.CancelledError):
             await loops
+        await _surviving(service.save(), "snapshot failed")
         service.close()
 
 
 class Service:
     """The loops around one watch, and the newest documents."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a service is made of
         self,
         config: Config,
         session: aiohttp.ClientSession,
         advisor: Advisor,
         clock: Clock | None = None,
+        *,
         detectors: Sequence[Detector] = DETECTORS,
+        keeper: Keeper | None = None,
     ) -> None:
         self.watch = Watch(config.analyzer, clock or SystemClock(), detectors)
         self.stream = EventStream()
@@ -109,6 +119,7 @@ class Service:
         self._clock = clock or SystemClock()
         self._sources = self._make_sources()
         self._ticks = Durations(own.TICK_SECONDS.buckets)
+        self._keeper = keeper
 
     def _make_sources(self) -> tuple[AgentSource | PrometheusPoll, ...]:
         config = self._config
@@ -134,12 +145,36 @@ class Service:
         return (agents, poll)
 
     async def run(self) -> None:
-        """Read, tick and publish until cancelled."""
+        """Go on where the last run stopped; read, tick and publish until cancelled."""
+        await _surviving(self.resume(), "snapshot not restored")
         async with asyncio.TaskGroup() as loops:
             for source in self._sources:
                 loops.create_task(source.run())
             loops.create_task(self._tick_for_ever())
             loops.create_task(self._live_for_ever())
+            loops.create_task(self._save_for_ever())
+
+    async def save(self) -> None:
+        """Write a snapshot; before the first tick there is nothing that the last one does not know better."""
+        if self._keeper is not None and self.result is not None:
+            await asyncio.to_thread(self._keeper.save, await self.watch.save(self._advisor.ledger))
+
+    async def resume(self) -> None:
+        """Go on from the last run's snapshot if there is one that can be used; before anything was taken."""
+        if self._keeper is None:
+            return
+        config, now = self._config, self._clock.now()
+        memory = await asyncio.to_thread(
+            self._keeper.load, window_seconds=config.window_seconds, cluster=config.cluster, now=now
+        )
+        if memory is not None:
+            await self.watch.resume(memory)
+            self._advisor.resume(memory.ledger)
+
+    async def _save_for_ever(self) -> None:
+        while self._keeper is not None:
+            await asyncio.sleep(self._keeper.rest_seconds)
+            await _surviving(self.save(), "snapshot failed")
 
     def close(self) -> None:
         """End the frame's thread."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import mean, median, ratio
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import Impact
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.windows import Array
 
 __all__ = ["impact_of", "job_slowdown", "step_ratio_since"]
 
@@ -29,14 +32,27 @@ def impact_of(slowdown_ratio: float, *, devices: int, seconds: float, method: st
 
 def step_ratio_since(frame: Frame, ranks: Sequence[int], since: float) -> float | None:
     """Step time since the onset as a ratio to the step time before it; None without enough steps before it."""
-    steps = frame.values(training.STEP_SECONDS, "mean")[list(ranks)]
-    is_after = frame.time_ms >= since * 1000
-    before, after = steps[:, ~is_after], steps[:, is_after]
+    first = int(np.searchsorted(frame.time_ms, since * 1000))
+    if first * frame.step_seconds < LEAST_HISTORY_SECONDS:
+        return None
+    steps = _steps(frame, tuple(ranks))
+    before, after = steps[:, :first], steps[:, first:]
     history_seconds = np.isfinite(before).any(axis=0).sum() * frame.step_seconds if len(ranks) else 0
     if history_seconds < LEAST_HISTORY_SECONDS:
         return None
     longer = float(ratio(median(mean(after)), median(mean(before))))
     return longer if np.isfinite(longer) else None
+
+
+def _steps(frame: Frame, ranks: tuple[int, ...]) -> Array:
+    """Mean step of each rank in each column of the whole frame, [rank, column]."""
+    rows = list(ranks)
+
+    def read(columns: Columns) -> Array:
+        total, count = columns.of(training.STEP_SECONDS, "sum")[:, rows], columns.of(training.STEP_SECONDS, "count")
+        return ratio(total, count[:, rows])
+
+    return frame.trace(TableName.RANKS, ("steps", ranks), read).T
 
 
 def job_slowdown(frame: Frame, row: int, since: float, *, own_ratio: float, own_method: str) -> Impact:

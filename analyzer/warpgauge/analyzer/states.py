@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from warpgauge.analyzer.table import Ints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Behavior", "ColumnValues", "Doubles", "SeriesStates"]
 
@@ -60,6 +63,16 @@ class ColumnValues:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """What counters grew by from sample to sample, and in what time: 0 after a gap. `starts` begin a column each."""
+
+    ids: Ints
+    increase: Doubles
+    elapsed_ms: Ints
+    starts: Ints
+
+
 class SeriesStates:
     """Arrays indexed by series id; about 55 bytes a series."""
 
@@ -90,6 +103,16 @@ class SeriesStates:
             array[: len(kept)] = array[kept]
         self.size = len(kept)
 
+    def content(self) -> dict[str, NDArray[np.generic]]:
+        """A copy of all arrays, by name."""
+        return {name: getattr(self, name)[: self.size].copy() for name in _ARRAYS}
+
+    def fill(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `content` gave."""
+        self.size = len(arrays[_ARRAYS[0]])
+        for name in _ARRAYS:
+            setattr(self, name, _roomy(arrays[name], getattr(self, name).dtype))
+
     def is_fresh(self, ids: Ints, times_ms: Ints) -> Bools:
         """Which samples are newer than everything their series has seen."""
         fresh: Bools = times_ms > self.last_ms[ids]
@@ -98,37 +121,42 @@ class SeriesStates:
     def absorb(self, ids: Ints, times_ms: Ints, values: Doubles, step_ms: int, hold_ms: int) -> ColumnValues:
         """Take in samples sorted by (id, time), all fresh, no two of a series at one time; gives column values."""
         behavior = self.behavior[ids]
-        values = np.where(behavior == Behavior.AGE, times_ms / 1000.0 - values, values)
-        values = np.where(np.abs(values) <= _LARGEST, values, np.nan)
+        values = _sound(values, times_ms, behavior == Behavior.AGE)
         columns = times_ms // step_ms
         new_series = _changes(ids)
         starts = np.flatnonzero(new_series | _changes(columns))
         ends = np.append(starts[1:], len(ids)) - 1
         before_ms = _shifted(times_ms, self.last_ms[ids], new_series)
         before = _shifted(values, self.last[ids], new_series)
-        is_near = times_ms - before_ms <= hold_ms
+        elapsed_ms = times_ms - before_ms
+        is_near = elapsed_ms <= hold_ms
         rates, fillers = values[ends], before[starts]
-        counters = behavior[ends] == Behavior.COUNTER
-        if counters.any():
-            elapsed_ms = np.where(is_near, times_ms - before_ms, 0)
-            carried = new_series[starts] & (before_ms[starts] // step_ms == columns[starts])
-            increase = values - before
-            summed, single = self._rates(ids, increase, elapsed_ms, starts, carried)
-            rates, fillers = np.where(counters, summed, rates), np.where(counters, single, fillers)
-            newest = _ratio(np.where(increase[ends] >= 0, increase[ends], np.nan), elapsed_ms[ends])
-            self.instant[ids[ends]] = np.where(counters, newest, values[ends])
-        else:
-            self.instant[ids[ends]] = values[ends]
-        self._remember(ids, times_ms, values, is_near, hold_ms)
+        self.instant[ids[ends]] = rates
         gaps = np.where(is_near[starts], columns[starts] - before_ms[starts] // step_ms, 1)
+        counts = behavior == Behavior.COUNTER
+        of_counters = np.flatnonzero(counts[starts])
+        if len(of_counters):
+            chosen = np.flatnonzero(counts)
+            pieces = _Pieces(
+                ids[chosen],
+                values[chosen] - before[chosen],
+                np.where(is_near[chosen], elapsed_ms[chosen], 0),
+                np.searchsorted(chosen, starts[of_counters]),  # all samples of a series are counters or none is
+            )
+            begins = starts[of_counters]
+            carried = new_series[begins] & (before_ms[begins] // step_ms == columns[begins])
+            rates[of_counters], fillers[of_counters] = self._rates(pieces, carried)
+        self._remember(ids, times_ms, values, is_near, hold_ms)
         return ColumnValues(ids[ends], columns[ends], rates).and_between(gaps, fillers)
 
-    def _rates(
-        self, ids: Ints, increase: Doubles, elapsed_ms: Ints, starts: Ints, carried: Bools
-    ) -> tuple[Doubles, Doubles]:
+    def _rates(self, pieces: _Pieces, carried: Bools) -> tuple[Doubles, Doubles]:
         """Rate per (series, column), and the rate between its first sample and the one before that."""
-        counts = (increase >= 0) & (elapsed_ms > 0)  # False for NaN too
-        increase, elapsed_ms = np.where(counts, increase, 0.0), np.where(counts, elapsed_ms, 0)
+        ids, starts = pieces.ids, pieces.starts
+        ends = np.append(starts[1:], len(ids)) - 1
+        counts = (pieces.increase >= 0) & (pieces.elapsed_ms > 0)  # False for NaN too
+        newest = np.where(pieces.increase[ends] >= 0, pieces.increase[ends], np.nan)
+        self.instant[ids[ends]] = _ratio(newest, pieces.elapsed_ms[ends])
+        increase, elapsed_ms = np.where(counts, pieces.increase, 0.0), np.where(counts, pieces.elapsed_ms, 0)
         single = _ratio(increase[starts], elapsed_ms[starts])
         if len(starts) < len(ids):
             increase, elapsed_ms = np.add.reduceat(increase, starts), np.add.reduceat(elapsed_ms, starts)
@@ -151,6 +179,22 @@ class SeriesStates:
 
 
 _ARRAYS: Final = ("behavior", "hold_ms", "last_ms", "last", "increase", "covered_ms", "instant", "run_start_ms")
+
+
+def _roomy(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A copy with room for more; at least the first capacity."""
+    room = np.zeros(max(_FIRST_CAPACITY, len(values)), dtype=dtype)
+    room[: len(values)] = values
+    return room
+
+
+def _sound(values: Doubles, times_ms: Ints, is_age: Bools) -> Doubles:
+    """Timestamps as ages, and NaN for what nothing measured can be."""
+    values = np.asarray(values, dtype=np.float64)
+    if is_age.any():
+        values = np.where(is_age, times_ms / 1000.0 - values, values)
+    is_possible = np.abs(values) <= _LARGEST
+    return values if is_possible.all() else np.where(is_possible, values, np.nan)
 
 
 def _changes(values: Ints) -> Bools:

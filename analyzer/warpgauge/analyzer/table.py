@@ -7,6 +7,7 @@ channels start staggered, so that they do not all move in the same tick.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from warpgauge.analyzer.entities import DeviceEntity, NodeEntity, RankEntity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from warpgauge.analyzer.schema import TableName
 
@@ -50,6 +51,10 @@ class Table(Generic[E]):
         self._block: Floats = self._empty(_FIRST_CHANNELS, _FIRST_ENTITIES)
         self._first: Ints = np.zeros(_FIRST_CHANNELS, dtype=np.int64)
         self.last_seen_ms: Ints = np.zeros(_FIRST_ENTITIES, dtype=np.int64)
+        self.writes = 0  # rises with every write
+        self.renumberings = 0  # rises when rows get other numbers
+        self.stamps: Ints = np.zeros(columns, dtype=np.int64)  # [column], `writes` when it last changed
+        self.touched: set[int] = set()  # rows whose entity is new or changed since someone cleared this
 
     def __len__(self) -> int:
         return len(self.entities)
@@ -60,9 +65,16 @@ class Table(Generic[E]):
         if row is None:
             row = self._rows[key] = len(self.entities)
             self.entities.append(make())
+            self.touched.add(row)
             if row >= self._block.shape[2]:
-                self._grow(channels=self._block.shape[0], entities=2 * self._block.shape[2])
+                self._grow(channels=self._block.shape[0], entities=self._block.shape[2] * 3 // 2)
         return row
+
+    def replace(self, row: int, entity: E) -> None:
+        """Let the entity of a row be told differently; its key stays."""
+        if self.entities[row] != entity:
+            self.entities[row] = entity
+            self.touched.add(row)
 
     def find(self, key: Hashable) -> int | None:
         """Row of the entity, None if there is no such."""
@@ -78,6 +90,7 @@ class Table(Generic[E]):
         channel = len(self._channels)
         if channel >= self._block.shape[0]:
             self._grow(channels=2 * self._block.shape[0], entities=self._block.shape[2])
+        self._block[channel] = np.nan
         self._channels[(metric, extra)] = channel
         self._channel_counts[metric] = self._channel_counts.get(metric, 0) + 1
         self._first[channel] = (channel * _STAGGER) % self._slack
@@ -93,24 +106,35 @@ class Table(Generic[E]):
 
     def window(self, metric: str, extra: tuple[str, ...]) -> Floats | None:
         """Values [entity, column] of a channel as a read-only view, None if the channel never appeared."""
+        view = self.rows_of_columns(metric, extra, 0, self.columns)
+        return None if view is None else view.T
+
+    def rows_of_columns(self, metric: str, extra: tuple[str, ...], first: int, last: int) -> Floats | None:
+        """Values [column, entity] of columns `first` up to before `last`, contiguous per column, read-only."""
         channel = self._channels.get((metric, extra))
         if channel is None:
             return None
-        first = int(self._first[channel])
-        view = self._block[channel, first : first + self.columns, : len(self.entities)].T
+        start = int(self._first[channel])
+        view = self._block[channel, start + first : start + last, : len(self.entities)]
         view.flags.writeable = False
         return view
 
     def write(self, channels: Ints, columns: Ints, rows: Ints, values: Floats) -> None:
         """Set one value per (channel, column of the window, row); of several for one place, the last stands."""
         self._block[channels, self._first[channels] + columns, rows] = values
+        self.writes += 1
+        self.stamps[columns] = self.writes
 
     def advance(self, steps: int) -> None:
         """Slide all windows: the oldest `steps` columns go, as many empty ones come."""
         used = np.arange(len(self._channels))
         if steps >= self.columns:
             self._block[: len(used)] = np.nan
+            self.writes += 1
+            self.stamps[:] = self.writes
             return
+        self.stamps[:-steps] = self.stamps[steps:].copy()
+        self.stamps[-steps:] = self.writes
         full = self._block.shape[1]
         for channel in used[self._first[used] + self.columns + steps > full]:
             first = int(self._first[channel])
@@ -123,22 +147,65 @@ class Table(Generic[E]):
 
     def keep_rows(self, kept: Ints) -> Ints:
         """Forget all rows but these (in this order); gives the new number of each old row, -1 for the forgotten."""
+        self.renumberings += 1
         renumbered = np.full(len(self.entities), -1, dtype=np.int64)
         renumbered[kept] = np.arange(len(kept))
-        self._block[:, :, : len(kept)] = self._block[:, :, kept]
-        self._block[:, :, len(kept) :] = np.nan
+        for channel in range(len(self._channels)):
+            self._block[channel, :, : len(kept)] = self._block[channel][:, kept]
+            self._block[channel, :, len(kept) :] = np.nan
         self.last_seen_ms[: len(kept)] = self.last_seen_ms[kept]
         self.entities = [self.entities[row] for row in kept]
         self._rows = {key: int(renumbered[row]) for key, row in self._rows.items() if renumbered[row] >= 0}
+        self.touched = set(range(len(kept)))
         return renumbered
 
+    @property
+    def channels(self) -> list[ChannelKey]:
+        """All channels, in the order of their numbers."""
+        return list(self._channels)
+
+    def newest(self, channel: int, columns: int) -> Floats:
+        """A copy of a channel's newest columns, [column, entity]."""
+        last = int(self._first[channel]) + self.columns
+        return self._block[channel, last - columns : last, : len(self.entities)].copy()
+
+    def fill(self, rows: Mapping[Hashable, int], entities: list[E], keys: list[ChannelKey]) -> None:
+        """Take over rows and channels, in a table without any yet; `room_for` gives where their values go."""
+        self._rows, self.entities, self.touched = dict(rows), entities, set(range(len(entities)))
+        size = max(_FIRST_ENTITIES, len(entities) + len(entities) // 32)
+        self._block = self._empty(max(_FIRST_CHANNELS, len(keys)), size)
+        self._first = np.zeros(len(self._block), dtype=np.int64)
+        self.last_seen_ms = np.zeros(size, dtype=np.int64)
+        self._channels = {key: number for number, key in enumerate(keys)}
+        self._channel_counts = Counter(metric for metric, _ in keys)
+        self._first[: len(keys)] = np.arange(len(keys)) * _STAGGER % self._slack
+        self.writes += 1
+        self.stamps[:] = self.writes
+
+    def room_for(self, columns: int) -> Iterator[Floats]:
+        """Where the newest columns of each channel stand, one column after the other; all else becomes a gap.
+
+        Memory is touched first by whoever writes into it here: a system call takes it ten times as fast as we would.
+        """
+        entities, kept = len(self.entities), min(columns, self.columns)
+        skipped = np.empty(entities, dtype=np.float32)
+        for channel in range(len(self._channels)):
+            first = int(self._first[channel])
+            window = self._block[channel, first : first + self.columns]
+            yield from (skipped for _ in range(columns - kept))
+            yield from window[self.columns - kept :, :entities]
+            window[:, entities:] = np.nan
+            window[: self.columns - kept] = np.nan
+
     def _empty(self, channels: int, entities: int) -> Floats:
-        return np.full((channels, self.columns + self._slack, entities), np.nan, dtype=np.float32)
+        """Room whose memory is taken only once a channel is put there."""
+        return np.empty((channels, self.columns + self._slack, entities), dtype=np.float32)
 
     def _grow(self, *, channels: int, entities: int) -> None:
-        old = self._block
+        old, used = self._block, len(self._channels)
         self._block = self._empty(channels, entities)
-        self._block[: old.shape[0], :, : old.shape[2]] = old
+        self._block[:used, :, : old.shape[2]] = old[:used]
+        self._block[:used, :, old.shape[2] :] = np.nan
         self._first = np.concatenate([self._first, np.zeros(channels - len(self._first), dtype=np.int64)])
         extra = np.zeros(entities - len(self.last_seen_ms), dtype=np.int64)
         self.last_seen_ms = np.concatenate([self.last_seen_ms, extra])

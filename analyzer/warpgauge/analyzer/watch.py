@@ -19,11 +19,14 @@ from warpgauge.analyzer.incidents import join
 from warpgauge.analyzer.intake import Counts, Intake
 from warpgauge.analyzer.live import live_document
 from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.snapshot import MAX_BYTES, Saved, content_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from warpgauge.analyzer.detection import Detector, ProcessReading
+    from warpgauge.analyzer.recommend import Ledger
+    from warpgauge.analyzer.snapshot import Memory
     from warpgauge.analyzer.sources import Batch
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import AnalyzerConfig
@@ -91,6 +94,14 @@ class Watch:
         """Let a result be what the next tick starts from, and forget what is long gone."""
         await self._run(lambda: self._accept(result))
 
+    async def save(self, ledger: Ledger) -> Saved:
+        """A copy of all that the next run needs; writing it is the caller's business."""
+        return await self._run(lambda: self._save(ledger))
+
+    async def resume(self, memory: Memory) -> None:
+        """Go on where another run stopped, before anything was taken."""
+        await self._run(lambda: self._resume(memory))
+
     def page_of(self, node: NodeKey) -> str | None:
         """URL of the page that told of a node, None if no agent did."""
         return self._pages.get(node)
@@ -101,6 +112,19 @@ class Watch:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._owner, work)
+
+    def _save(self, ledger: Ledger) -> Saved:
+        content = content_of(self._frame, max_bytes=MAX_BYTES)
+        names = self._intake.names.document()
+        return Saved(frame=content, state=self._state, names=names, ledger=ledger, run=self._in_turn)
+
+    def _in_turn(self, copy: Callable[[], T]) -> T:
+        """Run a function in the owner's thread, called from any other thread."""
+        return self._owner.submit(copy).result()
+
+    def _resume(self, memory: Memory) -> None:
+        self._frame, self._state = memory.frame, memory.state
+        self._intake = Intake(self._frame, memory.names)
 
     def _take(self, batch: Batch) -> None:
         self._intake.take(batch, not_after=self._clock.now() + _FUTURE_SECONDS)
@@ -115,11 +139,14 @@ class Watch:
         self._state = result.state
         self._frame.expire()
         nodes, devices = self._frame.nodes.entities, self._frame.devices.entities
+        unresolved = self._frame.once(
+            "unresolved", lambda: sum(not device.node for device in devices), self._frame.job_version
+        )
         self.census = Census(
             nodes=len(nodes),
             simulated_nodes=sum(node.simulated for node in nodes),
             devices=len(devices),
-            unresolved_devices=sum(not device.node for device in devices),
+            unresolved_devices=unresolved,
             series=self._frame.series,
             counts=self._intake.counts.copy(),
         )

@@ -1,6 +1,10 @@
 """What a window of values says: its mean, share and onset, and how one member stands among its peers.
 
 Arrays are [..., column], the newest column last; NaN is a gap and never counts as a value.
+
+These functions read every column they are given: they are for the few rows that a detector looks at closely. For all
+rows at every tick there is `Frame.window`, whose `mean` and `coverage` are those of here; a property test holds them
+together. A detector asks it first and drops all that cannot hold a finding, by a bound that is sure to be wide enough.
 """
 
 from __future__ import annotations
@@ -22,7 +26,9 @@ __all__ = [
     "mean",
     "median",
     "onset_column",
+    "onset_columns",
     "onset_time",
+    "onset_times",
     "ratio",
     "robust_z",
 ]
@@ -41,8 +47,10 @@ def columns_in(frame: Frame, seconds: float) -> int:
 def mean(values: Array) -> Array:
     """Mean over the last axis of what was measured; NaN where nothing was."""
     is_there = np.isfinite(values)
-    count = is_there.sum(axis=-1)
-    total = np.where(is_there, values, 0.0).sum(axis=-1, dtype=np.float64)
+    if is_there.all() and values.shape[-1]:
+        return np.asarray(np.add.reduce(values, axis=-1, dtype=np.float64) / values.shape[-1])
+    count = np.add.reduce(is_there, axis=-1, dtype=np.int64)
+    total = np.add.reduce(np.where(is_there, values, 0.0), axis=-1, dtype=np.float64)
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
@@ -51,10 +59,10 @@ def median(values: Array) -> Array:
     if not values.shape[-1]:
         return np.full(values.shape[:-1], np.nan)
     ordered = np.sort(np.asarray(values, dtype=np.float64), axis=-1)  # NaN sorts last
-    count = np.isfinite(ordered).sum(axis=-1)
-    last = np.maximum(count - 1, 0)
-    low, high = (np.take_along_axis(ordered, at[..., None], axis=-1)[..., 0] for at in (last // 2, (last + 1) // 2))
-    return np.asarray((low + high) / 2)
+    last = np.maximum(np.isfinite(ordered).sum(axis=-1) - 1, 0)
+    first = np.arange(last.size).reshape(last.shape) * values.shape[-1]
+    flat = ordered.reshape(-1)
+    return np.asarray((flat[first + last // 2] + flat[first + (last + 1) // 2]) / 2)
 
 
 def ratio(part: Array, whole: Array) -> Array:
@@ -86,15 +94,25 @@ def onset_column(excess: Array) -> int:
     `excess` is positive while the condition holds and negative while it does not; this is the CUSUM estimate of a
     change point (Page 1954, Hinkley 1970), which neither a gap nor a single quiet column moves.
     """
+    return int(onset_columns(excess))
+
+
+def onset_columns(excess: Array) -> NDArray[np.intp]:
+    """`onset_column` of each row of [..., column]."""
     bounded = np.clip(np.where(np.isfinite(excess), excess, 0.0), -1.0, 1.0)
-    backward = np.cumsum(bounded[::-1])
-    return len(excess) - 1 - int(np.argmax(backward))
+    backward = np.cumsum(bounded[..., ::-1], axis=-1)
+    return np.asarray(excess.shape[-1] - 1 - np.argmax(backward, axis=-1))
 
 
 def onset_time(frame: Frame, excess: Array) -> float:
     """When the present episode began, in seconds since the epoch: the start of its first column."""
-    ends_ms = frame.time_ms[-len(excess) :]
-    return float(ends_ms[onset_column(excess)]) / 1000.0 - frame.step_seconds
+    return float(onset_times(frame, excess))
+
+
+def onset_times(frame: Frame, excess: Array) -> NDArray[np.float64]:
+    """`onset_time` of each row of [..., column]."""
+    ago = excess.shape[-1] - onset_columns(excess)  # columns from its start to now
+    return np.asarray(frame.now - ago * frame.step_seconds, dtype=np.float64)
 
 
 def confidence(*margins: float, covered: float) -> float:

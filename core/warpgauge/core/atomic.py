@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING
 from warpgauge.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["write_atomically"]
 
 
-def write_atomically(path: Path, content: bytes, *, mode: int = 0o644, sync: Callable[[int], None] = os.fsync) -> None:
-    """Write `content` beside `path`, force it to disk, then rename it into place and force that too.
+def write_atomically(
+    path: Path,
+    content: bytes | Iterable[bytes | memoryview],
+    *,
+    mode: int = 0o644,
+    sync: Callable[[int], None] = os.fsync,
+) -> None:
+    """Write `content`, whole or in parts, beside `path`, force it to disk, rename it into place and force that too.
 
     Raises:
         StorageError: the directory cannot be written or is full; the old file is untouched.
@@ -29,12 +35,12 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644, sync: Cal
         raise StorageError(msg) from error
 
 
-def _replace(path: Path, content: bytes, mode: int, sync: Callable[[int], None]) -> None:
+def _replace(path: Path, content: bytes | Iterable[bytes | memoryview], mode: int, sync: Callable[[int], None]) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             sync(file.fileno())
         temporary.chmod(mode)

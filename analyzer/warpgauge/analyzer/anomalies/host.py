@@ -92,10 +92,10 @@ class HostSaturated:
 
     def _candidate(self, frame: Frame, row: int, busy: Array, *, raises: bool) -> Candidate:
         level = float(mean(busy))
-        since = onset_time(frame, (busy_ratio(frame)[row] - HOLD_BUSY) / (1 - HOLD_BUSY))
-        cpus = float(frame.latest(host.CPU_COUNT, seconds=_SLOW_SECONDS)[row])
+        since = onset_time(frame, (busy_ratio(frame, rows=[row])[0] - HOLD_BUSY) / (1 - HOLD_BUSY))
+        cpus = float(frame.latest(host.CPU_COUNT, seconds=_SLOW_SECONDS, rows=[row])[0])
         all_cpus = "all CPUs" if np.isnan(cpus) else f"all {count(int(cpus), 'CPU')}"
-        stalled = float(mean(frame.values(host.PRESSURE_SECONDS, "cpu", "some", seconds=WINDOW_SECONDS)[row]))
+        stalled = float(mean(frame.values(host.PRESSURE_SECONDS, "cpu", "some", seconds=WINDOW_SECONDS, rows=row)))
         waiting = "" if np.isnan(stalled) else f"; tasks waited for a CPU {percent(stalled)} of the time"
         entity = frame.nodes.entities[row]
         return Candidate(
@@ -129,7 +129,7 @@ def _saturation_evidence(frame: Frame, row: int, level: float, busy: Array, stal
     )
     support = (
         (host.PRESSURE_SECONDS, stalled, "ratio"),
-        (host.LOAD1, float(frame.latest(host.LOAD1)[row]), None),
+        (host.LOAD1, float(frame.latest(host.LOAD1, rows=[row])[0]), None),
     )
     return (first, *_known(support))
 
@@ -176,7 +176,7 @@ class MemoryPressure:
         entity = frame.nodes.entities[row]
         since = reading.since(row)
         available = float(mean(reading.available[row]))
-        total = float(frame.latest(host.MEMORY_TOTAL)[row])
+        total = float(frame.latest(host.MEMORY_TOTAL, rows=[row])[0])
         margin = max((RAISE_AVAILABLE - available) / RAISE_AVAILABLE, reading.level(row) / RAISE_STALLED - 1)
         return Candidate(
             kind=FindingKind.MEMORY_PRESSURE,
@@ -200,13 +200,13 @@ class _MemoryReading:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self.available = self._available(WINDOW_SECONDS)
+        self.available = self._available(WINDOW_SECONDS, slice(None))
         self._stalled = frame.values(host.PRESSURE_SECONDS, "memory", "full", seconds=WINDOW_SECONDS)
         self._swap_in = frame.values(host.SWAP_IN, seconds=WINDOW_SECONDS)
 
-    def _available(self, seconds: float | None = None) -> Array:
-        total = self._frame.values(host.MEMORY_TOTAL, seconds=seconds)
-        return ratio(self._frame.values(host.MEMORY_AVAILABLE, seconds=seconds), total)
+    def _available(self, seconds: float | None, rows: slice) -> Array:
+        total = self._frame.values(host.MEMORY_TOTAL, seconds=seconds)[rows]
+        return ratio(self._frame.values(host.MEMORY_AVAILABLE, seconds=seconds)[rows], total)
 
     def is_past_raise(self) -> Mask:
         swaps = (self._swap_in >= RAISE_SWAP_IN) & (self.available < SWAP_AVAILABLE)
@@ -216,7 +216,7 @@ class _MemoryReading:
         return _still((self.available < HOLD_AVAILABLE) | (self._stalled >= HOLD_STALLED))
 
     def since(self, row: int) -> float:
-        excess = (HOLD_AVAILABLE - self._available()[row]) / HOLD_AVAILABLE
+        excess = (HOLD_AVAILABLE - self._available(None, slice(row, row + 1))[0]) / HOLD_AVAILABLE
         stalled = self._frame.values(host.PRESSURE_SECONDS, "memory", "full")[row]
         return onset_time(self._frame, np.fmax(excess, (stalled - HOLD_STALLED) / HOLD_STALLED))
 
@@ -229,7 +229,7 @@ class _MemoryReading:
         return f", all tasks waited for memory {percent(level)} of the time" if level >= HOLD_STALLED else ""
 
     def evidence(self, row: int) -> tuple[Evidence, ...]:
-        total = float(self._frame.latest(host.MEMORY_TOTAL)[row])
+        total = float(self._frame.latest(host.MEMORY_TOTAL, rows=[row])[0])
         first = measured(
             host.MEMORY_AVAILABLE,
             float(mean(self.available[row])) * total,

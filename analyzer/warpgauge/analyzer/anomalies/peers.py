@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from warpgauge.analyzer.windows import Array, Mask, median
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from warpgauge.analyzer.entities import Job, JobKey
     from warpgauge.analyzer.frame import Frame
 
-__all__ = ["Group", "peer_groups"]
+    Ints = NDArray[np.int64]
+    _Known = dict[JobKey, tuple[Job, tuple["Group", ...]]]
+
+__all__ = ["Group", "Groups", "peer_groups"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,17 +34,85 @@ class Group:
     ranks: tuple[int, ...]  # rows of frame.ranks, -1 for a device without a reporting rank
 
 
-def peer_groups(frame: Frame) -> Iterator[Group]:
+class Groups:
+    """All groups at once: [group] of whatever is known per member, [member] in the order of the groups."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self.groups = tuple(groups)
+        self.sizes = np.array([len(group.devices) for group in groups], dtype=np.int64)
+        self.devices = _flat([group.devices for group in groups])
+        self.ranks = _flat([group.ranks for group in groups])
+        self._starts = np.cumsum(self.sizes) - self.sizes
+
+    def of_devices(self, values: Array | Mask) -> Array:
+        """[member] out of [device]; NaN for a member without a device."""
+        return _picked(values, self.devices)
+
+    def of_ranks(self, values: Array | Mask) -> Array:
+        """[member] out of [rank]; NaN for a member without a rank."""
+        return _picked(values, self.ranks)
+
+    def least(self, values: Array) -> Array:
+        """[group], smallest value of a member; NaN if one is unknown."""
+        return np.minimum.reduceat(values, self._starts) if len(self.sizes) else np.empty(0)
+
+    def greatest(self, values: Array) -> Array:
+        """[group], greatest value of a member that is known; NaN if none is."""
+        return np.fmax.reduceat(values, self._starts) if len(self.sizes) else np.empty(0)
+
+    def median(self, values: Array) -> Array:
+        """[group], median of the members that are known."""
+        found = np.full(len(self.sizes), np.nan)
+        padded = np.append(values, np.nan)
+        for chosen, members in self._classes:
+            found[chosen] = median(padded[members])
+        return found
+
+    def spread(self, of_groups: Array) -> Array:
+        """[member] out of [group]."""
+        return np.repeat(of_groups, self.sizes)
+
+    @cached_property
+    def _classes(self) -> list[tuple[Ints, Ints]]:
+        """Groups of similar size as [group, member], the place after the last member where a group has fewer."""
+        classes = []
+        steps = np.ceil(np.log2(np.maximum(self.sizes, 1))).astype(np.int64)
+        for step in np.unique(steps):
+            chosen = np.flatnonzero(steps == step)
+            places = np.arange(1 << int(step))
+            members = np.where(
+                places < self.sizes[chosen][:, None], self._starts[chosen][:, None] + places, len(self.devices)
+            )
+            classes.append((chosen, members))
+        return classes
+
+
+def peer_groups(frame: Frame) -> Groups:
     """All groups of peers: same job, pipeline stage and device model."""
-    devices = frame.devices.entities
+    return frame.once("peer groups", lambda: _groups(frame), frame.job_version)
+
+
+def _groups(frame: Frame) -> Groups:
+    """A job that did not change has the groups that it had."""
+    known: _Known = frame.once("peer groups by job", dict, "kept")
+    current: _Known = {}
     for key, job in frame.jobs.items():
-        by_place = {(devices[row].uuid, devices[row].node): row for row in job.devices}
-        groups: dict[tuple[int | None, str], list[tuple[int, int]]] = {}
-        for stage, pair in _members(frame, job, by_place):
-            model = devices[pair[0]].model if pair[0] >= 0 else ""
-            groups.setdefault((stage, model), []).append(pair)
-        for pairs in groups.values():
-            yield Group(key=key, devices=tuple(pair[0] for pair in pairs), ranks=tuple(pair[1] for pair in pairs))
+        before = known.get(key)
+        current[key] = before if before is not None and before[0] is job else (job, tuple(_of_job(frame, key, job)))
+    known.clear()
+    known.update(current)
+    return Groups([group for _, groups in current.values() for group in groups])
+
+
+def _of_job(frame: Frame, key: JobKey, job: Job) -> Iterator[Group]:
+    devices = frame.devices.entities
+    by_place = {(devices[row].uuid, devices[row].node): row for row in job.devices}
+    groups: dict[tuple[int | None, str], list[tuple[int, int]]] = {}
+    for stage, pair in _members(frame, job, by_place):
+        model = devices[pair[0]].model if pair[0] >= 0 else ""
+        groups.setdefault((stage, model), []).append(pair)
+    for pairs in groups.values():
+        yield Group(key=key, devices=tuple(pair[0] for pair in pairs), ranks=tuple(pair[1] for pair in pairs))
 
 
 def _members(
@@ -47,3 +126,11 @@ def _members(
         yield rank.stage, (at, row)
     if not job.ranks:
         yield from ((None, (at, -1)) for at in job.devices if at not in seen)
+
+
+def _flat(rows: Sequence[tuple[int, ...]]) -> Ints:
+    return np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+
+
+def _picked(values: Array | Mask, rows: Ints) -> Array:
+    return np.append(np.asarray(values, dtype=np.float64), np.nan)[rows]  # row -1 is the last

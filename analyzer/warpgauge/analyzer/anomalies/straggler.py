@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.activity import read_activity
-from warpgauge.analyzer.anomalies.peers import Group, peer_groups
-from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal, sm_clock
+from warpgauge.analyzer.anomalies.peers import Group, Groups, peer_groups
+from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal, read_thermal, sm_clock
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.phases import BUCKETS, in_buckets, per_step, phase_rate
+from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.phases import BUCKETS, in_buckets, mean_per_step, per_step, phase_rate
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import impact_of
 from warpgauge.analyzer.windows import Array, Mask, confidence, coverage, mean, median, onset_time, ratio, robust_z
 from warpgauge.analyzer.wording import count, device_name, gigahertz, percent, span, times
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
 
 __all__ = ["Straggler"]
 
@@ -47,14 +50,17 @@ SUPPORTING_CLOCK_RATIO: Final = 0.95
 CRITICAL_SLOWDOWN: Final = 1.2
 LEAST_COVERAGE: Final = 0.8
 
+_COMPUTE: Final = channel(training.PHASE_SECONDS, "compute")
+_ROUNDING: Final = 1e-6  # sums in another order differ by less
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
     """How slow each member of a group is: 1.3 = needs 1.3 times as long as the median member."""
 
     slowness: Array  # [member]
+    z: Array  # [member], `robust_z` of the slowness
     buckets: Array  # [member, bucket]
-    columns: Array  # [member, column of the whole frame], for the onset
     covered: float
     rests_on_phases: bool
     compute: Array | None = None  # [member], seconds per step
@@ -62,7 +68,7 @@ class _Reading:
 
     def passes(self, effect: float, z: float, buckets: int) -> Mask:
         """Members slower than the rest by the effect, beyond chance, most of the time."""
-        is_far = (self.slowness >= 1 + effect) & (robust_z(self.slowness) >= z)
+        is_far = (self.slowness >= 1 + effect) & (self.z >= z)
         often = (self.buckets >= 1 + effect).sum(axis=1) >= buckets
         waits_least = np.ones(len(self.slowness), dtype=bool)
         if self.compute is not None and self.communication is not None:
@@ -80,20 +86,16 @@ class Straggler:
     def detect(self, frame: Frame) -> Detection:
         """Judge every group of at least four peers that reports device-timed steps or SM clocks."""
         thermal = read_thermal(frame).is_limited
-        activity = read_activity(frame, WINDOW_SECONDS).values
+        screening = _screened(frame, thermal)
         found: list[Candidate] = []
-        judged, small, blind = 0, 0, 0
-        for group in peer_groups(frame):
-            members = len(group.devices)
-            reading = _read(frame, group, activity) if members >= LEAST_PEERS else None
-            if reading is not None:
-                judged += members
-                found += _candidates(frame, group, reading, thermal)
-            elif members < LEAST_PEERS:
-                small += members
-            else:
-                blind += members
-        return Detection(candidates=tuple(found), judged=self._judged(judged), not_judged=self._not(small, blind))
+        for group in screening.suspects:
+            reading = _read(frame, group)
+            found += _candidates(frame, group, reading, thermal) if reading is not None else ()
+        return Detection(
+            candidates=tuple(found),
+            judged=self._judged(screening.judged),
+            not_judged=self._not(screening.small, screening.blind),
+        )
 
     def _judged(self, members: int) -> Judgement | None:
         what = "ranks, for being slower than their peers"
@@ -116,9 +118,63 @@ class Straggler:
         )
 
 
-def _read(frame: Frame, group: Group, activity: Array) -> _Reading | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Screening:
+    """All groups at a glance: how many members there are of each sort, and the groups worth a close look."""
+
+    suspects: tuple[Group, ...]
+    judged: int
+    small: int
+    blind: int
+
+
+def _screened(frame: Frame, thermal: Mask) -> _Screening:
+    """Sort the groups by what `_read` would make of them, from window means alone.
+
+    A group is a suspect if any member, not slowed down by heat, is so much slower than the median that it may hold a
+    finding; no other can.
+    """
+    groups = peer_groups(frame)
+    is_small = groups.sizes < LEAST_PEERS
+    by_phases, by_clock = _has_phases(frame, groups) & ~is_small, _has_clock(frame, groups) & ~is_small
+    by_clock &= ~by_phases
+    compute = groups.of_ranks(mean_per_step(frame, "compute", WINDOW_SECONDS))
+    clock = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).mean)
+    is_hot = groups.of_devices(thermal) == 1
+    slowness = (
+        ratio(compute, groups.spread(groups.median(compute))),
+        ratio(groups.spread(groups.median(clock)), clock),
+    )
+    longest, slowest = (groups.greatest(np.where(is_hot, 1.0, one)) for one in slowness)
+    suspects = np.where(by_phases, longest, np.where(by_clock, slowest, 1.0)) >= 1 + HOLD_EFFECT - _ROUNDING
+    is_judged = by_phases | by_clock
+    return _Screening(
+        suspects=tuple(groups.groups[at] for at in np.flatnonzero(suspects)),
+        judged=int(groups.sizes[is_judged].sum()),
+        small=int(groups.sizes[is_small].sum()),
+        blind=int(groups.sizes[~is_judged & ~is_small].sum()),
+    )
+
+
+def _has_phases(frame: Frame, groups: Groups) -> Mask:
+    """[group], whether `_by_phases` gives a reading."""
+    covered = groups.of_ranks(frame.window(_COMPUTE, WINDOW_SECONDS).coverage)
+    compute = groups.of_ranks(mean_per_step(frame, "compute", WINDOW_SECONDS))
+    is_timed = groups.of_ranks(frame.has_device_clock)
+    on_cpus = groups.greatest(groups.devices.astype(np.float64)) < 0
+    is_trusted = on_cpus | (groups.least(is_timed) == 1)
+    return np.asarray(is_trusted & (groups.least(covered) >= LEAST_COVERAGE) & np.isfinite(groups.least(compute)))
+
+
+def _has_clock(frame: Frame, groups: Groups) -> Mask:
+    """[group], whether `_by_clock` gives a reading."""
+    covered = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).coverage)
+    return np.asarray(groups.least(covered) >= LEAST_COVERAGE)
+
+
+def _read(frame: Frame, group: Group) -> _Reading | None:
     by_phases = _by_phases(frame, group) if min(group.ranks) >= 0 else None
-    return by_phases or (_by_clock(frame, group, activity) if min(group.devices) >= 0 else None)
+    return by_phases or (_by_clock(frame, group) if min(group.devices) >= 0 else None)
 
 
 def _by_phases(frame: Frame, group: Group) -> _Reading | None:
@@ -128,14 +184,14 @@ def _by_phases(frame: Frame, group: Group) -> _Reading | None:
         return None
     covered = float(coverage(phase_rate(frame, "compute", rows, WINDOW_SECONDS)).min())
     compute, buckets = per_step(frame, "compute", rows, WINDOW_SECONDS)
-    communication, _ = per_step(frame, "communication", rows, WINDOW_SECONDS)
+    communication = mean_per_step(frame, "communication", WINDOW_SECONDS)[rows]
     if covered < LEAST_COVERAGE or not np.isfinite(compute).all():
         return None
-    columns = ratio(phase_rate(frame, "compute", rows), frame.values(training.STEP_SECONDS, "count")[rows])
+    slowness = ratio(compute, median(compute))
     return _Reading(
-        slowness=ratio(compute, median(compute)),
+        slowness=slowness,
+        z=robust_z(slowness),
         buckets=ratio(buckets, median(buckets.T)),
-        columns=ratio(columns, median(columns.T)),
         covered=covered,
         rests_on_phases=True,
         compute=compute,
@@ -143,44 +199,63 @@ def _by_phases(frame: Frame, group: Group) -> _Reading | None:
     )
 
 
-def _by_clock(frame: Frame, group: Group, activity: Array) -> _Reading | None:
+def _by_clock(frame: Frame, group: Group) -> _Reading | None:
     """How far the SM clock stays below that of the peers; 1 for devices that have less to do than these."""
     rows = list(group.devices)
-    clock = sm_clock(frame, WINDOW_SECONDS)[rows]
+    clock = sm_clock(frame, rows, WINDOW_SECONDS)
     covered = float(coverage(clock).min())
     if covered < LEAST_COVERAGE:
         return None
-    worked = mean(activity[rows])
+    worked = read_activity(frame, WINDOW_SECONDS).mean[rows]
     works = ~(worked < LEAST_ACTIVITY * median(worked))
-    slowness = ratio(median(mean(clock)), mean(clock))
+    slowness = np.where(works, ratio(median(mean(clock)), mean(clock)), 1.0)
     buckets = in_buckets(clock)
-    columns = sm_clock(frame, frame.columns * frame.step_seconds)[rows]
     return _Reading(
-        slowness=np.where(works, slowness, 1.0),
+        slowness=slowness,
+        z=robust_z(slowness),
         buckets=ratio(median(buckets.T), buckets),
-        columns=ratio(median(columns.T), columns),
         covered=covered,
         rests_on_phases=False,
     )
 
 
+def _slowness_over_time(frame: Frame, group: Group, reading: _Reading, member: int) -> Array:
+    """How slow a member was, [column of the whole frame], for the onset."""
+    rows = list(group.ranks if reading.rests_on_phases else group.devices)
+
+    def by_phases(columns: Columns) -> Array:
+        compute = columns.of(training.PHASE_SECONDS, "compute")[:, rows]
+        per_step = ratio(compute, columns.of(training.STEP_SECONDS, "count")[:, rows])
+        return ratio(per_step[:, member], median(per_step))
+
+    def by_clock(columns: Columns) -> Array:
+        clock = clock_signal(frame).read(columns)[:, rows]
+        return ratio(median(clock), clock[:, member])
+
+    if reading.rests_on_phases:
+        return frame.trace(TableName.RANKS, ("compute", tuple(rows), member), by_phases)
+    return frame.trace(TableName.DEVICES, (clock_signal(frame).name, tuple(rows), member), by_clock)
+
+
 def _candidates(frame: Frame, group: Group, reading: _Reading, thermal: Mask) -> list[Candidate]:
-    holds = reading.passes(HOLD_EFFECT, HOLD_Z, 1)
-    raises = reading.passes(RAISE_EFFECT, RAISE_Z, MOST_BUCKETS)
     has_named_cause = np.array([at >= 0 and bool(thermal[at]) for at in group.devices])
+    holds = reading.passes(HOLD_EFFECT, HOLD_Z, 1) & ~has_named_cause
+    if not holds.any():
+        return []
+    raises = reading.passes(RAISE_EFFECT, RAISE_Z, MOST_BUCKETS)
     return [
         _candidate(frame, group, reading, int(member), Strength.RAISE if raises[member] else Strength.HOLD)
-        for member in np.flatnonzero(holds & ~has_named_cause)
+        for member in np.flatnonzero(holds)
     ]
 
 
 def _candidate(frame: Frame, group: Group, reading: _Reading, member: int, strength: Strength) -> Candidate:
     slowness = float(reading.slowness[member])
     effect = slowness - 1
-    since = onset_time(frame, (reading.columns[member] - 1) / effect - 1 / 2)
+    since = onset_time(frame, (_slowness_over_time(frame, group, reading, member) - 1) / effect - 1 / 2)
     impact = _impact(frame, group, reading, member, frame.now - since)
     is_severe = (impact.slowdown_ratio or 1) >= CRITICAL_SLOWDOWN and len(group.devices) >= FEW_PEERS
-    z = float(robust_z(reading.slowness)[member])
+    z = float(reading.z[member])
     place = _Place(frame=frame, group=group, member=member)
     return Candidate(
         kind=FindingKind.STRAGGLER,
@@ -256,7 +331,7 @@ class _Place:
 def _impact(frame: Frame, group: Group, reading: _Reading, member: int, seconds: float) -> Impact:
     job = frame.jobs[group.key]
     devices = max(len(job.devices), len(job.ranks))
-    steps = mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS)[list(job.ranks)])
+    steps = mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS, rows=job.ranks))
     step = float(median(steps)) if len(job.ranks) else float("nan")
     if reading.compute is None or not step > 0:
         method = "SM clock of the peers against its own; holds if all wait for it"
@@ -271,7 +346,8 @@ def _clocks(place: _Place) -> tuple[float, float]:
     """SM clock of the culprit and the median of its peers, NaN where not measured."""
     if min(place.group.devices) < 0:
         return float("nan"), float("nan")
-    clock = mean(sm_clock(place.frame, WINDOW_SECONDS)[list(place.group.devices)])
+    frame, devices = place.frame, list(place.group.devices)
+    clock = frame.window(clock_signal(frame), WINDOW_SECONDS).mean[devices]
     return float(clock[place.member]), float(median(clock))
 
 

@@ -15,7 +15,7 @@ from warpgauge.analyzer.activity import SIGNALS, Activity, read_activity
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.places import job_scope
-from warpgauge.analyzer.windows import Array, Mask, confidence, coverage, mean, onset_time
+from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, onset_times
 from warpgauge.analyzer.wording import count, device_name, gibibytes, listed, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
@@ -36,11 +36,22 @@ HELD_BYTES: Final = 2.0**30
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
     activity: Activity
-    whole: Array  # [device, column of the whole frame]
     peak: Array  # [device]
     idle_share: Array  # [device]
     covered: Array  # [device]
     memory_bytes: Array  # [device]
+
+    @classmethod
+    def of(cls, frame: Frame) -> _Reading:
+        """Read activity and memory of all devices."""
+        activity = read_activity(frame, WINDOW_SECONDS)
+        return cls(
+            activity=activity,
+            peak=activity.peak,
+            idle_share=np.nan_to_num(activity.share_at_most(IDLE_ACTIVITY)),
+            covered=activity.coverage,
+            memory_bytes=frame.latest(device.MEMORY_USED).astype(np.float64),
+        )
 
 
 class IdleAllocated:
@@ -50,9 +61,9 @@ class IdleAllocated:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every device that a job holds and whose activity is measured."""
-        reading = _read(frame)
-        is_held = np.array([job is not None for job in frame.device_job], dtype=bool)
-        is_measured = np.array(reading.activity.signal, dtype=np.int64) >= 0
+        reading = _Reading.of(frame)
+        is_held = np.isfinite(frame.allocated_since)
+        is_measured = reading.activity.signal >= 0
         is_settled = frame.now - frame.allocated_since >= WINDOW_SECONDS
         judged = is_held & (reading.covered >= LEAST_COVERAGE) & is_settled
         return Detection(
@@ -84,21 +95,6 @@ class IdleAllocated:
         )
 
 
-def _read(frame: Frame) -> _Reading:
-    activity = read_activity(frame, WINDOW_SECONDS)
-    recent = activity.values
-    return _Reading(
-        activity=activity,
-        whole=read_activity(frame, frame.columns * frame.step_seconds).values,
-        peak=np.fmax.reduce(recent, axis=1) if recent.size else np.empty(0),
-        idle_share=np.where(
-            coverage(recent) > 0, mean(np.where(np.isfinite(recent), recent <= IDLE_ACTIVITY, np.nan)), 0
-        ),
-        covered=coverage(recent),
-        memory_bytes=frame.latest(device.MEMORY_USED).astype(np.float64),
-    )
-
-
 def _candidates(frame: Frame, reading: _Reading, judged: Mask) -> tuple[Candidate, ...]:
     idle: dict[JobKey, list[int]] = {}
     jobs = frame.device_job
@@ -110,7 +106,7 @@ def _candidates(frame: Frame, reading: _Reading, judged: Mask) -> tuple[Candidat
 
 
 def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) -> Candidate:
-    since = max(_since(frame, reading, row) for row in rows)
+    since = float(_since(frame, reading.activity, rows).max())
     seconds = frame.now - since
     peak = float(reading.peak[rows].max())
     covered = float(reading.covered[rows].min())
@@ -121,7 +117,7 @@ def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) ->
         severity=Severity.WARNING,
         since=since,
         confidence=confidence(1 - peak / IDLE_ACTIVITY, seconds / WINDOW_SECONDS - 1, covered=covered),
-        evidence=_evidence(reading, rows, peak),
+        evidence=_evidence(frame, reading, rows, peak),
         summary=_summary(frame, reading, key, rows, seconds),
         remedy=_remedy(frame, key),
         impact=Impact(
@@ -134,14 +130,16 @@ def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) ->
     )
 
 
-def _since(frame: Frame, reading: _Reading, row: int) -> float:
-    is_there = np.isfinite(reading.whole[row])
-    excess = np.where(is_there, np.where(reading.whole[row] <= IDLE_ACTIVITY, 1.0, -1.0), np.nan)
-    return max(onset_time(frame, excess), float(frame.allocated_since[row]))
+def _since(frame: Frame, activity: Activity, rows: list[int]) -> Array:
+    """Onset of each device's idleness."""
+    whole = activity.values(rows)
+    excess = np.where(np.isfinite(whole), np.where(whole <= IDLE_ACTIVITY, 1.0, -1.0), np.nan)
+    return np.maximum(onset_times(frame, excess), frame.allocated_since[rows])
 
 
 def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int], seconds: float) -> str:
-    names = listed([device_name(frame.devices.entities[row]) for row in rows])
+    entities = frame.devices.entities
+    names = listed([device_name(entities[row]) for row in rows])
     held = len(frame.jobs[key].devices)
     part = f"all {count(held, 'device')}" if held == len(rows) > 1 else f"{len(rows)} of {count(held, 'device')}"
     memory = reading.memory_bytes[rows]
@@ -165,14 +163,14 @@ def _remedy(frame: Frame, key: JobKey) -> str:
     )
 
 
-def _evidence(reading: _Reading, rows: list[int], peak: float) -> tuple[Evidence, ...]:
+def _evidence(frame: Frame, reading: _Reading, rows: list[int], peak: float) -> tuple[Evidence, ...]:
     first = measured(
         reading.activity.metric(rows[0]),
         peak,
         unit="ratio",
         threshold=IDLE_ACTIVITY,
         window_seconds=WINDOW_SECONDS,
-        samples=int(np.isfinite(reading.activity.values[rows]).sum()),
+        samples=round(float(reading.covered[rows].sum()) * columns_in(frame, WINDOW_SECONDS)),
     )
     memory = reading.memory_bytes[rows]
     if not np.isfinite(memory).any():

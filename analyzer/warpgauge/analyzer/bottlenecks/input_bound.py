@@ -10,6 +10,8 @@ any other wait, so jobs without a step timer are left unjudged.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import IntEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,8 +19,11 @@ import numpy as np
 from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.phases import BUCKETS, in_buckets, phase_rate
 from warpgauge.analyzer.places import is_simulated, job_scope, only
+from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import impact_of
 from warpgauge.analyzer.windows import Array, columns_in, confidence, coverage, mean, median, onset_time, ratio
 from warpgauge.analyzer.wording import count, listed, percent, span, times
@@ -28,8 +33,12 @@ from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from warpgauge.analyzer.entities import Job, JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.table import Floats, Ints
 
 __all__ = ["InputBound"]
 
@@ -42,6 +51,10 @@ LEAST_COVERAGE: Final = 0.8
 FEW_RANKS_SHARE: Final = 0.1  # the median rank waits less than this part of the wait: it is not the job's loader
 FULL_CPU: Final = 0.9
 
+_PROPER_PHASES: Final = tuple(phase for phase in training.PHASES if phase != "checkpoint")
+_PAUSE: Final = 0.5  # less time than this inside steps: the ranks did something else in between
+_ROUNDING: Final = 1e-5  # shares are float32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
@@ -49,7 +62,6 @@ class _Reading:
 
     job: Job
     rows: tuple[int, ...]  # ranks of that stage
-    columns: Array  # [column of the whole frame], share of the step that the last rank to arrive waited for input
     bucket_share: Array  # [bucket]
     share: float  # over the window
     rank_share: Array  # [rank], each one's own wait over the window
@@ -74,18 +86,19 @@ class InputBound:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every job whose ranks report step phases."""
-        timed: dict[JobKey, _Reading] = {}
-        untimed, young = 0, 0
-        for key, job in frame.jobs.items():
-            reading = _read(frame, job) if job.ranks else None
-            if reading is None:
-                untimed += 1
-            elif reading.covered < LEAST_COVERAGE:
-                young += 1
-            else:
-                timed[key] = reading
-        found = [_candidate(frame, key, reading) for key, reading in timed.items() if reading.is_past(HOLD_SHARE, 1)]
-        return Detection(candidates=tuple(found), judged=self._judged(len(timed)), not_judged=self._not(untimed, young))
+        jobs = _jobs(frame)
+        verdicts = _screened(frame, jobs)
+        found: list[Candidate] = []
+        for at in np.flatnonzero(verdicts == _Verdict.OPEN):
+            job = jobs.jobs[at]
+            reading = _read(frame, job)
+            verdicts[at] = _verdict(reading)
+            if reading is not None and verdicts[at] == _Verdict.TIMED and reading.is_past(HOLD_SHARE, 1):
+                found.append(_candidate(frame, (job.cluster, job.job_id), reading))
+        timed, untimed, young = (
+            int((verdicts == one).sum()) for one in (_Verdict.TIMED, _Verdict.UNTIMED, _Verdict.YOUNG)
+        )
+        return Detection(candidates=tuple(found), judged=self._judged(timed), not_judged=self._not(untimed, young))
 
     def _judged(self, jobs: int) -> Judgement | None:
         what = "jobs, for the share of a step that ranks wait for input"
@@ -108,6 +121,95 @@ class InputBound:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    """All jobs; the ranks of those that have any stand one job after the other."""
+
+    jobs: tuple[Job, ...]
+    with_ranks: Ints  # positions in `jobs`
+    ranks: Ints  # rows of frame.ranks
+    starts: Ints  # of each job with ranks in `ranks`
+
+
+def _jobs(frame: Frame) -> _Jobs:
+    return frame.once("jobs with ranks", lambda: _list_jobs(tuple(frame.jobs.values())), frame.job_version)
+
+
+def _list_jobs(jobs: tuple[Job, ...]) -> _Jobs:
+    with_ranks = np.array([at for at, job in enumerate(jobs) if job.ranks], dtype=np.int64)
+    sizes = np.array([len(jobs[at].ranks) for at in with_ranks], dtype=np.int64)
+    ranks = np.fromiter(chain.from_iterable(job.ranks for job in jobs), dtype=np.int64)
+    return _Jobs(jobs, with_ranks, ranks, np.cumsum(sizes) - sizes)
+
+
+def _screened(frame: Frame, jobs: _Jobs) -> NDArray[np.int8]:
+    """[job], what is plain from window sums alone; OPEN where only a close look can tell.
+
+    The wait of a job is the mean of input waits over the mean of steps, each of some rank in each column. So a job is
+    sound when its ranks' longest wait is below `HOLD_SHARE` of their shortest step; or, where ranks pause and both are
+    known together everywhere, when that holds for each rank and column by itself.
+    """
+    verdicts = np.full(len(jobs.jobs), int(_Verdict.UNTIMED), dtype=np.int8)
+    if not len(jobs.ranks):
+        return verdicts
+    covered = frame.window(_INPUT, WINDOW_SECONDS).coverage[jobs.ranks]
+    least, most = (how.reduceat(covered, jobs.starts) for how in (np.minimum, np.maximum))
+    limit = HOLD_SHARE * (1 - _ROUNDING)
+    longest = np.fmax.reduceat(frame.window(_INPUT, WINDOW_SECONDS).peak[jobs.ranks], jobs.starts)
+    shortest = np.fmin.reduceat(frame.window(_STEP, WINDOW_SECONDS).least[jobs.ranks], jobs.starts)
+    is_sound = longest < limit * shortest
+    if (shortest[~is_sound] < _PAUSE).any():
+        wait = frame.window(_WAIT, WINDOW_SECONDS).peak[jobs.ranks]
+        is_sound |= np.fmax.reduceat(wait, jobs.starts) < limit
+    found = np.select(
+        (most == 0, (most > 0) & (most < LEAST_COVERAGE), (least >= LEAST_COVERAGE) & is_sound),
+        (_Verdict.UNTIMED, _Verdict.YOUNG, _Verdict.TIMED),
+        _Verdict.OPEN,
+    )
+    verdicts[jobs.with_ranks] = found
+    return verdicts
+
+
+def _wait(columns: Columns) -> Floats:
+    """Input wait as a share of the step; infinite where one is known and the other or who waits for whom is not."""
+    spent, waits = columns.of(training.PHASE_SECONDS, "input"), columns.of(training.PHASE_SECONDS, "communication")
+    whole = _step(columns)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(spent > 0, spent / whole, spent)
+    is_odd = (np.isnan(spent) != np.isnan(waits)) | (np.isnan(spent) != np.isnan(whole)) | (whole < 0)
+    wait: Floats = np.where(is_odd, np.float32(np.inf), share).astype(np.float32)
+    return wait
+
+
+def _step(columns: Columns) -> Floats:
+    """Seconds per second inside steps, of the phases that are known."""
+    parts = [columns.of(training.PHASE_SECONDS, phase) for phase in _PROPER_PHASES]
+    is_unknown = np.logical_and.reduce([np.isnan(part) for part in parts])
+    step: Floats = np.add.reduce([np.where(np.isnan(part), np.float32(0), part) for part in parts])
+    return np.where(is_unknown, np.float32(np.nan), step)
+
+
+_STEP: Final = Signal("step without checkpoints", TableName.RANKS, _step)
+_ACTIVE: Final = channel(device.COMPUTE_ACTIVE)
+_INPUT: Final = channel(training.PHASE_SECONDS, "input")
+_WAIT: Final = Signal("input wait", TableName.RANKS, _wait)
+
+
+class _Verdict(IntEnum):
+    """How far a job can be judged."""
+
+    OPEN = 0
+    UNTIMED = 1
+    YOUNG = 2
+    TIMED = 3
+
+
+def _verdict(reading: _Reading | None) -> _Verdict:
+    if reading is None:
+        return _Verdict.UNTIMED
+    return _Verdict.YOUNG if reading.covered < LEAST_COVERAGE else _Verdict.TIMED
+
+
 def _read(frame: Frame, job: Job) -> _Reading | None:
     stages: dict[int | None, list[int]] = {}
     is_measured = np.isfinite(phase_rate(frame, "input", job.ranks, WINDOW_SECONDS)).any(axis=1)
@@ -119,39 +221,63 @@ def _read(frame: Frame, job: Job) -> _Reading | None:
 
 
 def _read_stage(frame: Frame, job: Job, rows: Sequence[int]) -> _Reading:
-    spent, whole = phase_rate(frame, "input", rows), _step_seconds(frame, rows)
-    recent = slice(-columns_in(frame, WINDOW_SECONDS), None)
-    last_spent, last_whole = _of_last_to_arrive(frame, rows, spent), _of_last_to_arrive(frame, rows, whole)
+    first = frame.columns - columns_in(frame, WINDOW_SECONDS)
+    phases = _Phases.of(frame.columns_of(TableName.RANKS, first), rows)
+    spent, whole = phases.last_to_arrive(phases.input), phases.last_to_arrive(phases.step)
     return _Reading(
         job=job,
         rows=tuple(rows),
-        columns=ratio(last_spent, last_whole),
-        bucket_share=ratio(in_buckets(last_spent[recent]), in_buckets(last_whole[recent])),
-        share=float(ratio(mean(last_spent[recent]), mean(last_whole[recent]))),
-        rank_share=ratio(mean(spent[:, recent]), mean(whole[:, recent])),
-        covered=float(median(coverage(spent[:, recent]))),
+        bucket_share=ratio(in_buckets(spent), in_buckets(whole)),
+        share=float(ratio(mean(spent), mean(whole))),
+        rank_share=ratio(mean(phases.input), mean(phases.step)),
+        covered=float(median(coverage(phases.input))),
     )
 
 
-def _of_last_to_arrive(frame: Frame, rows: Sequence[int], values: Array) -> Array:
-    """Of each column the value of the rank that waited least for others; the median rank's if none tells that."""
-    waits = phase_rate(frame, "communication", rows)
+def _share_over_time(frame: Frame, rows: tuple[int, ...]) -> Array:
+    """[column of the whole frame], share of the step that the last rank to arrive waited for input."""
+
+    def read(columns: Columns) -> Array:
+        phases = _Phases.of(columns, rows)
+        return ratio(phases.last_to_arrive(phases.input), phases.last_to_arrive(phases.step))
+
+    return frame.trace(TableName.RANKS, ("input wait", rows), read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Phases:
+    """Seconds per second of ranks, [rank, column]; in `step` checkpoints are left out: they are no wait for input."""
+
+    input: Array
+    communication: Array
+    step: Array
+
+    @classmethod
+    def of(cls, columns: Columns, rows: Sequence[int]) -> _Phases:
+        """Read some ranks."""
+        parts = {phase: columns.of(training.PHASE_SECONDS, phase).T[list(rows)] for phase in _PROPER_PHASES}
+        stacked = np.stack(list(parts.values()))
+        is_there = np.isfinite(stacked).any(axis=0)
+        known = np.where(np.isnan(stacked), np.float32(0), stacked)
+        step = np.asarray(np.where(is_there, np.add.reduce(known, axis=0), np.nan))
+        return cls(input=parts["input"], communication=parts["communication"], step=step)
+
+    def last_to_arrive(self, values: Array) -> Array:
+        """Of each column the value of the rank that waited least for others; the median rank's if none tells that."""
+        return _of_last_to_arrive(self.communication, values)
+
+
+def _of_last_to_arrive(waits: Array, values: Array) -> Array:
     known = np.isfinite(waits) & np.isfinite(values)
     last = np.argmin(np.where(known, waits, np.inf), axis=0)
     picked = values[last, np.arange(values.shape[1])]
-    return np.where(known.any(axis=0), picked, median(values.T))
-
-
-def _step_seconds(frame: Frame, rows: Sequence[int]) -> Array:
-    """Seconds per second inside steps, checkpoints left out: a checkpoint makes no step input-bound."""
-    parts = np.stack([phase_rate(frame, phase, rows) for phase in training.PHASES if phase != "checkpoint"])
-    is_there = np.isfinite(parts).any(axis=0)
-    return np.asarray(np.where(is_there, np.nansum(parts, axis=0), np.nan))
+    is_told = known.any(axis=0)
+    return picked if is_told.all() else np.where(is_told, picked, median(values.T))
 
 
 def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:
     share = reading.share
-    since = onset_time(frame, (reading.columns - share / 2) / share)
+    since = onset_time(frame, (_share_over_time(frame, reading.rows) - share / 2) / share)
     slowdown = 1 / (1 - min(share, 0.99))
     raises = reading.is_past(RAISE_SHARE, MOST_BUCKETS)
     devices = max(len(reading.job.devices), len(reading.job.ranks))
@@ -198,8 +324,8 @@ def _cpu(frame: Frame, job: Job) -> float:
     """CPU use of the busiest node of the job, NaN if unknown."""
     places = {(frame.devices.entities[row].cluster, frame.devices.entities[row].node) for row in job.devices}
     places |= {(frame.ranks.entities[row].cluster, frame.ranks.entities[row].node) for row in job.ranks}
-    rows = [row for row, node in enumerate(frame.nodes.entities) if (node.cluster, node.node) in places]
-    return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS)[rows]))) if rows else float("nan")
+    rows = [int(row) for place in places for row in frame.sites.nodes_at(place)]
+    return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS, rows)))) if rows else float("nan")
 
 
 def _remedy(cpu: float) -> str:
@@ -219,9 +345,9 @@ def _remedy(cpu: float) -> str:
 
 def _evidence(frame: Frame, reading: _Reading, cpu: float) -> tuple[Evidence, ...]:
     steps = float(
-        median(mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS)[list(reading.job.ranks)]))
+        median(mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS, rows=reading.job.ranks)))
     )
-    active = median(mean(frame.values(device.COMPUTE_ACTIVE, seconds=WINDOW_SECONDS)[list(reading.job.devices)]))
+    active = median(frame.window(_ACTIVE, WINDOW_SECONDS).mean[list(reading.job.devices)])
     columns = columns_in(frame, WINDOW_SECONDS)
     first = measured(
         training.PHASE_SECONDS,

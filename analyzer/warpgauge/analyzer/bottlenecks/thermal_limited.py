@@ -14,21 +14,26 @@ import numpy as np
 from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
+from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import job_slowdown
-from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, coverage, mean, median, onset_time, ratio
+from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, median, onset_time, ratio
 from warpgauge.analyzer.wording import device_name, gigahertz, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.table import Floats
 
-__all__ = ["ThermalLimited", "ThermalReading", "read_thermal", "sm_clock"]
+__all__ = ["ThermalLimited", "ThermalReading", "clock_signal", "read_thermal", "sm_clock"]
 
 THERMAL_REASONS: Final = ("sw_thermal", "hw_thermal", "hw_slowdown")
 WINDOW_SECONDS: Final = 300.0
@@ -42,13 +47,18 @@ LEAST_PEERS: Final = 3
 LEAST_COVERAGE: Final = 0.5
 BUSY: Final = 0.05  # clocks of idle devices say nothing about heat
 
+_ALL: Final = slice(None)
+_TEMPERATURE: Final = channel(device.TEMPERATURE, "core")
+_SM_CLOCK: Final = channel(device.CLOCK, "sm")
+_GRAPHICS_CLOCK: Final = channel(device.CLOCK, "graphics")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThermalReading:
     """Per device: how long heat held its clocks down in the window, its clock, and the clock it should have."""
 
-    throttled: Array  # [device, column of the whole frame], share of the column, 0-1
     share: Array  # [device], of the window
+    covered: Array  # [device], share of the window in which a reason was measured
     clock_hertz: Array  # [device], mean of the window
     reference_hertz: Array  # [device], what peers run at, or the device's own maximum
     has_peers: Mask  # [device], whether the reference comes from peers
@@ -66,9 +76,13 @@ class ThermalReading:
 
 def read_thermal(frame: Frame) -> ThermalReading:
     """Read bits, seconds and clocks of all devices; what a clock should be only for those that are throttled."""
-    throttled = _throttled(frame)
-    share = np.nan_to_num(mean(throttled[:, -columns_in(frame, WINDOW_SECONDS) :]))
-    clock = mean(sm_clock(frame, WINDOW_SECONDS))
+    return frame.once("thermal reading", lambda: _read_thermal(frame))
+
+
+def _read_thermal(frame: Frame) -> ThermalReading:
+    throttled = frame.window(THROTTLED, WINDOW_SECONDS)
+    share = np.nan_to_num(throttled.mean)
+    clock = frame.window(clock_signal(frame), WINDOW_SECONDS).mean
     reference = frame.latest(device.CLOCK_MAX, "sm").astype(np.float64)
     has_peers = np.zeros(len(share), dtype=bool)
     is_hot = share >= HOLD_SHARE
@@ -79,44 +93,60 @@ def read_thermal(frame: Frame) -> ThermalReading:
             if len(sound) >= LEAST_PEERS and not has_peers[row]:
                 reference[row], has_peers[row] = float(median(clock[sound])), True
     return ThermalReading(
-        throttled=throttled, share=share, clock_hertz=clock, reference_hertz=reference, has_peers=has_peers
+        share=share,
+        covered=throttled.coverage,
+        clock_hertz=clock,
+        reference_hertz=reference,
+        has_peers=has_peers,
     )
 
 
-def _throttled(frame: Frame) -> Array:
-    parts = []
-    brake = frame.values(device.THROTTLE_ACTIVE, "hw_power_brake")
+def _throttled(columns: Columns, rows: slice = _ALL) -> Floats:
+    """Share of each column in which heat held a device's clocks down, 0-1."""
+    parts: list[Floats] = []
+    brake = columns.of(device.THROTTLE_ACTIVE, "hw_power_brake")[:, rows]
     for reason in THERMAL_REASONS:
-        bit = frame.values(device.THROTTLE_ACTIVE, reason)
+        bit = columns.of(device.THROTTLE_ACTIVE, reason)[:, rows]
         if reason == "hw_slowdown":  # the driver sets it for a power brake too
             bit = np.where(brake == 1, np.float32(0), bit)
-        parts += [bit, np.clip(frame.values(device.THROTTLE_SECONDS, reason), 0, 1)]
-    return np.asarray(np.fmax.reduce(parts))
+        parts += [bit, np.clip(columns.of(device.THROTTLE_SECONDS, reason)[:, rows], 0, 1)]
+    throttled: Floats = np.fmax.reduce(parts)
+    return throttled
 
 
-def sm_clock(frame: Frame, seconds: float) -> Array:
-    """SM clock in hertz, [device, column]; the graphics clock where no SM clock is measured."""
+THROTTLED: Final = Signal("throttled by heat", TableName.DEVICES, _throttled)
+
+
+def _throttled_of(frame: Frame, row: int) -> Floats:
+    """[column of the whole frame] of one device."""
+    return _throttled(frame.columns_of(TableName.DEVICES), slice(row, row + 1))[:, 0]
+
+
+def clock_signal(frame: Frame) -> Signal:
+    """SM clock in hertz; the graphics clock where no SM clock is measured."""
+    return _SM_CLOCK if frame.has(device.CLOCK, "sm") else _GRAPHICS_CLOCK
+
+
+def sm_clock(frame: Frame, rows: Sequence[int], seconds: float | None = None) -> Array:
+    """SM clock of some devices in hertz, [device, column]; the graphics clock where no SM clock is measured."""
     name = "sm" if frame.has(device.CLOCK, "sm") else "graphics"
-    return frame.values(device.CLOCK, name, seconds=seconds)
+    return frame.values(device.CLOCK, name, seconds=seconds, rows=list(rows))
 
 
 def _is_idle(frame: Frame) -> Mask:
-    return np.asarray(mean(read_activity(frame, WINDOW_SECONDS).values) < BUSY)  # not measured is not idle
+    return np.asarray(read_activity(frame, WINDOW_SECONDS).mean < BUSY)  # not measured is not idle
 
 
 def _peers(frame: Frame, rows: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """For each row the devices of the same model, first those of its job, then those of its node."""
     if not len(rows):
         return
-    entities, jobs, all_jobs = frame.devices.entities, frame.device_job, frame.jobs
-    by_node: dict[tuple[str, str], list[int]] = {}
-    for at, entity in enumerate(entities):
-        by_node.setdefault((entity.cluster, entity.node), []).append(at)
+    entities, jobs, all_jobs, sites = frame.devices.entities, frame.device_job, frame.jobs, frame.sites
     for row in rows:
         mine, key = entities[row], jobs[row]
         held = all_jobs[key].devices if key is not None else ()
-        for group in (held, by_node[mine.cluster, mine.node]):
-            yield int(row), np.array([at for at in group if entities[at].model == mine.model], dtype=np.intp)
+        for group in (held, sites.devices_at((mine.cluster, mine.node))):
+            yield int(row), np.array([at for at in group if entities[int(at)].model == mine.model], dtype=np.intp)
 
 
 class ThermalLimited:
@@ -127,13 +157,11 @@ class ThermalLimited:
     def detect(self, frame: Frame) -> Detection:
         """Judge every device whose throttle reasons and clock are measured."""
         reading = read_thermal(frame)
-        columns = columns_in(frame, WINDOW_SECONDS)
-        covered = coverage(reading.throttled[:, -columns:])
-        has_reason = covered >= LEAST_COVERAGE
+        has_reason = reading.covered >= LEAST_COVERAGE
         has_clock = np.isfinite(reading.clock_ratio)
         judged = has_reason & has_clock
         holds = judged & reading.is_limited
-        found = tuple(self._candidate(frame, reading, int(row), float(covered[row])) for row in np.flatnonzero(holds))
+        found = tuple(self._candidate(frame, reading, int(row)) for row in np.flatnonzero(holds))
         return Detection(
             candidates=found,
             judged=Judgement(
@@ -164,11 +192,11 @@ class ThermalLimited:
             if rows.any() and len(frame.devices)
         )
 
-    def _candidate(self, frame: Frame, reading: ThermalReading, row: int, covered: float) -> Candidate:
+    def _candidate(self, frame: Frame, reading: ThermalReading, row: int) -> Candidate:
         share = float(reading.share[row])
         clock_ratio = float(reading.clock_ratio[row])
         entity = frame.devices.entities[row]
-        since = onset_time(frame, reading.throttled[row] - max(HOLD_SHARE, share / 2))
+        since = onset_time(frame, _throttled_of(frame, row) - max(HOLD_SHARE, share / 2))
         raises = share >= RAISE_SHARE and clock_ratio < RAISE_CLOCK_RATIO
         lost_speed = 1.0 / max(clock_ratio, LOWEST_CLOCK_RATIO)
         method = "clock against that of its peers" if reading.has_peers[row] else "clock against its highest"
@@ -179,7 +207,9 @@ class ThermalLimited:
             severity=Severity.CRITICAL if clock_ratio < CRITICAL_CLOCK_RATIO else Severity.WARNING,
             since=since,
             confidence=confidence(
-                share / RAISE_SHARE - 1, (1 - clock_ratio) / (1 - RAISE_CLOCK_RATIO) - 1, covered=covered
+                share / RAISE_SHARE - 1,
+                (1 - clock_ratio) / (1 - RAISE_CLOCK_RATIO) - 1,
+                covered=float(reading.covered[row]),
             ),
             evidence=_evidence(frame, reading, row),
             summary=_summary(frame, reading, row, since),
@@ -205,7 +235,7 @@ def _summary(frame: Frame, reading: ThermalReading, row: int, since: float) -> s
 
 
 def _temperature(frame: Frame, row: int) -> float:
-    return float(mean(frame.values(device.TEMPERATURE, "core", seconds=WINDOW_SECONDS)[row]))
+    return float(frame.window(_TEMPERATURE, WINDOW_SECONDS).mean[row])
 
 
 def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence, ...]:
@@ -219,7 +249,7 @@ def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence
             unit="ratio",
             threshold=RAISE_SHARE,
             window_seconds=WINDOW_SECONDS,
-            samples=int(np.isfinite(reading.throttled[row, -columns:]).sum()),
+            samples=round(float(reading.covered[row]) * columns),
         ),
         measured(
             device.CLOCK,
@@ -231,7 +261,7 @@ def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence
     ]
     temperature = _temperature(frame, row)
     if not np.isnan(temperature):
-        limit = float(frame.latest(device.TEMPERATURE_LIMIT, "slowdown")[row])
+        limit = float(frame.latest(device.TEMPERATURE_LIMIT, "slowdown", rows=[row])[0])
         rows.append(
             measured(
                 device.TEMPERATURE,

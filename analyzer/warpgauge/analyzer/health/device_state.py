@@ -9,6 +9,7 @@ import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
 from warpgauge.analyzer.windows import onset_time
 from warpgauge.analyzer.wording import device_name, span
@@ -16,7 +17,10 @@ from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Signal
 
 __all__ = ["DeviceState"]
 
@@ -32,6 +36,11 @@ class _Fault:
     columns: int
     words: str
     remedy: str
+
+    @property
+    def signal(self) -> Signal:
+        """1 while a device is in the state."""
+        return channel(device.DEVICE_STATE, self.state)
 
 
 FAULTS: Final = (
@@ -59,6 +68,8 @@ FAULTS: Final = (
     ),
 )
 
+_OK: Final = channel(device.DEVICE_STATE, "ok")
+
 
 class DeviceState:
     """Names devices that are lost, hung or wait for a reset."""
@@ -67,12 +78,10 @@ class DeviceState:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every device whose state is reported."""
-        is_known = np.isfinite(frame.latest(device.DEVICE_STATE, "ok"))
-        for fault in FAULTS:
-            is_known |= np.isfinite(frame.latest(device.DEVICE_STATE, fault.state))
-        found = tuple(
-            _candidate(frame, int(row), fault) for fault in FAULTS for row in np.flatnonzero(_shows(frame, fault))
-        )
+        is_known = frame.window(_OK, WINDOW_SECONDS).count > 0
+        for fault in FAULTS if not is_known.all() else ():
+            is_known |= frame.window(fault.signal, WINDOW_SECONDS).count > 0
+        found = tuple(_candidate(frame, int(row), fault) for fault in FAULTS for row in _showing(frame, fault))
         unknown = int((~is_known).sum())
         what = "devices, for whether they answer"
         return Detection(
@@ -96,13 +105,16 @@ class DeviceState:
         )
 
 
-def _shows(frame: Frame, fault: _Fault) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    recent = frame.values(device.DEVICE_STATE, fault.state, seconds=WINDOW_SECONDS)
+def _showing(frame: Frame, fault: _Fault) -> NDArray[np.int64]:
+    """Rows of the devices that are in a state; most never were in the whole window."""
+    suspects = np.flatnonzero(frame.window(fault.signal, WINDOW_SECONDS).peak == 1)
+    recent = frame.values(device.DEVICE_STATE, fault.state, seconds=WINDOW_SECONDS)[suspects]
     is_there = np.isfinite(recent)
     # The newest readings, gaps left out: position 1 is the newest.
     position = np.cumsum(is_there[:, ::-1], axis=1)[:, ::-1]
     newest = is_there & (position <= fault.columns)
-    return np.asarray((newest.sum(axis=1) == fault.columns) & ~(newest & (recent != 1)).any(axis=1))
+    shows = (newest.sum(axis=1) == fault.columns) & ~(newest & (recent != 1)).any(axis=1)
+    return np.asarray(suspects[shows])
 
 
 def _candidate(frame: Frame, row: int, fault: _Fault) -> Candidate:

@@ -7,6 +7,7 @@ falls silent at once, the fault lies with the telemetry and not with the nodes, 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.entities import DeviceEntity, NodeEntity
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.sites import Site
 
 __all__ = ["TelemetryGap"]
 
@@ -31,9 +33,6 @@ SILENCE_SECONDS: Final = 120.0  # twelve missed scrapes of ten seconds, two of s
 FLEET_SHARE: Final = 0.5
 LEAST_FLEET: Final = 4
 CONFIDENCE: Final = 0.9
-
-Place = tuple[str, str]
-"""(cluster, node)"""
 
 
 class TelemetryGap:
@@ -48,7 +47,7 @@ class TelemetryGap:
         what = "nodes and devices, for samples that stopped"
         judged = Judgement(detector=self.name, what=what, entities=entities, window_seconds=SILENCE_SECONDS)
         is_quiet = not ((nodes >= SILENCE_SECONDS).any() or (devices >= SILENCE_SECONDS).any())
-        found = () if is_quiet else tuple(_candidates(frame, _places(frame, nodes, devices), devices))
+        found = () if is_quiet else tuple(_candidates(frame, nodes, devices))
         return Detection(candidates=found, judged=judged if entities else None)
 
 
@@ -58,23 +57,22 @@ def _silence(frame: Frame, last_seen_ms: NDArray[np.int64]) -> NDArray[np.float6
     return np.where(last_seen_ms < frame.time_ms[0], 0.0, seconds)
 
 
-def _places(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.float64]) -> dict[Place, float]:
-    """Silence of each node: of whatever on it spoke last."""
-    places: dict[Place, float] = {}
-    everything: list[NodeEntity | DeviceEntity] = [*frame.nodes.entities, *frame.devices.entities]
-    for entity, seconds in zip(everything, np.concatenate([nodes, devices]), strict=True):
-        place = (entity.cluster, entity.node)
-        places[place] = min(places.get(place, np.inf), float(seconds))
-    return places
+def _silent_sites(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Silence of each site: of whatever on it spoke last."""
+    seconds = np.full(len(frame.sites.keys), np.inf)
+    np.minimum.at(seconds, frame.sites.of_node, nodes)
+    np.minimum.at(seconds, frame.sites.of_device, devices)
+    return seconds
 
 
-def _candidates(frame: Frame, places: Mapping[Place, float], devices: NDArray[np.float64]) -> Iterator[Candidate]:
-    gone = {place: seconds for place, seconds in places.items() if seconds >= SILENCE_SECONDS}
-    for cluster in {place[0] for place in gone}:
-        own = {place[1]: seconds for place, seconds in gone.items() if place[0] == cluster}
-        total = sum(place[0] == cluster for place in places)
-        if total >= LEAST_FLEET and len(own) > FLEET_SHARE * total:
-            yield _of_fleet(frame, cluster, own, total)
+def _candidates(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.float64]) -> Iterator[Candidate]:
+    sites, silence = frame.sites.keys, _silent_sites(frame, nodes, devices)
+    gone = {sites[at]: float(silence[at]) for at in np.flatnonzero(silence >= SILENCE_SECONDS)}
+    totals = Counter(cluster for cluster, _ in sites) if gone else {}
+    for cluster in {site[0] for site in gone}:
+        own = {site[1]: seconds for site, seconds in gone.items() if site[0] == cluster}
+        if totals[cluster] >= LEAST_FLEET and len(own) > FLEET_SHARE * totals[cluster]:
+            yield _of_fleet(frame, cluster, own, totals[cluster])
         else:
             yield from (_of_node(frame, (cluster, node), seconds) for node, seconds in own.items())
     answered_for = _answered_for(frame, devices)
@@ -106,8 +104,8 @@ def _of_fleet(frame: Frame, cluster: str, gone: Mapping[str, float], total: int)
     )
 
 
-def _of_node(frame: Frame, place: Place, seconds: float) -> Candidate:
-    devices = sum((entity.cluster, entity.node) == place for entity in frame.devices.entities)
+def _of_node(frame: Frame, place: Site, seconds: float) -> Candidate:
+    devices = len(frame.sites.devices_at(place))
     also = f" with {count(devices, 'device')}" if devices else ""
     return _candidate(
         frame,
@@ -130,7 +128,6 @@ def _of_device(frame: Frame, entity: DeviceEntity, seconds: float) -> Candidate:
 
 
 def _candidate(frame: Frame, scope: Scope, seconds: float, summary: str, remedy: str) -> Candidate:
-    everything: list[NodeEntity | DeviceEntity] = [*frame.nodes.entities, *frame.devices.entities]
     return Candidate(
         kind=FindingKind.TELEMETRY_GAP,
         scope=scope,
@@ -140,9 +137,17 @@ def _candidate(frame: Frame, scope: Scope, seconds: float, summary: str, remedy:
         evidence=(measured(device.LAST_SAMPLE, seconds, unit="seconds", threshold=SILENCE_SECONDS),),
         summary=summary,
         remedy=remedy,
-        simulated=any(
-            entity.simulated
-            for entity in everything
-            if entity.cluster == scope.cluster and scope.node in {None, entity.node}
-        ),
+        simulated=any(entity.simulated for entity in _at(frame, scope)),
     )
+
+
+def _at(frame: Frame, scope: Scope) -> Iterator[NodeEntity | DeviceEntity]:
+    """The nodes and devices of a node, or of a whole cluster."""
+    nodes, devices, sites = frame.nodes.entities, frame.devices.entities, frame.sites
+    if scope.node is not None:
+        site = (scope.cluster or "", scope.node)
+        yield from (nodes[row] for row in sites.nodes_at(site))
+        yield from (devices[row] for row in sites.devices_at(site))
+    else:
+        yield from (entity for entity in nodes if entity.cluster == scope.cluster)
+        yield from (entity for entity in devices if entity.cluster == scope.cluster)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from warpgauge.core.catalog import device
 
@@ -35,20 +38,17 @@ class Topology:
 
 def topology_of(frame: Frame) -> Topology:
     """Read it off the frame."""
-    places = {(entity.cluster, entity.node) for entity in frame.nodes.entities}
-    places |= {(entity.cluster, entity.node) for entity in frame.devices.entities}
-    nodes: dict[str, int] = {}
-    for cluster, _ in places:
-        nodes[cluster] = nodes.get(cluster, 0) + 1
-    is_ok = frame.latest(device.DEVICE_STATE, "ok") == 1
-    spares: dict[tuple[str, str], int] = {}
-    for entity, job, answers in zip(frame.devices.entities, frame.device_job, is_ok, strict=True):
-        if job is None and answers:
-            spares[(entity.cluster, entity.model)] = spares.get((entity.cluster, entity.model), 0) + 1
+    entities = frame.devices.entities
+    is_free = np.isnan(frame.allocated_since) & (frame.latest(device.DEVICE_STATE, "ok") == 1)
+    spares = Counter((entities[row].cluster, entities[row].model) for row in np.flatnonzero(is_free))
     return Topology(
-        nodes=nodes,
+        nodes=Counter(cluster for cluster, _ in frame.sites.keys),
         platforms={key: job.scheduler for key, job in frame.jobs.items() if job.scheduler in _PLATFORMS},
-        models={(entity.cluster, entity.uuid): entity.model for entity in frame.devices.entities},
+        models=frame.once("models", lambda: _models(frame), frame.job_version),
         spares=spares,
         window_seconds=frame.columns * frame.step_seconds,
     )
+
+
+def _models(frame: Frame) -> dict[tuple[str, str], str]:
+    return {(entity.cluster, entity.uuid): entity.model for entity in frame.devices.entities}

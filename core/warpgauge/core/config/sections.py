@@ -76,6 +76,10 @@ class AnalyzerConfig:
         help="Where history, the outbox and the operator's token are kept, the agent's too; empty means "
         "STATE_DIRECTORY of systemd, else warpgauge in the user's data directory.",
     )
+    snapshot_interval_seconds: float = setting(
+        60.0, help="Time between snapshots of what the analyzer knows, which a restart goes on from; 0 keeps none.",
+        unit="seconds", at_least=0,
+    )  # fmt: skip
     mode: str = setting(
         "propose", help="observe finds only, propose also recommends; neither acts.", choices=("observe", "propose")
     )

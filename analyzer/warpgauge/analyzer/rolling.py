@@ -1,0 +1,259 @@
+"""Standing windows: mean, coverage, peak and least of the newest minutes, at the cost of what changed since last asked.
+
+The columns of a signal are summed up in tiles of `TILE_COLUMNS`, aligned to the column number since the epoch. A tile
+is kept until one of its columns is written again (the newest columns, a late sample), so a window costs a few columns
+and its tiles, whatever its length: O(metrics x devices) per new column. Nothing is ever subtracted, so a huge value
+that leaves the window leaves no rounding error behind, and the answer does not depend on when it was asked before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from numpy.typing import NDArray
+
+    from warpgauge.analyzer.schema import TableName
+    from warpgauge.analyzer.table import Floats, Table
+    from warpgauge.core.catalog import Metric
+
+    Array = NDArray[np.floating[Any]]
+    Doubles = NDArray[np.float64]
+
+__all__ = ["TILE_COLUMNS", "Columns", "Rolling", "Signal", "Window"]
+
+TILE_COLUMNS: Final = 6
+_UNKNOWN: Final = np.float32(np.nan)
+
+
+class Columns:
+    """A range of columns of one table, [column, entity]; what a signal is computed from."""
+
+    def __init__(self, table: Table[Any], first: int, last: int) -> None:
+        self._table = table
+        self._first = first
+        self._last = last
+
+    def of(self, metric: Metric, *extra: str) -> Floats:
+        """A channel's values, read-only; NaN if it never appeared."""
+        found = self._table.rows_of_columns(metric.name, extra, self._first, self._last)
+        if found is None:
+            return np.broadcast_to(_UNKNOWN, (self._last - self._first, len(self._table)))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A value per entity and column: a channel, or what `read` makes of several channels of one table.
+
+    `read` works column by column (column k of the answer depends on column k of what it reads) and on nothing else,
+    because its sums are kept under `name`, which no other signal has.
+    """
+
+    name: str
+    table: TableName
+    read: Callable[[Columns], Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class _Aggregate:
+    """How columns become one value per entity, and two such values one."""
+
+    name: str
+    of: Callable[[Floats], tuple[NDArray[Any], ...]]
+    merges: tuple[np.ufunc, ...]
+    neutral: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """The aggregates of some columns, valid while none of them was written later than `writes`."""
+
+    writes: int
+    first: int
+    last: int
+    parts: tuple[NDArray[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    """What was read of the columns up to `newest`, as they were after so many `writes`."""
+
+    writes: int
+    newest: int
+    values: Array
+
+
+class Window:
+    """The newest `columns` columns of a signal, per entity. Arrays are shared: do not write into them."""
+
+    def __init__(self, rolling: Rolling, signal: Signal, columns: int) -> None:
+        self._rolling = rolling
+        self._signal = signal
+        self.columns = columns
+
+    @cached_property
+    def _sums(self) -> tuple[NDArray[Any], ...]:
+        return self._rolling.merged(self._signal, self.columns, _SUMS)
+
+    @property
+    def count(self) -> NDArray[np.int32]:
+        """How many columns were measured."""
+        counts: NDArray[np.int32] = self._sums[1]
+        return counts
+
+    @property
+    def total(self) -> Doubles:
+        """Sum of what was measured, 0 where nothing was."""
+        total: Doubles = self._sums[0]
+        return total
+
+    @cached_property
+    def mean(self) -> Doubles:
+        """Mean of what was measured, NaN where nothing was: `windows.mean` of the same columns."""
+        count = self.count
+        mean = np.full(len(count), np.nan)
+        np.divide(self.total, count, out=mean, where=count > 0)
+        return mean
+
+    @cached_property
+    def coverage(self) -> Doubles:
+        """Share of the columns that was measured, 0-1: `windows.coverage` of the same columns."""
+        coverage: Doubles = self.count / self.columns
+        return coverage
+
+    @cached_property
+    def peak(self) -> Floats:
+        """Greatest value, NaN where nothing was measured."""
+        peak: Floats = self._rolling.merged(self._signal, self.columns, _PEAK)[0]
+        return peak
+
+    @cached_property
+    def least(self) -> Floats:
+        """Smallest value, NaN where nothing was measured."""
+        least: Floats = self._rolling.merged(self._signal, self.columns, _LEAST)[0]
+        return least
+
+
+class Rolling:
+    """The tiles of one table's signals, and the windows made of them since the table last changed."""
+
+    def __init__(self, table: Table[Any]) -> None:
+        self._table = table
+        self._tiles: dict[tuple[str, str], dict[int, _Tile]] = {}
+        self._windows: dict[tuple[str, int], Window] = {}
+        self._state: tuple[int, ...] = ()
+        self._renumberings = table.renumberings
+        self._traces: dict[Hashable, _Trace] = {}
+        self._older_traces: dict[Hashable, _Trace] = {}
+        self._oldest = 0  # number since the epoch of the table's first column
+
+    def window(self, signal: Signal, columns: int, newest: int) -> Window:
+        """The newest columns of a signal; `newest` is the number of the table's last column since the epoch."""
+        self._look(newest)
+        key = (signal.name, columns)
+        found = self._windows.get(key)
+        if found is None:
+            found = self._windows[key] = Window(self, signal, columns)
+        return found
+
+    def _look(self, newest: int) -> None:
+        """Drop what no longer holds, because the table was written, moved on or got other rows."""
+        state = (self._table.writes, newest, len(self._table), self._table.renumberings)
+        if state == self._state:
+            return
+        if self._renumberings != self._table.renumberings:
+            self._renumberings = self._table.renumberings
+            self._tiles, self._traces = {}, {}
+        self._state, self._windows = state, {}
+        self._older_traces, self._traces = self._traces, {}
+        self._oldest = newest - self._table.columns + 1
+
+    def trace(self, key: Hashable, newest: int, read: Callable[[Columns], Array]) -> Array:
+        """A value per column of the table, [column] or [column, member]; only what was written since is read anew.
+
+        `read` works column by column as that of a `Signal`. A trace that was not asked for since the table changed
+        twice is forgotten.
+        """
+        self._look(newest)
+        columns = self._table.columns
+        known = self._traces.get(key) or self._older_traces.get(key)
+        if known is None or newest - known.newest >= columns:
+            values = read(Columns(self._table, 0, columns))
+        elif (first := self._first_changed(known, newest)) < columns:
+            kept = known.values[newest - known.newest :][:first]
+            values = np.concatenate([kept, read(Columns(self._table, first, columns))])
+        else:
+            values = known.values
+        self._traces[key] = _Trace(self._table.writes, newest, values)
+        return values
+
+    def _first_changed(self, known: _Trace, newest: int) -> int:
+        """The first column that was written since, or that is new."""
+        written = np.flatnonzero(self._table.stamps > known.writes)
+        is_new = self._table.columns - (newest - known.newest)
+        return min(int(written[0]), is_new) if len(written) else is_new
+
+    def merged(self, signal: Signal, columns: int, how: _Aggregate) -> tuple[NDArray[Any], ...]:
+        """Aggregates over a window: of whole tiles from what is kept, of a cut one anew."""
+        entities = len(self._table)
+        parts: list[NDArray[Any]] = []
+        for tile in self._tiles_of(signal, columns, how):
+            for at, (part, merge) in enumerate(zip(tile.parts, how.merges, strict=True)):
+                if at == len(parts):
+                    parts.append(np.full(entities, how.neutral[at], dtype=part.dtype))
+                known = parts[at][: len(part)]  # rows that came later had no value in this tile
+                merge(known, part, out=known)
+        return tuple(parts)
+
+    def _tiles_of(self, signal: Signal, columns: int, how: _Aggregate) -> Iterator[_Tile]:
+        kept = self._tiles.setdefault((signal.name, how.name), {})
+        last = self._table.columns
+        first = last - columns
+        for number in [one for one in kept if (one + 1) * TILE_COLUMNS <= self._oldest]:
+            del kept[number]
+        number = (self._oldest + first) // TILE_COLUMNS
+        while first < last:
+            end = min(last, (number + 1) * TILE_COLUMNS - self._oldest)
+            tile = kept.get(number)
+            start = self._oldest + first
+            if (
+                tile is None
+                or (tile.first, tile.last) != (start, self._oldest + end)
+                or self._table.stamps[first:end].max() > tile.writes
+            ):
+                values = signal.read(Columns(self._table, first, end))
+                tile = _Tile(self._table.writes, start, self._oldest + end, how.of(values))
+                if first == max(0, number * TILE_COLUMNS - self._oldest):
+                    kept[number] = tile
+            yield tile
+            first, number = end, number + 1
+
+
+def _sums(values: Floats) -> tuple[NDArray[Any], ...]:
+    total = np.zeros(values.shape[1])
+    count = np.zeros(values.shape[1], dtype=np.int32)
+    for column in values:
+        is_there = np.isfinite(column)
+        np.add(total, column, out=total, where=is_there)
+        count += is_there
+    return total, count
+
+
+def _peak(values: Floats) -> tuple[NDArray[Any], ...]:
+    return (np.fmax.reduce(values, axis=0),)
+
+
+def _least(values: Floats) -> tuple[NDArray[Any], ...]:
+    return (np.fmin.reduce(values, axis=0),)
+
+
+_SUMS: Final = _Aggregate("sum", _sums, (np.add, np.add), (0.0, 0))
+_PEAK: Final = _Aggregate("peak", _peak, (np.fmax,), (np.nan,))
+_LEAST: Final = _Aggregate("least", _least, (np.fmin,), (np.nan,))
