@@ -102,7 +102,7 @@ def test_control_characters_from_a_label_do_not_reach_the_terminal(tmp_path: Pat
         (["--start", "2026-01-02T00:00:00Z", "--end", "2026-01-01T00:00:00Z", "http://127.0.0.1:9"], "--start"),
         (["--match", "up", "http://127.0.0.1:9"], "--match 'up' must be a selector"),
         (["--header", "nonsense", "http://127.0.0.1:9"], "--header 'nonsense'"),
-        (["--bearer-token-file", "missing", "http://127.0.0.1:9"], "cannot read --bearer-token-file missing"),
+        (["--bearer-token-file", "missing", "http://127.0.0.1:9"], "cannot read missing: No such file"),
         (["--ca-file", "missing", "https://127.0.0.1:9"], "cannot use missing as certificate authority"),
         (["http://me:pass@127.0.0.1:9"], "credentials do not belong in the URL"),
         (["http://127.0.0.1:9"], "cannot reach http://127.0.0.1:9/api/v1/query: Connection refused"),
