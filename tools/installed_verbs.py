@@ -1,4 +1,4 @@
-"""Run every verb of an installation that has one extra: `python -m tools.installed_verbs none|analyzer|dashboards|all`.
+"""Run every verb of an installation that has one extra: `python -m tools.installed_verbs EXTRA` (none and all are two).
 
 A verb that the extra carries must work; any other must end with exit 2 and the one line that names the missing extra.
 """
@@ -20,7 +20,8 @@ EXTRAS: Final = {
     "none": frozenset[str](),
     "analyzer": frozenset({"analyzer"}),
     "dashboards": frozenset({"dashboards"}),
-    "all": frozenset({"analyzer", "dashboards"}),
+    "remote-write": frozenset({"analyzer", "remote-write"}),
+    "all": frozenset({"analyzer", "dashboards", "remote-write"}),
 }
 
 
@@ -40,6 +41,7 @@ CALLS: Final = (
     Call("agent --web.listen-address=127.0.0.1:0"),
     Call("analyze page.om", frozenset({"analyzer"})),
     Call("analyzer --web.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
+    Call("analyzer --remote-write --web.listen-address=127.0.0.1:0", frozenset({"analyzer", "remote-write"})),
     Call("up --web.listen-address=127.0.0.1:0 --agent.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
     Call("generate dashboards --out dashboards", frozenset({"dashboards"})),
     Call("generate alerts --out alerts", frozenset({"dashboards"})),

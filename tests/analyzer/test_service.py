@@ -12,6 +12,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from tests.analyzer.http_stub import answer, serving
+from tests.analyzer.prompb import message
 from warpgauge.analyzer.advisor import RECOMMENDATIONS_FILE, Advisor
 from warpgauge.analyzer.detection import Candidate, Detection
 from warpgauge.analyzer.documents import findings_list
@@ -392,3 +393,20 @@ def test_a_detector_that_fails_costs_its_tick_and_not_the_service(tmp_path: Path
             running.close()
 
     asyncio.run(run())
+
+
+def test_what_is_written_goes_in_only_where_that_is_asked_for(tmp_path: Path):
+    cramjam = pytest.importorskip("cramjam", reason="cramjam is not installed: pip install '.[remote-write]'")
+    body = bytes(cramjam.snappy.compress_raw(message([({"__name__": "node_load1"}, [(1_750_000_000_000, 1.0)])])))
+    headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+
+    async def run(**settings: Any) -> tuple[int, list[str], bool]:
+        async with service(Machine(), tmp_path, **settings) as (url, session):
+            async with session.post(f"{url}/api/v1/write", data=body, headers=headers) as response:
+                status = response.status
+            sources = (await get(session, f"{url}/api/v1/status"))["sources"]
+            described = (await get(session, f"{url}/api/v1/openapi.json"))["paths"]
+            return status, [source["name"] for source in sources], "/api/v1/write" in described
+
+    assert asyncio.run(run(remote_write=True)) == (204, ["agent", "remote_write"], True)
+    assert asyncio.run(run()) == (404, ["agent"], False)

@@ -32,6 +32,7 @@ HOMES = {
         "analyzer/warpgauge/analyzer/",
         "core/warpgauge/cli/",
     ),
+    "cramjam": ("analyzer/warpgauge/analyzer/sources/snappy.py",),
     "grafanalib": ("dashboards/warpgauge/dashboards/grafana/",),
     "numpy": ("analyzer/warpgauge/analyzer/",),
     "prometheus_client": ("exporters/warpgauge/exporters/", "analyzer/warpgauge/analyzer/", "core/warpgauge/web/"),
@@ -39,7 +40,7 @@ HOMES = {
     "pynvml": ("exporters/warpgauge/exporters/collectors/nvml",),
     "yaml": ("dashboards/warpgauge/dashboards/", "alerts/warpgauge/alerts/"),
 }
-ONE_FILE_ONLY = ("pynvml", "prometheus_client")
+ONE_FILE_ONLY = ("pynvml", "prometheus_client", "cramjam")
 
 
 def imported_by(path: Path) -> set[str]:

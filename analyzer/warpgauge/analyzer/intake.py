@@ -49,6 +49,9 @@ class Counts:
     foreign: int = 0
     late: int = 0
     blank: int = 0  # markers for "not available" in the place of a value
+    duplicate: int = 0  # written by the other Prometheus of an HA pair
+    histogram: int = 0  # native histograms
+    refused: int = 0  # of series beyond the most that are taken
 
     def copy(self) -> Counts:
         """The counts as they are now."""
@@ -88,7 +91,7 @@ class Intake:
         self._known: dict[str, _Known] = {}
         self._conversions = Conversions()
         self._codes = LastCodes()
-        self._shared: dict[tuple[str, ...], int] = {}
+        self._numbers: dict[int, int] = {}
         self._fans: list[Ints] = []
         self._generation = frame.generation
 
@@ -234,26 +237,29 @@ class Intake:
         return _FIRST_FAN - (len(self._fans) - 1)
 
     def _series(self, mapped: Mapped, located: Mapping[str, str], origin: str) -> int:
-        """The frame's number for one thing that a series says; shared ones are asked for once."""
+        """The frame's number for one thing that a series says; the same for all series that say the same.
+
+        Asked for again (a node got another name), it is the same too unless that changed the labels. What is kept is a
+        hash of the labels: two of a million series have the same one in 64 bits once in thirty million fleets.
+        """
         place = {"cluster": located["cluster"], "node": located["node"]}
         labels = {**mapped.labels, **place}
         if mapped.is_last_code:
             return _FIRST_CODE - self._codes.number(labels)
-        key = (mapped.metric.name, mapped.part, origin, *labels.values()) if mapped.is_shared else ()
-        if key in self._shared:
-            return self._shared[key]
+        key = hash((mapped.metric.name, mapped.part, origin, *sorted(labels.items())))
+        if key in self._numbers:
+            return self._numbers[key]
         number = self.frame.series_id(mapped.metric, labels, part=mapped.part, origin=origin)
         if number >= 0:
             self._conversions.remember(number, mapped)
-            if key:
-                self._shared[key] = number
+            self._numbers[key] = number
         return number
 
     def _begin_generation(self) -> None:
         """Forget numbers of the frame that are void."""
         if self._generation != self.frame.generation:
             self._generation = self.frame.generation
-            self._shared.clear()
+            self._numbers.clear()
             self._fans.clear()
 
     def _learn(self, lines: Sequence[Line], target: Target) -> bool:

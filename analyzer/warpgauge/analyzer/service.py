@@ -14,6 +14,7 @@ from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
 from warpgauge.analyzer.own_metrics import Durations, own_samples
+from warpgauge.analyzer.receiver import RemoteWriteReceiver
 from warpgauge.analyzer.sources.access import Access, Credentials, tls_context
 from warpgauge.analyzer.sources.agent import AgentSource, Intervals
 from warpgauge.analyzer.sources.fetch import new_session
@@ -109,6 +110,9 @@ class Service:
         self._advisor = advisor
         self._clock = clock or SystemClock()
         self._sources = self._make_sources()
+        self.receiver = (
+            RemoteWriteReceiver(self._config, self.watch.write, self._clock) if self._config.remote_write else None
+        )
         self._ticks = Durations(own.TICK_SECONDS.buckets)
 
     def _make_sources(self) -> tuple[AgentSource | PrometheusPoll, ...]:
@@ -154,7 +158,8 @@ class Service:
 
     def statuses(self) -> list[SourceStatus]:
         """How each target does."""
-        return [status for source in self._sources for status in source.statuses()]
+        reporting = (*self._sources, self.receiver) if self.receiver else self._sources
+        return [status for source in reporting for status in source.statuses()]
 
     def status(self) -> dict[str, Any]:
         """The status document."""

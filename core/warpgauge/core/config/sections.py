@@ -68,6 +68,13 @@ class AnalyzerConfig:
         ("prometheus_replica", "replica", "__replica__"),
         help="Labels that tell the Prometheus of an HA pair apart: of series that differ in these only, one counts.",
     )
+    remote_write: bool = setting(
+        default=False,
+        help="Take what Prometheus writes to POST /api/v1/write (remote write 1.0); needs the extra remote-write.",
+    )
+    remote_write_token_file: str = setting(
+        "", help="File with the bearer token that writers must show; needed unless only this machine is listened to."
+    )
     interval_seconds: float = setting(10.0, help="Time between passes of the detectors.", unit="seconds", above=0)
     window_seconds: float = setting(3600.0, help="How much past the detectors look at.", unit="seconds", at_least=60)
     agent_scrape_interval_seconds: float = setting(
