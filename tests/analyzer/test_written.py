@@ -14,7 +14,7 @@ from warpgauge.analyzer.intake import Intake
 from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.replica_election import FAILOVER_SECONDS
 from warpgauge.analyzer.sources.replicas import REPLICA_LABELS
-from warpgauge.analyzer.written import FIRST_SETTLE_SECONDS, SETTLE_SECONDS, WrittenSamples
+from warpgauge.analyzer.written import FIRST_SETTLE_SECONDS, LEAST_SWEEP, SETTLE_SECONDS, WrittenSamples
 from warpgauge.core.catalog import device, host
 from warpgauge.core.errors import InputError
 
@@ -26,9 +26,9 @@ NODE = {"instance": "10.0.0.1:9100", "job": "node"}
 class Writer:
     """A Prometheus that writes to us; monotonic time is the time of the scrape."""
 
-    def __init__(self) -> None:
+    def __init__(self, least_sweep: int = LEAST_SWEEP) -> None:
         self.intake = Intake(Frame(step_seconds=10.0, window_seconds=1800.0), NodeNames("local"))
-        self.samples = WrittenSamples(self.intake, REPLICA_LABELS)
+        self.samples = WrittenSamples(self.intake, REPLICA_LABELS, least_sweep)
 
     @property
     def frame(self) -> Frame:
@@ -171,8 +171,9 @@ def test_a_kubernetes_fleet_that_writes_is_named_like_one_that_is_read():
 def test_a_malformed_request_costs_itself_only():
     writer = Writer()
     writer.write(0, (named("node_load1", **NODE), 1.0))
+    good_then_bad = message([(named("node_load5", **NODE), [(round(T0 * 1000), 5.0)])]) + b"\x0a\xff"
     with pytest.raises(InputError):
-        writer.samples.take(b"\x0a\xff", 1.0)
+        writer.samples.take(good_then_bad, 1.0)
     writer.settle()
 
     assert writer.frame.instant(host.LOAD1)[0] == 1.0
@@ -195,3 +196,18 @@ def test_what_no_dialect_knows_takes_no_place_in_the_frame():
 
     assert writer.intake.counts.foreign == 1
     assert device.POWER.name == "accel_power_watts"
+
+
+def test_series_that_vanished_are_forgotten_once_they_are_many():
+    writer = Writer(least_sweep=50)
+    stays = named("node_load1", **NODE)
+    for step in range(6):
+        pods = [(named("node_load5", instance=f"pod-{step}-{n}:9100"), 1.0) for n in range(20)]
+        writer.write(3000.0 * step, (stays, float(step)), *pods)
+        writer.settle()
+    writer.write(18_000, (stays, 6.0))
+    writer.settle()
+
+    assert len(writer.samples._book) < 100
+    row = [node.node for node in writer.frame.nodes.entities].index("10.0.0.1")
+    assert writer.frame.instant(host.LOAD1)[row] == 6.0

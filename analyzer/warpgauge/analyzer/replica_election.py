@@ -61,6 +61,12 @@ class Election:
         self._pair[number] = self._numbers[key]
         self._member[number] = self._members.setdefault(replica, len(self._members))
 
+    def keep(self, numbers: Ints) -> None:
+        """Forget all series but these, which are numbered anew in this order."""
+        for members in (self._pair, self._member):
+            members[: len(numbers)] = members[numbers]
+            members[len(numbers) :] = _NOBODY
+
     def counts(self, numbers: Ints, now: float) -> NDArray[np.bool_]:
         """Which samples of a request count; `now` in monotonic seconds."""
         pairs = self._pair[numbers]

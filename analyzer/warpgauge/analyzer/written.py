@@ -7,7 +7,7 @@ that tell nodes' names are there too, and go in as a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -31,6 +31,8 @@ SETTLE_SECONDS: Final = 6.0  # Prometheus sends a scrape's last samples at most 
 FIRST_SETTLE_SECONDS: Final = 70.0  # by then each target was scraped once, at intervals of up to a minute
 RENAME_SECONDS: Final = 120.0  # how soon new names of nodes let all series be looked at anew; doubled each time
 MOST_RENAME_SECONDS: Final = 3600.0
+SILENT_MS: Final = 3_600_000  # label blocks of series that are silent for longer are forgotten, once they are many
+LEAST_SWEEP: Final = 100_000  # series
 MOST_WAITING: Final = 8_000_000  # samples; with more, those that wait go in at once
 _UNRESOLVED: Final = -(1 << 62)
 _FIRST_CAPACITY: Final = 1024
@@ -48,7 +50,7 @@ class _Waiting:
 class WrittenSamples:
     """Samples that were written to us, on their way into one frame; owned by whoever owns the frame."""
 
-    def __init__(self, intake: Intake, replica_labels: Sequence[str]) -> None:
+    def __init__(self, intake: Intake, replica_labels: Sequence[str], least_sweep: int = LEAST_SWEEP) -> None:
         self._intake = intake
         self._replica_labels = frozenset(replica_labels)
         self._book = SeriesBook()
@@ -59,6 +61,7 @@ class WrittenSamples:
         self._ids: Ints = np.full(_FIRST_CAPACITY, _UNRESOLVED, dtype=np.int64)
         self._last_ms: Ints = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
         self._interval_ms: Ints = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
+        self._least_sweep = self._next_sweep = least_sweep
         self._generation = self._names = -1
         self._named_at, self._rename_seconds = 0.0, RENAME_SECONDS
 
@@ -94,6 +97,7 @@ class WrittenSamples:
         due = [batch for batch in self._waiting if at_once or batch.arrived <= now - SETTLE_SECONDS]
         if not due:
             return
+        self._enroll()  # a request that was refused may have brought new series before its fault
         self._waiting = [] if at_once else self._waiting[len(due) :]
         numbers = np.concatenate([batch.numbers for batch in due])
         self._count -= len(numbers)
@@ -102,6 +106,24 @@ class WrittenSamples:
         values[np.isnan(values)] = np.nan  # a stale marker is a signaling NaN, which arithmetic complains about
         self._resolve(numbers, now)
         self._ingest(numbers, times_ms, values, not_after)
+        if len(self._book) >= self._next_sweep:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Forget series that vanished: pods come and go, and the book would grow for ever."""
+        known = self._last_ms[: len(self._book)]
+        is_alive = known >= known.max() - SILENT_MS
+        for batch in self._waiting:
+            is_alive[batch.numbers] = True
+        kept = np.flatnonzero(is_alive)
+        renumbered = np.cumsum(is_alive) - 1
+        self._waiting = [replace(batch, numbers=renumbered[batch.numbers]) for batch in self._waiting]
+        self._book.keep(kept)
+        self._election.keep(kept)
+        for array, empty in ((self._ids, _UNRESOLVED), (self._last_ms, 0), (self._interval_ms, 0)):
+            array[: len(kept)] = array[kept]
+            array[len(kept) :] = empty
+        self._next_sweep = max(self._least_sweep, 2 * len(kept))
 
     def _ingest(self, numbers: Ints, times_ms: Ints, values: Doubles, not_after: float | None) -> None:
         intervals = self._intervals(numbers, times_ms)

@@ -101,6 +101,11 @@ class SeriesBook:
         numbers, times_ms, values = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Written(numbers, times_ms, values, found.histograms, found.refused)
 
+    def keep(self, numbers: Ints) -> None:
+        """Forget all label blocks but these, which are numbered anew in this order."""
+        self.blocks = [self.blocks[number] for number in numbers.tolist()]
+        self._numbers = {block: number for number, block in enumerate(self.blocks)}
+
     def _unknown(self, body: bytes, found: _Found) -> Iterator[tuple[int, int]]:
         """Note the known series with one sample, and give start and end of each other one.
 
