@@ -25,7 +25,7 @@ from warpgauge.core.catalog import host
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import Config
 from warpgauge.core.config.sections import AnalyzerConfig
-from warpgauge.core.errors import AddressInUseError
+from warpgauge.core.errors import AddressInUseError, ConfigError
 from warpgauge.core.exposition import parse
 from warpgauge.core.finding import FindingKind, Scope, Severity, finding_from_json
 
@@ -410,3 +410,14 @@ def test_what_is_written_goes_in_only_where_that_is_asked_for(tmp_path: Path):
 
     assert asyncio.run(run(remote_write=True)) == (204, ["agent", "remote_write"], True)
     assert asyncio.run(run()) == (404, ["agent"], False)
+
+
+def test_a_file_of_secrets_that_is_not_there_ends_the_start(tmp_path: Path):
+    settings = {"prometheus_url": "http://127.0.0.1:9", "prometheus_bearer_token_file": str(tmp_path / "gone")}
+
+    async def start() -> None:
+        async with new_session() as session:
+            Service(config(**settings), session, advisor(tmp_path))
+
+    with pytest.raises(ConfigError, match=r"cannot read .*gone"):
+        asyncio.run(start())
