@@ -100,10 +100,11 @@ class Servers:
         name: str,
         command: Callable[[int, Path], Sequence[str | Path]],
         *,
-        ready: str,
+        ready: str | Callable[[str], bool],
         environ: Mapping[str, str] | None = None,
     ) -> str:
-        """Start a server on a free port and return its base URL once GET `ready` answers 200."""
+        """Start a server on a free port and return its base URL once GET `ready` answers 200, or `ready` says so."""
+        is_ready = ready if callable(ready) else lambda base: answers(base + ready)
         for attempt in range(3):  # somebody may take the free port before the server does
             home = self._directory / f"{name}-{len(self._running)}-{attempt}"
             home.mkdir(parents=True)
@@ -115,8 +116,8 @@ class Servers:
             self._running.append(process)
             base = f"http://127.0.0.1:{port}"
             wait_until(
-                lambda base=base, process=process: process.poll() is not None or answers(base + ready),
-                what=f"{name} answers on {base}{ready}",
+                lambda base=base, process=process: process.poll() is not None or is_ready(base),
+                what=f"{name} answers on {base}",
             )
             if process.poll() is None:
                 return base

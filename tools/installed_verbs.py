@@ -26,7 +26,8 @@ EXTRAS: Final = {
     "analyzer": frozenset({"analyzer"}),
     "dashboards": frozenset({"dashboards"}),
     "record": frozenset({"record"}),
-    "all": frozenset({"analyzer", "dashboards", "record"}),
+    "remote-write": frozenset({"analyzer", "remote-write"}),
+    "all": frozenset({"analyzer", "dashboards", "record", "remote-write"}),
 }
 
 
@@ -46,6 +47,7 @@ CALLS: Final = (
     Call("agent --web.listen-address=127.0.0.1:0"),
     Call("analyze page.om", frozenset({"analyzer"})),
     Call("analyzer --web.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
+    Call("analyzer --remote-write --web.listen-address=127.0.0.1:0", frozenset({"analyzer", "remote-write"})),
     Call("up --web.listen-address=127.0.0.1:0 --agent.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
     Call("generate dashboards --out dashboards", frozenset({"dashboards"})),
     Call("generate alerts --out alerts", frozenset({"dashboards"})),

@@ -30,6 +30,7 @@ PACKAGES: Final = {
     "prometheus-alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
     "prometheus-node-exporter": "prometheus-node-exporter",
+    "victoria-metrics": "victoria-metrics",
 }
 """Program -> the Debian package that carries it; the version is whatever this Debian gives."""
 

@@ -7,22 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warpgauge.analyzer.dialects import DIALECTS, is_known, map_series
+from warpgauge.analyzer.dialects.verdicts import VERDICTS
+from warpgauge.analyzer.schema import PLACES
+from warpgauge.cli.docs.findings import detected_kinds
 from warpgauge.core.catalog import ALL, Kind, device, host, training
 
 
 def test_every_catalog_metric_of_the_frame_maps_to_itself():
-    mapped = map_series(device.POWER.name, {"uuid": "GPU-1"})
+    (mapped,) = map_series(device.POWER.name, {"uuid": "GPU-1"})
 
-    assert mapped is not None
     assert (mapped.metric, mapped.factor, mapped.labels) == (device.POWER, 1.0, {"uuid": "GPU-1"})
 
 
 def test_parts_of_a_histogram_are_told_apart():
     name = training.STEP_SECONDS.name
 
-    assert map_series(f"{name}_sum", {}).part == "sum"
-    assert map_series(f"{name}_count", {}).part == "count"
-    assert map_series(f"{name}_bucket", {"le": "1"}) is None
+    assert [one.part for one in map_series(f"{name}_sum", {})] == ["sum"]
+    assert [one.part for one in map_series(f"{name}_count", {})] == ["count"]
+    assert map_series(f"{name}_bucket", {"le": "1"}) == ()
 
 
 @pytest.mark.parametrize(
@@ -36,13 +38,13 @@ def test_parts_of_a_histogram_are_told_apart():
     ],
 )
 def test_node_exporter_names_become_host_rows(name: str, metric, factor: float):
-    mapped = map_series(name, {"device": "eth0"})
+    (mapped,) = map_series(name, {"device": "eth0"})
 
     assert (mapped.metric, mapped.factor) == (metric, factor)
 
 
 def test_pressure_gets_the_labels_that_node_exporter_has_in_the_name():
-    mapped = map_series("node_pressure_memory_stalled_seconds_total", {"instance": "a"})
+    (mapped,) = map_series("node_pressure_memory_stalled_seconds_total", {"instance": "a"})
 
     assert mapped.metric is host.PRESSURE_SECONDS
     assert mapped.labels == {"instance": "a", "resource": "memory", "scope": "full"}
@@ -50,22 +52,22 @@ def test_pressure_gets_the_labels_that_node_exporter_has_in_the_name():
 
 @pytest.mark.parametrize("interface", ["lo", "veth0a1b", "docker0", "cali123", "br-4f"])
 def test_traffic_of_virtual_interfaces_is_not_counted_twice(interface: str):
-    assert map_series("node_network_receive_bytes_total", {"device": interface}) is None
-    assert map_series(host.NETWORK_TRANSMIT.name, {"device": interface}) is None
+    assert map_series("node_network_receive_bytes_total", {"device": interface}) == ()
+    assert map_series(host.NETWORK_TRANSMIT.name, {"device": interface}) == ()
 
 
 @pytest.mark.parametrize("disk", ["dm-0", "loop7", "md127", "zram0"])
 def test_bytes_of_mapped_disks_are_not_counted_twice(disk: str):
-    assert map_series(host.DISK_READ.name, {"device": disk}) is None
+    assert map_series(host.DISK_READ.name, {"device": disk}) == ()
 
 
 @pytest.mark.parametrize("real", ["eth0", "ens3", "bond0", "ib0", "enp1s0f0"])
 def test_real_interfaces_count(real: str):
-    assert map_series(host.NETWORK_RECEIVE.name, {"device": real}) is not None
+    assert map_series(host.NETWORK_RECEIVE.name, {"device": real})
 
 
 def test_what_no_dialect_knows_is_foreign():
-    assert map_series("http_requests_total", {}) is None
+    assert map_series("http_requests_total", {}) == ()
     assert not is_known("http_requests_total")
 
 
@@ -75,8 +77,33 @@ def test_what_is_known_but_unused_is_not_foreign():
     assert all(is_known(metric.name) for metric in ALL if metric.kind is not Kind.HISTOGRAM)
 
 
-@given(st.sampled_from(sorted(DIALECTS[0].names | DIALECTS[1].names)), st.dictionaries(st.text(), st.text()))
-def test_any_labels_are_mapped_or_left_out(name: str, labels: dict[str, str]):
-    mapped = map_series(name, labels)
+NAMES = sorted(frozenset[str]().union(*(dialect.names for dialect in DIALECTS)))
+LABELS = st.sampled_from(
+    ["UUID", "uuid", "gpu_id", "gpu_uuid", "gpu", "pod", "exported_pod", "xid", "clock_type", "device"]
+)
 
-    assert mapped is None or labels.items() <= {**labels, **mapped.labels}.items()
+
+@given(st.sampled_from(NAMES), st.dictionaries(LABELS | st.text(), st.text()))
+def test_any_labels_give_rows_with_all_their_labels_as_text(name: str, labels: dict[str, str]):
+    for mapped in map_series(name, labels):
+        assert all(isinstance(value, str) for value in mapped.labels.values())
+
+
+def test_no_two_dialects_have_a_name_in_common():
+    assert len(NAMES) == sum(len(dialect.names) for dialect in DIALECTS)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS[2:], ids=lambda dialect: dialect.name)
+def test_a_row_has_the_labels_that_keep_its_values_apart(dialect):
+    for name, rows in dialect.rows.items():
+        for row in rows:
+            kept = set(PLACES[row.metric.name].keep) - {"xid"}
+            assert kept <= set(row.labels), name
+            assert set(row.labels) <= set(row.metric.labels), name
+            states = row.metric.states
+            assert not states or set(row.labels.values()) & set(states), name
+
+
+def test_verdicts_name_kinds_that_exist_and_need_what_the_frame_can_have():
+    for verdict in VERDICTS:
+        assert set(verdict.kinds) <= detected_kinds()

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from tests.analyzer.http_stub import answer, serving
+from tests.analyzer.prompb import message
 from warpgauge.analyzer.advisor import RECOMMENDATIONS_FILE, Advisor
 from warpgauge.analyzer.detection import Candidate, Detection
 from warpgauge.analyzer.documents import findings_list
@@ -24,7 +25,7 @@ from warpgauge.core.catalog import host
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import Config
 from warpgauge.core.config.sections import AnalyzerConfig
-from warpgauge.core.errors import AddressInUseError
+from warpgauge.core.errors import AddressInUseError, ConfigError
 from warpgauge.core.exposition import parse
 from warpgauge.core.finding import FindingKind, Scope, Severity, finding_from_json
 
@@ -392,3 +393,31 @@ def test_a_detector_that_fails_costs_its_tick_and_not_the_service(tmp_path: Path
             running.close()
 
     asyncio.run(run())
+
+
+def test_what_is_written_goes_in_only_where_that_is_asked_for(tmp_path: Path):
+    cramjam = pytest.importorskip("cramjam", reason="cramjam is not installed: pip install '.[remote-write]'")
+    body = bytes(cramjam.snappy.compress_raw(message([({"__name__": "node_load1"}, [(1_750_000_000_000, 1.0)])])))
+    headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+
+    async def run(**settings: Any) -> tuple[int, list[str], bool]:
+        async with service(Machine(), tmp_path, **settings) as (url, session):
+            async with session.post(f"{url}/api/v1/write", data=body, headers=headers) as response:
+                status = response.status
+            sources = (await get(session, f"{url}/api/v1/status"))["sources"]
+            described = (await get(session, f"{url}/api/v1/openapi.json"))["paths"]
+            return status, [source["name"] for source in sources], "/api/v1/write" in described
+
+    assert asyncio.run(run(remote_write=True)) == (204, ["agent", "remote_write"], True)
+    assert asyncio.run(run()) == (404, ["agent"], False)
+
+
+def test_a_file_of_secrets_that_is_not_there_ends_the_start(tmp_path: Path):
+    settings = {"prometheus_url": "http://127.0.0.1:9", "prometheus_bearer_token_file": str(tmp_path / "gone")}
+
+    async def start() -> None:
+        async with new_session() as session:
+            Service(config(**settings), session, advisor(tmp_path))
+
+    with pytest.raises(ConfigError, match=r"cannot read .*gone"):
+        asyncio.run(start())

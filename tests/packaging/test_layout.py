@@ -34,6 +34,7 @@ HOMES = {
     ),
     "backports": ("exporters/warpgauge/exporters/recording/storage.py",),
     "compression": ("exporters/warpgauge/exporters/recording/storage.py",),  # of the standard library from 3.14 on
+    "cramjam": ("analyzer/warpgauge/analyzer/sources/snappy.py",),
     "grafanalib": ("dashboards/warpgauge/dashboards/grafana/",),
     "numpy": ("analyzer/warpgauge/analyzer/",),
     "prometheus_client": ("exporters/warpgauge/exporters/", "analyzer/warpgauge/analyzer/", "core/warpgauge/web/"),
@@ -41,7 +42,7 @@ HOMES = {
     "pynvml": ("exporters/warpgauge/exporters/collectors/nvml",),
     "yaml": ("dashboards/warpgauge/dashboards/", "alerts/warpgauge/alerts/"),
 }
-ONE_FILE_ONLY = ("pynvml", "prometheus_client")
+ONE_FILE_ONLY = ("pynvml", "prometheus_client", "cramjam")
 
 
 def imported_by(path: Path) -> set[str]:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from warpgauge.analyzer.documents import devices_document, findings_list, incidents_list
 from warpgauge.analyzer.openapi import openapi_document
+from warpgauge.analyzer.receiver import PATH as WRITE_PATH
 from warpgauge.analyzer.series_query import parse_query, series_document
 from warpgauge.core.errors import InputError
 from warpgauge.core.exposition import FamilyRenderer, negotiate, page
@@ -27,7 +28,7 @@ _LANDING: Final = "warpgauge analyzer; the console is not installed. /api/v1/sta
 
 def make_api(service: Service, *, static_dir: Path | None, runbooks_dir: Path | None) -> web.Application:
     """The application of a service; `static_dir` holds the console, `runbooks_dir` a Markdown page per alert."""
-    app = make_app(ready=service.not_ready)
+    app = make_app(ready=service.not_ready, own_doors={WRITE_PATH})
     routes = _Routes(service, runbooks_dir)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/api/v1/status", routes.status)
@@ -38,6 +39,8 @@ def make_api(service: Service, *, static_dir: Path | None, runbooks_dir: Path | 
     app.router.add_get("/api/v1/devices", routes.devices)
     app.router.add_get("/api/v1/series", routes.series)
     app.router.add_get("/api/v1/openapi.json", routes.openapi)
+    if service.receiver is not None:
+        app.router.add_post(WRITE_PATH, service.receiver.handler)
     service.stream.add_to(app, "/api/v1/stream")
     app.router.add_get("/runbooks/{name}", routes.runbook)
     _add_console(app, static_dir)
@@ -90,7 +93,7 @@ class _Routes:
         return json_response(await self._service.watch.ask(lambda frame: series_document(frame, query)))
 
     async def openapi(self, _: web.Request) -> web.Response:
-        return json_response(openapi_document())
+        return json_response(openapi_document(is_written_to=self._service.receiver is not None))
 
     async def runbook(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"].removesuffix(".md")

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.dialects import is_known, map_series
+from warpgauge.analyzer.conversions import Conversions
+from warpgauge.analyzer.dialects import Mapped, is_known, map_series
 from warpgauge.analyzer.frame import DESCRIPTION, NOT_KEPT
+from warpgauge.analyzer.last_codes import LastCodes
 from warpgauge.analyzer.naming import DESCRIBING
 from warpgauge.analyzer.sources import Page
+from warpgauge.core.catalog import device
 from warpgauge.core.errors import InputError
 from warpgauge.core.exposition import labels_of, parse
 
@@ -26,9 +29,11 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.table import Ints
     from warpgauge.core.exposition import Line
 
-__all__ = ["Counts", "Intake", "Samples"]
+__all__ = ["Counts", "Intake", "Samples", "hold_of"]
 
 _FOREIGN: Final = -3
+_FIRST_FAN: Final = -10  # a series that says several things: its entry in the list of fans, counted downward
+_FIRST_CODE: Final = -(1 << 40)  # a series that holds the last code: its number in `LastCodes`, counted downward
 _LEAST_HOLD_SECONDS: Final = 25.0
 _HOLD_INTERVALS: Final = 2.5  # one missed sample is bridged, two are a gap
 
@@ -43,6 +48,10 @@ class Counts:
     unused: int = 0
     foreign: int = 0
     late: int = 0
+    blank: int = 0  # markers for "not available" in the place of a value
+    duplicate: int = 0  # written by the other Prometheus of an HA pair
+    histogram: int = 0  # native histograms
+    refused: int = 0  # of series beyond the most that are taken
 
     def copy(self) -> Counts:
         """The counts as they are now."""
@@ -68,6 +77,7 @@ class _Known:
     """Ids that were given out for one target, valid for one generation of the frame."""
 
     generation: int = -1
+    names_version: int = -1
     ids: dict[Key, int] = field(default_factory=dict)
 
 
@@ -79,7 +89,11 @@ class Intake:
         self.names = names
         self.counts = Counts()
         self._known: dict[str, _Known] = {}
-        self._factors: Doubles = np.ones(256)
+        self._conversions = Conversions()
+        self._codes = LastCodes()
+        self._numbers: dict[int, int] = {}
+        self._fans: list[Ints] = []
+        self._generation = frame.generation
 
     def take(self, batch: Batch, *, not_after: float | None = None) -> int:
         """Bring a batch into the frame; gives the number of samples that were kept.
@@ -109,11 +123,53 @@ class Intake:
             ids, times_ms, values = self._page(batch)
         else:
             ids, times_ms, values = self._ranges(batch)
+        return self.converted(ids, times_ms, values, hold_of(batch.interval_seconds))
+
+    def converted(self, ids: Ints, times_ms: Ints, values: Doubles, hold_seconds: float) -> Samples:
+        """What resolved samples say in our units; what the frame has no place for is counted and left out."""
         self._count(ids)
+        ids, times_ms, values = self._spread(ids, times_ms, values)
+        found, is_value = self._conversions.ours(ids, values)
+        self.counts.blank += len(ids) - int(np.count_nonzero(is_value))
+        return Samples(ids, times_ms, found, hold_seconds).only(is_value)
+
+    def _spread(self, ids: Ints, times_ms: Ints, values: Doubles) -> tuple[Ints, Ints, Doubles]:
+        """Samples of series that the frame keeps; one that says several things stands there several times."""
         kept = ids >= 0
-        ids, times_ms, values = ids[kept], times_ms[kept], values[kept]
-        hold_seconds = max(_LEAST_HOLD_SECONDS, _HOLD_INTERVALS * batch.interval_seconds)
-        return Samples(ids, times_ms, values * self._factors[ids], hold_seconds)
+        if kept.all():
+            return ids, times_ms, values
+        parts = [(ids[kept], times_ms[kept], values[kept])]
+        fans = np.flatnonzero(ids <= _FIRST_FAN)
+        if len(fans):
+            found = [self._fans[_FIRST_FAN - number] if number > _FIRST_CODE else ids[:0] for number in ids[fans]]
+            source = np.repeat(fans, [len(members) for members in found])
+            parts.append((np.concatenate(found), times_ms[source], values[source]))
+            codes = fans[ids[fans] <= _FIRST_CODE]
+            if len(codes):
+                parts.append(self._events(_FIRST_CODE - ids[codes], times_ms[codes], values[codes]))
+        ids, times_ms, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+        kept = ids >= 0
+        return ids[kept], times_ms[kept], values[kept]
+
+    def _events(self, numbers: Ints, times_ms: Ints, values: Doubles) -> tuple[Ints, Ints, Doubles]:
+        rows: list[tuple[int, int, float]] = []
+        for number, time_ms, value in zip(numbers.tolist(), times_ms.tolist(), values.tolist(), strict=True):
+            for event in self._codes.read(number, time_ms, value):
+                labels = {**self._codes.labels(number), "xid": str(event.code)}
+                counted, last = (
+                    self._series(Mapped(metric=metric, labels=labels, is_shared=True), labels, "events")
+                    for metric in (device.XID_EVENTS, device.XID_LAST)
+                )
+                rows.append((counted, event.time_ms, float(event.times)))
+                if event.times:
+                    rows.append((last, event.time_ms, event.last_ms / 1000.0))
+        columns = zip(*rows, strict=True) if rows else ((), (), ())
+        found, times, numbers_found = columns
+        return (
+            np.array(found, dtype=np.int64),
+            np.array(times, dtype=np.int64),
+            np.array(numbers_found, dtype=np.float64),
+        )
 
     def forget(self, target: str) -> None:
         """Drop what is remembered for a target that is gone."""
@@ -133,7 +189,7 @@ class Intake:
         found = known.ids.get(key)
         if found is None:
             labels = target.complete(labels_of(line.labels))
-            found = known.ids[key] = self._resolve(line.name, labels, target.name)
+            found = known.ids[key] = self.resolve(line.name, labels, target.name)
         return found
 
     def _ranges(self, ranges: Ranges) -> tuple[Ints, Ints, Doubles]:
@@ -142,6 +198,9 @@ class Intake:
             if series.name in DESCRIBING:
                 self.names.learn(series.name, ranges.target.complete(series.labels))
         known = self._known_of(ranges.target)
+        if known.names_version != self.names.version:
+            known.ids.clear()
+            known.names_version = self.names.version
         ids = [self._points_id(known, series, ranges.target) for series in points]
         lengths = [len(series.times_ms) for series in points]
         if not points:
@@ -153,28 +212,55 @@ class Intake:
         )
 
     def _points_id(self, known: _Known, series: Points, target: Target) -> int:
-        key = (series.name, (self.names.version, frozenset(series.labels.items())))
+        key = (series.name, frozenset(series.labels.items()))
         found = known.ids.get(key)
         if found is None:
             labels = target.complete(series.labels)
             origin = f"{labels.get('job', '')} {labels.get('instance', '')} {labels.get('replica', '')}"
-            found = known.ids[key] = self._resolve(series.name, labels, origin)
+            found = known.ids[key] = self.resolve(series.name, labels, origin)
         return found
 
-    def _resolve(self, name: str, labels: Mapping[str, str], origin: str) -> int:
-        mapped = map_series(name, labels)
-        if mapped is None:
-            return NOT_KEPT if is_known(name) else _FOREIGN
-        located = self.names.located(mapped.labels)
-        number = self.frame.series_id(mapped.metric, located, part=mapped.part, origin=origin)
+    def resolve(self, name: str, labels: Mapping[str, str], origin: str) -> int:
+        """Under which number the samples of a series are to be `converted`, valid for one generation of the frame."""
+        if not is_known(name):
+            return _FOREIGN
+        self._begin_generation()
+        located = self.names.located(labels)
+        mapped = map_series(name, located)
+        numbers = [self._series(one, located, origin) for one in mapped]
+        kept = [number for number in numbers if number >= 0 or number <= _FIRST_CODE]
+        if not kept:
+            return DESCRIPTION if DESCRIPTION in numbers else NOT_KEPT
+        if len(kept) == 1:
+            return kept[0]
+        self._fans.append(np.array(kept, dtype=np.int64))
+        return _FIRST_FAN - (len(self._fans) - 1)
+
+    def _series(self, mapped: Mapped, located: Mapping[str, str], origin: str) -> int:
+        """The frame's number for one thing that a series says; the same for all series that say the same.
+
+        Asked for again (a node got another name), it is the same too unless that changed the labels. What is kept is a
+        hash of the labels: two of a million series have the same one in 64 bits once in thirty million fleets.
+        """
+        place = {"cluster": located["cluster"], "node": located["node"]}
+        labels = {**mapped.labels, **place}
+        if mapped.is_last_code:
+            return _FIRST_CODE - self._codes.number(labels)
+        key = hash((mapped.metric.name, mapped.part, origin, *sorted(labels.items())))
+        if key in self._numbers:
+            return self._numbers[key]
+        number = self.frame.series_id(mapped.metric, labels, part=mapped.part, origin=origin)
         if number >= 0:
-            self._remember_factor(number, mapped.factor)
+            self._conversions.remember(number, mapped)
+            self._numbers[key] = number
         return number
 
-    def _remember_factor(self, number: int, factor: float) -> None:
-        if number >= len(self._factors):
-            self._factors = np.concatenate([self._factors, np.ones(len(self._factors))])
-        self._factors[number] = factor
+    def _begin_generation(self) -> None:
+        """Forget numbers of the frame that are void."""
+        if self._generation != self.frame.generation:
+            self._generation = self.frame.generation
+            self._numbers.clear()
+            self._fans.clear()
 
     def _learn(self, lines: Sequence[Line], target: Target) -> bool:
         """Let describing lines tell the node's name; whether that changed anything."""
@@ -183,6 +269,7 @@ class Intake:
         return any(changes)
 
     def _known_of(self, target: Target) -> _Known:
+        self._begin_generation()
         known = self._known.setdefault(target.name, _Known())
         if known.generation != self.frame.generation:
             known.ids.clear()
@@ -193,6 +280,11 @@ class Intake:
         self.counts.foreign += int(np.count_nonzero(ids == _FOREIGN))
         self.counts.unused += int(np.count_nonzero(ids == NOT_KEPT))
         self.counts.mapped += int(np.count_nonzero(ids == DESCRIPTION))
+
+
+def hold_of(interval_seconds: float) -> float:
+    """How far apart two samples may be, in seconds, for what lies between them to count as known."""
+    return max(_LEAST_HOLD_SECONDS, _HOLD_INTERVALS * interval_seconds)
 
 
 def _times_ms(lines: Sequence[Line], page: Page) -> Ints:

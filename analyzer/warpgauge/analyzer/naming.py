@@ -1,13 +1,15 @@
 """Whose node is it: from the labels of a series to cluster and node, and to the workload's own labels.
 
 In this order: `node` | `nodename` of node_uname_info or host_info with the same `instance` | kube_pod_info by pod or
-pod IP | `Hostname` if it is a known node | host part of `instance`. With honor_labels false Prometheus moves an
-exporter's own label X to exported_X and puts the exporter's pod into X; so exported_X wins over X for namespace, pod
-and container.
+pod IP | `Hostname` if it is a known node | `nodename` of what else answers at the same address | host part of
+`instance`. With honor_labels false Prometheus moves an exporter's own label X to exported_X and puts the exporter's pod
+into X; so exported_X wins over X for namespace, pod and container. With honor_labels true a series without a workload
+gets the exporter's pod as well: a pod that stands at the very address that was scraped is no workload.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from warpgauge.analyzer.dialects.node_exporter import UNAME
@@ -23,8 +25,14 @@ DESCRIBING: Final = frozenset({host.HOST_INFO.name, UNAME, POD_INFO})
 """Series that must be read before all others, because they tell the nodes' names."""
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 _EXPORTED: Final = ("namespace", "pod", "container")
+_HOSTNAMES: Final = ("Hostname", "hostname", "exported_instance")
+"""Labels in which exporters (dcgm-exporter; AMD's; all-smi under honor_labels false) write the name of their host."""
+
+_LOOPBACK: Final = re.compile(r"localhost|127\..*|::1")
+_AMBIGUOUS: Final = ""
 
 
 class NodeNames:
@@ -36,6 +44,8 @@ class NodeNames:
         self._by_instance: dict[tuple[str, str], str] = {}
         self._by_pod: dict[tuple[str, str, str], str] = {}
         self._by_pod_ip: dict[tuple[str, str], str] = {}
+        self._by_address: dict[tuple[str, str], str] = {}  # _AMBIGUOUS where several machines share one
+        self._pod_at: dict[tuple[str, str], tuple[str, str]] = {}
         self._known: set[tuple[str, str]] = set()
 
     def document(self) -> dict[str, Any]:
@@ -44,6 +54,8 @@ class NodeNames:
             "instances": [[*key, node] for key, node in self._by_instance.items()],
             "pods": [[*key, node] for key, node in self._by_pod.items()],
             "pod_ips": [[*key, node] for key, node in self._by_pod_ip.items()],
+            "addresses": [[*key, node] for key, node in self._by_address.items()],
+            "pods_at": [[*key, *pod] for key, pod in self._pod_at.items()],
             "known": sorted(self._known),
         }
 
@@ -59,6 +71,8 @@ class NodeNames:
         names._by_instance = {(str(cluster), str(one)): str(node) for cluster, one, node in document["instances"]}
         names._by_pod = {(str(a), str(b), str(c)): str(node) for a, b, c, node in document["pods"]}
         names._by_pod_ip = {(str(cluster), str(one)): str(node) for cluster, one, node in document["pod_ips"]}
+        names._by_address = {(str(cluster), str(one)): str(node) for cluster, one, node in document["addresses"]}
+        names._pod_at = {(str(a), str(b)): (str(c), str(d)) for a, b, c, d in document["pods_at"]}
         names._known = {(str(cluster), str(node)) for cluster, node in document["known"]}
         return names
 
@@ -72,16 +86,26 @@ class NodeNames:
             node = labels.get("nodename", "")
             if node and not labels.get("node"):
                 self._set(self._by_instance, (cluster, labels.get("instance", "")), node)
+                self._learn_address(cluster, host_part(labels.get("instance", "")), node)
             self._note_node(cluster, labels.get("node") or node)
         return self.version != before
 
     def located(self, labels: Mapping[str, str]) -> dict[str, str]:
         """The labels with `cluster` and `node` set (node is "" when nothing tells) and the workload's own pod."""
         found = {**labels, "cluster": self.cluster(labels), "node": self.node(labels)}
+        if self._is_own_pod(found):
+            for name in _EXPORTED:
+                found.pop(name, None)
         for name in _EXPORTED:
             if exported := labels.get(f"exported_{name}"):
                 found[name] = exported
         return found
+
+    def _is_own_pod(self, located: Mapping[str, str]) -> bool:
+        """Whether `pod` is the exporter: it stands at the address that was scraped."""
+        address = host_part(located.get("instance", ""))
+        pod = (located.get("namespace", ""), located.get("pod", ""))
+        return bool(pod[1]) and self._pod_at.get((located["cluster"], address)) == pod
 
     def cluster(self, labels: Mapping[str, str]) -> str:
         """The series' cluster."""
@@ -99,11 +123,20 @@ class NodeNames:
         node = self._by_pod.get((cluster, namespace, pod)) or self._by_pod_ip.get((cluster, address))
         if node:
             return node
-        hostname = labels.get("Hostname", "")
-        return hostname if (cluster, hostname) in self._known else address
+        for label in _HOSTNAMES:
+            hostname = labels.get(label, "")
+            if (cluster, hostname) in self._known:
+                return hostname
+        return self._by_address.get((cluster, address)) or address
+
+    def _learn_address(self, cluster: str, address: str, node: str) -> None:
+        if not address or _LOOPBACK.fullmatch(address):
+            return
+        known = self._by_address.get((cluster, address), node)
+        self._set(self._by_address, (cluster, address), node if known == node else _AMBIGUOUS)
 
     def _learn_pod(self, cluster: str, labels: Mapping[str, str]) -> None:
-        node = labels.get("node", "")
+        node = labels.get("exported_node") or labels.get("node", "")
         if not node:
             return
         namespace = labels.get("exported_namespace") or labels.get("namespace", "")
@@ -113,11 +146,12 @@ class NodeNames:
         address = labels.get("pod_ip", "")
         if address and address != labels.get("host_ip"):  # pods on the host's network share its address
             self._set(self._by_pod_ip, (cluster, address), node)
+            self._set(self._pod_at, (cluster, address), (namespace, pod))
         self._note_node(cluster, node)
 
-    def _set(self, names: dict[K, str], key: K, node: str) -> None:
-        if names.get(key) != node:
-            names[key] = node
+    def _set(self, names: dict[K, V], key: K, value: V) -> None:
+        if names.get(key) != value:
+            names[key] = value
             self.version += 1
 
     def _note_node(self, cluster: str, node: str) -> None:

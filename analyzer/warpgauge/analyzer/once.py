@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.replay import Replay
+from warpgauge.analyzer.sources.access import Access
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.files import files_of, read_file
-from warpgauge.analyzer.sources.prometheus import Access, Prometheus
+from warpgauge.analyzer.sources.prometheus import Prometheus
 
 if TYPE_CHECKING:
     import ssl
@@ -34,7 +35,7 @@ class Look:
     """How to read the sources."""
 
     span: Span  # of a Prometheus
-    headers: Mapping[str, str]
+    headers: Callable[[], Mapping[str, str]]
     tls: ssl.SSLContext | bool
     page_seconds: float  # how long a page is scraped: it has no history
     window_seconds: float
@@ -87,7 +88,7 @@ async def _read_page(replay: Replay, session: aiohttp.ClientSession, url: str, l
     end = clock.monotonic() + look.page_seconds
     due = clock.monotonic()
     while True:
-        replay.add(await read_page(session, url, _PAGE_STEP_SECONDS, clock, headers=look.headers, tls=look.tls))
+        replay.add(await read_page(session, url, _PAGE_STEP_SECONDS, clock, headers=look.headers(), tls=look.tls))
         due += _PAGE_STEP_SECONDS
         if due > end:
             return

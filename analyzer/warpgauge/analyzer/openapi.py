@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from warpgauge.analyzer.receiver import PATH as WRITE_PATH
 from warpgauge.analyzer.series_query import MAX_SERIES
 from warpgauge.core.version import VERSION
 
@@ -29,12 +30,28 @@ _SERIES_PARAMETERS: Final = (
 )
 
 
-def openapi_document() -> dict[str, Any]:
-    """The description in OpenAPI 3.1."""
+_WRITE: Final[dict[str, Any]] = {
+    "operationId": "write",
+    "summary": "Prometheus remote write 1.0: samples that a Prometheus sends.",
+    "requestBody": {"required": True, "content": {"application/x-protobuf": {"schema": {"type": "string"}}}},
+    "responses": {
+        "204": {"description": "Taken."},
+        "400": {"description": "Malformed; the reason names the byte."},
+        "401": {"description": "The bearer token is missing or wrong."},
+        "413": {"description": "Too large."},
+        "415": {"description": "Another version or encoding."},
+        "503": {"description": "Too much at once; Retry-After says when to come again."},
+    },
+}
+
+
+def openapi_document(*, is_written_to: bool = False) -> dict[str, Any]:
+    """The description in OpenAPI 3.1; the path that Prometheus writes to is there only where it is served."""
+    paths = {path: {"get": _operation(path, text)} for path, text in PATHS.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "warpgauge analyzer", "version": VERSION},
-        "paths": {path: {"get": _operation(path, text)} for path, text in PATHS.items()},
+        "paths": paths | ({WRITE_PATH: {"post": _WRITE}} if is_written_to else {}),
     }
 
 

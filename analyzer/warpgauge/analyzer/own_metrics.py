@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left
 from collections import Counter
+from dataclasses import asdict
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -59,8 +60,8 @@ def own_samples(  # noqa: PLR0913 - the parts that it is about
         yield Sample(own.TARGET_UP, (source.name, source.target), float(source.up))
     yield Sample(own.TICK_SECONDS, (), ticks.value())
     yield Sample(own.SERIES, (), float(census.series))
-    for outcome in ("mapped", "unused", "foreign", "late"):
-        yield Sample(own.SAMPLES_INGESTED, (outcome,), float(getattr(census.counts, outcome)))
+    for outcome, count in asdict(census.counts).items():
+        yield Sample(own.SAMPLES_INGESTED, (outcome,), float(count))
     yield Sample(own.UNRESOLVED, (), float(census.unresolved_devices))
     if last_tick is not None:
         yield Sample(own.LAST_TICK, (), last_tick)

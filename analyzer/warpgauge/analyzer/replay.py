@@ -42,6 +42,7 @@ class Report:
     end: float
     nodes: int
     devices: int
+    unresolved_devices: int  # nothing tells whose node they are
     samples: Counts
 
 
@@ -82,6 +83,7 @@ class Replay:
             end=self._frame.newest_sample,
             nodes=len(self._frame.nodes),
             devices=len(self._frame.devices),
+            unresolved_devices=sum(not device.node for device in self._frame.devices.entities),
             samples=self._intake.counts,
         )
 

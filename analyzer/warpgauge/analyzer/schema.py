@@ -63,6 +63,7 @@ _IDENTITY: Final = frozenset({"uuid", "index", "instance_id", "job_id", "rank", 
 # Rows whose placement cannot be read off their labels.
 _SPECIAL: Final[dict[Metric, Place]] = {
     device.LAST_SAMPLE: _device(is_age=True),
+    device.XID_LAST: _device("xid", is_age=True),
     device.FAN_SPEED: _device(reduce=Reduce.MAX),
     device.LINK_TRANSMIT: _device(reduce=Reduce.SUM),  # of one device: a link that is slow shows in its own series
     device.LINK_RECEIVE: _device(reduce=Reduce.SUM),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.advisor import Advisor, local_outbox
@@ -13,7 +14,9 @@ from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
 from warpgauge.analyzer.own_metrics import Durations, own_samples
+from warpgauge.analyzer.receiver import RemoteWriteReceiver
 from warpgauge.analyzer.snapshot import Keeper
+from warpgauge.analyzer.sources.access import Access, Credentials, tls_context
 from warpgauge.analyzer.sources.agent import AgentSource, Intervals
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.poll import PrometheusPoll
@@ -27,14 +30,13 @@ from warpgauge.web import EventStream, ListenAddress, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-    from pathlib import Path
 
     import aiohttp
 
     from warpgauge.analyzer.detection import Detector, ProcessReading
     from warpgauge.analyzer.engine import NodeKey, Result
     from warpgauge.analyzer.sources import SourceStatus
-    from warpgauge.core.config import Config
+    from warpgauge.core.config import AnalyzerConfig, Config
     from warpgauge.core.sample import Sample
 
     Processes = dict[NodeKey, Sequence[ProcessReading]]
@@ -60,7 +62,7 @@ async def run_service(
 
     Raises:
         AddressInUseError: the port is taken.
-        ConfigError: the listen address is malformed.
+        ConfigError: the listen address is malformed, or a file that the settings name cannot be used.
         StorageError: the data directory cannot be used.
 
     """
@@ -118,6 +120,9 @@ class Service:
         self._advisor = advisor
         self._clock = clock or SystemClock()
         self._sources = self._make_sources()
+        self.receiver = (
+            RemoteWriteReceiver(self._config, self.watch.write, self._clock) if self._config.remote_write else None
+        )
         self._ticks = Durations(own.TICK_SECONDS.buckets)
         self._keeper = keeper
 
@@ -137,7 +142,9 @@ class Service:
         poll = PrometheusPoll(
             self._session,
             self.watch.take,
-            url=config.prometheus_url,
+            access=_access_of(config),
+            match=config.prometheus_match or None,
+            replica_labels=config.replica_labels,
             interval_seconds=config.interval_seconds,
             window_seconds=config.window_seconds,
             clock=self._clock,
@@ -186,7 +193,8 @@ class Service:
 
     def statuses(self) -> list[SourceStatus]:
         """How each target does."""
-        return [status for source in self._sources for status in source.statuses()]
+        reporting = (*self._sources, self.receiver) if self.receiver else self._sources
+        return [status for source in reporting for status in source.statuses()]
 
     def status(self) -> dict[str, Any]:
         """The status document."""
@@ -274,6 +282,23 @@ class Service:
 
     async def _publish_live(self) -> None:
         self.stream.publish("live", await self.watch.live())
+
+
+def _access_of(config: AnalyzerConfig) -> Access:
+    credentials = Credentials(
+        bearer_token_file=_file(config.prometheus_bearer_token_file),
+        basic_auth_file=_file(config.prometheus_basic_auth_file),
+        tenant=config.prometheus_tenant,
+    )
+    credentials.current()  # a file that is not there ends the start, not the first poll
+    tls = tls_context(
+        _file(config.prometheus_ca_file), _file(config.prometheus_client_cert), _file(config.prometheus_client_key)
+    )
+    return Access(url=config.prometheus_url, headers=credentials.current, tls=tls)
+
+
+def _file(name: str) -> Path | None:
+    return Path(name) if name else None
 
 
 async def _surviving(work: Awaitable[None], event: str) -> None:

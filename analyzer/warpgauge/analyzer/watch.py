@@ -20,6 +20,7 @@ from warpgauge.analyzer.intake import Counts, Intake
 from warpgauge.analyzer.live import live_document
 from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.snapshot import MAX_BYTES, Saved, content_of
+from warpgauge.analyzer.written import WrittenSamples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ __all__ = ["Census", "Watch"]
 _LOG: Final = logging.getLogger(__name__)
 _FUTURE_SECONDS: Final = 60.0  # a target's clock may be this far ahead of ours
 _PATIENCE_SECONDS: Final = 20.0  # a sample may come this late before its absence is taken for silence
+_WRITTEN_PATIENCE_SECONDS: Final = 35.0  # what is written to us waits in the sender's queue and in ours
 
 T = TypeVar("T")
 
@@ -61,6 +63,9 @@ class Watch:
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frame")
         self._frame = Frame(window_seconds=config.window_seconds)
         self._intake = Intake(self._frame, NodeNames(config.cluster))
+        self._replica_labels = config.replica_labels
+        self._written = WrittenSamples(self._intake, self._replica_labels)
+        self._patience_seconds = _WRITTEN_PATIENCE_SECONDS if config.remote_write else _PATIENCE_SECONDS
         self._state = EngineState()
         self._pages: dict[NodeKey, str] = {}  # where the agent of a node was read
         self.census = Census()
@@ -77,6 +82,15 @@ class Watch:
 
         """
         await self._run(lambda: self._take(batch))
+
+    async def write(self, body: bytes) -> int:
+        """Keep the samples of a remote-write message; gives how many.
+
+        Raises:
+            InputError: it is malformed; nothing of it was kept.
+
+        """
+        return await self._run(lambda: self._written.take(body, self._clock.monotonic(), not_after=self._not_after()))
 
     async def forget(self, target: str) -> None:
         """Drop what is remembered for a target that is gone."""
@@ -125,14 +139,19 @@ class Watch:
     def _resume(self, memory: Memory) -> None:
         self._frame, self._state = memory.frame, memory.state
         self._intake = Intake(self._frame, memory.names)
+        self._written = WrittenSamples(self._intake, self._replica_labels)
 
     def _take(self, batch: Batch) -> None:
-        self._intake.take(batch, not_after=self._clock.now() + _FUTURE_SECONDS)
+        self._intake.take(batch, not_after=self._not_after())
         names, labels = self._intake.names, batch.target.complete({})
         self._pages[(names.cluster(labels), names.node(labels))] = batch.target.name
 
+    def _not_after(self) -> float:
+        return self._clock.now() + _FUTURE_SECONDS
+
     def _judge(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result:
-        self._frame.advance(self._clock.now() - _PATIENCE_SECONDS)
+        self._written.flush(self._clock.monotonic(), not_after=self._not_after())
+        self._frame.advance(self._clock.now() - self._patience_seconds)
         return analyze(self._frame, self._state, self._detectors, join=join, processes=processes)
 
     def _accept(self, result: Result) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,7 +42,8 @@ def as_json_lines(report: Report) -> Iterator[dict[str, Any]]:
         "end": report.end,
         "nodes": report.nodes,
         "devices": report.devices,
-        "samples": {"mapped": counts.mapped, "unused": counts.unused, "foreign": counts.foreign, "late": counts.late},
+        "unresolved_devices": report.unresolved_devices,
+        "samples": asdict(counts),
         "checked": [
             {"detector": it.detector, "what": it.what, "entities": it.entities, "window_seconds": it.window_seconds}
             for it in (last.judged if last else ())
@@ -55,6 +57,8 @@ def as_json_lines(report: Report) -> Iterator[dict[str, Any]]:
 
 def _headline(report: Report) -> str:
     nodes, devices = _counted(report.nodes, "node"), _counted(report.devices, "device")
+    if report.unresolved_devices:
+        devices += f" ({report.unresolved_devices} of unknown node)"
     seen = f"{nodes} and {devices}, {_time(report.start)} to {_time(report.end)}"
     count = len(report.findings)
     if not count:

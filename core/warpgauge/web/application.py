@@ -11,7 +11,7 @@ from aiohttp import web
 from warpgauge.web.guard import ONLY_LOOPBACK_NAMES, SAFE_METHODS, guard
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from warpgauge.web.token import TokenFile
 
@@ -33,12 +33,16 @@ _HEADERS: Final = {
 }
 
 
-def make_app(*, ready: Callable[[], str | None], operator: TokenFile | None = None) -> web.Application:
+def make_app(
+    *, ready: Callable[[], str | None], operator: TokenFile | None = None, own_doors: Collection[str] = ()
+) -> web.Application:
     """An application with `/-/healthy` and `/-/ready`; `ready` says why not, or None when all is well.
 
-    Whatever is not GET or HEAD takes the token of `operator`; without one it is refused.
+    Whatever is not GET or HEAD takes the token of `operator`; without one it is refused. Handlers of `own_doors`
+    check their senders themselves.
     """
-    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_errors, guard(operator)])
+    middlewares = [_errors, guard(operator, own_doors=own_doors)]
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=middlewares)
     app[ONLY_LOOPBACK_NAMES] = True
 
     async def healthy(_: web.Request) -> web.Response:

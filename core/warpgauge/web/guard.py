@@ -17,6 +17,8 @@ from aiohttp import web
 from warpgauge.core.errors import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from aiohttp.typedefs import Handler, Middleware
 
     from warpgauge.web.token import TokenFile
@@ -33,15 +35,22 @@ LISTENS_ON: Final = web.AppKey("listens_on", str)
 """The host of the address it listens on, empty for all; `serve` sets it."""
 
 
-def guard(operator: TokenFile | None) -> Middleware:
-    """Middleware that refuses with 401 or 403; without a token file nothing can be changed."""
+def guard(operator: TokenFile | None, *, own_doors: Collection[str] = ()) -> Middleware:
+    """Middleware that refuses with 401 or 403; without a token file nothing can be changed.
+
+    `own_doors` are paths for programs that push data: their handlers know their senders, and bound what they send.
+    Here a foreign web page is kept out of them, no more.
+    """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.app[ONLY_LOOPBACK_NAMES] and _name(request.host) not in _LOOPBACK_NAMES:
             raise web.HTTPForbidden(text="this address answers to localhost, 127.0.0.1 and [::1] only")
-        if request.method not in SAFE_METHODS:
-            _check_site(request)
+        if request.method not in SAFE_METHODS and request.path in own_doors:
+            _check_origin(request)
+        elif request.method not in SAFE_METHODS:
+            _check_origin(request)
+            _check_host(request)
             if request.match_info.http_exception is None:  # else it is 404 or 405, whoever asks
                 _check_operator(request, operator)
                 _check_size(request)
@@ -50,11 +59,15 @@ def guard(operator: TokenFile | None) -> Middleware:
     return check
 
 
-def _check_site(request: web.Request) -> None:
-    """Refuse what a foreign web page could make a browser send: cross-origin writes and rebound host names."""
+def _check_origin(request: web.Request) -> None:
+    """Refuse what a foreign web page makes a browser send."""
     origin = request.headers.get("Origin")
     if origin is not None and origin.partition("://")[2] != request.host:
         raise web.HTTPForbidden(text="a request from another origin may only read")
+
+
+def _check_host(request: web.Request) -> None:
+    """Refuse rebound host names: there a foreign page is of our own origin."""
     if not _is_this_machine(_name(request.host), request.app):
         raise web.HTTPForbidden(text="to change something, call this machine by its address or its own name")
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.dialects.all_smi import ALL_SMI
+from warpgauge.analyzer.dialects.amd import AMD
+from warpgauge.analyzer.dialects.dcgm_exporter import DCGM_EXPORTER
 from warpgauge.analyzer.dialects.dialect import Dialect, Mapped
 from warpgauge.analyzer.dialects.node_exporter import NODE_EXPORTER
+from warpgauge.analyzer.dialects.nvidia_gpu_exporter import NVIDIA_GPU_EXPORTER
 from warpgauge.analyzer.dialects.warpgauge import WARPGAUGE
 
 if TYPE_CHECKING:
@@ -13,18 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["DIALECTS", "Dialect", "Mapped", "is_known", "map_series"]
 
-DIALECTS: Final[tuple[Dialect, ...]] = (WARPGAUGE, NODE_EXPORTER)
-"""In the order in which they are asked."""
+DIALECTS: Final[tuple[Dialect, ...]] = (WARPGAUGE, NODE_EXPORTER, DCGM_EXPORTER, NVIDIA_GPU_EXPORTER, AMD, ALL_SMI)
+"""In the order in which they are asked; no two have a name in common."""
+
+_BY_NAME: Final[dict[str, Dialect]] = {name: dialect for dialect in reversed(DIALECTS) for name in dialect.names}
 
 
-def map_series(name: str, labels: Mapping[str, str]) -> Mapped | None:
-    """The catalog row that a series speaks of, None if no dialect has a row for it."""
-    for dialect in DIALECTS:
-        if name in dialect.names:
-            return dialect.map(name, labels)
-    return None
+def map_series(name: str, labels: Mapping[str, str]) -> tuple[Mapped, ...]:
+    """What a series says in catalog rows; nothing if no dialect has a row for it."""
+    dialect = _BY_NAME.get(name)
+    return () if dialect is None else dialect.map(name, labels)
 
 
 def is_known(name: str) -> bool:
     """Whether some dialect knows what the series is, even if the frame has no place for it."""
-    return any(dialect.knows(name) for dialect in DIALECTS)
+    return name in _BY_NAME or any(dialect.knows(name) for dialect in DIALECTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -31,6 +32,10 @@ class Mapped:
     labels: Mapping[str, str]
     part: str = ""  # a histogram's suffix
     factor: float = 1.0
+    mask: int = 0  # their value is a set of bits: ours is 1 while any of these is set, else 0
+    most: float = math.inf  # a larger value of ours is a marker for "not available" and is dropped
+    is_shared: bool = False  # several series of theirs say the same of one thing: they count as one
+    is_last_code: bool = False  # their value is the code of the last event: a change is an event
 
 
 class Dialect(Protocol):
@@ -44,11 +49,15 @@ class Dialect(Protocol):
     def names(self) -> frozenset[str]:
         """Names of series that the frame has a place for, and of those that tell whose node it is."""
 
+    @property
+    def metrics(self) -> frozenset[Metric]:
+        """What its series can say, if all of them are there."""
+
     def knows(self, name: str) -> bool:
         """Whether the exporter has a series of this name, used or not."""
 
-    def map(self, name: str, labels: Mapping[str, str]) -> Mapped | None:
-        """The catalog row for a series with one of `names`; None when its labels say that it does not count."""
+    def map(self, name: str, labels: Mapping[str, str]) -> tuple[Mapped, ...]:
+        """What a series with one of `names` says; nothing when its labels tell that it does not count."""
 
 
 def is_counted(metric: Metric, device: str) -> bool:

@@ -33,15 +33,16 @@ class _Warpgauge:
     def __init__(self) -> None:
         self._series = _series()
         self.names = frozenset(self._series)
+        self.metrics = frozenset(metric for metric, _ in self._series.values())
 
     def knows(self, name: str) -> bool:
         return name in BY_NAME or name.rpartition("_")[0] in _HISTOGRAMS
 
-    def map(self, name: str, labels: Mapping[str, str]) -> Mapped | None:
+    def map(self, name: str, labels: Mapping[str, str]) -> tuple[Mapped, ...]:
         metric, part = self._series[name]
         if not is_counted(metric, labels.get("device", "")):
-            return None
-        return Mapped(metric=metric, labels=labels, part=part)
+            return ()
+        return (Mapped(metric=metric, labels=labels, part=part),)
 
 
 WARPGAUGE: Final[Dialect] = _Warpgauge()

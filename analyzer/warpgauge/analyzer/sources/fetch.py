@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from warpgauge.core.errors import ConfigError, SourceError
+from warpgauge.core.errors import SourceError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
-    from pathlib import Path
 
-__all__ = ["Answer", "get", "json_of", "new_session", "tls_context"]
+__all__ = ["Answer", "get", "json_of", "new_session"]
 
 _SHOWN_CHARACTERS: Final = 200
 _CHUNK_BYTES: Final = 1 << 16
@@ -34,22 +33,6 @@ class Answer:
 def new_session() -> aiohttp.ClientSession:
     """A session that follows no proxies from the environment and keeps no cookies."""
     return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
-
-
-def tls_context(ca_file: Path | None) -> ssl.SSLContext | bool:
-    """What to trust: the system's authorities, or those of a file instead.
-
-    Raises:
-        ConfigError: the file cannot be read or holds no certificate.
-
-    """
-    if ca_file is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        msg = f"cannot use {ca_file} as certificate authority: {getattr(error, 'strerror', None) or error}"
-        raise ConfigError(msg) from error
 
 
 async def get(  # noqa: PLR0913 - the knobs of a request
@@ -121,7 +104,7 @@ def _refusal(url: str, status: int) -> str:
     words = {
         301: "moved; give its new URL",
         302: "redirects; give the URL it leads to (a login page?)",
-        401: "wants credentials (401); pass --bearer-token-file or --header",
+        401: "wants credentials (401); pass --bearer-token-file, --basic-auth-file or --client-cert",
         403: "forbids it (403); the credentials do not suffice",
         404: "is not there (404); check the path",
     }

@@ -11,9 +11,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -21,15 +20,17 @@ from warpgauge.analyzer.dialects import DIALECTS
 from warpgauge.analyzer.naming import DESCRIBING
 from warpgauge.analyzer.sources.batch import Points, Ranges, Target
 from warpgauge.analyzer.sources.fetch import get, json_of
+from warpgauge.analyzer.sources.replicas import REPLICA_LABELS, merge_replicas
 from warpgauge.core.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     import aiohttp
 
-__all__ = ["Access", "Budget", "Prometheus", "Span"]
+    from warpgauge.analyzer.sources.access import Access
+
+__all__ = ["Budget", "Prometheus", "Span"]
 
 _ANSWER_BYTES: Final = 512 << 20
 _SAMPLES_PER_QUERY: Final = 1_000_000
@@ -37,36 +38,23 @@ _GUESSED_SCRAPE_SECONDS: Final = 15.0
 _TIMEOUT_SECONDS: Final = 60.0
 _SERIES_PER_QUERY: Final = 200_000
 _LEAST_CHUNK_SECONDS: Final = 60.0
+_URL_CHARACTERS: Final = 3000  # of names; with percent signs and the rest still far below 8 KiB
+_ASKED_FOR_INTERVAL: Final = 20  # series
 _MATCH: Final = re.compile(r"\{(.*)\}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How to reach a server: its base URL, extra headers (credentials, tenant) and whom to trust."""
-
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    tls: ssl.SSLContext | bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse credentials in the URL: they end up in process lists and logs."""
-        if "@" in urlsplit(self.url).netloc:
-            msg = "credentials do not belong in the URL; pass --bearer-token-file FILE or --header 'Authorization: ...'"
-            raise ConfigError(msg)
-
-    def path(self, path: str) -> str:
-        """URL of an API path."""
-        return f"{self.url.rstrip('/')}/api/v1/{path}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """What to read: seconds since the epoch, an optional step and an optional selector `{label="value"}`."""
+    """What to read: seconds since the epoch, an optional step and an optional selector `{label="value"}`.
+
+    `replica_labels` tell the two Prometheus of an HA pair apart: what differs in them only is one series.
+    """
 
     start: float
     end: float
     step_seconds: float | None = None
     match: str | None = None
+    replica_labels: tuple[str, ...] = REPLICA_LABELS
 
     @property
     def matchers(self) -> str:
@@ -108,6 +96,7 @@ class Prometheus:
     def __init__(self, session: aiohttp.ClientSession, access: Access) -> None:
         self._session = session
         self._access = access
+        self._intervals: dict[str, float] = {}  # seconds between scrapes, by metric, from the last reading that told
         self.target = Target(name=access.url)
 
     async def budget(self, span: Span) -> Budget:
@@ -117,19 +106,24 @@ class Prometheus:
             SourceError: unreachable, refused, not a Prometheus, or an answer in part only.
 
         """
-        names = sorted({name for dialect in DIALECTS for name in dialect.names} | DESCRIBING)
-        selector = _selector(f'__name__=~"{"|".join(names)}"', span.matchers)
-        window = _duration(max(_LEAST_CHUNK_SECONDS, span.end - span.start))
-        counting = f"count by (__name__) (last_over_time({selector}[{window}]))"
-        rows = await self._query("query", {"query": counting, "time": f"{span.end:.3f}"}, "vector")
-        try:
-            counted = {row["metric"]["__name__"]: int(float(row["value"][1])) for row in rows}
-        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-            raise SourceError(self._nonsense(error)) from error
+        counted: dict[str, int] = {}
+        for names in _name_groups():
+            counted |= await self._count(names, span)
         ordered = dict(sorted(counted.items(), key=lambda entry: (entry[0] not in DESCRIBING, entry[0])))
         per_series = math.ceil((span.end - span.start) / (span.step_seconds or _GUESSED_SCRAPE_SECONDS))
         queries = sum(len(_chunks(span, series)) for series in ordered.values())
         return Budget(series=ordered, queries=queries, samples=per_series * sum(ordered.values()))
+
+    async def _count(self, names: str, span: Span) -> dict[str, int]:
+        """Series of each metric that a regular expression of names matches."""
+        selector = _selector(f'__name__=~"{names}"', span.matchers)
+        window = _duration(max(_LEAST_CHUNK_SECONDS, span.end - span.start))
+        counting = f"count by (__name__) (last_over_time({selector}[{window}]))"
+        rows = await self._query("query", {"query": counting, "time": f"{span.end:.3f}"}, "vector")
+        try:
+            return {row["metric"]["__name__"]: int(float(row["value"][1])) for row in rows}
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise SourceError(self._nonsense(error)) from error
 
     async def read(self, span: Span, budget: Budget) -> AsyncIterator[Ranges]:
         """Everything of the budget, the series that tell nodes' names first.
@@ -143,9 +137,16 @@ class Prometheus:
                 msg = f"{self._access.url} has {series:,} series of {name}; narrow it with --match"
                 raise SourceError(msg)
             for chunk in _chunks(span, series):
-                points = await self._points(name, chunk)
-                interval = span.step_seconds or _interval(points)
+                points = merge_replicas(await self._points(name, chunk), span.replica_labels)
+                interval = span.step_seconds or self._interval(name, points)
                 yield Ranges(target=self.target, points=points, interval_seconds=interval)
+
+    def _interval(self, name: str, points: Sequence[Points]) -> float:
+        """The scrape interval; a short reading may hold one sample of each series only and tell nothing."""
+        told = _interval(points)
+        if told is not None:
+            self._intervals[name] = told
+        return self._intervals.get(name, _GUESSED_SCRAPE_SECONDS)
 
     async def _points(self, name: str, span: Span) -> list[Points]:
         selector = _selector(f'__name__="{name}"', span.matchers)
@@ -166,7 +167,7 @@ class Prometheus:
             self._session,
             url,
             params=params,
-            headers=self._access.headers,
+            headers=self._access.headers(),
             tls=self._access.tls,
             limit_bytes=_ANSWER_BYTES,
             timeout_seconds=_TIMEOUT_SECONDS,
@@ -200,10 +201,11 @@ def _series(name: str, row: Mapping[str, Any]) -> Points:
     return Points(name=name, labels=labels, times_ms=np.rint(times * 1000.0).astype(np.int64), values=numbers)
 
 
-def _interval(points: Sequence[Points]) -> float:
-    """The scrape interval: the median distance between samples of the first series that tell."""
-    distances = [np.diff(series.times_ms) for series in points[:20] if len(series.times_ms) > 1]
-    return float(np.median(np.concatenate(distances))) / 1000.0 if distances else _GUESSED_SCRAPE_SECONDS
+def _interval(points: Sequence[Points]) -> float | None:
+    """The scrape interval: the median distance between samples of the first series that tell, None if none does."""
+    several = (series.times_ms for series in points if len(series.times_ms) > 1)
+    distances = [np.diff(times_ms) for times_ms in itertools.islice(several, _ASKED_FOR_INTERVAL)]
+    return float(np.median(np.concatenate(distances))) / 1000.0 if distances else None
 
 
 def _chunks(span: Span, series: int) -> list[Span]:
@@ -213,10 +215,18 @@ def _chunks(span: Span, series: int) -> list[Span]:
     longest = max(_LEAST_CHUNK_SECONDS, seconds / max(1, math.ceil(samples / _SAMPLES_PER_QUERY)))
     count = max(1, math.ceil(seconds / longest))
     edges = [span.start + seconds * number / count for number in range(count + 1)]
-    return [
-        Span(start=first, end=last, step_seconds=span.step_seconds, match=span.match)
-        for first, last in itertools.pairwise(edges)
-    ]
+    return [replace(span, start=first, end=last) for first, last in itertools.pairwise(edges)]
+
+
+def _name_groups() -> Iterator[str]:
+    """Every name that some dialect reads, joined by |; proxies refuse URLs of more than a few thousand characters."""
+    group: list[str] = []
+    for name in sorted({name for dialect in DIALECTS for name in dialect.names} | DESCRIBING):
+        if group and sum(map(len, group)) + len(group) + len(name) > _URL_CHARACTERS:
+            yield "|".join(group)
+            group = []
+        group.append(name)
+    yield "|".join(group)
 
 
 def _selector(name: str, matchers: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from warpgauge.cli.docs import alerts, commands, configuration, dcgm, findings, metrics, privileges
+from warpgauge.cli.docs import alerts, commands, configuration, dcgm, dialects, findings, metrics, privileges
 from warpgauge.core.atomic import write_atomically
 from warpgauge.core.errors import StorageError
 
@@ -23,6 +23,7 @@ def pages() -> dict[str, str]:
         "alerts.md": alerts.page(),
         "findings.md": findings.page(),
         "dcgm.md": dcgm.page(),
+        "dialects.md": dialects.page(),
         "privileges.md": privileges.page(),
     }
 

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from warpgauge.cli.report import as_json_lines, as_text
 from warpgauge.cli.times import read_duration, read_instant
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from warpgauge.core.config import Config
 
 __all__ = ["add_arguments", "run"]
-
-_HEADER_FORM: Final = "must be of the form 'Name: value'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="how long a metrics page is scraped, every 2 s (default 30s)")  # fmt: skip
     parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="sent with requests")
     parser.add_argument("--bearer-token-file", type=Path, metavar="FILE", help="file that holds the token")
+    parser.add_argument("--basic-auth-file", type=Path, metavar="FILE", help="file that holds one line USER:PASSWORD")
+    parser.add_argument("--basic-auth-env", metavar="NAME", default="",
+                        help="environment variable that holds USER:PASSWORD")  # fmt: skip
+    parser.add_argument("--tenant", metavar="ID", default="", help="tenant of a Mimir or Cortex (X-Scope-OrgID)")
     parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate authorities to trust instead")
+    parser.add_argument("--client-cert", type=Path, metavar="FILE", help="certificate (PEM) that we show")
+    parser.add_argument("--client-key", type=Path, metavar="FILE", help="its key, if not in the same file")
+    parser.add_argument("--replica-label", action="append", metavar="NAME",
+                        help="label that tells the Prometheus of an HA pair apart (default: prometheus_replica, "
+                        "replica, __replica__)")  # fmt: skip
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
@@ -62,12 +69,20 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 def _look(args: argparse.Namespace, config: Config) -> Look:
     from warpgauge.analyzer.once import Look  # noqa: PLC0415 - as in run
-    from warpgauge.analyzer.sources.fetch import tls_context  # noqa: PLC0415
+    from warpgauge.analyzer.sources.access import Credentials, header_of, tls_context  # noqa: PLC0415
 
+    credentials = Credentials(
+        headers=header_of(args.header),
+        bearer_token_file=args.bearer_token_file,
+        basic_auth_file=args.basic_auth_file,
+        basic_auth_variable=args.basic_auth_env,
+        tenant=args.tenant,
+    )
+    credentials.current()  # a file that is not there ends here, before anything is asked
     return Look(
         span=_span(args),
-        headers=_headers(args.header, args.bearer_token_file),
-        tls=tls_context(args.ca_file),
+        headers=credentials.current,
+        tls=tls_context(args.ca_file, args.client_cert, args.client_key),
         page_seconds=read_duration(args.page_seconds, "--for"),
         window_seconds=config.analyzer.window_seconds,
         cluster=config.analyzer.cluster,
@@ -76,6 +91,7 @@ def _look(args: argparse.Namespace, config: Config) -> Look:
 
 def _span(args: argparse.Namespace) -> Span:
     from warpgauge.analyzer.sources.prometheus import Span  # noqa: PLC0415 - as in run
+    from warpgauge.analyzer.sources.replicas import REPLICA_LABELS  # noqa: PLC0415
 
     end = read_instant(args.end, "--end") if args.end else time.time()
     start = read_instant(args.start, "--start") if args.start else end - read_duration(args.since, "--since")
@@ -83,34 +99,10 @@ def _span(args: argparse.Namespace) -> Span:
         msg = f"--start {args.start} is not before the end"
         raise ConfigError(msg)
     step = read_duration(args.step, "--step") if args.step else None
-    span = Span(start=start, end=end, step_seconds=step, match=args.match)
+    replicas = tuple(args.replica_label or REPLICA_LABELS)
+    span = Span(start=start, end=end, step_seconds=step, match=args.match, replica_labels=replicas)
     _ = span.matchers  # a malformed selector ends here, before anything is asked
     return span
-
-
-def _headers(lines: list[str], token_file: Path | None) -> dict[str, str]:
-    headers = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip() or not name.strip().isascii() or set(line) & {"\r", "\n"}:
-            msg = f"--header {line!r} {_HEADER_FORM}"
-            raise ConfigError(msg)
-        headers[name.strip()] = value.strip()
-    if token_file is not None:
-        headers["Authorization"] = f"Bearer {_token(token_file)}"
-    return headers
-
-
-def _token(path: Path) -> str:
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read --bearer-token-file {path}: {getattr(error, 'strerror', None) or error}"
-        raise ConfigError(msg) from error
-    if not token or len(token.split()) != 1:
-        msg = f"--bearer-token-file {path} must hold one token"
-        raise ConfigError(msg)
-    return token
 
 
 def _say(text: str) -> None:

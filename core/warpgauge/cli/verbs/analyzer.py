@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--targets", metavar="URL,URL", help="agents' metrics pages")
     parser.add_argument("--discovery", metavar="URL,URL", help="http_sd documents that list agents' pages")
     parser.add_argument("--prometheus-url", metavar="URL", help="Prometheus to read instead of agents")
+    parser.add_argument("--remote-write", action="store_const", const="true",
+                        help="take what Prometheus writes to /api/v1/write")  # fmt: skip
     parser.add_argument("--cluster", metavar="NAME", help="cluster of agents whose targets do not name one")
     parser.add_argument("--data-directory", metavar="DIR", help="where history and the outbox are kept")
     parser.add_argument("--mode", choices=("observe", "propose"), help="observe finds only, propose also recommends")
@@ -26,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def overrides(args: argparse.Namespace) -> dict[str, str]:
     """Settings that the flags stand for."""
-    names = ("listen_address", "targets", "discovery", "prometheus_url", "cluster", "data_directory", "mode")
+    names = (
+        "listen_address", "targets", "discovery", "prometheus_url", "remote_write", "cluster", "data_directory", "mode"
+    )  # fmt: skip
     given = {name: getattr(args, name) for name in names}
     return {f"analyzer.{name}": value for name, value in given.items() if value is not None}
 

@@ -160,7 +160,8 @@ SAMPLES_INGESTED: Final = _analyzer(
     Kind.COUNTER,
     Unit.NONE,
     "Samples by what became of them: mapped (in the frame), unused (known, but no detector reads it), "
-    "foreign (no dialect knows the name) or late.",
+    "foreign (no dialect knows the name), late, blank (a marker for not available), duplicate (of an HA pair's other "
+    "Prometheus), histogram (native) or refused (too many series).",
     ("outcome",),
 )
 LAST_TICK: Final = _analyzer(

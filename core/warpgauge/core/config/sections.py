@@ -64,6 +64,28 @@ class AnalyzerConfig:
     prometheus_url: str = setting(
         "", help="Base URL of a Prometheus to read instead of agents; empty means none.", unit="URL", urls=True
     )
+    prometheus_match: str = setting(
+        "", help='Selector such as {cluster="a"} that the series of that Prometheus must match; empty means all.'
+    )
+    prometheus_bearer_token_file: str = setting("", help="File that holds the token for that Prometheus.")
+    prometheus_basic_auth_file: str = setting("", help="File that holds one line USER:PASSWORD for that Prometheus.")
+    prometheus_tenant: str = setting("", help="Tenant of a Mimir or Cortex (header X-Scope-OrgID).")
+    prometheus_ca_file: str = setting(
+        "", help="Certificate authorities to trust for that Prometheus instead of the system's."
+    )
+    prometheus_client_cert: str = setting("", help="Certificate (PEM) to show to that Prometheus.")
+    prometheus_client_key: str = setting("", help="Its key, if it is not in the same file.")
+    replica_labels: tuple[str, ...] = setting(
+        ("prometheus_replica", "replica", "__replica__"),
+        help="Labels that tell the Prometheus of an HA pair apart: of series that differ in these only, one counts.",
+    )
+    remote_write: bool = setting(
+        default=False,
+        help="Take what Prometheus writes to POST /api/v1/write (remote write 1.0); needs the extra remote-write.",
+    )
+    remote_write_token_file: str = setting(
+        "", help="File with the bearer token that writers must show; needed unless only this machine is listened to."
+    )
     interval_seconds: float = setting(10.0, help="Time between passes of the detectors.", unit="seconds", above=0)
     window_seconds: float = setting(3600.0, help="How much past the detectors look at.", unit="seconds", at_least=60)
     agent_scrape_interval_seconds: float = setting(

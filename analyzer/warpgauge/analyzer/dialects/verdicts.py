@@ -1,0 +1,48 @@
+"""Which verdicts the series of a dialect can support: what the detectors read, against what the dialect maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.catalog import Metric, device, host, training
+from warpgauge.core.finding import FindingKind
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from warpgauge.analyzer.dialects.dialect import Dialect
+
+__all__ = ["VERDICTS", "Verdict", "missing_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Kinds that one detector raises and what it cannot do without: of each group any one metric is enough."""
+
+    kinds: tuple[FindingKind, ...]
+    needs: tuple[tuple[Metric, ...], ...]
+
+    def missing(self, metrics: AbstractSet[Metric]) -> tuple[Metric, ...]:
+        """The first metric of each group of which there is none."""
+        return tuple(group[0] for group in self.needs if not metrics & set(group))
+
+
+_ACTIVITY: Final = (device.GRAPHICS_ENGINE_ACTIVE, device.COMPUTE_ACTIVE, device.UTILIZATION)
+_THROTTLING: Final = (device.THROTTLE_ACTIVE, device.THROTTLE_SECONDS)
+
+VERDICTS: Final[tuple[Verdict, ...]] = (
+    Verdict((FindingKind.IDLE_ALLOCATED,), (_ACTIVITY, (device.WORKLOAD_INFO,))),
+    Verdict((FindingKind.THERMAL_LIMITED,), (_THROTTLING, (device.CLOCK,))),
+    Verdict((FindingKind.INPUT_BOUND,), ((training.PHASE_SECONDS,),)),
+    Verdict((FindingKind.STRAGGLER,), ((training.PHASE_SECONDS, device.CLOCK), (device.WORKLOAD_INFO,))),
+    Verdict((FindingKind.DEVICE_LOST, FindingKind.DEVICE_HUNG), ((device.DEVICE_STATE,),)),
+    Verdict((FindingKind.HOST_SATURATED,), ((host.CPU_SECONDS,),)),
+    Verdict((FindingKind.MEMORY_PRESSURE,), ((host.MEMORY_TOTAL,), (host.MEMORY_AVAILABLE,))),
+    Verdict((FindingKind.TELEMETRY_GAP,), ()),
+)
+
+
+def missing_for(dialect: Dialect, verdict: Verdict) -> tuple[Metric, ...]:
+    """What a fleet with this dialect alone lacks for a verdict; nothing if it is supported."""
+    return verdict.missing(dialect.metrics)
