@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.anomalies.change import Change
 from warpgauge.analyzer.anomalies.host import HostSaturated, MemoryPressure
 from warpgauge.analyzer.anomalies.straggler import Straggler
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
@@ -26,4 +27,5 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     InputBound(),
     HostSaturated(),
     MemoryPressure(),
+    Change(),
 )

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEATURES", "ROUGH", "TAIL_ROWS", "Array", "read_features"]
+__all__ = ["FEATURES", "ROUGH", "ROUGH_ROWS", "TAIL_ROWS", "Array", "read_features"]
 
 Array = NDArray[np.float64]
 
@@ -19,21 +19,20 @@ FEATURES: Final = ("jump", "point", "short", "long", "rough")
 
 ROUGH: Final = FEATURES.index("rough")
 TAIL_ROWS: Final = 64
-_JUMP_ROWS, _SHORT_ROWS, _ROUGH_ROWS = 3, 8, 24
-_STILL: Final = 0.05  # of the usual step: a series that moves less stands still
+ROUGH_ROWS: Final = 24
+_JUMP_ROWS, _SHORT_ROWS = 3, 8
 
 
-def read_features(values: Array, behind: int, usual_step: Array, magnitude: Array) -> Array:
+def read_features(values: Array, behind: int, still: Array) -> Array:
     """Readings [series, feature, row] of the rows after the first `behind`; at least one block must lie behind.
 
-    `usual_step` [series] is how far a row usually is from the one before, `magnitude` [series] a usual absolute value.
+    `still` [series] is the mean step of a series that stands still for all one can tell.
     """
     from_first = values - values[:, :1]  # sums of differences keep their digits where values are large
     sums = _sums(from_first)
     rows = values.shape[1]
     origin = values[:, :1]
     before = (sums[:, behind:rows] - sums[:, behind - _JUMP_ROWS : rows - _JUMP_ROWS]) / _JUMP_ROWS
-    still = (_STILL * usual_step + 1e-9 * magnitude + np.finfo(np.float64).tiny)[:, None]
     steps = np.zeros_like(values)
     steps[:, 1:] = np.abs(values[:, 1:] - values[:, :-1])
     return np.stack(
@@ -42,7 +41,7 @@ def read_features(values: Array, behind: int, usual_step: Array, magnitude: Arra
             values[:, behind:],
             _trailing_mean(sums, behind, _SHORT_ROWS) + origin,
             _trailing_mean(sums, behind, min(TAIL_ROWS, behind)) + origin,
-            np.log(np.maximum(_trailing_mean(_sums(steps), behind, _ROUGH_ROWS), 0.0) + still),
+            np.log(np.maximum(_trailing_mean(_sums(steps), behind, ROUGH_ROWS), 0.0) + still[:, None]),
         ],
         axis=1,
     )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgauge.analyzer.anomalies.episodes import QUIET_SEVERITY, Episodes, Walk
-from warpgauge.analyzer.anomalies.features import FEATURES, ROUGH, TAIL_ROWS, Array, read_features
+from warpgauge.analyzer.anomalies.features import FEATURES, ROUGH, ROUGH_ROWS, TAIL_ROWS, Array, read_features
 from warpgauge.analyzer.anomalies.tails import Tails
 
 __all__ = ["BLOCK_ROWS", "LEAST_EFFECT", "WARM_UP_ROWS", "SelfHistory", "Verdict"]
@@ -32,6 +32,11 @@ LEAST_ROUGHENING: Final = 0.5  # of a natural logarithm: 1.65 times the usual st
 LEARNS_OF_ALARM: Final = 3.0  # thresholds: the most that an alarm adds to the tail
 SEVEREST: Final = 1e6
 _TO_SIGMA: Final = 1.2533  # mean absolute deviation of a normal distribution
+LEAST_GRAINS: Final = 0.9
+GRAIN_MOVES: Final = 6
+STILL_SHARE: Final = 0.05  # of the usual step
+_ROUNDING: Final = 12.0**-0.5  # standard deviation of a rounding error, in grains
+_ROWS_IN_MEAN: Final = np.array([1.0, 1.0, 8.0, 64.0, np.inf])
 _UP: Final = np.arange(len(FEATURES)) != 0  # a jump is a difference already: its location is 0
 
 Flags = NDArray[np.bool_]
@@ -48,14 +53,16 @@ class Verdict(NamedTuple):
 class SelfHistory:
     """The past of some series. Blocks have `BLOCK_ROWS` rows, the last one may have fewer; nothing is NaN."""
 
-    def __init__(self, series: int) -> None:
+    def __init__(self, series: int, *, judges_roughness: bool = True) -> None:
         self.rows = 0
+        self._judges = np.arange(len(FEATURES)) != (-1 if judges_roughness else ROUGH)
         self.location = np.zeros((series, len(FEATURES)))
         self.scale = np.zeros((series, len(FEATURES)))
         self.magnitude = np.zeros(series)
         self.episodes = Episodes(series)
         self._step = np.zeros(series)
         self._resolution = np.full(series, np.inf)  # smallest step other than 0
+        self._moves = np.zeros(series)  # steps other than 0
         self._learnt = np.zeros(series)
         self._tail = np.zeros((series, 0))
         self._tails = Tails(series)
@@ -75,7 +82,7 @@ class SelfHistory:
             verdict = self._first(values)
         else:
             usual = self.magnitude if magnitude is None else magnitude
-            deviations = read_features(whole, behind, self._step, usual) - self.location[:, :, None]
+            deviations = read_features(whole, behind, self._still(usual)) - self.location[:, :, None]
             limits = self._limits(usual)
             severity, feature = self._severity(deviations, limits, hushed)
             level, spread = self.location[:, 1], np.maximum(self.scale[:, 1], LEAST_EFFECT * usual / 4.0)
@@ -96,29 +103,39 @@ class SelfHistory:
         self._step = steps.mean(axis=1) if steps.shape[1] else np.zeros(len(values))
         self.magnitude = np.abs(values).mean(axis=1)
         self.location[:, 1:ROUGH] = center[:, None]
-        self.location[:, ROUGH] = np.log(1.05 * self._step + 1e-9 * self.magnitude + np.finfo(np.float64).tiny)
         for at, size in enumerate((self._step, spread, 0.6 * spread, 0.4 * spread, np.full(len(values), 0.5))):
             self.scale[:, at] = size
         self._learnt += values.shape[1]
         self._note_resolution(steps)
+        self.location[:, ROUGH] = np.log(self._step + self._still(self.magnitude))
         shape = values.shape
         return Verdict(np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.intp))
 
     def _limits(self, magnitude: Array) -> Array:
         """Deviation [series, side, feature] at which the severity is 1."""
-        coarse = np.where(np.isfinite(self._resolution), 0.9 * self._resolution, 0.0)
-        floor = np.maximum(LEAST_EFFECT * magnitude, np.minimum(coarse, np.finfo(np.float64).max))
-        floors = np.repeat(floor[:, None], len(FEATURES), axis=1)
-        floors[:, 2:ROUGH] = LEAST_EFFECT * magnitude[:, None]  # means move in finer steps than values do
+        floors = np.repeat(LEAST_EFFECT * magnitude[:, None], len(FEATURES), axis=1)
+        floors[:, :2] = np.maximum(floors[:, :2], LEAST_GRAINS * self._grain[:, None])
         floors[:, ROUGH] = LEAST_ROUGHENING
-        floors = np.maximum(floors, RAISE_SCALES * self.scale)
+        rounding = self._grain[:, None] * _ROUNDING / np.sqrt(_ROWS_IN_MEAN)
+        floors = np.maximum(floors, RAISE_SCALES * np.hypot(self.scale, rounding))
         limits = np.maximum(self._tails.limits(), floors[:, None, :]) * self.episodes.reluctance[:, None, None]
         return np.asarray(np.maximum(limits, np.finfo(np.float64).tiny))
+
+    @property
+    def _grain(self) -> Array:
+        """Smallest step seen, 0 before enough of them: the steps of a series that is rounded or counts."""
+        return np.where(self._moves >= GRAIN_MOVES, self._resolution, 0.0)
+
+    def _still(self, magnitude: Array) -> Array:
+        """Mean step [series] of a series that stands still: two grains in all rows looked at, or next to nothing."""
+        least = 1e-9 * magnitude + np.finfo(np.float64).tiny
+        return np.asarray(STILL_SHARE * self._step + 2.0 * self._grain / ROUGH_ROWS + least)
 
     def _severity(self, deviations: Array, limits: Array, hushed: Flags | None) -> tuple[Array, NDArray[np.intp]]:
         with np.errstate(over="ignore"):
             parts = np.maximum(deviations / limits[:, 0, :, None], -deviations / limits[:, 1, :, None])
-        parts = np.where((self._learnt[:, None] >= WARM_UP_OF)[:, :, None], np.minimum(parts, SEVEREST), 0.0)
+        is_judged = self._judges & (self._learnt[:, None] >= WARM_UP_OF)
+        parts = np.where(is_judged[:, :, None], np.minimum(parts, SEVEREST), 0.0)
         severity = parts.max(axis=1)
         if hushed is not None:
             severity = np.where(hushed, np.minimum(severity, QUIET_SEVERITY), severity)
@@ -160,6 +177,7 @@ class SelfHistory:
         if steps.shape[1]:
             smallest = np.where(steps > 0, steps, np.inf).min(axis=1)
             self._resolution = np.minimum(self._resolution, smallest)
+            self._moves += (steps > 0).sum(axis=1)
 
     def _largest(self, deviations: Array, limits: Array, walk: Walk, is_young: Flags) -> Array:
         """Largest deviation [series, side, feature] of the block, as far as it is let into the tail."""
