@@ -63,6 +63,9 @@ class AnalyzerConfig:
     data_directory: str = setting(
         "", help="Where history and the outbox are kept; empty means warpgauge in the user's data directory."
     )
+    xid_overrides: tuple[str, ...] = setting(
+        (), help="What to do on an XID where this site decides otherwise than the catalog, as NUMBER=ACTION."
+    )
     mode: str = setting(
         "propose", help="observe finds only, propose also recommends; neither acts.", choices=("observe", "propose")
     )
