@@ -63,6 +63,7 @@ _IDENTITY: Final = frozenset({"uuid", "index", "instance_id", "job_id", "rank", 
 # Rows whose placement cannot be read off their labels.
 _SPECIAL: Final[dict[Metric, Place]] = {
     device.LAST_SAMPLE: _device(is_age=True),
+    device.XID_LAST: _device("xid", is_age=True),
     device.FAN_SPEED: _device(reduce=Reduce.MAX),
     host.BOOT_TIME: _node(is_age=True),
     host.CPU_SECONDS: _node("mode", reduce=Reduce.SUM),

@@ -300,7 +300,7 @@ def _judged(frame: Frame, signal: Signal, series: Array, begin: int) -> _Found |
     return _Found(kind=kind, onset=onset, before=before, after=after, samples=len(past))
 
 
-def _last_alarm(values: Array, columns: NDArray[np.intp], least: float) -> int | None:
+def _last_alarm(values: NDArray[np.float64], columns: NDArray[np.intp], least: float) -> int | None:
     """Column of the last onset of a change of at least `least`."""
     history, magnitude = SelfHistory(1, judges_roughness=False), np.array([least / LEAST_EFFECT])
     last: int | None = None
