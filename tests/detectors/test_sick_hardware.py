@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tests.detectors.fleet_feed import FleetFeed
 from tests.detectors.scenes import Lockstep, add_device, add_host, since
 from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.health.ecc import EccDegradation, tail_probability
@@ -18,6 +19,7 @@ from warpgauge.analyzer.health.row_remap import RowRemap
 from warpgauge.analyzer.health.throttle import HardwareThrottle
 from warpgauge.core.catalog import device, host, training
 from warpgauge.core.finding import FindingKind, Severity
+from warpgauge.exporters.synthetic import HARDWARE_FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -404,3 +406,20 @@ def test_what_is_not_measured_is_not_judged_and_says_what_is_missing(detector: E
     detection = detector.detect(builder.build())
     assert detection.judged is None
     assert metric.name in detection.not_judged[0].missing  # type: ignore[attr-defined]
+
+
+# ---- on the fleet model: a fault is a cause there, and the laws of the model show the signals
+
+
+@pytest.mark.slow
+def test_every_fault_of_the_fleet_model_is_found_at_its_place_and_nothing_else() -> None:
+    feed = FleetFeed(1000, HARDWARE_FAULTS)
+    feed.past()
+    (*_, result) = feed.live(30.0)
+    found = {
+        (finding.kind.value, finding.scope.uuid) for finding in result.findings if finding.kind.value in HARDWARE_FAULTS
+    }
+    truth = {(fault["kind"], fault["scope"]["uuid"]) for fault in feed.fleet.truth()["faults"]}
+    # A row that broke for good is both an error that could not be corrected and a remap that waits.
+    broken = {(FindingKind.ECC_DEGRADATION.value, uuid) for kind, uuid in truth if kind == FindingKind.ROW_REMAP}
+    assert found - broken == truth

@@ -90,9 +90,7 @@ def _fleet_rate(past: Array, step_seconds: float) -> float:
 
 def _decay(frame: Frame, row: int, errors: float, rates: Array, fleet: float) -> Candidate | None:
     columns = columns_of(frame, WINDOW_SECONDS)
-    past = rates[:-columns]
-    known = np.isfinite(past)
-    before, seconds = float(past[known].sum()) * frame.step_seconds, float(known.sum()) * frame.step_seconds
+    before, seconds = _usual_past(rates[:-columns], columns, frame.step_seconds)
     shape, time = PRIOR_SECONDS * fleet + before, PRIOR_SECONDS + seconds
     usual = shape / time * WINDOW_SECONDS
     ratio = errors / usual
@@ -128,6 +126,16 @@ def _decay(frame: Frame, row: int, errors: float, rates: Array, fleet: float) ->
         " is done, reset the device so that remaps take effect, and run a memory test before long jobs return.",
         raises=ratio >= RAISE_RATIO,
     )
+
+
+def _usual_past(past: Array, columns: int, step_seconds: float) -> tuple[float, float]:
+    """Errors and seconds of one's own past, had all of it been like its middle part: decay may have begun there."""
+    parts = [past[end - columns : end] for end in range(len(past), columns - 1, -columns)]
+    known = [part[np.isfinite(part)] for part in parts if np.isfinite(part).any()]
+    if not known:
+        return 0.0, 0.0
+    seconds = float(sum(len(part) for part in known)) * step_seconds
+    return float(np.median([part.mean() for part in known])) * seconds, seconds
 
 
 def tail_probability(errors: int, *, shape: float, share: float) -> float:

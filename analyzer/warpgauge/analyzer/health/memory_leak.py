@@ -34,6 +34,7 @@ LEAST_GROWTH: Final = 0.03  # of the memory, over the frame
 HOLD_GROWTH: Final = 0.02
 HELD_SHARE: Final = 0.9  # of the time the present job must have held the device
 EVEN_SHARE: Final = 0.5  # the slowest part grows at least half as much as the mean one
+LEAST_CORRELATION: Final = 0.9  # with time: noise of some percent also has rising minima now and then
 LEAST_COVERAGE: Final = 0.8
 LONGEST_SECONDS: Final = 86_400.0  # until full: what fills later is for another day
 WARNING_SECONDS: Final = 6 * 3600.0
@@ -111,23 +112,32 @@ def _trends(frame: Frame, used: Array, total: Array) -> list[_Trend]:
     width = frame.columns // PARTS
     newest, oldest = (np.fmin.reduce(part, axis=1) for part in (used[:, -width:], used[:, :width]))
     grows = np.flatnonzero((newest - oldest) / total >= HOLD_GROWTH * (PARTS - 1) / PARTS)
+    parts = used[grows, : PARTS * width].reshape(len(grows), PARTS, width)
+    steps = np.diff(np.fmin.reduce(parts, axis=2), axis=1)
+    is_even = (steps >= EVEN_SHARE * steps.mean(axis=1, keepdims=True)).all(axis=1)
     found = []
-    for row in grows.tolist():
-        lows = np.array([np.fmin.reduce(used[row, part * width : (part + 1) * width]) for part in range(PARTS)])
-        steps = np.diff(lows)
+    for at in np.flatnonzero(is_even).tolist():
+        row, step = int(grows[at]), float(steps[at].mean())
         known = np.isfinite(used[row])
-        if known.mean() < LEAST_COVERAGE or not (steps >= EVEN_SHARE * steps.mean()).all():
+        if not (known.mean() >= LEAST_COVERAGE and _correlation(used[row]) >= LEAST_CORRELATION):
             continue
         trend = _Trend(
             row=row,
             used=float(used[row][known][-1]),
             total=float(total[row]),
-            per_second=float(steps.mean()) / (width * frame.step_seconds),
+            per_second=step / (width * frame.step_seconds),
             seconds=seconds,
         )
         if trend.growth >= HOLD_GROWTH and 0 < trend.left_seconds <= LONGEST_SECONDS:
             found.append(trend)
     return found
+
+
+def _correlation(values: Array) -> float:
+    """How much a series is a straight line, 1 for a rising one."""
+    known = np.flatnonzero(np.isfinite(values))
+    with np.errstate(invalid="ignore"):
+        return float(np.corrcoef(known, values[known].astype(np.float64))[0, 1])
 
 
 def _words(trend: _Trend) -> str:
