@@ -229,3 +229,25 @@ def test_noise_and_random_walks_have_no_period(seed: int) -> None:
 
 def test_a_constant_has_no_period() -> None:
     assert found_period(np.full(512, 3.0)) is None
+
+
+def daily(rows: int, seed: int = 1) -> NDArray[np.float64]:
+    return 100 + 40 * np.sin(2 * np.pi * np.arange(rows) / 288) + noise(seed, rows=rows, level=0.0, spread=2.0)
+
+
+def test_the_first_days_of_a_daily_series_are_no_anomaly() -> None:
+    assert alarms(daily(5 * 288)) == []
+
+
+def test_a_shift_of_a_daily_series_that_stays_alarms_once() -> None:
+    values = daily(16 * 288)
+    values[8 * 288 + 50 :] += 35.0
+    assert alarms(values) == [8 * 288 + 50]
+
+
+def test_a_weekly_course_is_learnt_and_its_weekends_stop_to_alarm() -> None:
+    rows = 35 * 288
+    days = np.arange(rows) / 288
+    week = np.where(days % 7 >= 5, 0.6, 1.0)
+    values = 100 + 30 * np.sin(2 * np.pi * days) * week + noise(rows=rows, level=0.0, spread=2.0)
+    assert [row for row in alarms(values) if row > 14 * 288] == []

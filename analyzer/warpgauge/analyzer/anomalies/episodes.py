@@ -71,6 +71,10 @@ class Episodes:
         self._old_left = np.maximum(self._old_left - rows, 0)
         return walk
 
+    def is_frozen(self, series: int) -> bool:
+        """Whether learning stands still."""
+        return bool(self._frozen[series] > 0)
+
     def calm(self, before: Episodes) -> None:
         """Be between episodes, as tired as the episodes of `before`."""
         self._frozen[:] = self._quiet[:] = self._old_left[:] = 0

@@ -49,13 +49,22 @@ class Profile:
         rest: Array = values - self._mean[phases]
         return rest
 
-    def learn(self, phases: NDArray[np.int64], values: Array, usual: float) -> None:
-        """Judge the profile by some rows, then take them in; `usual` is the prediction without a profile."""
+    def shift(self, offset: float) -> None:
+        """Move the whole profile: the level changed, its course did not."""
+        self._mean += offset
+
+    def learn(self, phases: NDArray[np.int64], values: Array, usual: float, *, is_normal: bool = True) -> None:
+        """Judge the profile by some rows, then take them in if they are normal.
+
+        `usual` is the prediction without a profile.
+        """
         errors = self.residuals(phases, values)
         self.errors = np.concatenate([self.errors, errors])[-KEPT_ROWS:]
         known = np.isfinite(errors)
         if known.any():
             self._judge(errors[known], values[known] - usual)
+        if not is_normal:
+            return
         step = np.where(known, errors, 0.0)
         if self._judged >= self._rows_per_period:
             step = np.clip(step, -CLIP_ERRORS * self._error, CLIP_ERRORS * self._error)

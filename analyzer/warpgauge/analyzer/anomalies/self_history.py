@@ -64,17 +64,24 @@ class SelfHistory:
         self._resolution = np.full(series, np.inf)  # smallest step other than 0
         self._moves = np.zeros(series)  # steps other than 0
         self._learnt = np.zeros(series)
+        self.adopted = np.zeros(series)  # how far the last block moved what is normal by decision
         self._tail = np.zeros((series, 0))
         self._tails = Tails(series)
 
     def take(
-        self, values: Array, *, hushed: Flags | None = None, adopts: bool = False, magnitude: Array | None = None
+        self,
+        values: Array,
+        *,
+        hushed: Flags | None = None,
+        adopts: bool = False,
+        magnitude: Array | None = None,
+        caution: float = 1.0,
     ) -> Verdict:
         """Judge a block, then learn from it.
 
         `hushed` rows are learnt from and never alarm (they follow a gap); with `adopts` the level at the end of the
         block becomes the normal one; `magnitude` [series] is what the least effect is a share of, where `values` are
-        residuals.
+        residuals; `caution` is a factor on the thresholds of the features that look at the level.
         """
         whole = np.concatenate([self._tail, values], axis=1)
         behind = self._tail.shape[1]
@@ -84,6 +91,7 @@ class SelfHistory:
             usual = self.magnitude if magnitude is None else magnitude
             deviations = read_features(whole, behind, self._still(usual)) - self.location[:, :, None]
             limits = self._limits(usual)
+            limits[:, :, 1:ROUGH] *= caution
             severity, feature = self._severity(deviations, limits, hushed)
             level, spread = self.location[:, 1], np.maximum(self.scale[:, 1], LEAST_EFFECT * usual / 4.0)
             walk = self.episodes.walk(severity, feature, values, level, spread)
@@ -94,6 +102,12 @@ class SelfHistory:
         self._tail = whole[:, -TAIL_ROWS:]
         self.rows += values.shape[1]
         return verdict
+
+    def recenter(self, offset: Array) -> None:
+        """Count from `offset` [series] on: what is judged from now on is smaller by so much."""
+        self.location[:, 1:ROUGH] -= offset[:, None]
+        self.episodes.old_level -= offset
+        self._tail = self._tail - offset[:, None]
 
     def _first(self, values: Array) -> Verdict:
         """Start from the first block: nothing can be said about it."""
@@ -157,10 +171,12 @@ class SelfHistory:
         self._learn_sizes(whole, behind, walk.learns, keep[:, 0])
         self._tails.learn(self._largest(deviations, limits, walk, is_young), rows)
         self._learnt += count
+        before = self.location[:, 1].copy()
         for series in walk.adopts:
             self.location[series, 1:ROUGH] = whole[series, -TAIL_ROWS:].mean()
         for series in walk.returns:
             self.location[series, 1:ROUGH] = self.episodes.old_level[series]
+        self.adopted = self.location[:, 1] - before
 
     def _learn_sizes(self, whole: Array, behind: int, learns: Flags, keep: Array) -> None:
         steps = np.abs(whole[:, behind:] - whole[:, behind - 1 : -1])

@@ -27,13 +27,15 @@ __all__ = ["SeriesScorer", "score_of"]
 
 DAY_SECONDS: Final = 86_400.0
 LONGEST_STEP_SECONDS: Final = 7200.0  # a day has at least twelve rows, or no daily profile
+SHORTEST_STEP_SECONDS: Final = 60.0
+BEFORE_A_DAY: Final = 1.7  # factor on thresholds of levels: the first morning of a series is no anomaly
 DAY_PHASES: Final = 288
-WEEK_PHASES: Final = 7 * 144
+WEEK_PHASES: Final = 7 * DAY_PHASES
 ENTER_RATIO: Final = 0.7  # of the error without the profile
 LEAVE_RATIO: Final = 0.9
 OWN_ENTER_RATIO: Final = 0.15  # a period that only the series itself suggests must be strict: edges that come a row
 OWN_LEAVE_RATIO: Final = 0.3  # early would be false alarms
-BETTER_RATIO: Final = 0.7
+BETTER_RATIO: Final = 0.85
 GAP_STEPS: Final = 20.0  # a longer pause is a gap; as many rows after it as it has steps do not alarm
 CLOCK_ROWS: Final = 2 * BLOCK_ROWS  # after which the usual step is known
 COUNTER_ROWS: Final = 4 * BLOCK_ROWS  # after which it is decided
@@ -74,8 +76,14 @@ class SeriesScorer:
         if self._counter is not None:
             values = self._increments(values)
         verdict = self._history.take(
-            self._judged(times, values)[None], hushed=hushed, adopts=adopts, magnitude=self._magnitude()
+            self._judged(times, values)[None],
+            hushed=hushed,
+            adopts=adopts,
+            magnitude=self._magnitude(),
+            caution=1.0 if self._has_seen_a_day(times) else BEFORE_A_DAY,
         )
+        if self._active is not None and self._history.adopted[0]:
+            self._adopt(float(self._history.adopted[0]))
         self._remember(times, values)
         self._rows += len(values)
         if len(values) == BLOCK_ROWS:
@@ -129,7 +137,18 @@ class SeriesScorer:
                 return np.minimum((times % seconds / seconds * count + 1e-6).astype(np.int64), count - 1)
         return np.round((times - self._origin) / (self._step or 1.0)).astype(np.int64) % count
 
+    def _has_seen_a_day(self, times: Array) -> bool:
+        """Whether the usual hours are known, as far as a series with so many rows a day has any."""
+        is_daily = self._step is not None and SHORTEST_STEP_SECONDS <= self._step <= LONGEST_STEP_SECONDS
+        return not is_daily or float(times[0]) - self._origin >= DAY_SECONDS
+
     # ---- what is learnt from it
+
+    def _adopt(self, offset: float) -> None:
+        """What is normal moved: so did every profile, and what is judged is what is left of it."""
+        for profile in self._profiles.values():
+            profile.shift(offset)
+        self._history.recenter(np.array([offset]))
 
     def _remember(self, times: Array, values: Array) -> None:
         most = KEPT_ROWS + BLOCK_ROWS
@@ -161,10 +180,12 @@ class SeriesScorer:
 
     def _feed(self, names: Iterable[str], times: Array, values: Array) -> None:
         """Let profiles learn, a block at a time, so that each block is judged by what came before it."""
+        is_normal = self._active is None or not self._history.episodes.is_frozen(0)
         for start in range(0, len(values), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             for name in names:
-                self._profiles[name].learn(self._phases(name, times[part]), values[part], self._usual)
+                phases = self._phases(name, times[part])
+                self._profiles[name].learn(phases, values[part], self._usual, is_normal=is_normal)
 
     def _only_grows(self) -> bool:
         growth = np.diff(self._values)
