@@ -65,7 +65,9 @@ class Fleet:
         self.nodes = tuple(self._node(number, gpus_per_node) for number in range(nodes))
         starts = draw_starts(seed, start)
         self.jobs = place_jobs(seed, [node.gpus for node in self.nodes], begin=self.time, starts=starts)
-        everything = {**place_faults(seed, starts, self.jobs), **place_hardware_faults(seed, start, self.jobs)}
+        everything: dict[str, Fault | HardwareFault] = {}
+        everything |= place_faults(seed, starts, self.jobs)
+        everything |= place_hardware_faults(seed, start, self.jobs)
         self.faults: tuple[Fault | HardwareFault, ...] = tuple(
             everything[kind] for kind in _KNOWN_FAULTS if kind in faults
         )
