@@ -46,6 +46,7 @@ CALLS: Final = (
     Call("doctor"),
     Call("agent --web.listen-address=127.0.0.1:0"),
     Call("analyze page.om", frozenset({"analyzer"})),
+    Call("detect series.csv", frozenset({"analyzer"})),
     Call("analyzer --web.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
     Call("analyzer --remote-write --web.listen-address=127.0.0.1:0", frozenset({"analyzer", "remote-write"})),
     Call("up --web.listen-address=127.0.0.1:0 --agent.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
@@ -77,6 +78,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "page.om").write_text(PAGE)
         Path(scratch, "recording.jsonl.zst").write_bytes(b64decode(RECORDING))
+        Path(scratch, "series.csv").write_text("timestamp,value\n1750000000,1.5\n")
         for call in CALLS:
             print(
                 f"$ warpgauge {call.arguments}{' (serves)' if SERVES.search(f'warpgauge {call.arguments}') else ''}",

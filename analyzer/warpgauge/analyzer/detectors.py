@@ -4,26 +4,60 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.anomalies.change import Change
 from warpgauge.analyzer.anomalies.host import HostSaturated, MemoryPressure
 from warpgauge.analyzer.anomalies.straggler import Straggler
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.bottlenecks.input_bound import InputBound
 from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
 from warpgauge.analyzer.health.device_state import DeviceState
+from warpgauge.analyzer.health.ecc import EccDegradation
+from warpgauge.analyzer.health.hang import Hang
+from warpgauge.analyzer.health.links import LinkErrors
+from warpgauge.analyzer.health.memory_leak import MemoryLeak
+from warpgauge.analyzer.health.pcie import PcieDowntrained
+from warpgauge.analyzer.health.row_remap import RowRemap
 from warpgauge.analyzer.health.telemetry_gap import TelemetryGap
+from warpgauge.analyzer.health.throttle import HardwareThrottle
+from warpgauge.analyzer.health.xid import XidEvents
+from warpgauge.core.xid import with_overrides
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from warpgauge.analyzer.detection import Detector
 
-__all__ = ["DETECTORS"]
+__all__ = ["DETECTORS", "detectors_with"]
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     DeviceState(),
     TelemetryGap(),
+    XidEvents(),
+    EccDegradation(),
+    RowRemap(),
+    LinkErrors(),
+    HardwareThrottle(),
+    PcieDowntrained(),
+    Hang(),
+    MemoryLeak(),
     ThermalLimited(),
     Straggler(),
     IdleAllocated(),
     InputBound(),
     HostSaturated(),
     MemoryPressure(),
+    Change(),
 )
+
+
+def detectors_with(xid_overrides: Sequence[str]) -> tuple[Detector, ...]:
+    """The table with what this site decided about XIDs (`analyzer.xid_overrides`).
+
+    Raises:
+        ConfigError: an override is malformed.
+
+    """
+    if not xid_overrides:
+        return DETECTORS
+    ours = XidEvents(with_overrides(xid_overrides))
+    return tuple(ours if isinstance(detector, XidEvents) else detector for detector in DETECTORS)

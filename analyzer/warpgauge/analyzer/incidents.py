@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.wording import count
-from warpgauge.core.finding import Finding, FindingKind, Incident, Scope, stable_id
+from warpgauge.core.finding import Finding, FindingKind, Incident, Scope, Severity, stable_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,9 +24,17 @@ TOGETHER_SECONDS: Final = 180.0  # NVSentinel's bursts end with a gap as long
 CAUSES_FIRST: Final = (
     FindingKind.DEVICE_LOST,
     FindingKind.DEVICE_HUNG,
+    FindingKind.XID,
+    FindingKind.ECC_DEGRADATION,
+    FindingKind.ROW_REMAP,
+    FindingKind.LINK_ERRORS,
+    FindingKind.HARDWARE_THROTTLE,
     FindingKind.THERMAL_LIMITED,
+    FindingKind.PCIE_DOWNTRAINED,
+    FindingKind.MEMORY_LEAK,
     FindingKind.MEMORY_PRESSURE,
     FindingKind.HOST_SATURATED,
+    FindingKind.HANG,
     FindingKind.STRAGGLER,
     FindingKind.INPUT_BOUND,
     FindingKind.TELEMETRY_GAP,
@@ -98,10 +106,14 @@ def _incident(findings: Sequence[Finding]) -> Incident:
 
 
 def _cause(findings: Sequence[Finding]) -> Finding | None:
-    """The one finding that can explain the others, None if several of a kind compete or the kind explains nothing."""
+    """The one finding that can explain the others, None if several of a kind compete or the kind explains nothing.
+
+    Information explains no warning: an application's XID is not why its rank is slow.
+    """
     if len(findings) == 1:
         return findings[0]
-    known = [finding for finding in findings if finding.kind in CAUSES_FIRST]
+    urgent = [finding for finding in findings if finding.severity is not Severity.INFO]
+    known = [finding for finding in urgent or findings if finding.kind in CAUSES_FIRST]
     if not known:
         return None
     order = min(CAUSES_FIRST.index(finding.kind) for finding in known)

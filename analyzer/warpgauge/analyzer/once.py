@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.analyzer.detectors import DETECTORS
+from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.replay import Replay
 from warpgauge.analyzer.sources.access import Access
 from warpgauge.analyzer.sources.agent import read_page
@@ -40,6 +40,7 @@ class Look:
     page_seconds: float  # how long a page is scraped: it has no history
     window_seconds: float
     cluster: str
+    xid_overrides: tuple[str, ...] = ()
 
 
 async def analyze_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Callable[[str], None]) -> Report:
@@ -52,7 +53,8 @@ async def analyze_once(sources: Sequence[str], look: Look, *, clock: Clock, say:
         SourceError: a server cannot be reached, refuses us or answers something else.
 
     """
-    replay = Replay(window_seconds=look.window_seconds, cluster=look.cluster, detectors=DETECTORS)
+    detectors = detectors_with(look.xid_overrides)
+    replay = Replay(window_seconds=look.window_seconds, cluster=look.cluster, detectors=detectors)
     for path in [file for source in sources if not _is_url(source) for file in files_of(Path(source))]:
         replay.add(read_file(path))
     async with new_session() as session:

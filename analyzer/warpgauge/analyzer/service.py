@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.advisor import Advisor, local_outbox
 from warpgauge.analyzer.api import make_api
-from warpgauge.analyzer.detectors import DETECTORS
+from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
 from warpgauge.analyzer.own_metrics import Durations, own_samples
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
@@ -108,9 +108,11 @@ class Service:
         advisor: Advisor,
         clock: Clock | None = None,
         *,
-        detectors: Sequence[Detector] = DETECTORS,
+        detectors: Sequence[Detector] | None = None,
         keeper: Keeper | None = None,
     ) -> None:
+        if detectors is None:
+            detectors = detectors_with(config.analyzer.xid_overrides)
         self.watch = Watch(config.analyzer, clock or SystemClock(), detectors)
         self.stream = EventStream()
         self.result: Result | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.sample import Sample
+from warpgauge.core.xid import entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,25 +27,6 @@ _MOST_WAITING: Final = 1000
 
 EXPECTED_XIDS: Final = (48, 62, 64, 74, 79, 95, 119, 120)
 """Those that mean a broken device exist as 0 before they happen, so that increase() sees the first one."""
-
-_MEANINGS: Final = {  # https://docs.nvidia.com/deploy/xid-errors/
-    13: ("application", "graphics engine exception"),
-    31: ("application", "GPU memory page fault"),
-    43: ("application", "GPU stopped processing"),
-    45: ("application", "preemptive cleanup, due to previous errors"),
-    48: ("hardware", "double-bit ECC error"),
-    62: ("hardware", "internal micro-controller halt"),
-    63: ("informational", "ECC page retirement or row remapping recorded"),
-    64: ("hardware", "ECC page retirement or row remapping failed"),
-    74: ("hardware", "NVLink error"),
-    79: ("hardware", "GPU has fallen off the bus"),
-    92: ("informational", "high single-bit ECC error rate"),
-    94: ("application", "contained ECC error"),
-    95: ("hardware", "uncontained ECC error"),
-    119: ("hardware", "GSP RPC timeout"),
-    120: ("hardware", "GSP error"),
-}
-_UNKNOWN: Final = ("unknown", "see the XID catalog of the driver")
 
 _Key = tuple[str, int]
 """UUID and XID."""
@@ -68,8 +50,8 @@ class DeviceEvents:
         count, _ = self._xids[device].get(number, (0, 0.0))
         self._xids[device][number] = (count + 1, self._clock.now())
         self.version += 1
-        severity, meaning = _MEANINGS.get(number, _UNKNOWN)
-        about = {"device": device.uuid, "xid": number, "severity": severity, "meaning": meaning}
+        entry = entry_of(number)
+        about = {"device": device.uuid, "xid": number, "severity": str(entry.blame), "meaning": entry.meaning}
         _LOG.warning("xid", extra={**about, "source": source, "detail": detail})
         return True
 
@@ -79,7 +61,7 @@ class DeviceEvents:
         if not happened:
             return None
         number = max(happened, key=lambda it: happened[it][1])
-        return number, _MEANINGS.get(number, _UNKNOWN)[1]
+        return number, entry_of(number).meaning
 
     def other(self, device: Device, event: str) -> None:
         """Count an event that is no XID."""

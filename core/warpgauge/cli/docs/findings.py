@@ -56,8 +56,10 @@ def _kinds_of(module: ModuleType, detectors: list[str]) -> str:
     kinds = _kinds_in(module)
     title = ", ".join(kind.value for kind in kinds)
     by = f"Raised by {_listed([code(name) for name in detectors])} (`{module.__name__}`)."
+    pages = [f"[{kind.value}](../../alerts/runbooks/{kind.value}.md)" for kind in kinds]
+    page = f"What it means, how to confirm it, what to do and how it can be wrong: {_listed(pages)}."
     table = rows(("Threshold", "Value"), [(code(name), value) for name, value in _thresholds(module)])
-    return "\n\n".join(block for block in (f"## {title}", inspect.getdoc(module) or "", by, table) if block)
+    return "\n\n".join(block for block in (f"## {title}", inspect.getdoc(module) or "", by, page, table) if block)
 
 
 def _thresholds(module: ModuleType) -> list[tuple[str, str]]:

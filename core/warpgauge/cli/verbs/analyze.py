@@ -86,6 +86,7 @@ def _look(args: argparse.Namespace, config: Config) -> Look:
         page_seconds=read_duration(args.page_seconds, "--for"),
         window_seconds=config.analyzer.window_seconds,
         cluster=config.analyzer.cluster,
+        xid_overrides=config.analyzer.xid_overrides,
     )
 
 

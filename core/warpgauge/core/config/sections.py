@@ -102,6 +102,9 @@ class AnalyzerConfig:
         60.0, help="Time between snapshots of what the analyzer knows, which a restart goes on from; 0 keeps none.",
         unit="seconds", at_least=0,
     )  # fmt: skip
+    xid_overrides: tuple[str, ...] = setting(
+        (), help="What to do on an XID where this site decides otherwise than the catalog, as NUMBER=ACTION."
+    )
     mode: str = setting(
         "propose", help="observe finds only, propose also recommends; neither acts.", choices=("observe", "propose")
     )

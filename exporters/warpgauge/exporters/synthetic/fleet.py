@@ -12,6 +12,7 @@ from warpgauge.core.sample import Sample
 from warpgauge.exporters.synthetic import roster, series
 from warpgauge.exporters.synthetic.faults import FAULTS, Fault, draw_starts, place_faults
 from warpgauge.exporters.synthetic.gpu import IDLE, Gpu
+from warpgauge.exporters.synthetic.hardware import HARDWARE_FAULTS, HardwareFault, place_hardware_faults
 from warpgauge.exporters.synthetic.host import Host
 from warpgauge.exporters.synthetic.placement import place_jobs
 from warpgauge.exporters.synthetic.workload import Demand
@@ -29,6 +30,7 @@ TRUTH_SCHEMA: Final = "warpgauge.truth/v1"
 PAST_SECONDS: Final = 3600.0
 """A new fleet stands this long before `start`: the hour in which the faults begin."""
 
+_KNOWN_FAULTS: Final = (*FAULTS, *HARDWARE_FAULTS)
 _WARM_UP_SECONDS: Final = 300.0
 _LONGEST_STEP_SECONDS: Final = 10.0
 _FEWEST_GPUS: Final = 4  # a job of one node needs peers
@@ -63,8 +65,12 @@ class Fleet:
         self.nodes = tuple(self._node(number, gpus_per_node) for number in range(nodes))
         starts = draw_starts(seed, start)
         self.jobs = place_jobs(seed, [node.gpus for node in self.nodes], begin=self.time, starts=starts)
-        everything = place_faults(seed, starts, self.jobs)
-        self.faults: tuple[Fault, ...] = tuple(everything[kind] for kind in FAULTS if kind in faults)
+        everything: dict[str, Fault | HardwareFault] = {}
+        everything |= place_faults(seed, starts, self.jobs)
+        everything |= place_hardware_faults(seed, start, self.jobs)
+        self.faults: tuple[Fault | HardwareFault, ...] = tuple(
+            everything[kind] for kind in _KNOWN_FAULTS if kind in faults
+        )
         self._series = {node.name: tuple(series.of_node(self, node)) for node in self.nodes}
         self.advance(start - PAST_SECONDS)
 
@@ -90,7 +96,7 @@ class Fleet:
         """What is wrong with this fleet: the causes, their places, their sizes."""
         return {"schema": TRUTH_SCHEMA, "seed": self.seed, "faults": [self._told(fault) for fault in self.faults]}
 
-    def _told(self, fault: Fault) -> dict[str, Any]:
+    def _told(self, fault: Fault | HardwareFault) -> dict[str, Any]:
         seats = fault.job.seats if fault.rank is None else (fault.job.seats[fault.rank],)
         nodes = sorted({self.nodes[seat.node].name for seat in seats})
         scope: dict[str, Any] = {"cluster": CLUSTER, "job_id": fault.job.owner.job_id}
@@ -143,9 +149,9 @@ class Fleet:
 
 
 def _check(faults: Sequence[str], nodes: int, gpus_per_node: int) -> None:
-    unknown = sorted(set(faults) - set(FAULTS))
+    unknown = sorted(set(faults) - set(_KNOWN_FAULTS))
     if unknown:
-        msg = f"demo.faults: unknown fault {unknown[0]!r}; known are {', '.join(FAULTS)}"
+        msg = f"demo.faults: unknown fault {unknown[0]!r}; known are {', '.join(_KNOWN_FAULTS)}"
         raise ConfigError(msg)
     if nodes < roster.BLOCK_NODES or gpus_per_node < _FEWEST_GPUS:
         msg = (

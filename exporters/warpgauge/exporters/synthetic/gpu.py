@@ -3,7 +3,7 @@
 The board is an H100 SXM (80 GB). Laws: dynamic power ~ load x clock^2.5 (voltage follows frequency near the top of the
 curve); core temperature follows inlet + thermal resistance x power with a time constant; the power regulator holds the
 enforced limit, the software thermal regulator holds the highest temperature for full clocks, the hardware halves the
-clocks at the slowdown temperature. A fault changes `clock_ceiling` or `cooling_ratio`, never a reading.
+clocks at the slowdown temperature. A fault changes causes such as `clock_ceiling` or `cooling_ratio`, never a reading.
 """
 
 from __future__ import annotations
@@ -122,6 +122,11 @@ class Gpu:
         # Causes that a fault may change.
         self.clock_ceiling = 1.0  # share of the highest SM clock that firmware grants
         self.cooling_ratio = 1.0  # thermal resistance relative to a sound cooler
+        self.is_braked = False  # the server's power supply asks for less
+        self.pcie_lanes = board.pcie_width  # that make contact
+        self.decay_errors_per_second = 0.0  # of a memory cell that decays; they can be corrected
+        self.broken_rows = 0  # memory rows that lost a word for good and wait to be remapped
+        self.leaked_bytes = 0.0  # that an application keeps on top of what it needs
         # Regulators.
         self._soft_ceiling = 1.0
         self._is_hard_throttled = False
@@ -188,12 +193,13 @@ class Gpu:
     @property
     def memory_used_bytes(self) -> float:
         """Memory that workloads hold."""
-        return self.work.memory_bytes
+        most = self.board.memory_total_bytes - self.board.memory_reserved_bytes
+        return min(self.work.memory_bytes + self.leaked_bytes, most)
 
     @property
     def memory_free_bytes(self) -> float:
         """What is left of the total."""
-        return self.board.memory_total_bytes - self.board.memory_reserved_bytes - self.work.memory_bytes
+        return self.board.memory_total_bytes - self.board.memory_reserved_bytes - self.memory_used_bytes
 
     @property
     def sm_hertz(self) -> float:
@@ -238,9 +244,10 @@ class Gpu:
         self.pcie_receive_bytes += work.pcie_receive_bytes
         self.link_transmit_bytes += work.link_bytes
         self.link_receive_bytes += work.link_bytes
-        if self._random.random() < seconds * _CORRECTED_ERRORS_PER_SECOND:
-            self.corrected_errors_volatile += 1
-            self.corrected_errors_aggregate += 1
+        expected = seconds * (_CORRECTED_ERRORS_PER_SECOND + self.decay_errors_per_second)
+        errors = int(expected) + (self._random.random() < expected % 1.0)
+        self.corrected_errors_volatile += errors
+        self.corrected_errors_aggregate += errors
 
     def _jitter(self, seconds: float) -> None:
         """Load varies from batch to batch: an Ornstein-Uhlenbeck process with a memory of 20 s and 1 % deviation."""
@@ -279,6 +286,9 @@ class Gpu:
         if self._is_hard_throttled:
             ratio *= _HARD_FACTOR
             reasons |= {"hw_slowdown", "hw_thermal"}
+        if self.is_braked:
+            ratio *= _HARD_FACTOR
+            reasons |= {"hw_slowdown", "hw_power_brake"}
         return max(ratio, _LOWEST_RATIO), reasons
 
     def _heat(self, power_watts: float, seconds: float) -> None:

@@ -204,8 +204,8 @@ def _limits(gpu: Gpu) -> Iterator[Series]:
     yield still(device.CLOCK_MAX, (*ids, "video"), board.video_max_hertz)
     for row in (device.PCIE_LINK_GENERATION, device.PCIE_LINK_GENERATION_MAX):
         yield still(row, ids, float(board.pcie_generation))
-    for row in (device.PCIE_LINK_WIDTH, device.PCIE_LINK_WIDTH_MAX):
-        yield still(row, ids, float(board.pcie_width))
+    yield Series(device.PCIE_LINK_WIDTH, ids, lambda: float(gpu.pcie_lanes), is_still=True)
+    yield still(device.PCIE_LINK_WIDTH_MAX, ids, float(board.pcie_width))
 
 
 def _errors(gpu: Gpu) -> Iterator[Series]:
@@ -219,11 +219,16 @@ def _errors(gpu: Gpu) -> Iterator[Series]:
         device.ECC_ERRORS, (*corrected, "aggregate"), lambda: float(gpu.corrected_errors_aggregate), is_still=True
     )
     for persistence in ("volatile", "aggregate"):
-        yield still(device.ECC_ERRORS, (*ids, "uncorrected", persistence), 0.0)
+        read = partial(_broken_rows, gpu)  # each of them gave one error that could not be corrected
+        yield Series(device.ECC_ERRORS, (*ids, "uncorrected", persistence), read, is_still=True)
     for cause in ("corrected", "uncorrected"):
         yield still(device.ROWS_REMAPPED, (*ids, cause), 0.0)
-    for row in (device.ROW_REMAP_PENDING, device.ROW_REMAP_FAILED):
-        yield still(row, ids, 0.0)
+    yield Series(device.ROW_REMAP_PENDING, ids, lambda: float(gpu.broken_rows > 0), is_still=True)
+    yield still(device.ROW_REMAP_FAILED, ids, 0.0)
+
+
+def _broken_rows(gpu: Gpu) -> float:
+    return float(gpu.broken_rows)
 
 
 def _jobs(fleet: Fleet, node: Node) -> Iterator[Series]:

@@ -1,0 +1,145 @@
+"""Work that has stopped though everything looks busy.
+
+Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits.
+And a job whose steps stopped while its devices stay busy at clearly less power than it draws when it steps waits in a
+collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL). An evaluation or a checkpoint
+also has no steps, but draws power or leaves the devices idle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.activity import read_activity
+from warpgauge.analyzer.detection import Candidate
+from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.health.judging import columns_of, detection, on_device
+from warpgauge.analyzer.places import is_simulated, job_scope
+from warpgauge.analyzer.windows import mean, median, onset_time
+from warpgauge.analyzer.wording import count, device_name, percent, span
+from warpgauge.core.catalog import device, training
+from warpgauge.core.finding import FindingKind, Impact, Severity
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.detection import Detection
+    from warpgauge.analyzer.entities import Job, JobKey
+    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.windows import Array
+
+__all__ = ["Hang"]
+
+WINDOW_SECONDS: Final = 300.0
+FULL_UTILIZATION: Final = 0.99
+IDLE_POWER_RATIO: Final = 0.22  # of the limit: an H100 with a context draws 0.16, a collective that spins 0.4
+SPINNING: Final = 0.90  # activity of a device that waits in a collective
+SPIN_POWER_RATIO: Final = 0.60  # of what the job draws while it steps
+SILENT_STEPS: Final = 10.0  # usual steps without one
+LEAST_SILENT_SECONDS: Final = 300.0
+LEAST_COVERAGE: Final = 0.8
+CONFIDENCE_DEVICE: Final = 0.8
+CONFIDENCE_JOB: Final = 0.85
+
+
+class Hang:
+    """Names devices that spin on nothing and jobs that wait for ever."""
+
+    name = "hang"
+
+    def detect(self, frame: Frame) -> Detection:
+        """Judge every device with utilization and power, and every job that ever stepped."""
+        power = frame.values(device.POWER, seconds=WINDOW_SECONDS)
+        used = frame.values(device.UTILIZATION, "compute", seconds=WINDOW_SECONDS)
+        limit = frame.latest(device.POWER_LIMIT, "enforced", seconds=2 * WINDOW_SECONDS)
+        covered = np.isfinite(power + used).mean(axis=1)
+        is_judged = (covered >= LEAST_COVERAGE) & np.isfinite(limit)
+        full = np.fmin.reduce(used, axis=1, initial=np.inf) >= FULL_UTILIZATION
+        weak = np.fmax.reduce(power, axis=1, initial=-np.inf) < IDLE_POWER_RATIO * limit
+        candidates = [_stuck(frame, row, power, limit) for row in np.flatnonzero(is_judged & full & weak).tolist()]
+        jobs = [_waiting(frame, key, job) for key, job in frame.jobs.items() if job.ranks and job.devices]
+        candidates += [found for found in jobs if found is not None]
+        what = "devices and jobs, for work that stopped while they look busy"
+        missing = (device.POWER, device.UTILIZATION, device.POWER_LIMIT)
+        return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
+
+
+def _stuck(frame: Frame, row: int, power: Array, limit: Array) -> Candidate:
+    watts, most = float(mean(power[row])), float(limit[row])
+    history = (frame.values(device.UTILIZATION, "compute")[row] >= FULL_UTILIZATION) & (
+        frame.values(device.POWER)[row] < IDLE_POWER_RATIO * most
+    )
+    since = onset_time(frame, np.where(history, 1.0, -1.0))
+    name = device_name(frame.devices.entities[row])
+    return on_device(
+        frame,
+        row,
+        FindingKind.HANG,
+        Severity.WARNING,
+        since=since,
+        confidence=CONFIDENCE_DEVICE,
+        evidence=[
+            measured(
+                device.UTILIZATION,
+                1.0,
+                labels='{engine="compute"}',
+                threshold=FULL_UTILIZATION,
+                window_seconds=WINDOW_SECONDS,
+            ),
+            measured(
+                device.POWER, watts, baseline=most, threshold=IDLE_POWER_RATIO * most, window_seconds=WINDOW_SECONDS
+            ),
+        ],
+        summary=f"{name} reports 100 % utilization at {watts:.0f} W of {most:.0f} W for {span(frame.now - since)}:"
+        " it is occupied and computes nothing.",
+        remedy="See what holds it (nvidia-smi, py-spy dump on the process): a deadlock, a kernel that never ends, or a"
+        " process whose owner is gone. End it; if it does not end, reset the device.",
+        impact=Impact(lost_device_seconds=round(frame.now - since, 1), method="time without work since the onset"),
+    )
+
+
+def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
+    """The job's steps stopped, its devices are busy, and draw clearly less than while it stepped."""
+    ranks, rows = list(job.ranks), list(job.devices)
+    rate = frame.values(training.STEP_SECONDS, "count")[ranks]
+    stepped = np.flatnonzero(np.nan_to_num(rate).max(axis=0) > 0)
+    if not len(stepped):
+        return None
+    last = int(stepped[-1])
+    silent = (frame.columns - 1 - last) * frame.step_seconds
+    usual = float(median(median(frame.values(training.STEP_SECONDS, "mean")[ranks])))
+    if silent < max(LEAST_SILENT_SECONDS, SILENT_STEPS * usual) or np.isnan(usual):
+        return None
+    window = columns_of(frame, silent) - 1
+    if float(np.isfinite(rate[:, -window:]).mean()) < LEAST_COVERAGE:
+        return None  # the reporter is gone, not the steps
+    activity = read_activity(frame, WINDOW_SECONDS).values(rows, window * frame.step_seconds)
+    power = frame.values(device.POWER, rows=rows)
+    before, after = float(median(mean(power[:, : last + 1]))), float(median(mean(power[:, -window:])))
+    busy = float(median(mean(activity)))
+    if not (busy >= SPINNING and after <= SPIN_POWER_RATIO * before):
+        return None
+    since = float(frame.time_ms[last]) / 1000.0
+    return Candidate(
+        kind=FindingKind.HANG,
+        scope=job_scope(frame, key, rows),
+        severity=Severity.CRITICAL,
+        since=since,
+        confidence=CONFIDENCE_JOB,
+        evidence=(
+            measured(
+                training.STEP_SECONDS, silent, unit="seconds without a step", baseline=usual,
+                threshold=max(LEAST_SILENT_SECONDS, SILENT_STEPS * usual), window_seconds=silent,
+            ),
+            measured(device.POWER, after, baseline=before, threshold=SPIN_POWER_RATIO * before, window_seconds=silent),
+        ),
+        summary=f"Job {key[1]} ({count(len(rows), 'device')}) made no step for {span(silent)}, usually one in"
+        f" {usual:.1f} s;"
+        f" its devices are {percent(busy)} busy at {after:.0f} W instead of {before:.0f} W: it waits in a collective.",
+        remedy="Find the rank that is not in the collective (py-spy dump on each, NCCL_DEBUG=INFO), look for XIDs and"
+        " link errors on its devices, then restart the job from its last checkpoint.",
+        impact=Impact(
+            lost_device_seconds=round(silent * len(rows), 1), method="time of all its devices since the last step"
+        ),
+        simulated=is_simulated(frame, job),
+    )  # fmt: skip

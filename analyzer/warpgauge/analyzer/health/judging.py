@@ -1,0 +1,91 @@
+"""What the detectors of failing hardware share: candidates on a device, and what could be judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
+from warpgauge.analyzer.places import device_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.core.catalog import Metric
+    from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
+
+__all__ = ["columns_of", "detection", "happened", "increase", "on_device", "start_of"]
+
+
+def columns_of(frame: Frame, seconds: float) -> int:
+    """Columns of a window of so many seconds, at least one and at most all."""
+    return min(max(round(seconds / frame.step_seconds), 1), frame.columns)
+
+
+def start_of(frame: Frame, column: int) -> float:
+    """When a column of the frame began, in seconds since the epoch."""
+    return float(frame.time_ms[column]) / 1000.0 - frame.step_seconds
+
+
+def increase(frame: Frame, metric: Metric, *extra: str, seconds: float | None = None) -> Array:
+    """How much a counter grew, [entity], rounded to whole events; 0 where nothing is known."""
+    rates = frame.values(metric, *extra, seconds=seconds)
+    grown = np.where(np.isfinite(rates), rates, 0.0).sum(axis=1, dtype=np.float64) * frame.step_seconds
+    return np.asarray(np.round(grown, 3))
+
+
+def happened(rates: Array) -> Mask:
+    """Entities whose counter grew at all within the columns given; NaN is no growth."""
+    return np.asarray(np.fmax.reduce(rates, axis=1, initial=0.0) > 0)
+
+
+def on_device(  # noqa: PLR0913 - a candidate has that many parts
+    frame: Frame,
+    row: int,
+    kind: FindingKind,
+    severity: Severity,
+    *,
+    since: float,
+    confidence: float,
+    evidence: Sequence[Evidence],
+    summary: str,
+    remedy: str,
+    raises: bool = True,
+    impact: Impact | None = None,
+) -> Candidate:
+    """A candidate whose culprit is a device."""
+    return Candidate(
+        kind=kind,
+        scope=device_scope(frame, row),
+        severity=severity,
+        since=min(since, frame.now),
+        confidence=confidence,
+        evidence=tuple(evidence),
+        summary=summary,
+        remedy=remedy,
+        impact=impact,
+        simulated=frame.devices.entities[row].simulated,
+        strength=Strength.RAISE if raises else Strength.HOLD,
+    )
+
+
+def detection(  # noqa: PLR0913 - all that a detector says
+    name: str, what: str, candidates: Sequence[Candidate], is_judged: Mask, *, seconds: float, missing: Sequence[Metric]
+) -> Detection:
+    """A detection that says what was judged and, where some was not, for want of which metrics."""
+    judged, rest = int(is_judged.sum()), int((~is_judged).sum())
+    lack = NotJudged(
+        detector=name,
+        what=f"{what}",
+        why="not measured",
+        missing=tuple(metric.name for metric in missing),
+        entities=rest,
+    )
+    return Detection(
+        candidates=tuple(candidates),
+        judged=Judgement(detector=name, what=what, entities=judged, window_seconds=seconds) if judged else None,
+        not_judged=(lack,) if rest else (),
+    )

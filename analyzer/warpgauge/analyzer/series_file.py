@@ -1,0 +1,150 @@
+"""One univariate series as CSV, `timestamp,value`: read in pieces of bounded size, each row checked.
+
+Timestamps are seconds since the epoch or RFC 3339 (without a zone: UTC), in any order and at any distance. A value
+may be empty, NaN, null or infinite, which all mean that nothing was measured. With a header that names `timestamp`
+and `value` these columns count, otherwise the first two.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.core.errors import InputError
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader  # a name for type checkers only
+    from collections.abc import Iterator, Sequence
+    from typing import TextIO
+
+    from numpy.typing import NDArray
+
+__all__ = ["Piece", "read_pieces"]
+
+PIECE_ROWS: Final = 4096
+LONGEST_LINE: Final = 65_536  # characters
+LARGEST_VALUE: Final = 1e300  # sums of a few hundred values stay finite
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - naive timestamps are UTC and so is this
+_MISSING: Final = frozenset({"", "nan", "null", "none", "na", "n/a", "+nan", "-nan"})
+_NAMES: Final = ("timestamp", "value")
+_FEWEST_FIELDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows: the timestamps as written, in seconds since the epoch, and the values, NaN where there is none."""
+
+    texts: list[str]
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+def read_pieces(stream: TextIO, name: str, rows: int = PIECE_ROWS) -> Iterator[Piece]:
+    """All rows of a stream in their order; memory is bounded by `rows`.
+
+    Raises:
+        InputError: a row is malformed; the message holds `name` and the line.
+
+    """
+    reader = csv.reader(_lines(stream, name))
+    numbered = _fields(reader, name)
+    first = next(numbered, None)
+    if first is None:
+        msg = f"{name} is empty; expected rows of timestamp,value"
+        raise InputError(msg)
+    time_at, value_at, is_header = _columns(first[1])
+    pending: list[tuple[int, list[str]]] = [] if is_header else [first]
+    while pending or (pending := list(islice(numbered, rows))):
+        yield _piece(pending, (time_at, value_at), name)
+        pending = []
+
+
+def _lines(stream: TextIO, name: str) -> Iterator[str]:
+    number = 0
+    try:
+        while line := stream.readline(LONGEST_LINE):
+            number += 1
+            if len(line) >= LONGEST_LINE:
+                msg = f"{name} line {number}: longer than {LONGEST_LINE} characters"
+                raise InputError(msg)
+            yield line
+    except UnicodeDecodeError as error:
+        msg = f"{name} line {number + 1}: not UTF-8 text"
+        raise InputError(msg) from error
+
+
+def _fields(reader: CsvReader, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, with the number of their line."""
+    number = 0
+    try:
+        for row in reader:
+            number = reader.line_num
+            if row:
+                yield number, row
+    except csv.Error as error:
+        msg = f"{name} line {number + 1}: {error}"
+        raise InputError(msg) from error
+
+
+def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
+    """Where timestamp and value stand, and whether this first row only says so."""
+    names = [field.strip().lower() for field in row]
+    if all(name in names for name in _NAMES):
+        return names.index(_NAMES[0]), names.index(_NAMES[1]), True
+    is_header = len(row) >= _FEWEST_FIELDS and _seconds(row[0]) is None and _number(row[1]) is None
+    return 0, 1, is_header
+
+
+def _piece(rows: Sequence[tuple[int, list[str]]], columns: tuple[int, int], name: str) -> Piece:
+    texts, times, values = [], [], []
+    time_at, value_at = columns
+    for line, row in rows:
+        try:
+            text, seconds, value = row[time_at], _seconds(row[time_at]), _number(row[value_at])
+        except IndexError:
+            seconds = value = None
+            text = ""
+        if seconds is None or value is None:
+            raise InputError(_complaint(name, line, row, columns))
+        texts.append(text)
+        times.append(seconds)
+        values.append(value)
+    return Piece(texts, np.array(times), np.array(values))
+
+
+def _complaint(name: str, line: int, row: Sequence[str], columns: tuple[int, int]) -> str:
+    if len(row) <= max(columns):
+        return f"{name} line {line}: expected timestamp,value, got {','.join(row)[:80]!r}"
+    if _seconds(row[columns[0]]) is None:
+        wanted = "seconds since the epoch or RFC 3339"
+        return f"{name} line {line}: timestamp {row[columns[0]][:80]!r} must be {wanted}"
+    return f"{name} line {line}: value {row[columns[1]][:80]!r} must be a number, empty or NaN"
+
+
+def _seconds(text: str) -> float | None:
+    """Seconds since the epoch, None if the text is no time."""
+    try:
+        if text[4:5] == "-":
+            moment = datetime.fromisoformat(text)
+            return (moment - _EPOCH).total_seconds() if moment.tzinfo is None else moment.timestamp()
+        seconds = float(text)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if math.isfinite(seconds) and "_" not in text else None
+
+
+def _number(text: str) -> float | None:
+    """The value, NaN for one that is missing, None if the text is neither."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan if text.strip().lower() in _MISSING else None
+    if "_" in text:
+        return None
+    return value if -LARGEST_VALUE < value < LARGEST_VALUE else math.nan

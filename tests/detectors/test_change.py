@@ -1,0 +1,129 @@
+"""Level shifts, drifts and spikes that nothing explains; and the many changes that something does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.detectors.scenes import add_host, since
+from warpgauge.analyzer.anomalies.change import Change
+from warpgauge.analyzer.frame_builder import FrameBuilder
+from warpgauge.core.catalog import device, host
+from warpgauge.core.finding import FindingKind, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
+    from warpgauge.analyzer.detection import Candidate
+
+COLUMNS = 360
+DEVICES = 4
+
+
+def noise(seed: int, spread: float) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.0, spread, COLUMNS)
+
+
+def seen(
+    celsius: Mapping[int, ArrayLike], *, activity: Mapping[int, ArrayLike] | None = None, held: ArrayLike = 1.0
+) -> tuple[Candidate, ...]:
+    """What the detector says of a job on four devices whose temperatures have these changes on top of 60 °C."""
+    builder = FrameBuilder(columns=COLUMNS)
+    for number in range(DEVICES):
+        labels = {"node": "n1", "uuid": f"GPU-{number}", "index": str(number)}
+        builder.device("n1", f"GPU-{number}", index=number)
+        builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, (activity or {}).get(number, 0.95), **labels)
+        level = 60.0 + np.asarray(celsius.get(number, 0.0)) + noise(number, 0.4)
+        builder.gauge(device.TEMPERATURE, np.round(level), sensor="core", **labels)
+    builder.job("train", [("n1", f"GPU-{number}") for number in range(DEVICES)], held=held)
+    return Change().detect(builder.build()).candidates
+
+
+def test_a_device_that_runs_hotter_at_the_same_work_has_a_level_shift() -> None:
+    (found,) = seen({2: since(COLUMNS, 60, 12.0)})
+    assert (found.kind, found.severity) == (FindingKind.LEVEL_SHIFT, Severity.INFO)
+    assert (found.scope.uuid, found.scope.job_id) == ("GPU-2", "train")
+    assert found.evidence[0].baseline == pytest.approx(60.0, abs=1.0)
+    assert found.evidence[0].value == pytest.approx(72.0, abs=1.0)
+
+
+def test_the_onset_of_a_shift_is_where_it_began() -> None:
+    (found,) = seen({2: since(COLUMNS, 60, 12.0)})
+    end = 1_750_000_000.0 + COLUMNS * 10.0
+    assert found.since == pytest.approx(end - 600.0, abs=60.0)
+
+
+def test_a_device_that_warms_slowly_has_a_drift() -> None:
+    ramp = np.concatenate([np.zeros(240), np.linspace(0.0, 20.0, 120)])
+    (found,) = seen({1: ramp})
+    assert found.kind is FindingKind.DRIFT
+
+
+def test_a_moment_of_heat_is_a_spike() -> None:
+    peak = np.zeros(COLUMNS)
+    peak[-12:-9] = 20.0
+    (found,) = seen({0: peak})
+    assert found.kind is FindingKind.SPIKE
+
+
+def test_a_spike_is_not_told_for_ever() -> None:
+    peak = np.zeros(COLUMNS)
+    peak[-90:-87] = 20.0
+    assert seen({0: peak}) == ()
+
+
+def test_the_same_shift_on_all_devices_of_the_job_is_the_workload() -> None:
+    assert seen({number: since(COLUMNS, 60, 12.0) for number in range(DEVICES)}) == ()
+
+
+def test_a_shift_that_came_with_more_work_is_the_workload() -> None:
+    assert seen({2: since(COLUMNS, 60, 12.0)}, activity={2: since(COLUMNS, 60, 0.95, 0.5)}) == ()
+
+
+def test_history_starts_anew_with_the_job() -> None:
+    assert seen({2: since(COLUMNS, 60, 12.0)}, held=since(COLUMNS, 100, 1.0, np.nan)) == ()
+
+
+def test_a_change_below_the_least_effect_is_not_worth_a_word() -> None:
+    assert seen({2: since(COLUMNS, 60, 4.0)}) == ()
+
+
+def test_sound_devices_are_silent() -> None:
+    assert seen({}) == ()
+
+
+def test_a_shift_that_went_back_is_over() -> None:
+    hot = np.zeros(COLUMNS)
+    hot[-150:-60] = 12.0
+    assert seen({2: hot}) == ()
+
+
+def test_one_machine_whose_storage_became_slow_has_a_level_shift_and_a_slow_cluster_has_none() -> None:
+    def found(slow: set[int]) -> list[str | None]:
+        builder = FrameBuilder(columns=COLUMNS)
+        for number in range(4):
+            add_host(builder, f"n{number}", busy=0.4)
+            waits = since(COLUMNS, 60, 0.5, 0.02) if number in slow else 0.02
+            builder.rate(
+                host.PRESSURE_SECONDS,
+                waits + np.abs(noise(number, 0.005)),
+                node=f"n{number}",
+                resource="io",
+                scope="some",
+            )
+        return [candidate.scope.node for candidate in Change().detect(builder.build()).candidates]
+
+    assert found({3}) == ["n3"]
+    assert found({0, 1, 2, 3}) == []
+
+
+def test_with_too_little_history_nothing_is_judged() -> None:
+    builder = FrameBuilder(columns=60)
+    builder.device("n1", "GPU-0")
+    builder.gauge(device.TEMPERATURE, since(60, 20, 90.0, 60.0), sensor="core", node="n1", uuid="GPU-0", index="0")
+    detection = Change().detect(builder.build())
+    assert (detection.candidates, detection.judged) == ((), None)
