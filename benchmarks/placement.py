@@ -1,7 +1,7 @@
 """Placement policies on the openb trace, against the medians that their authors published.
 
-Figures are percent of the GPUs allocated once arrivals asked for 130 % of them; all policies see the same arrivals, seed
-by seed from 42 on. `--consolidation` measures how many moves free whole 8-GPU nodes instead.
+Figures are percent of the GPUs allocated once arrivals asked for 130 % of them; all policies see the same arrivals,
+seed by seed from 42 on. `--consolidation` measures how many moves free whole 8-GPU nodes instead.
 
     benchmarks/placement.py --nodes openb_node_list_gpu_node.csv --pods openb_pod_list_default.csv --seeds 10
 
@@ -62,7 +62,7 @@ def one_run(nodes: tuple[Node, ...], pods: tuple[Pod, ...], policy: str, seed: i
     return 100 * cluster.allocated_ratio, time.perf_counter() - start
 
 
-def figure(
+def figure(  # noqa: PLR0913 - the columns of a row
     name: str, value: float, unit: str, peer: object = "", budget: str = "", *, ok: bool = True
 ) -> dict[str, object]:
     return {"name": name, "value": round(value, 2), "unit": unit, "peer": peer, "budget": budget, "ok": ok}

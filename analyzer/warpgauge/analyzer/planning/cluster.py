@@ -13,7 +13,7 @@ import numpy as np
 from warpgauge.analyzer.planning.pool import MILLI
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -107,8 +107,3 @@ class Cluster:
         """Share of all devices' milli-GPU in use, 0-1; 0 without devices."""
         total = MILLI * int(self.gpu_count.sum())
         return 1 - int(self.gpu_left.sum()) / total if total else 0.0
-
-    def lowest_gpus(self, request: Request, node: int) -> tuple[int, ...]:
-        """The first whole devices in use by nobody, as many as a request for whole devices asks for."""
-        free: Sequence[int] = np.flatnonzero(self.gpu_left[node] >= request.gpu_milli).tolist()
-        return tuple(free[: request.gpu_count])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.planning.occupancy import Occupancy
     from warpgauge.analyzer.planning.pool import Pod
 
-__all__ = ["consolidate"]
+__all__ = ["consolidate", "nothing_worth_moving"]
 
 _METRIC = "whole_nodes_free"
 
@@ -40,7 +40,9 @@ def consolidate(
     before = _empty(occupancy, gpu_count)
     missing = wanted - before
     if missing <= 0:
-        return _nothing(before, f"{before} whole nodes of {gpu_count} GPUs are free already, {wanted} are wanted")
+        return nothing_worth_moving(
+            before, f"{before} whole nodes of {gpu_count} GPUs are free already, {wanted} are wanted"
+        )
     work = _Work(occupancy.copy())
     refused: set[int] = set()
     while missing > 0 and (node := work.cheapest(gpu_count, refused, may_move)) is not None:
@@ -49,7 +51,7 @@ def consolidate(
         refused.add(node)
     after = _empty(work.occupancy, gpu_count)
     if after == before:
-        return _nothing(
+        return nothing_worth_moving(
             before, f"no node of {gpu_count} GPUs can be emptied: its pods must stay or have no other place"
         )
     return Plan(
@@ -60,7 +62,8 @@ def consolidate(
     )
 
 
-def _nothing(free: int, reason: str) -> Plan:
+def nothing_worth_moving(free: int, reason: str) -> Plan:
+    """A plan without moves: `free` whole nodes stay free, and why nothing is proposed."""
     gain = Gain(metric=_METRIC, unit="nodes", before=free, after=free)
     return Plan(moves=(), gain=gain, cost=cost_of([]), reason=f"nothing worth moving: {reason}")
 
@@ -134,18 +137,8 @@ class _Work:
         self.occupancy.start(pod, seat)
         for node in (source.node, seat.node):
             self._placer.touch(node)
-        names = self.occupancy.cluster.nodes
         self.moved.append(pod)
-        self.moves.append(
-            Move(
-                pod=pod.name,
-                gpu_milli=pod.request.total_gpu_milli,
-                source=names[source.node].name,
-                source_gpus=source.gpus,
-                target=names[seat.node].name,
-                target_gpus=seat.gpus,
-            )
-        )
+        self.moves.append(Move.between(pod, self.occupancy.cluster, source, seat))
 
 
 def _size(pod: Pod) -> tuple[int, int, str]:

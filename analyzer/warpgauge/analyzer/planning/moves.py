@@ -10,6 +10,7 @@ from warpgauge.analyzer.planning.cluster import Seat
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from warpgauge.analyzer.planning.cluster import Cluster
     from warpgauge.analyzer.planning.occupancy import Occupancy
     from warpgauge.analyzer.planning.pool import Pod
 
@@ -29,6 +30,18 @@ class Move:
     source_gpus: tuple[int, ...]
     target: str
     target_gpus: tuple[int, ...]
+
+    @classmethod
+    def between(cls, pod: Pod, cluster: Cluster, source: Seat, target: Seat) -> Move:
+        """The move of a pod from seat to seat."""
+        return cls(
+            pod=pod.name,
+            gpu_milli=pod.request.total_gpu_milli,
+            source=cluster.nodes[source.node].name,
+            source_gpus=source.gpus,
+            target=cluster.nodes[target.node].name,
+            target_gpus=target.gpus,
+        )
 
     @property
     def back(self) -> Move:

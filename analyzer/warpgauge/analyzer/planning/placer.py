@@ -67,7 +67,7 @@ class _Row:
 class Placer:
     """Places pods one by one on a cluster, which it changes; ties go to the first node in the cluster's order.
 
-    With `rng` ties are broken at random.
+    With `rng` ties between nodes are broken at random, and a share goes to a random device.
     """
 
     def __init__(
@@ -82,7 +82,9 @@ class Placer:
         shapes = {(one.cpu_milli, one.gpu_count, one.gpu_milli): 0 for one in self.requests}
         self._shapes = tuple(shapes)
         place_of = {shape: place for place, shape in enumerate(self._shapes)}
-        self._shape = np.array([place_of[one.cpu_milli, one.gpu_count, one.gpu_milli] for one in self.requests])
+        self._shape = np.array(
+            [place_of[one.cpu_milli, one.gpu_count, one.gpu_milli] for one in self.requests], dtype=np.intp
+        )
         self._memory = np.array([one.memory_mib for one in self.requests], dtype=np.int64)
         self._allowed = self._allowed_table()
         self._rows: dict[tuple[str, int, int, bytes], _Row] = {}
@@ -108,6 +110,9 @@ class Placer:
 
     def seat(self, request: Request, node: int) -> Seat:
         """The devices that the policy would use on a node where the request has room."""
+        if self._rng is not None and request.is_share:
+            free = np.flatnonzero(self.cluster.gpu_left[node] >= request.gpu_milli)
+            return Seat(node, (int(self._rng.choice(free)),))
         return Seat(node, self._at[node].gpus[self._shape[self._column[request]]])
 
     def best(self, request: Request) -> Seat | None:

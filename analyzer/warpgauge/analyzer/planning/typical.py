@@ -69,7 +69,8 @@ class TypicalPods:
         number = is_enough.sum(axis=1)
         usable = (gpu_left[:, :, None] * is_enough).sum(axis=1)
         fits = (cpu_left[:, None] >= self.cpu) & (number[:, self._step] >= self.count)
-        return gpu_left.sum(axis=1) - (fits * usable[:, self._step]) @ weights
+        lost: NDArray[np.float64] = gpu_left.sum(axis=1) - (fits * usable[:, self._step]) @ weights
+        return lost
 
     def stranded(
         self, cpu_left: NDArray[np.int64], gpu_left: NDArray[np.int64], weights: NDArray[np.float64]
@@ -84,7 +85,8 @@ class TypicalPods:
         devices = (gpu_left[:, :, None] >= size).sum(axis=1)[:, self._step]
         copies = np.where(self.count > 1, devices // np.maximum(self.count, 1), shares)
         copies = np.minimum(copies, cpu_left[:, None] // np.maximum(self.cpu, 1))
-        return gpu_left.sum(axis=1) * weights.sum() - (copies * self.milli * self.count) @ weights
+        idle: NDArray[np.float64] = gpu_left.sum(axis=1) * weights.sum()
+        return idle - (copies * self.milli * self.count) @ weights
 
 
 def _most_frequent(ranked: list[tuple[_Key, int]], enough: float) -> list[tuple[_Key, int]]:

@@ -21,7 +21,8 @@ _LARGEST_GPU_MILLI: Final = 8_000
 
 def tightness(after: After) -> NDArray[np.float64]:
     """How little is left, at most 1: 1 - (CPU left / 128 cores + GPU left / 8 devices) / 2."""
-    return 1 - (after.cpu / _LARGEST_CPU_MILLI + after.gpus.sum(axis=1) / _LARGEST_GPU_MILLI) / 2
+    room: NDArray[np.float64] = after.cpu / _LARGEST_CPU_MILLI + after.gpus.sum(axis=1) / _LARGEST_GPU_MILLI
+    return 1 - room / 2
 
 
 class BestFit:

@@ -39,7 +39,8 @@ class Fgd:
         if weights is None:
             weights = self._weights[after.model] = self._typical.weights(after.model)
         before = self._typical.fragmented(np.array([after.cpu_before]), after.gpus_before[None, :], weights)
-        return before[0] - self._typical.fragmented(after.cpu, after.gpus, weights)
+        fall: NDArray[np.float64] = before[0] - self._typical.fragmented(after.cpu, after.gpus, weights)
+        return fall
 
 
 def whole_percent(fall: NDArray[np.float64]) -> NDArray[np.float64]:

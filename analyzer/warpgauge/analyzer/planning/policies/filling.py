@@ -47,4 +47,5 @@ class Filling:
         if weights is None:
             weights = self._weights[after.model] = self._typical.demand_weights(after.model)
         before = self._typical.stranded(np.array([after.cpu_before]), after.gpus_before[None, :], weights)
-        return before[0] - self._typical.stranded(after.cpu, after.gpus, weights)
+        fall: NDArray[np.float64] = before[0] - self._typical.stranded(after.cpu, after.gpus, weights)
+        return fall

@@ -1,0 +1,128 @@
+"""The whole plan for a pool: who of the waiting gets a place, and which moves would make room for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from warpgauge.analyzer.planning.cluster import Seat
+from warpgauge.analyzer.planning.consolidation import consolidate, nothing_worth_moving
+from warpgauge.analyzer.planning.moves import carry_out
+from warpgauge.analyzer.planning.occupancy import Occupancy
+from warpgauge.analyzer.planning.policies import placer_for
+from warpgauge.analyzer.planning.waiting import Outcome, jobs_of, place_waiting
+from warpgauge.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from warpgauge.analyzer.planning.moves import Plan
+    from warpgauge.analyzer.planning.openb import Workload
+    from warpgauge.analyzer.planning.pool import Node, Pod
+    from warpgauge.analyzer.planning.waiting import Job
+
+__all__ = ["PoolPlan", "occupancy_of", "plan_pool"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPlan:
+    """The plan of a pool: first the places that are free, then moves, then those that fit thanks to the moves."""
+
+    nodes: tuple[Node, ...]
+    running: int
+    outcome: Outcome
+    moves: Plan
+    fit_after_moves: tuple[Job, ...]
+    allocated_before_ratio: float
+    allocated_ratio: float
+
+
+def occupancy_of(nodes: Sequence[Node], workload: Workload) -> Occupancy:
+    """What runs according to a workload; InputError if a pod runs where it has no room or on a node not listed."""
+    occupancy = Occupancy(nodes)
+    for pod in workload.pods:
+        if pod.name not in workload.seats:
+            continue
+        node, gpus = workload.seats[pod.name]
+        if node not in occupancy.cluster.index:
+            msg = f"pod {pod.name} runs on {node}, which the node list does not have"
+            raise InputError(msg)
+        try:
+            occupancy.start(pod, Seat(occupancy.cluster.index[node], gpus))
+        except ValueError as error:
+            msg = f"pod {pod.name} can not run on {node} beside the pods before it: {error}"
+            raise InputError(msg) from error
+    return occupancy
+
+
+def plan_pool(  # noqa: PLR0913 - what the person at the terminal may choose
+    nodes: Sequence[Node],
+    workload: Workload,
+    *,
+    policy: str = "filling",
+    may_move: Callable[[Pod], bool] = lambda pod: pod.is_movable,
+    whole_nodes: int = 0,
+    gpus_per_node: int = 8,
+    seed: int = 0,
+) -> PoolPlan:
+    """Place what waits; then, if jobs wait on for whole nodes or `whole_nodes` are wanted, the moves that free them.
+
+    Pods placed by this very plan are not moved by it.
+    """
+    occupancy = occupancy_of(nodes, workload)
+    before, running = occupancy.cluster.allocated_ratio, frozenset(occupancy.pods)
+    placer = placer_for(policy, occupancy.cluster, workload.pods, seed=seed)
+    outcome = place_waiting(occupancy, placer, jobs_of(pod for pod in workload.pods if pod.name not in running))
+    after = occupancy.cluster.allocated_ratio
+
+    def may(pod: Pod) -> bool:
+        return pod.name in running and may_move(pod)
+
+    if whole_nodes:
+        moves = consolidate(occupancy, gpu_count=gpus_per_node, wanted=whole_nodes, may_move=may)
+        helped: tuple[Job, ...] = ()
+    else:
+        moves, helped = _make_room(occupancy, [job for job, _ in outcome.waiting], may)
+    return PoolPlan(
+        nodes=occupancy.cluster.nodes,
+        running=len(running),
+        outcome=outcome,
+        moves=moves,
+        fit_after_moves=helped,
+        allocated_before_ratio=before,
+        allocated_ratio=after,
+    )
+
+
+def _make_room(
+    occupancy: Occupancy, jobs: Sequence[Job], may_move: Callable[[Pod], bool]
+) -> tuple[Plan, tuple[Job, ...]]:
+    """Moves that free whole nodes for jobs that wait for several devices at once, if they let at least one job run."""
+    large = [job for job in jobs if any(pod.request.gpu_count > 1 for pod in job.pods)]
+    if not large:
+        return nothing_worth_moving(0, "no job waits for several GPUs of one node"), ()
+    size = _node_size(occupancy, large)
+    if size is None:
+        return nothing_worth_moving(0, "no node has as many GPUs as the waiting jobs ask for"), ()
+    wanted = sum(pod.request.gpu_count > 1 for job in large for pod in job.pods)
+    empty = sum(
+        node.gpu_count == size and not occupancy.on(place) for place, node in enumerate(occupancy.cluster.nodes)
+    )
+    moves = consolidate(occupancy, gpu_count=size, wanted=empty + wanted, may_move=may_move)
+    changed = occupancy.copy()
+    carry_out(changed, moves.moves)
+    pods = [pod for job in large for pod in job.pods]
+    outcome = place_waiting(changed, placer_for("bestfit", changed.cluster, pods), large)
+    waiting = {id(job) for job, _ in outcome.waiting}
+    helped = tuple(job for job in large if id(job) not in waiting)
+    if moves.moves and not helped:
+        return nothing_worth_moving(
+            empty, f"freeing {size}-GPU nodes would let none of {len(large)} waiting jobs run"
+        ), ()
+    return moves, helped
+
+
+def _node_size(occupancy: Occupancy, jobs: Sequence[Job]) -> int | None:
+    """The fewest devices that a node needs for the largest of the waiting pods."""
+    need = max(pod.request.gpu_count for job in jobs for pod in job.pods)
+    return min((node.gpu_count for node in occupancy.cluster.nodes if node.gpu_count >= need), default=None)
