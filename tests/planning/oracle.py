@@ -20,7 +20,7 @@ class _Model:
 
     def __init__(self, nodes: Sequence[Node], pods: Sequence[Pod]) -> None:
         self.solver = highspy.Highs()
-        self.solver.setOptionValue("output_flag", value=False)
+        self.solver.setOptionValue("output_flag", False)  # noqa: FBT003 - it takes no keywords
         self.pods, self.nodes = pods, nodes
         self.runs = [[self.solver.addBinary() if pod.request.allows(node) else None for node in nodes] for pod in pods]
         for number in range(len(nodes)):
