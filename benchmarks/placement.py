@@ -1,7 +1,8 @@
 """Placement policies on the openb trace, against the medians that their authors published.
 
 Figures are percent of the GPUs allocated once arrivals asked for 130 % of them; all policies see the same arrivals,
-seed by seed from 42 on. `--consolidation` measures how many moves free whole 8-GPU nodes instead.
+seed by seed from 42 on. `--moves` measures instead what moves of running pods win: how many free whole 8-GPU nodes, and
+how many waiting pods fit once single moves gathered what is scattered.
 
     benchmarks/placement.py --nodes openb_node_list_gpu_node.csv --pods openb_pod_list_default.csv --seeds 10
 
@@ -25,12 +26,15 @@ from warpgauge.analyzer.planning.arrivals import arrivals, place_all
 from warpgauge.analyzer.planning.churn import churned
 from warpgauge.analyzer.planning.cluster import Cluster
 from warpgauge.analyzer.planning.consolidation import consolidate
+from warpgauge.analyzer.planning.defragmentation import defragment
+from warpgauge.analyzer.planning.moves import carry_out
+from warpgauge.analyzer.planning.occupancy import Occupancy
 from warpgauge.analyzer.planning.openb import read_nodes, read_pods
 from warpgauge.analyzer.planning.policies import POLICY_NAMES, placer_for
+from warpgauge.analyzer.planning.typical import TypicalPods
 from warpgauge.core.table import table
 
 if TYPE_CHECKING:
-    from warpgauge.analyzer.planning.occupancy import Occupancy
     from warpgauge.analyzer.planning.pool import Node, Pod
 
 FOLDER = os.environ.get("WARPGAUGE_OPENB", "")
@@ -50,6 +54,7 @@ PUBLISHED = {
 OWN_GAIN_ON_DEFAULT = 0.3  # points over our FGD on the same arrivals
 OWN_LOSS_ELSEWHERE = 0.3
 DEPARTURES = 30_000
+MOST_MOVES = 250
 WHOLE_GPUS = 8
 
 
@@ -129,6 +134,32 @@ def consolidated(occupancy: Occupancy, policy: str, load: float, wanted: int) ->
     return figure(name, moves, "moves of GPU pods", f"{len(plan.moves)} moves of all", "")
 
 
+def gathered(nodes: tuple[Node, ...], pods: tuple[Pod, ...], policy: str, seed: int) -> list[dict[str, object]]:
+    """Waiting pods that fit after single moves, once all pods of the trace arrived; the peer is without moves."""
+    occupancy = Occupancy(nodes)
+    placer = placer_for(policy, occupancy.cluster, pods, seed=seed)
+    waiting = []
+    for pod in arrivals(pods, nodes, seed=seed)[: len(pods)]:
+        seat = placer.best(pod.request)
+        if seat is None:
+            waiting.append(pod)
+        else:
+            occupancy.start(pod, seat)
+            placer.touch(seat.node)
+    figures = []
+    for who, may_move in (("any pod", lambda _pod: True), ("GPU pods only", lambda pod: pod.request.gpu_count > 0)):
+        plan = defragment(occupancy, TypicalPods(pods), most_moves=MOST_MOVES, may_move=may_move)
+        changed = occupancy.copy()
+        carry_out(changed, plan.moves)
+        left = place_all(placer_for("bestfit", changed.cluster, pods), waiting)
+        said = f"{len(plan.moves)} moves of {who}" if plan.moves else plan.reason
+        name = f"placed by {policy}, {len(waiting)} pods wait, {said}"
+        percent = 100 * (changed.cluster.allocated_ratio - occupancy.cluster.allocated_ratio)
+        cost = f"+{percent:.2f} points, {plan.cost.gpu_seconds:.0f} GPU-s"
+        figures.append(figure(name, len(waiting) - len(left), "waiting pods then fit", cost))
+    return figures
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--nodes", type=Path, default=Path(FOLDER, NODES) if FOLDER else None, help="node list")
@@ -136,8 +167,8 @@ def main() -> int:
     parser.add_argument("--policy", action="append", choices=POLICY_NAMES, help="several times for several policies")
     parser.add_argument("--seeds", type=int, default=10, metavar="N", help="runs, with seeds 42, 43 ... (default 10)")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="other seeds, to tune on")
-    parser.add_argument("--consolidation", action="store_true", help="measure consolidation instead")
-    parser.add_argument("--short", action="store_true", help="two runs of each, and one row of the consolidation table")
+    parser.add_argument("--moves", action="store_true", help="measure moves of running pods instead of policies")
+    parser.add_argument("--short", action="store_true", help="two runs of each, and the first rows of the moves")
     parser.add_argument("--json", action="store_true", help="one JSON object per figure")
     arguments = parser.parse_args()
     pod_files = arguments.pods or ([Path(FOLDER, PODS)] if FOLDER else [])
@@ -148,9 +179,12 @@ def main() -> int:
     runs = min(2, arguments.seeds) if arguments.short else arguments.seeds
     policies = arguments.policy or ["random", "bestfit", "fgd", "filling"]
     figures = []
-    if arguments.consolidation or arguments.short:
-        figures += consolidation(nodes, read_pods(pod_files[0]).pods, arguments.first_seed, short=arguments.short)
-    if not arguments.consolidation:
+    if arguments.moves or arguments.short:
+        pods = read_pods(pod_files[0]).pods
+        figures += consolidation(nodes, pods, arguments.first_seed, short=arguments.short)
+        for policy in ("random", "spread", "bestfit", "filling"):
+            figures += gathered(nodes, pods, policy, arguments.first_seed)
+    if not arguments.moves:
         seeds = range(arguments.first_seed, arguments.first_seed + runs)
         for pods_file in pod_files:
             figures += allocation(nodes, pods_file, policies, seeds)

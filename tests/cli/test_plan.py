@@ -78,8 +78,19 @@ def test_pods_that_must_not_be_disturbed_stay_unless_all_may_move(plan):
 
 def test_moves_that_would_help_nobody_are_not_proposed(plan):
     nodes = [line.replace("96000", "48000") for line in NODES]
-    _, out, _ = plan([*SCATTERED, "rank-0,48001,8192,8,1000,LS,,,"], nodes=nodes)
-    assert "nothing worth moving: freeing 8-GPU nodes would let none of 1 waiting jobs run" in out
+    code, out, _ = plan([*SCATTERED, "rank-0,48001,8192,8,1000,LS,,,"], nodes=nodes)
+    assert code == 1
+    assert "Moves: nothing worth moving: " in out
+    assert "Move, in this order" not in out
+
+
+def test_a_pod_without_gpu_leaves_the_cores_that_idle_devices_need(plan):
+    nodes = [NODES[0], "full,8000,393216,1,A100", "idle,32000,393216,1,A100", "spare,96000,393216,0,"]
+    pods = ["cores,28000,8192,0,0,BE,,idle,", "busy,8000,8192,1,1000,LS,,full,0", "wait,8000,8192,1,1000,LS,,,"]
+    _, out, _ = plan(pods, nodes=nodes)
+    assert "cores  idle  -        spare  -" in out
+    assert "Then these jobs fit: wait." in out
+    assert "nothing worth moving" in plan(pods, "--most-moves", "0", nodes=nodes)[1]
 
 
 def test_whole_nodes_may_be_asked_for_without_a_job(plan):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.planning.occupancy import Occupancy
     from warpgauge.analyzer.planning.pool import Pod
 
-__all__ = ["consolidate", "nothing_worth_moving"]
+__all__ = ["consolidate", "empty_nodes", "nothing_worth_moving"]
 
 _METRIC = "whole_nodes_free"
 
@@ -37,7 +37,7 @@ def consolidate(
 
     A pod of a gang is never moved alone, so a node that holds one stays. The occupancy is not changed.
     """
-    before = _empty(occupancy, gpu_count)
+    before = empty_nodes(occupancy, gpu_count)
     missing = wanted - before
     if missing <= 0:
         return nothing_worth_moving(
@@ -49,7 +49,7 @@ def consolidate(
         if work.empty(node):
             missing -= 1
         refused.add(node)
-    after = _empty(work.occupancy, gpu_count)
+    after = empty_nodes(work.occupancy, gpu_count)
     if after == before:
         return nothing_worth_moving(
             before, f"no node of {gpu_count} GPUs can be emptied: its pods must stay or have no other place"
@@ -68,7 +68,8 @@ def nothing_worth_moving(free: int, reason: str) -> Plan:
     return Plan(moves=(), gain=gain, cost=cost_of([]), reason=f"nothing worth moving: {reason}")
 
 
-def _empty(occupancy: Occupancy, gpu_count: int) -> int:
+def empty_nodes(occupancy: Occupancy, gpu_count: int) -> int:
+    """How many nodes of so many devices nothing runs on."""
     return sum(not occupancy.on(int(node)) for node in np.flatnonzero(occupancy.cluster.gpu_count == gpu_count))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from warpgauge.analyzer.planning.cluster import Seat
-from warpgauge.analyzer.planning.consolidation import consolidate, nothing_worth_moving
-from warpgauge.analyzer.planning.moves import carry_out
+from warpgauge.analyzer.planning.consolidation import consolidate, empty_nodes, nothing_worth_moving
+from warpgauge.analyzer.planning.defragmentation import defragment
+from warpgauge.analyzer.planning.moves import carry_out, cost_of
 from warpgauge.analyzer.planning.occupancy import Occupancy
 from warpgauge.analyzer.planning.policies import placer_for
+from warpgauge.analyzer.planning.typical import TypicalPods
 from warpgauge.analyzer.planning.waiting import Outcome, jobs_of, place_waiting
 from warpgauge.core.errors import InputError
 
@@ -63,11 +65,13 @@ def plan_pool(  # noqa: PLR0913 - what the person at the terminal may choose
     may_move: Callable[[Pod], bool] = lambda pod: pod.is_movable,
     whole_nodes: int = 0,
     gpus_per_node: int = 8,
+    most_moves: int = 50,
     seed: int = 0,
 ) -> PoolPlan:
-    """Place what waits; then, if jobs wait on for whole nodes or `whole_nodes` are wanted, the moves that free them.
+    """Place what waits; then find moves that let more of it run, or that free `whole_nodes` if those are wanted.
 
-    Pods placed by this very plan are not moved by it.
+    Whole nodes are freed for jobs that wait for several GPUs of one node; if that helps none, up to `most_moves` moves
+    of single pods gather what is scattered. Pods placed by this very plan are not moved by it.
     """
     occupancy = occupancy_of(nodes, workload)
     before, running = occupancy.cluster.allocated_ratio, frozenset(occupancy.pods)
@@ -82,7 +86,10 @@ def plan_pool(  # noqa: PLR0913 - what the person at the terminal may choose
         moves = consolidate(occupancy, gpu_count=gpus_per_node, wanted=whole_nodes, may_move=may)
         helped: tuple[Job, ...] = ()
     else:
-        moves, helped = _make_room(occupancy, [job for job, _ in outcome.waiting], may)
+        room = _Room(occupancy, [job for job, _ in outcome.waiting], may)
+        moves, helped = room.whole_nodes()
+        if not helped and room.jobs:
+            moves, helped = room.gathered(TypicalPods(workload.pods), most_moves)
     return PoolPlan(
         nodes=occupancy.cluster.nodes,
         running=len(running),
@@ -94,32 +101,49 @@ def plan_pool(  # noqa: PLR0913 - what the person at the terminal may choose
     )
 
 
-def _make_room(
-    occupancy: Occupancy, jobs: Sequence[Job], may_move: Callable[[Pod], bool]
-) -> tuple[Plan, tuple[Job, ...]]:
-    """Moves that free whole nodes for jobs that wait for several devices at once, if they let at least one job run."""
-    large = [job for job in jobs if any(pod.request.gpu_count > 1 for pod in job.pods)]
-    if not large:
-        return nothing_worth_moving(0, "no job waits for several GPUs of one node"), ()
-    size = _node_size(occupancy, large)
-    if size is None:
-        return nothing_worth_moving(0, "no node has as many GPUs as the waiting jobs ask for"), ()
-    wanted = sum(pod.request.gpu_count > 1 for job in large for pod in job.pods)
-    empty = sum(
-        node.gpu_count == size and not occupancy.on(place) for place, node in enumerate(occupancy.cluster.nodes)
-    )
-    moves = consolidate(occupancy, gpu_count=size, wanted=empty + wanted, may_move=may_move)
-    changed = occupancy.copy()
-    carry_out(changed, moves.moves)
-    pods = [pod for job in large for pod in job.pods]
-    outcome = place_waiting(changed, placer_for("bestfit", changed.cluster, pods), large)
-    waiting = {id(job) for job, _ in outcome.waiting}
-    helped = tuple(job for job in large if id(job) not in waiting)
-    if moves.moves and not helped:
-        return nothing_worth_moving(
-            empty, f"freeing {size}-GPU nodes would let none of {len(large)} waiting jobs run"
-        ), ()
-    return moves, helped
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Ways to make room for jobs that wait; one that lets none of them run is not proposed."""
+
+    occupancy: Occupancy
+    jobs: Sequence[Job]
+    may_move: Callable[[Pod], bool]
+
+    def whole_nodes(self) -> tuple[Plan, tuple[Job, ...]]:
+        """Moves that free whole nodes for jobs that wait for several devices of one, and the jobs that then run."""
+        large = [job for job in self.jobs if any(pod.request.gpu_count > 1 for pod in job.pods)]
+        if not large:
+            return nothing_worth_moving(0, "no job waits for several GPUs of one node"), ()
+        size = _node_size(self.occupancy, large)
+        if size is None:
+            return nothing_worth_moving(0, "no node has as many GPUs as the waiting jobs ask for"), ()
+        empty = empty_nodes(self.occupancy, size)
+        wanted = empty + sum(pod.request.gpu_count > 1 for job in large for pod in job.pods)
+        moves = consolidate(self.occupancy, gpu_count=size, wanted=wanted, may_move=self.may_move)
+        helped = self._that_fit_after(moves, large)
+        if moves.moves and not helped:
+            reason = f"freeing {size}-GPU nodes would let none of {len(large)} waiting jobs run"
+            return nothing_worth_moving(empty, reason), ()
+        return moves, helped
+
+    def gathered(self, typical: TypicalPods, most_moves: int) -> tuple[Plan, tuple[Job, ...]]:
+        """Moves of single pods that make scattered GPU usable, and the jobs that then run."""
+        moves = defragment(self.occupancy, typical, most_moves=most_moves, may_move=self.may_move)
+        helped = self._that_fit_after(moves, self.jobs)
+        if moves.moves and not helped:
+            reason = f"gathering what is scattered would let none of {len(self.jobs)} waiting jobs run"
+            return replace(moves, moves=(), cost=cost_of([]), reason=f"nothing worth moving: {reason}"), ()
+        return moves, helped
+
+    def _that_fit_after(self, plan: Plan, jobs: Sequence[Job]) -> tuple[Job, ...]:
+        if not plan.moves:
+            return ()
+        changed = self.occupancy.copy()
+        carry_out(changed, plan.moves)
+        pods = [pod for job in jobs for pod in job.pods]
+        outcome = place_waiting(changed, placer_for("bestfit", changed.cluster, pods), jobs)
+        waiting = {(job.tenant, job.name) for job, _ in outcome.waiting}
+        return tuple(job for job in jobs if (job.tenant, job.name) not in waiting)
 
 
 def _node_size(occupancy: Occupancy, jobs: Sequence[Job]) -> int | None:

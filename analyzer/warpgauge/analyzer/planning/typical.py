@@ -85,8 +85,9 @@ class TypicalPods:
         devices = (gpu_left[:, :, None] >= size).sum(axis=1)[:, self._step]
         copies = np.where(self.count > 1, devices // np.maximum(self.count, 1), shares)
         copies = np.minimum(copies, cpu_left[:, None] // np.maximum(self.cpu, 1))
-        idle: NDArray[np.float64] = gpu_left.sum(axis=1) * weights.sum()
-        return idle - (copies * self.milli * self.count) @ weights
+        idle = gpu_left.sum(axis=1) * weights.sum()
+        rest: NDArray[np.float64] = idle - (copies * self.milli * self.count) @ weights
+        return rest
 
 
 def _most_frequent(ranked: list[tuple[_Key, int]], enough: float) -> list[tuple[_Key, int]]:

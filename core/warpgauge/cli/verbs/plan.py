@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="plan moves until N whole nodes are free (default: what jobs wait for)")  # fmt: skip
     parser.add_argument("--gpus", type=int, default=8, metavar="G",
                         help="GPUs of the nodes that --whole-nodes means (default 8)")  # fmt: skip
+    parser.add_argument("--most-moves", type=int, default=50, metavar="N",
+                        help="at most N moves of single pods that gather scattered GPU (default 50)")  # fmt: skip
     parser.add_argument("--move-all", action="store_true", help="let moves disturb any pod, not only those of qos BE")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the policy random (default 0)")
     parser.add_argument("--json", action="store_true", help="JSON Lines: placements, waiting jobs, moves, a summary")
@@ -42,7 +44,11 @@ def run(args: argparse.Namespace, config: Config) -> int:
     from warpgauge.cli.plan_report import as_json_lines, as_text  # noqa: PLC0415 - as above
 
     del config  # nothing in it concerns a plan on files
-    for flag, value, least in (("--whole-nodes", args.whole_nodes, 0), ("--gpus", args.gpus, 1)):
+    for flag, value, least in (
+        ("--whole-nodes", args.whole_nodes, 0),
+        ("--gpus", args.gpus, 1),
+        ("--most-moves", args.most_moves, 0),
+    ):
         if value < least:
             msg = f"{flag} must be at least {least}, got {value}"
             raise ConfigError(msg)
@@ -53,6 +59,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         may_move=(lambda _pod: True) if args.move_all else (lambda pod: pod.is_movable),
         whole_nodes=args.whole_nodes,
         gpus_per_node=args.gpus,
+        most_moves=args.most_moves,
         seed=args.seed,
     )
     if args.json:
