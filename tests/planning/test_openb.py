@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from warpgauge.analyzer.planning import openb
 from warpgauge.analyzer.planning.openb import read_nodes, read_pods
-from warpgauge.analyzer.planning.pool import Location, Node
+from warpgauge.analyzer.planning.pool import Location, Node, Place
 from warpgauge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,6 +51,18 @@ def test_a_pod_may_name_models_and_best_effort_may_be_moved(written):
     assert first.request.models == {"V100M16", "T4"}
     assert (first.request.is_share, first.is_movable) == (True, True)
     assert (second.request.gpu_count, second.is_movable) == (0, False)
+
+
+def test_a_pod_may_say_where_it_may_run(written):
+    header = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,locations,zones,highest_price_per_hour"
+    (pod,) = read_pods(written(header, "p,1,1,0,0,cloud|onprem,z1|z2,2.5")).pods
+    assert pod.request.place == Place(
+        locations=frozenset({Location.CLOUD, Location.ONPREM}),
+        zones=frozenset({"z1", "z2"}),
+        highest_price_per_hour=2.5,
+    )
+    with pytest.raises(InputError, match="line 2: locations must be of cloud, edge, onprem, got 'moon'"):
+        read_pods(written(header, "p,1,1,0,0,cloud|moon,,"))
 
 
 def test_the_five_column_lists_are_read_too(written):

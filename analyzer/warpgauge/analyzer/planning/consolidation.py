@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warpgauge.analyzer.planning.moves import Gain, Move, Plan, cost_of
+from warpgauge.analyzer.planning.moves import Gain, Move, MovePlan, cost_of
 from warpgauge.analyzer.planning.placer import Placer
 from warpgauge.analyzer.planning.policies.best_fit import BestFit
 
@@ -32,7 +32,7 @@ _METRIC = "whole_nodes_free"
 
 def consolidate(
     occupancy: Occupancy, *, gpu_count: int, wanted: int, may_move: Callable[[Pod], bool] = lambda pod: pod.is_movable
-) -> Plan:
+) -> MovePlan:
     """Moves after which `wanted` nodes of `gpu_count` devices are empty; as many as can be had if not all can.
 
     A pod of a gang is never moved alone, so a node that holds one stays. The occupancy is not changed.
@@ -54,7 +54,7 @@ def consolidate(
         return nothing_worth_moving(
             before, f"no node of {gpu_count} GPUs can be emptied: its pods must stay or have no other place"
         )
-    return Plan(
+    return MovePlan(
         moves=tuple(work.moves),
         gain=Gain(metric=_METRIC, unit="nodes", before=before, after=after),
         cost=cost_of(work.moved),
@@ -62,10 +62,10 @@ def consolidate(
     )
 
 
-def nothing_worth_moving(free: int, reason: str) -> Plan:
+def nothing_worth_moving(free: int, reason: str) -> MovePlan:
     """A plan without moves: `free` whole nodes stay free, and why nothing is proposed."""
     gain = Gain(metric=_METRIC, unit="nodes", before=free, after=free)
-    return Plan(moves=(), gain=gain, cost=cost_of([]), reason=f"nothing worth moving: {reason}")
+    return MovePlan(moves=(), gain=gain, cost=cost_of([]), reason=f"nothing worth moving: {reason}")
 
 
 def empty_nodes(occupancy: Occupancy, gpu_count: int) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.planning.moves import Gain, Move, Plan, cost_of
+from warpgauge.analyzer.planning.moves import Gain, Move, MovePlan, cost_of
 from warpgauge.analyzer.planning.placer import Placer, Rating
 from warpgauge.analyzer.planning.policies.fgd import Fgd
 
@@ -41,7 +41,7 @@ def defragment(
     most_moves: int,
     least_gain_milli: float = LEAST_GAIN_MILLI,
     may_move: Callable[[Pod], bool] = lambda pod: pod.is_movable,
-) -> Plan:
+) -> MovePlan:
     """At most `most_moves` moves, best first, each worth at least `least_gain_milli`; the occupancy is not changed.
 
     A pod of a gang is never moved alone.
@@ -62,7 +62,7 @@ def defragment(
         if moves
         else f"nothing worth moving: no move wins {least_gain_milli / 1000:g} GPU"
     )
-    return Plan(moves=tuple(moves), gain=gain, cost=cost_of(moved), reason=reason)
+    return MovePlan(moves=tuple(moves), gain=gain, cost=cost_of(moved), reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.planning.moves import Gain, Move, Plan, cost_of
+from warpgauge.analyzer.planning.moves import Gain, Move, MovePlan, cost_of
 from warpgauge.analyzer.planning.placer import Placer
 from warpgauge.analyzer.planning.policies.best_fit import BestFit
 
@@ -30,7 +30,7 @@ HOT_THROTTLED_RATIO: Final = 0.05
 _HOT_RACK_SHARE: Final = 0.5
 
 
-def replace_straggler(occupancy: Occupancy, node: str, *, spares: Collection[str]) -> Plan:
+def replace_straggler(occupancy: Occupancy, node: str, *, spares: Collection[str]) -> MovePlan:
     """Move all pods of a slow node to one spare: an empty node of the same model, as many devices, in the same zone.
 
     `spares` are the names that may be used so, best first if it is ordered. A gang is never restarted without one.
@@ -58,7 +58,7 @@ def cool_down(
     *,
     throttled_ratio: Mapping[str, float],
     rack_of: Mapping[str, str],
-) -> Plan:
+) -> MovePlan:
     """Move the largest movable pod off a node that throttles, to a cool node; not if its whole rack is hot.
 
     `throttled_ratio` is the share of time in which a node throttled for heat or power, 0-1. A node that is not in it
@@ -79,7 +79,7 @@ def cool_down(
     return _nothing(f"no movable pod of {node} has a place on a cool node")
 
 
-def separate(occupancy: Occupancy, *, noisy: str, victims: Collection[str]) -> Plan:
+def separate(occupancy: Occupancy, *, noisy: str, victims: Collection[str]) -> MovePlan:
     """Move a pod that disturbs its neighbors to a node where none of `victims` runs; else the first victim that can.
 
     The pod that disturbs goes first: it is one, they may be many. What is not movable, or of a gang, stays.
@@ -123,11 +123,11 @@ def _only(occupancy: Occupancy, names: Collection[str]) -> NDArray[np.bool_]:
     return np.array([node.name in names for node in occupancy.cluster.nodes], dtype=bool)
 
 
-def _plan(moves: tuple[Move, ...], pods: Sequence[Pod], reason: str) -> Plan:
+def _plan(moves: tuple[Move, ...], pods: Sequence[Pod], reason: str) -> MovePlan:
     gain = Gain(metric="disturbed_places", unit="nodes", before=1, after=0)
-    return Plan(moves=moves, gain=gain, cost=cost_of(pods), reason=reason)
+    return MovePlan(moves=moves, gain=gain, cost=cost_of(pods), reason=reason)
 
 
-def _nothing(reason: str) -> Plan:
+def _nothing(reason: str) -> MovePlan:
     gain = Gain(metric="disturbed_places", unit="nodes", before=1, after=1)
-    return Plan(moves=(), gain=gain, cost=cost_of([]), reason=f"nothing worth moving: {reason}")
+    return MovePlan(moves=(), gain=gain, cost=cost_of([]), reason=f"nothing worth moving: {reason}")

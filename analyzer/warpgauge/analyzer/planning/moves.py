@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.planning.occupancy import Occupancy
     from warpgauge.analyzer.planning.pool import Pod
 
-__all__ = ["RESTART_SECONDS", "Cost", "Gain", "Move", "Plan", "carry_out", "cost_of", "undo"]
+__all__ = ["RESTART_SECONDS", "Cost", "Gain", "Move", "MovePlan", "carry_out", "cost_of", "undo"]
 
 # A pod that is moved starts anew: Slurm holds a requeued job for about two minutes (BeginTime).
 RESTART_SECONDS: Final = 120.0
@@ -75,7 +75,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class MovePlan:
     """Moves to carry out in this order, or none and the reason."""
 
     moves: tuple[Move, ...]
@@ -106,7 +106,7 @@ def carry_out(occupancy: Occupancy, moves: Iterable[Move]) -> None:
             raise
 
 
-def undo(occupancy: Occupancy, plan: Plan) -> None:
+def undo(occupancy: Occupancy, plan: MovePlan) -> None:
     """Lead an occupancy on which the plan was carried out back to where it was."""
     carry_out(occupancy, plan.undo)
 

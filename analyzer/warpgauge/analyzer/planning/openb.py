@@ -1,8 +1,9 @@
 """Reader of the openb format: the CSV files of the public Alibaba cluster trace for GPUs, v2023.
 
 Where to get them, and what their columns mean: docs/howto/plan.md. Every row is checked; an error names file and line.
-Optional columns of ours say what the trace does not: `location`, `zone`, `price_per_hour`, `uplink_bytes_per_second` of
-a node; `tenant`, `gang`, `node`, `gpus`, `lost_gpu_seconds` of a pod, of which `node` and `gpus` tell where it runs.
+Optional columns of ours say what the trace does not: `location`, `zone`, `price_per_hour`, `uplink_bytes_per_second`
+of a node; `tenant`, `gang`, `node`, `gpus`, `lost_gpu_seconds` of a pod, of which `node` and `gpus` tell where it runs, and
+where it may run: `locations`, `zones`, `highest_price_per_hour`, `least_uplink_bytes_per_second`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from warpgauge.analyzer.planning.pool import MILLI, Location, Node, Pod, Request
+from warpgauge.analyzer.planning.pool import MILLI, Location, Node, Place, Pod, Request
 from warpgauge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class _Line:
             self.refuse(f"{column} must be printable and at most {MOST_TEXT} characters long")
         return value
 
+    def names(self, column: str) -> frozenset[str]:
+        """The cell as names joined by |."""
+        return frozenset(name for name in self.text(column).split("|") if name)
+
     def whole(self, column: str, most: int = _MOST) -> int:
         """The cell as a whole number of 0 to `most`."""
         value = self.text(column)
@@ -130,7 +135,8 @@ def _pod(row: _Line) -> Pod:
         memory_mib=row.whole("memory_mib"),
         gpu_count=count,
         gpu_milli=milli if count else 0,  # the trace itself writes 0 there
-        models=frozenset(model for model in row.text("gpu_spec").split("|") if model),
+        models=row.names("gpu_spec"),
+        place=_place(row),
     )
     return Pod(
         name=name,
@@ -139,6 +145,18 @@ def _pod(row: _Line) -> Pod:
         tenant=row.text("tenant"),
         gang=row.text("gang"),
         lost_gpu_seconds=row.number_or_none("lost_gpu_seconds"),
+    )
+
+
+def _place(row: _Line) -> Place:
+    locations = row.names("locations")
+    if unknown := locations - set(Location):
+        row.refuse(f"locations must be of {', '.join(Location)}, got {min(unknown)!r}")
+    return Place(
+        locations=frozenset(Location(one) for one in locations),
+        zones=row.names("zones"),
+        highest_price_per_hour=row.number_or_none("highest_price_per_hour"),
+        least_uplink_bytes_per_second=row.number_or_none("least_uplink_bytes_per_second"),
     )
 
 

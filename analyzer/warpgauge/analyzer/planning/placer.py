@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["After", "Placer", "Policy", "Rating"]
 
 _NO_ROOM: Final = -np.inf
+_MOST_ROWS: Final = 20_000  # of remembered states, some 3 KB each: more than a run of the openb trace meets
 _Shape = tuple[int, int, int]  # cpu_milli, gpu_count, gpu_milli
 
 
@@ -160,6 +161,8 @@ class Placer:
         )
         row = self._rows.get(state.key)
         if row is None:
+            if len(self._rows) >= _MOST_ROWS:
+                self._rows.clear()
             row = self._rows[state.key] = _rate_state(self._policy, state, self._shapes)
         return row
 

@@ -18,7 +18,7 @@ from warpgauge.core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from warpgauge.analyzer.planning.moves import Plan
+    from warpgauge.analyzer.planning.moves import MovePlan
     from warpgauge.analyzer.planning.openb import Workload
     from warpgauge.analyzer.planning.pool import Node, Pod
     from warpgauge.analyzer.planning.waiting import Job
@@ -33,7 +33,7 @@ class PoolPlan:
     nodes: tuple[Node, ...]
     running: int
     outcome: Outcome
-    moves: Plan
+    moves: MovePlan
     fit_after_moves: tuple[Job, ...]
     allocated_before_ratio: float
     allocated_ratio: float
@@ -109,7 +109,7 @@ class _Room:
     jobs: Sequence[Job]
     may_move: Callable[[Pod], bool]
 
-    def whole_nodes(self) -> tuple[Plan, tuple[Job, ...]]:
+    def whole_nodes(self) -> tuple[MovePlan, tuple[Job, ...]]:
         """Moves that free whole nodes for jobs that wait for several devices of one, and the jobs that then run."""
         large = [job for job in self.jobs if any(pod.request.gpu_count > 1 for pod in job.pods)]
         if not large:
@@ -126,7 +126,7 @@ class _Room:
             return nothing_worth_moving(empty, reason), ()
         return moves, helped
 
-    def gathered(self, typical: TypicalPods, most_moves: int) -> tuple[Plan, tuple[Job, ...]]:
+    def gathered(self, typical: TypicalPods, most_moves: int) -> tuple[MovePlan, tuple[Job, ...]]:
         """Moves of single pods that make scattered GPU usable, and the jobs that then run."""
         moves = defragment(self.occupancy, typical, most_moves=most_moves, may_move=self.may_move)
         helped = self._that_fit_after(moves, self.jobs)
@@ -135,7 +135,7 @@ class _Room:
             return replace(moves, moves=(), cost=cost_of([]), reason=f"nothing worth moving: {reason}"), ()
         return moves, helped
 
-    def _that_fit_after(self, plan: Plan, jobs: Sequence[Job]) -> tuple[Job, ...]:
+    def _that_fit_after(self, plan: MovePlan, jobs: Sequence[Job]) -> tuple[Job, ...]:
         if not plan.moves:
             return ()
         changed = self.occupancy.copy()
