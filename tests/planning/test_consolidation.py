@@ -9,7 +9,7 @@ from warpgauge.analyzer.planning.churn import churned
 from warpgauge.analyzer.planning.cluster import Seat
 from warpgauge.analyzer.planning.consolidation import consolidate
 from warpgauge.analyzer.planning.defragmentation import defragment
-from warpgauge.analyzer.planning.moves import RESTART_SECONDS, carry_out
+from warpgauge.analyzer.planning.moves import RESTART_SECONDS, Gain, Move, MovePlan, carry_out, cost_of, undo
 from warpgauge.analyzer.planning.occupancy import Occupancy
 from warpgauge.analyzer.planning.typical import TypicalPods
 
@@ -45,6 +45,19 @@ def test_a_node_is_not_touched_if_one_of_its_pods_has_no_place():
     plan = consolidate(occupancy, gpu_count=8, wanted=1)
     assert plan.moves == ()
     assert plan.reason.startswith("nothing worth moving: no node of 8 GPUs can be emptied")
+
+
+def test_room_that_a_refused_node_had_been_promised_serves_the_next():
+    occupancy = running(
+        [node("a"), node("b"), node("c")],
+        (pod("p", 3, cores=10), "a", (0, 1, 2)),
+        (pod("q", 1, cores=80), "a", (3,)),  # has no other place, so p stays too
+        (pod("r", 2, cores=10), "b", (0, 1)),
+        (pod("s", 3, cores=10), "b", (2, 3, 4)),
+        (pod("fixed", 3, cores=50, movable=False), "c", (0, 1, 2)),
+    )
+    plan = consolidate(occupancy, gpu_count=8, wanted=1)
+    assert {(move.pod, move.target) for move in plan.moves} == {("r", "c"), ("s", "c")}
 
 
 @pytest.mark.parametrize("hindrance", [{"movable": False}, {"gang": "train"}])
@@ -105,6 +118,23 @@ def test_defragmentation_of_a_packed_pool_says_nothing_worth_moving():
     plan = defragment(occupancy, TypicalPods(pods), most_moves=5, least_gain_milli=2500, may_move=lambda _pod: True)
     assert plan.moves == ()
     assert plan.reason == "nothing worth moving: no move wins 2.5 GPU"
+
+
+def test_undo_takes_the_moves_backwards():
+    """q takes the seat that p left: it must be free again before p can return."""
+    seats = [(pod("p", 8), "a", tuple(range(8))), (pod("q", 8), "c", tuple(range(8)))]
+    occupancy = running([node("a"), node("b"), node("c")], *seats)
+    places = [Seat(place, tuple(range(8))) for place in range(3)]
+    moves = (
+        Move.between(seats[0][0], occupancy.cluster, places[0], places[1]),
+        Move.between(seats[1][0], occupancy.cluster, places[2], places[0]),
+    )
+    gain = Gain(metric="any", unit="nodes", before=0, after=0)
+    plan = MovePlan(moves=moves, gain=gain, cost=cost_of([]), reason="")
+    carry_out(occupancy, plan.moves)
+    assert (occupancy.seat_of("p"), occupancy.seat_of("q")) == (places[1], places[0])
+    undo(occupancy, plan)
+    assert (occupancy.seat_of("p"), occupancy.seat_of("q")) == (places[0], places[2])
 
 
 def test_moves_that_do_not_start_where_they_say_are_refused():

@@ -134,8 +134,8 @@ def test_the_rest_of_a_device_that_copies_do_not_fill_is_stranded():
 
 
 def test_filling_spares_cores_that_idle_devices_need():
-    """A pod of 24 cores and no GPU: FGD and names would take them from the node whose devices need them."""
-    nodes = [node("a", 8, cores=96), node("z", 2, cores=96)]
+    """A pod of 24 cores and no GPU: FGD and best fit would take them from the node whose devices need them."""
+    nodes = [node("a", 8, cores=96), node("z", 4, cores=512)]
     fleet = [pod(f"g{number}", cores=12) for number in range(10)]
     asked = pod("c", 0, cores=24)
     cluster = Cluster(nodes)

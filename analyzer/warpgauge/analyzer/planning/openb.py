@@ -1,9 +1,9 @@
 """Reader of the openb format: the CSV files of the public Alibaba cluster trace for GPUs, v2023.
 
 Where to get them, and what their columns mean: docs/howto/plan.md. Every row is checked; an error names file and line.
-Optional columns of ours say what the trace does not: `location`, `zone`, `price_per_hour`, `uplink_bytes_per_second`
-of a node; `tenant`, `gang`, `node`, `gpus`, `lost_gpu_seconds` of a pod, of which `node` and `gpus` tell where it runs, and
-where it may run: `locations`, `zones`, `highest_price_per_hour`, `least_uplink_bytes_per_second`.
+Optional columns of ours say what the trace does not. Of a node: `location`, `zone`, `price_per_hour` and
+`uplink_bytes_per_second`. Of a pod: `tenant`, `gang`, `lost_gpu_seconds`; `node` and `gpus`, where it runs; `locations`,
+`zones`, `highest_price_per_hour` and `least_uplink_bytes_per_second`, where it may run.
 """
 
 from __future__ import annotations
