@@ -99,6 +99,13 @@ def test_whole_nodes_may_be_asked_for_without_a_job(plan):
     assert "frees 2 whole nodes of 8 GPUs; 0 were free, 2 are wanted" in out
 
 
+def test_a_pod_that_this_plan_places_is_not_moved_by_it(plan):
+    waiting = [line.split(",gpu-")[0] + ",," for line in SCATTERED]
+    _, out, _ = plan(waiting, "--policy", "spread", "--whole-nodes", "2", "--move-all")
+    assert "3 waiting pods have a place" in out
+    assert "Moves: nothing worth moving" in out
+
+
 @pytest.mark.parametrize(
     ("pods", "complaint"),
     [

@@ -51,10 +51,10 @@ def test_room_that_a_refused_node_had_been_promised_serves_the_next():
     occupancy = running(
         [node("a"), node("b"), node("c")],
         (pod("p", 3, cores=10), "a", (0, 1, 2)),
-        (pod("q", 1, cores=80), "a", (3,)),  # has no other place, so p stays too
-        (pod("r", 2, cores=10), "b", (0, 1)),
-        (pod("s", 3, cores=10), "b", (2, 3, 4)),
-        (pod("fixed", 3, cores=50, movable=False), "c", (0, 1, 2)),
+        (pod("q", 1, cores=86), "a", (3,)),  # has no other place, so p, which fits c, stays too
+        (pod("r", 2, cores=45), "b", (0, 1)),
+        (pod("s", 3, cores=45), "b", (2, 3, 4)),
+        (pod("fixed", 3, cores=2, movable=False), "c", (0, 1, 2)),
     )
     plan = consolidate(occupancy, gpu_count=8, wanted=1)
     assert {(move.pod, move.target) for move in plan.moves} == {("r", "c"), ("s", "c")}

@@ -2,8 +2,8 @@
 
 Where to get them, and what their columns mean: docs/howto/plan.md. Every row is checked; an error names file and line.
 Optional columns of ours say what the trace does not. Of a node: `location`, `zone`, `price_per_hour` and
-`uplink_bytes_per_second`. Of a pod: `tenant`, `gang`, `lost_gpu_seconds`; `node` and `gpus`, where it runs; `locations`,
-`zones`, `highest_price_per_hour` and `least_uplink_bytes_per_second`, where it may run.
+`uplink_bytes_per_second`. Of a pod: `tenant`, `gang`, `lost_gpu_seconds`; `node` and `gpus`, where it runs;
+`locations`, `zones`, `highest_price_per_hour` and `least_uplink_bytes_per_second`, where it may run.
 """
 
 from __future__ import annotations
