@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HALF_LIFE_SECONDS", "Resources", "Use", "decayed", "dominant_share", "fairness_gap", "poorest"]
 
-HALF_LIFE_SECONDS: Final = 7 * 86_400.0  # a week: KAI's documented example
+HALF_LIFE_SECONDS: Final = 7 * 86_400.0  # a week, our choice: long enough to remember a weekly job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,8 @@
-"""Spread: the node that the pod leaves with the most room, the default of Kubernetes' scheduler (LeastAllocated)."""
+"""Spread: the node that the pod leaves with the most room.
+
+In the manner of LeastAllocated, the default of Kubernetes' scheduler, with CPU and GPU as the resources it looks at;
+unless told otherwise Kubernetes looks at CPU and memory.
+"""
 
 from __future__ import annotations
 
