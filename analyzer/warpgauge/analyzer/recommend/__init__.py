@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from warpgauge.analyzer.recommend.issuing import Ledger, Plan, Withheld, recommend
 from warpgauge.analyzer.recommend.outbox import FileSink, Outbox, Sink, StreamSink
-from warpgauge.analyzer.recommend.planner import Ledger, Plan, Withheld, recommend
 
 __all__ = ["FileSink", "Ledger", "Outbox", "Plan", "Sink", "StreamSink", "Withheld", "recommend"]

@@ -57,6 +57,7 @@ VERBS: Final = (
     Verb("analyzer", "watch agents or a Prometheus; console, API and findings"),
     Verb("analyze", "look once at a Prometheus, a page or a file and print the findings"),
     Verb("detect", "score one series from a CSV file: how unusual is each value"),
+    Verb("plan", "say where waiting pods should go and which moves would make room, from CSV files"),
     Verb("generate", "write dashboards, alerts or docs from the catalog"),
     Verb("catalog", "list every metric"),
     Verb("doctor", "say what can be read on this machine, what cannot and what to do about it"),

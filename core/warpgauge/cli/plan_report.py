@@ -1,0 +1,123 @@
+"""How `warpgauge plan` says a plan: steps for people who will carry them out, JSON Lines for machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from warpgauge.core.table import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from warpgauge.analyzer.planning.moves import Move
+    from warpgauge.analyzer.planning.pool import Request
+    from warpgauge.analyzer.planning.pool_plan import PoolPlan
+    from warpgauge.analyzer.planning.waiting import Job
+
+__all__ = ["as_json_lines", "as_text"]
+
+_MOST_ROWS: Final = 40  # of a table for people; --json has all
+_NO_DEVICES: Final = "-"
+
+
+def as_text(plan: PoolPlan) -> str:
+    """Placements, who waits on and why, moves with gain, cost and the way back."""
+    parts = [_headline(plan)]
+    if plan.outcome.placed:
+        parts.append(_placements(plan))
+    if plan.outcome.waiting:
+        parts.append(_waiting(plan))
+    parts.append(_moves(plan))
+    return "\n\n".join(parts)
+
+
+def as_json_lines(plan: PoolPlan) -> Iterator[dict[str, Any]]:
+    """Every placement, waiting job and move in order, then `{"type": "summary"}`; undo is the moves read backwards."""
+    for pod, seat in plan.outcome.placed:
+        yield {"type": "placement", "pod": pod.name, "node": plan.nodes[seat.node].name, "gpus": list(seat.gpus)}
+    for job, reason in plan.outcome.waiting:
+        yield {"type": "waiting", "job": job.name, "pods": [pod.name for pod in job.pods], "reason": reason}
+    for step, move in enumerate(plan.moves.moves, start=1):
+        yield {"type": "move", "step": step, **_move(move)}
+    for step, move in enumerate(plan.moves.undo, start=1):
+        yield {"type": "undo", "step": step, **_move(move)}
+    gain, cost = plan.moves.gain, plan.moves.cost
+    yield {
+        "type": "summary",
+        "nodes": len(plan.nodes),
+        "running": plan.running,
+        "placed": len(plan.outcome.placed),
+        "waiting_jobs": len(plan.outcome.waiting),
+        "allocated_before_ratio": round(plan.allocated_before_ratio, 6),
+        "allocated_ratio": round(plan.allocated_ratio, 6),
+        "moves": len(plan.moves.moves),
+        "reason": plan.moves.reason,
+        "gain": {"metric": gain.metric, "unit": gain.unit, "before": gain.before, "after": gain.after},
+        "cost": {"gpu_seconds": round(cost.gpu_seconds, 3), "pods_of_unknown_loss": cost.pods_of_unknown_loss},
+        "jobs_that_fit_after_moves": [job.name for job in plan.fit_after_moves],
+    }
+
+
+def _headline(plan: PoolPlan) -> str:
+    return (
+        f"{len(plan.nodes)} nodes, {plan.running} pods run. "
+        f"{len(plan.outcome.placed)} waiting pods have a place, {len(plan.outcome.waiting)} jobs wait on. "
+        f"GPUs allocated: {plan.allocated_before_ratio:.1%} before, {plan.allocated_ratio:.1%} with these places."
+    )
+
+
+def _placements(plan: PoolPlan) -> str:
+    rows = [
+        (pod.name, plan.nodes[seat.node].name, _devices(seat.gpus), f"{pod.request.total_gpu_milli / 1000:g}")
+        for pod, seat in plan.outcome.placed
+    ]
+    return _listed("Place, in this order:", ("POD", "NODE", "DEVICES", "GPUS"), rows, {"GPUS"})
+
+
+def _waiting(plan: PoolPlan) -> str:
+    """Jobs that ask for the same, each group with the reason of its first."""
+    groups: dict[tuple[Request, ...], list[tuple[Job, str]]] = {}
+    for job, reason in plan.outcome.waiting:
+        groups.setdefault(tuple(pod.request for pod in job.pods), []).append((job, reason))
+    rows = [(len(group), group[0][0].name, group[0][1]) for group in groups.values()]
+    return _listed("No place for:", ("JOBS", "FIRST", "WHY"), rows, {"JOBS"})
+
+
+def _moves(plan: PoolPlan) -> str:
+    moves, cost = plan.moves.moves, plan.moves.cost
+    if not moves:
+        return f"Moves: {plan.moves.reason}."
+    unknown = cost.pods_of_unknown_loss
+    caveat = f", without what {unknown} pods did since a checkpoint nobody told of" if unknown else ""
+    rows = [
+        (step, move.pod, move.source, _devices(move.source_gpus), move.target, _devices(move.target_gpus))
+        for step, move in enumerate(moves, start=1)
+    ]
+    helped = [job.name for job in plan.fit_after_moves]
+    parts = [
+        _listed("Move, in this order:", ("STEP", "POD", "FROM", "DEVICES", "TO", "DEVICES"), rows, {"STEP"}),
+        f"Gain: {plan.moves.reason}.",
+        *([f"Then these jobs fit: {', '.join(helped[:_MOST_ROWS])}."] if helped else []),
+        f"Cost: {cost.gpu_seconds:.0f} GPU-seconds of work{caveat}.",
+        "Undo: the same moves backwards, each from TO to FROM; --json lists them.",
+    ]
+    return "\n".join(parts)
+
+
+def _listed(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]], numeric: set[int | str]) -> str:
+    left_out = len(rows) - _MOST_ROWS
+    more = [f"... and {left_out} more; --json lists all"] if left_out > 0 else []
+    return "\n".join([title, table(headers, rows[:_MOST_ROWS], numeric=numeric), *more])
+
+
+def _devices(gpus: tuple[int, ...]) -> str:
+    return ",".join(map(str, gpus)) or _NO_DEVICES
+
+
+def _move(move: Move) -> dict[str, Any]:
+    return {
+        "pod": move.pod,
+        "gpu_milli": move.gpu_milli,
+        "source": {"node": move.source, "gpus": list(move.source_gpus)},
+        "target": {"node": move.target, "gpus": list(move.target_gpus)},
+    }

@@ -1,0 +1,128 @@
+"""`warpgauge plan`: what it prints, its exit codes, and one sentence for each wrong use."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from warpgauge.analyzer.planning.policies import POLICY_NAMES
+from warpgauge.cli.main import main
+from warpgauge.cli.verbs.plan import POLICIES
+
+NODES = ["sn,cpu_milli,memory_mib,gpu,model", *(f"gpu-{name},96000,393216,8,A100" for name in "abc")]
+PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,qos,gang,node,gpus"
+
+
+@pytest.fixture
+def plan(tmp_path, capsys):
+    """`plan(pods, "--json")` gives exit code, stdout and stderr."""
+
+    def run(pods: list[str], *flags: str, nodes: list[str] = NODES) -> tuple[int, str, str]:
+        (tmp_path / "nodes.csv").write_text("\n".join(nodes) + "\n")
+        (tmp_path / "pods.csv").write_text("\n".join([PODS, *pods]) + "\n")
+        paths = ("--nodes", str(tmp_path / "nodes.csv"), "--pods", str(tmp_path / "pods.csv"))
+        code = main(["plan", *paths, *flags], environ={})
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+SCATTERED = [
+    "one,8000,8192,1,1000,BE,,gpu-a,0",
+    "two,8000,8192,1,1000,BE,,gpu-b,0",
+    "three,8000,8192,1,1000,LS,,gpu-c,0",
+]
+TRAINING = ["rank-0,80000,8192,8,1000,LS,train,,"]
+
+
+def test_a_pod_with_room_is_given_a_place_and_all_is_well(plan):
+    code, out, err = plan(["web,4000,8192,1,500,LS,,,"])
+    assert (code, err) == (0, "")
+    assert "1 waiting pods have a place, 0 jobs wait on" in out
+    assert "web  gpu-a  0" in out
+    assert "Moves: nothing worth moving: no job waits for several GPUs of one node." in out
+
+
+def test_a_gang_that_waits_for_a_whole_node_gets_moves_with_gain_cost_and_undo(plan):
+    code, out, _ = plan([*SCATTERED, *TRAINING])
+    assert code == 1
+    assert "train  8 GPUs, 80 cores, 8 GiB: of 3 such nodes 0 have the devices free" in out.replace("\n", " ")
+    assert "Move, in this order:" in out
+    assert "Gain: frees 1 whole nodes of 8 GPUs; 0 were free, 1 are wanted." in out
+    assert "Then these jobs fit: train." in out
+    assert "Cost: 120 GPU-seconds of work, without what 1 pods did since a checkpoint nobody told of." in out
+    assert "Undo: the same moves backwards" in out
+
+
+def test_json_lines_hold_every_step_and_its_way_back(plan):
+    _, out, _ = plan([*SCATTERED, *TRAINING], "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    by_type = {}
+    for line in lines:
+        by_type.setdefault(line["type"], []).append(line)
+    ((move,), (back,), (summary,)) = by_type["move"], by_type["undo"], by_type["summary"]
+    assert (move["source"], move["target"]) == (back["target"], back["source"])
+    assert (move["pod"], move["step"]) == ("one", 1)
+    assert summary["gain"] == {"metric": "whole_nodes_free", "unit": "nodes", "before": 0, "after": 1}
+    assert summary["cost"] == {"gpu_seconds": 120.0, "pods_of_unknown_loss": 1}
+    assert summary["jobs_that_fit_after_moves"] == ["train"]
+
+
+def test_pods_that_must_not_be_disturbed_stay_unless_all_may_move(plan):
+    fixed = [line.replace(",BE,", ",LS,") for line in SCATTERED]
+    assert "nothing worth moving" in plan([*fixed, *TRAINING])[1]
+    assert "Then these jobs fit: train." in plan([*fixed, *TRAINING], "--move-all")[1]
+
+
+def test_moves_that_would_help_nobody_are_not_proposed(plan):
+    nodes = [line.replace("96000", "48000") for line in NODES]
+    code, out, _ = plan([*SCATTERED, "rank-0,48001,8192,8,1000,LS,,,"], nodes=nodes)
+    assert code == 1
+    assert "Moves: nothing worth moving: " in out
+    assert "Move, in this order" not in out
+
+
+def test_a_pod_without_gpu_leaves_the_cores_that_idle_devices_need(plan):
+    nodes = [NODES[0], "full,8000,393216,1,A100", "idle,32000,393216,1,A100", "spare,96000,393216,0,"]
+    pods = ["cores,28000,8192,0,0,BE,,idle,", "busy,8000,8192,1,1000,LS,,full,0", "wait,8000,8192,1,1000,LS,,,"]
+    _, out, _ = plan(pods, nodes=nodes)
+    assert "cores  idle  -        spare  -" in out
+    assert "Then these jobs fit: wait." in out
+    assert "nothing worth moving" in plan(pods, "--most-moves", "0", nodes=nodes)[1]
+
+
+def test_whole_nodes_may_be_asked_for_without_a_job(plan):
+    code, out, _ = plan(SCATTERED, "--whole-nodes", "2")
+    assert code == 1
+    assert "frees 2 whole nodes of 8 GPUs; 0 were free, 2 are wanted" in out
+
+
+def test_a_pod_that_this_plan_places_is_not_moved_by_it(plan):
+    waiting = [line.split(",gpu-")[0] + ",," for line in SCATTERED]
+    _, out, _ = plan(waiting, "--policy", "spread", "--whole-nodes", "2", "--move-all")
+    assert "3 waiting pods have a place" in out
+    assert "Moves: nothing worth moving" in out
+
+
+@pytest.mark.parametrize(
+    ("pods", "complaint"),
+    [
+        (["p,1,1,1,1000,LS,,gpu-z,0"], "pod p runs on gpu-z, which the node list does not have"),
+        (["p,1,1,1,700,LS,,gpu-a,0", "q,1,1,1,700,LS,,gpu-a,0"], "pod q can not run on gpu-a beside the pods before"),
+        (["p,1,1,1,1000,LS,,gpu-a,9"], "pod p can not run on gpu-a"),
+    ],
+)
+def test_a_state_that_can_not_be_is_refused(plan, pods, complaint):
+    code, _, err = plan(pods)
+    assert code == 2
+    assert err.startswith(f"warpgauge: {complaint}")
+
+
+def test_a_flag_out_of_range_is_refused(plan):
+    assert plan([], "--gpus", "0")[0::2] == (2, "warpgauge: --gpus must be at least 1, got 0\n")
+
+
+def test_the_flag_lists_exactly_the_policies_that_there_are():
+    assert POLICIES == POLICY_NAMES
