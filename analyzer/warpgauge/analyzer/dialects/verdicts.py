@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.anomalies.change import SIGNALS
 from warpgauge.core.catalog import Metric, device, host, training
 from warpgauge.core.finding import FindingKind
 
@@ -40,6 +41,22 @@ VERDICTS: Final[tuple[Verdict, ...]] = (
     Verdict((FindingKind.HOST_SATURATED,), ((host.CPU_SECONDS,),)),
     Verdict((FindingKind.MEMORY_PRESSURE,), ((host.MEMORY_TOTAL,), (host.MEMORY_AVAILABLE,))),
     Verdict((FindingKind.TELEMETRY_GAP,), ()),
+    Verdict((FindingKind.XID,), ((device.XID_EVENTS,),)),
+    Verdict((FindingKind.ECC_DEGRADATION,), ((device.ECC_ERRORS,),)),
+    Verdict((FindingKind.ROW_REMAP,), ((device.ROW_REMAP_FAILED, device.ROW_REMAP_PENDING, device.ROW_REMAP_BANKS),)),
+    Verdict((FindingKind.LINK_ERRORS,), ((device.LINK_ERRORS, device.LINK_STATE),)),
+    Verdict(
+        (FindingKind.PCIE_DOWNTRAINED,),
+        (
+            (device.PCIE_LINK_GENERATION, device.PCIE_LINK_WIDTH),
+            (device.PCIE_LINK_GENERATION_MAX, device.PCIE_LINK_WIDTH_MAX),
+            _ACTIVITY,
+        ),
+    ),
+    Verdict((FindingKind.HARDWARE_THROTTLE,), (_THROTTLING,)),
+    Verdict((FindingKind.HANG,), ((device.POWER,), (device.UTILIZATION, training.STEP_SECONDS))),
+    Verdict((FindingKind.MEMORY_LEAK,), ((device.MEMORY_USED, host.MEMORY_AVAILABLE),)),
+    Verdict((FindingKind.LEVEL_SHIFT, FindingKind.DRIFT, FindingKind.SPIKE), (tuple(one.metric for one in SIGNALS),)),
 )
 
 
