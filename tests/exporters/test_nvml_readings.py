@@ -388,6 +388,13 @@ def test_memory_access_is_a_metric_of_its_own(bench):
     (gpu,) = bench.open()
     values, _ = bench.read(gpu, Tier.FAST)
     assert values[device.MEMORY_ACCESS, ()] == pytest.approx(0.20)
+
+
+def test_the_fixed_function_engines_are_read_with_the_normal_tier(bench):
+    (gpu,) = bench.open()
+    engines = {labels for metric, labels in bench.read(gpu, Tier.FAST)[0] if metric is device.UTILIZATION}
+    assert engines == {("compute",)}
+    values, _ = bench.read(gpu, Tier.NORMAL)
     assert values[device.UTILIZATION, ("jpeg",)] == pytest.approx(0.01)
 
 

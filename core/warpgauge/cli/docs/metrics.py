@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.cli.docs.markdown import code, page_of
 from warpgauge.cli.docs.notes import NOTES
 from warpgauge.core.catalog import ALL, Family, Kind
+from warpgauge.exporters.collectors.nvml_origins import origins
 
 if TYPE_CHECKING:
     from warpgauge.cli.docs.notes import Note
@@ -22,10 +23,15 @@ device series carries `uuid` and `index`; everything else about a device stands 
 counts nothing twice ([how to read it](../howto/mig.md)). What a device cannot tell has no series: a missing value is
 never 0.
 
+Where NVIDIA's driver gives a value, the entry names the call, the field (`nvmlDeviceGetFieldValues`) or the GPM metric
+(`nvmlGpmMetricsGet`) as nvml.h calls it, in the order in which they are tried.
+
 Tiers say how often a metric is read: fast 1 s, normal 10 s, slow 60 s by default. Labels such as `cluster`, `node`
 and `instance` come from the scrape. Device values below were computed by the simulated fleet (8 nodes x 8 GPUs)
 unless they name a machine; host values were read on a virtual machine with 2 CPUs, kernel 6.
 """
+
+_CALLS_SHOWN: Final = 6  # of one metric; ECC by location has some twenty
 
 _FAMILIES: Final = {
     Family.DEVICE: ("Devices", "From the drivers, vendor-neutral, by `warpgauge agent`."),
@@ -52,10 +58,18 @@ def _entry(metric: Metric, note: Note) -> str:
         f"### {metric.name}",
         metric.help,
         _facts(metric),
+        *_origin(metric),
         f"*Reading it*: {note.reading.replace('NAME', metric.name)}",
         f"*Misread as*: {note.misreading.replace('NAME', metric.name)}",
     ]
     return "\n\n".join(blocks)
+
+
+def _origin(metric: Metric) -> list[str]:
+    """Which call gives it, for those that come from NVML."""
+    calls = origins().get(metric, ())
+    more = f" and {len(calls) - _CALLS_SHOWN} more of its kind" if len(calls) > _CALLS_SHOWN else ""
+    return [f"*NVIDIA*: {', '.join(code(call) for call in calls[:_CALLS_SHOWN])}{more}."] if calls else []
 
 
 def _facts(metric: Metric) -> str:

@@ -28,16 +28,18 @@ MEGA: Final = 1e6
 class Getter:
     """One call per device and what its result means."""
 
-    metric: Metric  # its tier says how often the call is made
+    metric: Metric  # its tier says how often the call is made, unless `every` does
     function: str
     arguments: tuple[int, ...] = ()
     values: Callable[[Any], Iterable[Reading]]
+    beside: tuple[Metric, ...] = ()  # what the same result tells too
+    every: Tier | None = None
     instead: Getter | None = None  # for drivers that lack the first
 
     @property
     def tier(self) -> Tier:
         """How often the call is made."""
-        return self.metric.tier
+        return self.every or self.metric.tier
 
 
 def scaled(metric: Metric, *labels: str, factor: float = 1.0) -> Callable[[Any], Iterable[Reading]]:
@@ -149,6 +151,7 @@ def _engine(word: str, engine: str) -> Getter:
         metric=device.UTILIZATION,
         function=f"nvmlDeviceGet{word}Utilization",
         values=lambda raw: values(raw[0]),
+        every=Tier.NORMAL,  # four calls; the sample buffers tell each moment of encoder and decoder anyway
     )
 
 
@@ -211,6 +214,7 @@ GETTERS: Final[tuple[Getter, ...]] = (
         metric=device.UTILIZATION,
         function="nvmlDeviceGetUtilizationRates",
         values=_utilization,
+        beside=(device.MEMORY_ACCESS,),
     ),
     _engine("Jpg", "jpeg"),
     _engine("Ofa", "ofa"),
@@ -242,7 +246,13 @@ GETTERS: Final[tuple[Getter, ...]] = (
         function="nvmlDeviceGetMemoryInfo",
         arguments=(constant("nvmlMemory_v2"),),
         values=_memory_v2,
-        instead=Getter(metric=device.MEMORY_TOTAL, function="nvmlDeviceGetMemoryInfo", values=_memory_v1),
+        beside=(device.MEMORY_USED, device.MEMORY_FREE, device.MEMORY_RESERVED),
+        instead=Getter(
+            metric=device.MEMORY_TOTAL,
+            function="nvmlDeviceGetMemoryInfo",
+            values=_memory_v1,
+            beside=(device.MEMORY_USED, device.MEMORY_FREE),
+        ),
     ),
     _plain(device.PCIE_LINK_GENERATION, "nvmlDeviceGetCurrPcieLinkGeneration"),
     _plain(device.PCIE_LINK_WIDTH, "nvmlDeviceGetCurrPcieLinkWidth"),
@@ -251,7 +261,12 @@ GETTERS: Final[tuple[Getter, ...]] = (
     *_power_limits(),
     _plain(device.PCIE_LINK_GENERATION_MAX, "nvmlDeviceGetMaxPcieLinkGeneration"),
     _plain(device.PCIE_LINK_WIDTH_MAX, "nvmlDeviceGetMaxPcieLinkWidth"),
-    Getter(metric=device.ROWS_REMAPPED, function="nvmlDeviceGetRemappedRows", values=_remapped_rows),
+    Getter(
+        metric=device.ROWS_REMAPPED,
+        function="nvmlDeviceGetRemappedRows",
+        values=_remapped_rows,
+        beside=(device.ROW_REMAP_PENDING, device.ROW_REMAP_FAILED),
+    ),
     Getter(metric=device.ROW_REMAP_BANKS, function="nvmlDeviceGetRowRemapperHistogram", values=_remap_banks),
     *_sram_errors(),
     _plain(device.TEMPERATURE_MARGIN, "nvmlDeviceGetMarginTemperature"),

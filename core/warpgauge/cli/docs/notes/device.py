@@ -48,7 +48,8 @@ NOTES: Final[dict[Metric, Note]] = {
         "the time of the scrape; a hung device is scraped on time while its last reading grows old.",
     ),
     device.UTILIZATION: Note(
-        '`NAME{engine="compute"} 0.99`: in 99 % of the driver\'s sample period at least one kernel ran.',
+        '`NAME{engine="compute"} 0.99`: in 99 % of the driver\'s sample period at least one kernel ran.'
+        " The other engines are read with the normal tier.",
         "how much of the device works: one thread on one SM also shows 1; the same GPU had 57 % of its SMs active.",
     ),
     device.COMPUTE_ACTIVE: Note(
