@@ -170,6 +170,7 @@ def measure(folder: Path, gpus: int, *, is_short: bool) -> list[dict[str, object
         "NVML_STUB_LATENCY": "real",
         "XDG_RUNTIME_DIR": str(folder),
         "RUNTIME_DIRECTORY": str(folder),
+        "XDG_DATA_HOME": str(folder),
     }
     environment = {**os.environ, **stub}
     scrapes, seconds = (4_000, 15.0) if is_short else (20_000, 60.0)

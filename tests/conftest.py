@@ -18,7 +18,12 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C mean something: a shell's background job ignores it, and so would every program that a test starts."""
+    """Let Ctrl-C mean something: a shell's background job ignores it, and so would every program that a test starts.
+
+    What a program keeps (the operator's token) it keeps in the checkout, not in the data directory of whoever tests.
+    """
+    os.environ["XDG_DATA_HOME"] = str(Path(__file__).parents[1] / ".cache" / "data")
+    os.environ.pop("STATE_DIRECTORY", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

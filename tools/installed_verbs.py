@@ -1,4 +1,4 @@
-"""Run every verb of an installation that has one extra: `python -m tools.installed_verbs none|analyzer|dashboards|all`.
+"""Run every verb of an installation that has one extra: `python -m tools.installed_verbs EXTRA`; none and all are some.
 
 A verb that the extra carries must work; any other must end with exit 2 and the one line that names the missing extra.
 """
@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,11 +17,16 @@ from typing import Final
 from tools.readme_commands import SERVES, run
 
 PAGE: Final = '# HELP host_load1 Load.\n# TYPE host_load1 gauge\nhost_load1{node="n1"} 0.5 1750000000\n# EOF\n'
+RECORDING: Final = (  # a header and an end: {"schema": "warpgauge.recording/v1", ...} {"t": 0.0, "end": "done"}
+    "KLUv/SC4BQQA0scYGJA7B2j6vQVrmp/dINtxd9HMDDTy5GgKAkD0ZWU9v3jz8RAQsWtK39sIH8hKi8/C7nha+3DJ05/vbVyvp2U65tciUN/TEAyF"
+    "QeRja4RPJxqBsVutqO1gGaNsaXWe17dNwUMBCgB1EIPULWCUl1EyA0pcAAYwIYzCHO8DKAM="
+)
 EXTRAS: Final = {
     "none": frozenset[str](),
     "analyzer": frozenset({"analyzer"}),
     "dashboards": frozenset({"dashboards"}),
-    "all": frozenset({"analyzer", "dashboards"}),
+    "record": frozenset({"record"}),
+    "all": frozenset({"analyzer", "dashboards", "record"}),
 }
 
 
@@ -43,6 +49,8 @@ CALLS: Final = (
     Call("up --web.listen-address=127.0.0.1:0 --agent.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
     Call("generate dashboards --out dashboards", frozenset({"dashboards"})),
     Call("generate alerts --out alerts", frozenset({"dashboards"})),
+    Call("record --help"),
+    Call("replay recording.jsonl.zst", frozenset({"record"})),
     Call("generate docs --out docs", frozenset({"analyzer"})),
 )
 
@@ -66,6 +74,7 @@ def main(arguments: list[str]) -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "page.om").write_text(PAGE)
+        Path(scratch, "recording.jsonl.zst").write_bytes(b64decode(RECORDING))
         for call in CALLS:
             print(
                 f"$ warpgauge {call.arguments}{' (serves)' if SERVES.search(f'warpgauge {call.arguments}') else ''}",

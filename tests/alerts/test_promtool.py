@@ -54,7 +54,7 @@ def test_alerts_fire_when_they_must_and_stay_silent_when_they_must(promtool: Pat
 @pytest.mark.parametrize(
     ("group", "right", "wrong"),
     [
-        ("device", ")) >= 2", ")) >= 1"),
+        ("device", ")) >= 4", ")) >= 3"),
         ("device", "> 0.1", "> 0.01"),
         ("host", "< 0.05", "> 0.05"),
         ("job", "for: 45m", "for: 5m"),

@@ -31,6 +31,7 @@ from warpgauge.core.catalog import ALL, BY_NAME, Family, Kind, Metric, Tier, Uni
         ({"kind": Kind.HISTOGRAM, "buckets": (2.0, 1.0)}, "buckets must rise"),
         ({"kind": Kind.HISTOGRAM, "buckets": (1.0, 1.0)}, "buckets must rise"),
         ({"kind": Kind.INFO}, "an info metric ends in _info"),
+        ({"kind": Kind.HISTOGRAM, "buckets": (1.0,), "by_instance": True}, "no histogram is kept per instance"),
     ],
 )
 def test_a_row_that_breaks_a_rule_is_refused_with_the_rule(columns, rule):
@@ -41,6 +42,14 @@ def test_a_row_that_breaks_a_rule_is_refused_with_the_rule(columns, rule):
 
 def test_a_row_that_keeps_the_rules_is_accepted():
     assert Metric("accel_power_watts", Kind.GAUGE, Unit.WATTS, "Board power.", labels=("uuid",)).labels == ("uuid",)
+
+
+def test_only_a_row_by_instance_takes_one_more_label_and_its_name_is_the_last():
+    assert device.MEMORY_USED.label_names(("GPU-1", "0")) == ("uuid", "index")
+    assert device.MEMORY_USED.label_names(("GPU-1", "0", "5")) == ("uuid", "index", "instance_id")
+    for metric, values in ((device.MEMORY_USED, ("GPU-1",)), (device.POWER, ("GPU-1", "0", "5"))):
+        with pytest.raises(ValueError, match="has labels"):
+            metric.label_names(values)
 
 
 def test_no_name_stands_twice():

@@ -186,6 +186,12 @@ def test_a_relative_xdg_directory_is_ignored(tmp_path):
     assert path == tmp_path / ".local" / "share" / "warpgauge"
 
 
+def test_the_folder_that_systemd_made_for_the_service_is_the_data_directory(tmp_path):
+    environ = {"STATE_DIRECTORY": f"{tmp_path / 's'}:{tmp_path / 't'}", "XDG_DATA_HOME": str(tmp_path)}
+    assert data_directory(Config(), environ) == tmp_path / "s"
+    assert data_directory(Config(), environ | {"STATE_DIRECTORY": "s"}) == tmp_path / "warpgauge"
+
+
 def test_the_configured_data_directory_wins(tmp_path):
     config = load(None, {}, {"analyzer.data_directory": str(tmp_path / "d")})
     assert data_directory(config, {"XDG_DATA_HOME": str(tmp_path)}) == tmp_path / "d"

@@ -201,6 +201,15 @@ def test_a_family_of_two_sources_appears_once_in_catalog_order():
     assert sum(line.startswith("# TYPE warpgauge_agent_collector_up") for line in lines) == 1
 
 
+def test_series_of_a_devices_parts_stand_beside_those_of_whole_devices_under_a_label_that_these_lack():
+    whole, part = (Sample(device.PIPE_ACTIVE, ("GPU-1", "0", "tensor", *more), 0.5) for more in ((), ("5",)))
+    family = FamilyRenderer().render([whole, part])[device.PIPE_ACTIVE]
+    assert family.text.decode().splitlines() == [
+        'accel_pipe_active_ratio{index="0",pipe="tensor",uuid="GPU-1"} 0.5',
+        'accel_pipe_active_ratio{index="0",instance_id="5",pipe="tensor",uuid="GPU-1"} 0.5',
+    ]
+
+
 def test_timestamps_are_milliseconds_in_text_and_seconds_in_openmetrics():
     family = FamilyRenderer().render([Sample(device.POWER, ("GPU-1", "0"), 1.0)], 1750000000.25)[device.POWER]
     assert family.text.endswith(b" 1.0 1750000000250\n")

@@ -25,6 +25,7 @@ from warpgauge.core.promql import (
     [
         (select(device.POWER), "accel_power_watts"),
         (select(device.POWER, node="n1"), 'accel_power_watts{node="n1"}'),
+        (select(device.MEMORY_USED, instance_id="5"), 'accel_memory_used_bytes{instance_id="5"}'),
         (select(device.POWER, node=Matches("$node")), 'accel_power_watts{node=~"$node"}'),
         (select(device.WORKLOAD_INFO, job_id=Unlike("")), 'accel_workload_info{job_id!=""}'),
         (select(device.THROTTLE_ACTIVE, reason=("idle", "display")), 'accel_throttle_active{reason=~"idle|display"}'),
@@ -49,13 +50,14 @@ def test_queries_are_written_from_rows(written: str, expected: str):
 def test_a_state_is_numbered_in_the_order_of_its_row():
     text = state_code(device.DEVICE_STATE, by=("uuid",))
     assert text.startswith('max by (uuid) (0 * (accel_device_state{state="ok"} == 1) or 1 * (')
-    assert '4 * (accel_device_state{state="hung"} == 1))' in text
+    assert '6 * (accel_device_state{state="hung"} == 1))' in text
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (lambda: select(device.POWER, gpu="1"), "accel_power_watts has no label gpu"),
+        (lambda: select(device.POWER, instance_id="5"), "accel_power_watts has no label instance_id"),
         (lambda: select(training.STEP_SECONDS), "part '' does not exist"),
         (lambda: select(device.POWER, "sum"), "part 'sum' does not exist"),
         (lambda: rate(device.POWER, "5m"), "rate and increase need a counter"),

@@ -79,7 +79,9 @@ def test_levels_turn_orange_then_red():
 def test_state_numbers_are_shown_as_words():
     panel = shown(grafana.state_timeline(device.DEVICE_STATE, "x", "{{uuid}}"))
     (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
-    assert [one["text"] for one in mapping["options"].values()] == ["ok", "degraded", "lost", "needs reset", "hung"]
+    shown_as = {one["text"]: one["color"] for one in mapping["options"].values()}
+    assert list(shown_as) == ["ok", "degraded", "released", "denied", "lost", "needs reset", "hung"]
+    assert (shown_as["ok"], shown_as["released"], shown_as["lost"]) == ("green", "blue", "red")
 
 
 def test_a_hidden_column_is_left_out_of_the_table():

@@ -147,7 +147,7 @@ def add_device(
         builder.gauge(device.THROTTLE_ACTIVE, (throttled or {}).get(reason, 0.0), reason=reason, **labels)
     builder.gauge(device.MEMORY_USED, memory_bytes, **labels)
     builder.gauge(device.TEMPERATURE, 87.0 if throttled else 61.0, sensor="core", **labels)
-    for name in ("ok", "lost", "needs_reset", "hung"):
+    for name in ("ok", "released", "denied", "lost", "needs_reset", "hung"):
         builder.gauge(device.DEVICE_STATE, (state or {"ok": 1.0}).get(name, 0.0), state=name, **labels)
 
 

@@ -82,6 +82,18 @@ def test_a_degraded_device_still_answers() -> None:
     assert not DeviceState().detect(builder.build()).candidates
 
 
+@pytest.mark.parametrize("state", ["released", "denied"])
+def test_a_device_that_was_released_or_may_not_be_read_is_not_lost(state: str) -> None:
+    detection = DeviceState().detect(with_state(state, 30).build())
+    assert not detection.candidates
+    assert detection.judged is not None
+    assert detection.judged.entities == 1
+
+
+def test_a_released_device_is_not_silent() -> None:
+    assert not TelemetryGap().detect(with_state("released", 30).build()).candidates
+
+
 def test_devices_without_a_state_are_not_judged_and_the_metric_is_named() -> None:
     builder = FrameBuilder(columns=COLUMNS)
     builder.device("n1", "GPU-a")
@@ -124,6 +136,17 @@ def test_a_device_that_vanishes_from_its_nodes_page_is_named() -> None:
     (candidate,) = fleet({"n1": 18}, silent_devices=1)
     assert candidate.scope.uuid == "GPU-n1-0"
     assert candidate.summary == "n1/gpu0 vanished 3 min ago, while its node goes on reporting."
+
+
+@pytest.mark.parametrize(("still_there", "named"), [(("", "2"), []), (("2",), []), ((), ["1", "2"])])
+def test_a_part_that_goes_while_its_device_speaks_was_only_cut_otherwise(still_there, named) -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    add_host(builder, "n1", busy=0.1 * np.ones(COLUMNS), available=0.5 * np.ones(COLUMNS))
+    for instance in ("", "1", "2") if "" in still_there else ("1", "2"):
+        heard = np.ones(COLUMNS) if instance in still_there else since(COLUMNS, 18, np.nan, 1.0)
+        builder.gauge(device.MEMORY_USED, heard, node="n1", uuid="GPU-a", index="0", instance_id=instance)
+    candidates = TelemetryGap().detect(builder.build()).candidates
+    assert [candidate.scope.instance_id for candidate in candidates] == named
 
 
 def test_ninety_seconds_of_silence_are_a_restart() -> None:

@@ -84,6 +84,21 @@ def test_the_console_without_a_demo_shows_no_badge_and_says_what_was_checked(her
         page.close()
 
 
+@pytest.mark.real
+def test_each_small_chart_stays_within_its_card_at_any_width(here: Up, browser):
+    page = browser.new_page()
+    widths = """() => [...document.querySelectorAll("#host .card")].map(
+        card => card.getBoundingClientRect().right - card.querySelector(".u-wrap").getBoundingClientRect().right)"""
+    try:
+        page.goto(f"{here.console}/")
+        page.wait_for_selector("#host .u-wrap", timeout=10_000)
+        for width in (1280, 700, 1000):  # the first is the width it opened with: nothing was resized yet
+            page.set_viewport_size({"width": width, "height": 720})
+            page.wait_for_function(f"({widths})().length == 4 && ({widths})().every(left => left > 0 && left < 40)")
+    finally:
+        page.close()
+
+
 def test_the_values_follow_a_load_within_two_seconds(here: Up):
     # Three tries: what else runs on this machine may hold one of them up.
     took = [seconds_until_seen(here)]

@@ -37,7 +37,7 @@ samples = st.sampled_from([row for row in ALL if row.kind is not Kind.HISTOGRAM]
     lambda row: st.builds(
         Sample,
         st.just(row),
-        st.tuples(*[st.text(max_size=5)] * len(row.labels)),
+        st.tuples(*[st.text(max_size=5)] * len(row.labels)) | st.tuples(*[st.text(max_size=5)] * len(row.every_label)),
         st.floats(allow_nan=False, allow_infinity=False),
     )
 )

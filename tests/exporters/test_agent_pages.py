@@ -62,7 +62,7 @@ def page_of(profile):
     return desk.text().partition("# HELP warpgauge_agent_build_info")[0]
 
 
-@pytest.mark.parametrize("profile", ["a100", "h100", "t4"])
+@pytest.mark.parametrize("profile", ["a100", "b200", "h100", "h100-mig", "h200", "l40s", "t4"])
 def test_the_page_of_a_board_is_exactly_the_golden_text(golden, profile):
     golden(f"agent-{profile}.txt", page_of(profile))
 
@@ -110,6 +110,21 @@ def test_a_form_that_was_asked_for_is_ready_before_it_is_asked_for_again():
     desk.pages.publish()
     assert desk.pages._bodies == {}
     assert gzip.decompress(first).endswith(b"# EOF\n")
+
+
+def test_a_scrape_gets_bytes_made_beforehand_and_asks_nobody():
+    desk = Desk()
+    desk.say(GPU, power(GPU, 1.0))
+    forms = [(fmt, is_compressed) for fmt in Format for is_compressed in (False, True)]
+    for fmt, is_compressed in forms:
+        desk.pages.body(fmt, is_compressed=is_compressed)
+    desk.pages.publish()
+    made = dict(desk.pages._bodies)
+    desk.pages._readings = None  # whatever were asked for now would end in an error
+    desk.pages._families = None
+    assert len(made) == len(forms)
+    for fmt, is_compressed in forms:
+        assert desk.pages.body(fmt, is_compressed=is_compressed) is made[fmt, is_compressed]
 
 
 def test_readings_reach_the_page_when_it_is_published_and_not_before():

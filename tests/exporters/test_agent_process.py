@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import psutil
@@ -45,7 +46,18 @@ def agent(environment, *flags, **how):
 
 def environment_of(tmp_path, stub=None, **more):
     base = stub_environment(stub, tmp_path / "faults", gpus=2) if stub else dict(os.environ)
-    return {**base, "XDG_RUNTIME_DIR": str(tmp_path), "RUNTIME_DIRECTORY": str(tmp_path), **more}
+    here = dict.fromkeys(("XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY", "XDG_DATA_HOME"), str(tmp_path))
+    return {**base, **here, **more}
+
+
+def order(url, path, token):
+    """Status and answer of a POST with this token."""
+    request = urllib.request.Request(f"{url}{path}", method="POST", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, refusal.read().decode()
 
 
 def page(url):
@@ -132,3 +144,39 @@ def test_it_needs_no_library_of_the_analyzer(tmp_path):
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert found.stdout == "[]\n"
+
+
+def test_the_operator_releases_the_devices_with_the_token_that_the_agent_made_and_no_log_has_it(tmp_path, stub):
+    with agent(environment_of(tmp_path, stub), "--no-collector.host") as (process, url):
+        wait_until(lambda: "accel_power_watts{" in page(url), what="devices are on the page")
+        path = tmp_path / "warpgauge/operator.token"
+        token = path.read_text().strip()
+        assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        children = family(process)[1:]
+        assert order(url, "/-/release", "guessed" * 7)[0] == 401
+        status, answer = order(url, "/-/release?seconds=60", token)
+        assert (status, '"state":"released"' in answer) == (200, True)
+        assert gone(children)
+        wait_until(
+            lambda: len(re.findall(r'{[^}]*state="released"[^}]*} 1.0', page(url))) == 2, what="the state says so"
+        )
+        assert "accel_power_watts{" not in page(url)
+        assert order(url, "/-/acquire", token)[0] == 200
+        wait_until(lambda: "accel_power_watts{" in page(url), what="devices are on the page again")
+        process.terminate()
+        out, err = process.communicate(timeout=10)
+        events = re.findall(r'event="([^"]+)"', err)
+        assert [event for event in events if event.startswith(("order", "devices"))] == [
+            "order refused", "devices released", "devices acquired",
+        ]  # fmt: skip
+        assert token not in out + err
+
+
+def test_an_agent_that_cannot_keep_a_token_reads_on_and_takes_no_orders(tmp_path):
+    (tmp_path / "warpgauge").write_text("a file where the data directory should be")
+    with agent(environment_of(tmp_path), "--no-collector.host") as (process, url):
+        status, answer = order(url, "/-/release", "x" * 43)
+        assert (status, "set analyzer.data_directory" in answer) == (403, True)
+        assert "warpgauge_agent_build_info" in page(url)
+        process.terminate()
+        assert 'event="no orders are taken"' in process.communicate(timeout=10)[1]

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.exporters.test_nvml_readings import TIERS, Bench
 from tests.fakes.nvml_abi import installed
-from tests.fakes.nvml_profiles import H100, T4
+from tests.fakes.nvml_profiles import H100, H100_MIG, T4
 from warpgauge.core.catalog import ALL, Kind
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.device import DeviceState
@@ -90,6 +90,31 @@ def test_labels_are_those_of_dcgm_exporter(page):
         "Hostname": "node-7",
         "DCGM_FI_DRIVER_VERSION": "580.65.06",
     }
+
+
+@pytest.fixture(scope="module")
+def cut_page():
+    return Page(H100_MIG)
+
+
+def test_series_of_an_instance_carry_its_number_and_profile_and_stand_in_for_the_board(cut_page):
+    samples = cut_page.families()["DCGM_FI_DEV_FB_USED"].samples
+    told = {sample.labels["GPU_I_ID"]: sample.labels["GPU_I_PROFILE"] for sample in samples}
+    assert told == {"1": "3g.40gb", "5": "2g.20gb", "13": "1g.10gb"}
+    (line,) = [
+        line for line in cut_page.text().splitlines() if line.startswith("DCGM_FI_DEV_FB_USED{") and "1g." in line
+    ]
+    names = [name for name, _, _ in (pair.partition("=") for pair in line[line.index("{") + 1 :].split(","))]
+    assert names[:8] == ["gpu", "UUID", "pci_bus_id", "device", "modelName", "GPU_I_PROFILE", "GPU_I_ID", "Hostname"]
+    assert line.endswith(f" {10 * 63}")
+
+
+def test_what_belongs_to_a_cut_board_carries_no_instance(cut_page):
+    for name in ("DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_XID_ERRORS"):
+        (sample,) = cut_page.families()[name].samples
+        assert not {"GPU_I_ID", "GPU_I_PROFILE"} & sample.labels.keys()
+    assert "DCGM_FI_DEV_GPU_UTIL{" not in cut_page.text()  # the driver tells none; GR_ENGINE_ACTIVE stands in
+    assert len(cut_page.families()["DCGM_FI_PROF_GR_ENGINE_ACTIVE"].samples) == 3
 
 
 def test_counters_are_counters_and_all_else_is_a_gauge(page):

@@ -8,6 +8,7 @@ through their `_obj`. Nothing of warpgauge is touched. Time is the fake's own: c
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pynvml
 
+from tests.fakes.nvml_abi_mig import FakePart, MigMixin, cut
 from tests.fakes.nvml_abi_samples import SamplesMixin
 from tests.fakes.nvml_profiles import H100, Profile
 
@@ -48,6 +50,14 @@ class FakeGpu:
         self.gpm_percent = 37.5
         self.recovery_action = 0
         self.fields: dict[int, tuple[int, int | float]] = {}  # id -> (value type, value), instead of the usual
+        self.parts: list[FakePart | None] = []  # MIG devices by place
+        self.dead_parts: list[FakePart] = []
+        cut(self, profile.layout)
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Bytes in all, and what the driver keeps of them."""
+        return self.profile.memory_total, self.profile.memory_reserved
 
     def field(self, number: int, scope: int, seconds: float) -> tuple[int, int, int | float]:
         """Return code, value type and value of one field."""
@@ -90,9 +100,15 @@ class FakeGpu:
             "GET_GPU_RECOVERY_ACTION": (profile.has_gpm, self.recovery_action),
             "NVLINK_LINK_COUNT": (profile.has_nvlink, 18),
             "NVLINK_GET_STATE": (profile.has_nvlink, 2 if scope == 3 else 1),
-            "NVLINK_GET_SPEED": (profile.has_nvlink, 26562),
-            "NVLINK_ERROR_DL_REPLAY": (profile.has_nvlink, scope),
-            "NVLINK_ERROR_DL_RECOVERY": (profile.has_nvlink, 0),
+            "NVLINK_GET_SPEED": (profile.has_nvlink, profile.link_speed_mb),
+            "NVLINK_ERROR_DL_REPLAY": (profile.has_nvlink and not profile.has_nvlink5, scope),
+            "NVLINK_ERROR_DL_RECOVERY": (profile.has_nvlink and not profile.has_nvlink5, 0),
+            "NVLINK_COUNT_RCV_ERRORS": (profile.has_nvlink5, 0),
+            "NVLINK_COUNT_XMIT_DISCARDS": (profile.has_nvlink5, 0),
+            "NVLINK_COUNT_LINK_RECOVERY_SUCCESSFUL_EVENTS": (profile.has_nvlink5, scope),
+            "NVLINK_COUNT_LINK_RECOVERY_FAILED_EVENTS": (profile.has_nvlink5, 0),
+            "NVLINK_COUNT_EFFECTIVE_ERRORS": (profile.has_nvlink5, 0),
+            "NVLINK_COUNT_SYMBOL_ERRORS": (profile.has_nvlink5, 7),
         }
         if number in SIGNED:
             counter = pynvml.NVML_VALUE_TYPE_SIGNED_INT
@@ -102,7 +118,7 @@ class FakeGpu:
         return counter, None
 
 
-class FakeNvml(SamplesMixin):
+class FakeNvml(SamplesMixin, MigMixin):
     """The library: attributes are its functions, as `ctypes.CDLL` would have them."""
 
     def __init__(self, profiles: Sequence[Profile] = (H100, H100)) -> None:
@@ -117,6 +133,9 @@ class FakeNvml(SamplesMixin):
         self.registered: dict[int, int] = {}  # GPU -> mask of event types
         self.find_events: Callable[[], None] = lambda: None
         self.gpm_codes: dict[int, int] = {}  # GPM metric -> return code
+        self.samples_of_parts: set[int] = set()  # addresses of GPM samples
+        self.listing: Callable[[], Sequence[FakeGpu]] = lambda: self.gpus  # by index
+        self.on_shutdown: Callable[[], None] = lambda: None
 
     def fail(self, code: int, *, function: str | None = None, gpu: int | None = None, times: int = 1 << 30) -> None:
         """From now on the function (any if None) on the GPU (any if None) returns the code, that many times."""
@@ -136,17 +155,19 @@ class FakeNvml(SamplesMixin):
         def call(*arguments: object) -> int:
             self.calls[function] += 1
             gpu = self._gpu_of(arguments)
-            code = self.before_call(function, gpu) or self._fault(function, gpu)
+            code = self.before_call(function, gpu) or self._fault(function, gpu) or self.refusal(function, gpu)
             return code or int(answer(self, function, *(gpu if gpu and i == 0 else a for i, a in enumerate(arguments))))
 
         return call
 
-    def _gpu_of(self, arguments: Sequence[object]) -> FakeGpu | None:
+    def _gpu_of(self, arguments: Sequence[object]) -> FakeGpu | FakePart | None:
         first = arguments[0] if arguments else None
         if not isinstance(first, pynvml.c_nvmlDevice_t):
             return None
         address = ctypes.addressof(first.contents)
-        return next(gpu for gpu in self.gpus if ctypes.addressof(gpu.handle) == address)
+        return next((gpu for gpu in self.gpus if ctypes.addressof(gpu.handle) == address), None) or self.part_of(
+            address
+        )
 
     def _fault(self, function: str, gpu: FakeGpu | None) -> int:
         for fault in self._faults:
@@ -163,6 +184,7 @@ class FakeNvml(SamplesMixin):
         return OK
 
     def _nvmlShutdown(self, _name) -> int:
+        self.on_shutdown()
         return OK
 
     def _nvmlErrorString(self, _name, _code):
@@ -181,12 +203,15 @@ class FakeNvml(SamplesMixin):
         return OK
 
     def _nvmlDeviceGetCount(self, _name, count) -> int:
-        count._obj.value = len(self.gpus)
+        count._obj.value = len(self.listing())
         return OK
 
     def _nvmlDeviceGetHandleByIndex(self, name, index, handle) -> int:
         position = int(getattr(index, "value", index))
-        gpu = self.gpus[position]
+        listing = self.listing()
+        if position >= len(listing):
+            return pynvml.NVML_ERROR_INVALID_ARGUMENT
+        gpu = listing[position]
         code = self.before_call(name, gpu) or self._fault(name, gpu)
         handle._obj.contents = gpu.handle
         return code
@@ -194,7 +219,8 @@ class FakeNvml(SamplesMixin):
     # ---- identity
 
     def _nvmlDeviceGetName(self, _name, gpu, text, _size) -> int:
-        text.value = gpu.profile.name.encode()
+        suffix = f" MIG {gpu.name}" if isinstance(gpu, FakePart) else ""
+        text.value = f"{gpu.profile.name}{suffix}".encode()
         return OK
 
     def _nvmlDeviceGetUUID(self, _name, gpu, text, _size) -> int:
@@ -264,24 +290,17 @@ class FakeNvml(SamplesMixin):
         current._obj.value, pending._obj.value = 1, 0
         return OK
 
-    def _nvmlDeviceGetMigMode(self, _name, gpu, current, pending) -> int:
-        if not gpu.profile.has_row_remap:
-            return pynvml.NVML_ERROR_NOT_SUPPORTED
-        current._obj.value = pending._obj.value = 0
-        return OK
-
     def _nvmlDeviceGetVbiosVersion(self, _name, _gpu, text, _size) -> int:
         text.value = b"96.00.74.00.01"
         return OK
 
     def _nvmlDeviceGetMemoryInfo(self, name, gpu, out) -> int:
-        memory, profile = out._obj, gpu.profile
-        free = profile.memory_total - profile.memory_reserved - gpu.memory_used
-        memory.total, memory.free = profile.memory_total, free
+        memory, (total, reserved) = out._obj, gpu.memory
+        memory.total, memory.free = total, total - reserved - gpu.memory_used
         if name.endswith("_v2"):
-            memory.reserved, memory.used = profile.memory_reserved, gpu.memory_used
+            memory.reserved, memory.used = reserved, gpu.memory_used
         else:
-            memory.used = gpu.memory_used + profile.memory_reserved
+            memory.used = gpu.memory_used + reserved
         return OK
 
     def _nvmlDeviceGetPowerUsage(self, _name, gpu, out) -> int:
@@ -394,6 +413,7 @@ class FakeNvml(SamplesMixin):
 
     def _nvmlGpmSampleFree(self, _name, pointer) -> int:
         del self._samples[ctypes.addressof(pointer.contents)]
+        self.samples_of_parts.discard(ctypes.addressof(pointer.contents))
         return OK
 
     def _nvmlGpmMetricsGet(self, _name, out) -> int:
@@ -402,7 +422,8 @@ class FakeNvml(SamplesMixin):
             self._samples[ctypes.addressof(sample.contents)][1] for sample in (question.sample1, question.sample2)
         ]
         for slot in question.metrics[: question.numMetrics]:
-            slot.nvmlReturn, slot.value = self.gpm_codes.get(slot.metricId, OK), sum(percent) / 2
+            code = self.gpm_codes.get(slot.metricId, OK) or self.gpm_code(slot.metricId, question.sample2)
+            slot.nvmlReturn, slot.value = code, sum(percent) / 2
         return OK
 
     # ---- events
@@ -457,39 +478,80 @@ def installed(fake: FakeNvml) -> Iterator[None]:
         pynvml._nvmlGetFunctionPointer_cache.clear()
 
 
+def _obey_layout(gpu: FakeGpu, faults: Sequence[Sequence[str]]) -> None:
+    wanted = [
+        " ".join(layout)
+        for word, *rest in faults
+        if word == "mig"
+        for index, *layout in [rest]
+        if int(index) == gpu.index
+    ]
+    if gpu.layout != (wanted or [gpu.profile.layout])[-1]:
+        cut(gpu, (wanted or [gpu.profile.layout])[-1])
+
+
 def obey_script(fake: FakeNvml, path: str) -> None:
     """Read faults from a file before each call: one a line, `hang 2`, `lost 3`, `reset 1`, `crash 4`, `hang all`.
 
+    `mig 0 3:3g.40gb/1+2 9:1g.10gb` cuts GPU 0 like that as long as the line stands, `mig 0 off` not at all.
     `xid 79 3 once` announces XID 79 of GPU 3, each distinct line one time.
-    `unloaded` and `mismatch` are about the driver as a whole. Replace the file, do not write into it.
+    `code 4 2` returns code 4 for GPU 2, `gone 1` takes GPU 1 from the list, `new` adds one, `reversed` turns the order
+    of indices round, `mig 1` switches MIG on without an instance. `unloaded`, `mismatch` and `code 18` are about the
+    driver as a whole.
+    `lock` makes every call hang, the driver's own too. Replace the file, do not write into it. Each shutdown leaves a
+    line in `path`.shutdown.
     """
-    codes = {
-        "lost": pynvml.NVML_ERROR_GPU_IS_LOST,
-        "reset": pynvml.NVML_ERROR_RESET_REQUIRED,
-        "unloaded": pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
-        "mismatch": pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
-    }
-
-    def before_call(_function: str, gpu: FakeGpu | None) -> int:
-        faults = [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
-        for word, *place in faults:
-            is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
-            if word == "hang" and is_here:
-                NEVER.wait()
-            if word == "crash" and is_here:
-                ctypes.string_at(0)  # a true one: SIGSEGV in this thread, inside the call
-            if word in codes and (is_here or not place):
-                return codes[word]
-        return OK
-
+    regular, spare = tuple(fake.gpus), FakeGpu(len(fake.gpus), fake.gpus[-1].profile)
+    fake.gpus.append(spare)
     seen: set[str] = set()
 
+    def said() -> list[list[str]]:
+        return [line.split() for line in Path(path).read_text(encoding="ascii").splitlines()]
+
+    def listing() -> list[FakeGpu]:
+        faults = said()
+        gpus = [gpu for gpu in regular if ["gone", str(gpu.index)] not in faults]
+        gpus += [spare] if ["new"] in faults else []
+        return gpus[::-1] if ["reversed"] in faults else gpus
+
+    def on_shutdown() -> None:
+        with Path(f"{path}.shutdown").open("a", encoding="ascii") as trace:
+            trace.write(f"{os.getpid()}\n")
+
     def find_events() -> None:
-        for line in Path(path).read_text(encoding="ascii").splitlines():
-            word, *rest = line.split()
+        for word, *rest in said():
+            line = " ".join(rest)
             if word == "xid" and line not in seen:
                 seen.add(line)
                 fake.announce(int(rest[1]), pynvml.nvmlEventTypeXidCriticalError, int(rest[0]))
 
-    fake.before_call = before_call
+    fake.listing = listing
+    fake.on_shutdown = on_shutdown
+    fake.before_call = lambda _function, gpu: _suffer(said(), gpu)
     fake.find_events = find_events
+
+
+_CODES = {
+    "lost": pynvml.NVML_ERROR_GPU_IS_LOST,
+    "gone": pynvml.NVML_ERROR_GPU_IS_LOST,
+    "reset": pynvml.NVML_ERROR_RESET_REQUIRED,
+    "unloaded": pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
+    "mismatch": pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
+}
+
+
+def _suffer(faults: list[list[str]], gpu: FakeGpu | None) -> int:
+    """What a script does to a call about a GPU, or about none."""
+    if isinstance(gpu, FakeGpu):
+        _obey_layout(gpu, faults)
+    for word, *place in faults:
+        if word == "code" and (len(place) == 1 or (gpu is not None and place[1] == str(gpu.index))):
+            return int(place[0])
+        is_here = gpu is not None and place in ([str(gpu.index)], ["all"])
+        if (word == "hang" and is_here) or word == "lock":
+            NEVER.wait()
+        if word == "crash" and is_here:
+            ctypes.string_at(0)  # a true one: SIGSEGV in this thread, inside the call
+        if word in _CODES and (is_here or not place):
+            return _CODES[word]
+    return OK

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pynvml
 
+from tests.fakes.nvml_abi_mig import UTILIZATION_SAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -79,7 +81,7 @@ class SamplesMixin:
     def _nvmlDeviceGetSamples(self, _name, gpu, kind, last_seen, *outs) -> int:
         value_type, count, samples = outs
         ring = self.ring(gpu, int(kind.value))
-        if ring is None:
+        if ring is None or (any(gpu.parts) and int(kind.value) in UTILIZATION_SAMPLES):
             return pynvml.NVML_ERROR_NOT_SUPPORTED
         value_type._obj.value = ring.value_type
         found = ring.at(self.ring_clock(), int(last_seen.value))

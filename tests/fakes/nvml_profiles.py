@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -21,11 +21,15 @@ class Profile:
     fans: int = 0
     has_gpm: bool = False
     has_nvlink: bool = True
+    has_nvlink5: bool = False  # other error counters: nvml.h says of the old ones "unsupported for Blackwell+"
+    link_speed_mb: int = 26562  # MB/s, one direction
     has_memory_temperature: bool = True
     has_row_remap: bool = True
     has_clock_event_counters: bool = True
     has_pcie_counters: bool = True
     has_encoder: bool = True
+    has_mig: bool = False
+    layout: str = "off"  # MIG; see nvml_abi_mig
     missing: frozenset[str] = frozenset()  # symbols that the library of that age lacks
 
 
@@ -40,6 +44,7 @@ H100 = Profile(
     pcie_generation=5,
     has_gpm=True,
     has_encoder=False,
+    has_mig=True,
 )
 A100 = Profile(
     name="NVIDIA A100-SXM4-40GB",
@@ -52,6 +57,7 @@ A100 = Profile(
     pcie_generation=4,
     has_encoder=False,
     has_pcie_counters=False,
+    has_mig=True,
 )
 T4 = Profile(
     name="Tesla T4",
@@ -85,4 +91,44 @@ RTX_4090 = Profile(
     has_memory_temperature=False,
     has_pcie_counters=False,
 )
-PROFILES = {"h100": H100, "a100": A100, "t4": T4, "rtx4090": RTX_4090}
+H100_MIG = replace(H100, layout="1:3g.40gb/1+2 - 5:2g.20gb 13:1g.10gb")
+A100_MIG = replace(A100, layout="2:3g.20gb 9:1g.5gb")
+H200 = replace(
+    H100,
+    name="NVIDIA H200",
+    memory_total=143771 * MIB,
+    memory_reserved=609 * MIB,
+    clocks_mhz={"GRAPHICS": 1980, "SM": 1980, "MEM": 3201, "VIDEO": 1545},
+)
+B200 = replace(
+    H100,
+    name="NVIDIA B200",
+    architecture="BLACKWELL",
+    memory_total=183359 * MIB,
+    memory_reserved=716 * MIB,
+    power_limit_mw=1_000_000,
+    clocks_mhz={"GRAPHICS": 1965, "SM": 1965, "MEM": 3996, "VIDEO": 1965},
+    has_nvlink5=True,
+    link_speed_mb=53125,
+)
+L40S = replace(
+    RTX_4090,
+    name="NVIDIA L40S",
+    memory_total=46068 * MIB,
+    memory_reserved=538 * MIB,
+    power_limit_mw=350_000,
+    clocks_mhz={"GRAPHICS": 2520, "SM": 2520, "MEM": 9001, "VIDEO": 1965},
+    limits_c={"SHUTDOWN": 96, "SLOWDOWN": 93, "GPU_MAX": 88},
+    fans=0,
+)
+PROFILES = {
+    "h100": H100,
+    "a100": A100,
+    "t4": T4,
+    "rtx4090": RTX_4090,
+    "h100-mig": H100_MIG,
+    "a100-mig": A100_MIG,
+    "h200": H200,
+    "b200": B200,
+    "l40s": L40S,
+}

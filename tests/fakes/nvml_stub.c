@@ -3,7 +3,8 @@
  * declared here, after the names and shapes in nvidia-ml-py's own bindings. Values are plausible and move with time.
  *
  * NVML_STUB_GPUS     number of GPUs (8)
- * NVML_STUB_SCRIPT   file with one fault a line: "hang 2", "hang all", "lost 3", "reset 1", "crash 4", "unloaded"
+ * NVML_STUB_SCRIPT   file with one fault a line: "hang 2", "hang all", "lost 3", "reset 1", "crash 4", "unloaded",
+ *                    "code 18", "code 4 2" (return code 4 for GPU 2), "gone 1", "new", "reversed" (order of indices), "mig 1", "lock"
  * NVML_STUB_LATENCY  "real": utilization 2.5 us, memory 12 us, fan 137 us, processes 4.5 ms (a laptop's figures)
  * -DNO_GPM, -DOLD    build without GPM, or without the symbols that drivers before 12.8 lack
  */
@@ -19,7 +20,7 @@ typedef int ret;
 typedef struct gpu { int index; } *dev;
 enum { OK = 0, INVALID = 2, UNSUPPORTED = 3, TOO_SMALL = 7, UNLOADED = 9, LOST = 15, RESET = 16 };
 #define MAX 64
-static struct gpu gpus[MAX];
+static struct gpu gpus[MAX + 1];
 static const unsigned long long MIB = 1ULL << 20;
 
 static double now(void) {
@@ -48,8 +49,9 @@ static void take(double us) {
 }
 
 /* what the script says about a GPU (-1: the driver as a whole) */
+static char text_of_script[4096];
 static ret fault(int index) {
-    static char text[4096];
+    char *text = text_of_script;
     static time_t read_s;
     static long read_ns;
     const char *path = getenv("NVML_STUB_SCRIPT");
@@ -58,33 +60,61 @@ static ret fault(int index) {
     if (about.st_mtim.tv_sec != read_s || about.st_mtim.tv_nsec != read_ns) {
         FILE *file = fopen(path, "r");
         if (!file) return OK;
-        size_t n = fread(text, 1, sizeof text - 1, file);
+        size_t n = fread(text, 1, sizeof text_of_script - 1, file);
         text[n] = 0;
         fclose(file);
         read_s = about.st_mtim.tv_sec;
         read_ns = about.st_mtim.tv_nsec;
     }
     if (!text[0]) return OK;
-    char copy[sizeof text], *rest = copy, *line;
+    char copy[sizeof text_of_script], *rest = copy, *line;
     memcpy(copy, text, sizeof copy);
     while ((line = strsep(&rest, "\n"))) {
-        char word[16] = "", place[16] = "";
-        if (sscanf(line, "%15s %15s", word, place) < 1) continue;
+        char word[16] = "", place[16] = "", gpu[16] = "";
+        if (sscanf(line, "%15s %15s %15s", word, place, gpu) < 1) continue;
         if (!strcmp(word, "unloaded")) return UNLOADED;
+        if (!strcmp(word, "code") && (!gpu[0] || (index >= 0 && atoi(gpu) == index))) return atoi(place);
+        if (!strcmp(word, "lock")) for (;;) pause();
         if (index < 0 || (strcmp(place, "all") && atoi(place) != index)) continue;
         if (!strcmp(word, "hang")) for (;;) pause();
         if (!strcmp(word, "crash")) *(volatile int *)0 = 1;
-        if (!strcmp(word, "lost")) return LOST;
+        if (!strcmp(word, "lost") || !strcmp(word, "gone")) return LOST;
         if (!strcmp(word, "reset")) return RESET;
     }
     return OK;
+}
+
+/* the GPU of a line "WORD GPU", -2 where the word stands alone, -1 where the script does not have it */
+static int said(const char *word) {
+    char copy[sizeof text_of_script], *rest = copy, *line, first[16];
+    memcpy(copy, text_of_script, sizeof copy);
+    while ((line = strsep(&rest, "\n"))) {
+        int gpu = -2;
+        if (sscanf(line, "%15s %d", first, &gpu) >= 1 && !strcmp(first, word)) return gpu;
+    }
+    return -1;
+}
+static int listed(void) { return count() + (said("new") != -1) - (said("gone") != -1); }
+/* which GPU has an index today */
+static int at(int index) {
+    if (said("reversed") != -1) index = listed() - 1 - index;
+    int gone = said("gone");
+    return gone != -1 && index >= gone ? index + 1 : index;
 }
 
 #define ENTER(us) do { ret code = fault(d->index); if (code) return code; take(us); } while (0)
 #define NUMBER(name, type, us, value) ret name(dev d, type *out) { ENTER(us); *out = (type)(value); return OK; }
 
 ret nvmlInitWithFlags(unsigned flags) { (void)flags; return fault(-1); }
-ret nvmlShutdown(void) { return OK; }
+ret nvmlShutdown(void) { /* leaves a trace, so that a test can tell an orderly end from a kill */
+    const char *path = getenv("NVML_STUB_SCRIPT");
+    char name[4096];
+    if (!path) return OK;
+    snprintf(name, sizeof name, "%s.shutdown", path);
+    FILE *file = fopen(name, "a");
+    if (file) { fprintf(file, "%d\n", (int)getpid()); fclose(file); }
+    return OK;
+}
 const char *nvmlErrorString(ret code) {
     switch (code) {
     case UNSUPPORTED: return "Not Supported";
@@ -98,11 +128,13 @@ static ret text(char *out, unsigned size, const char *value) { snprintf(out, siz
 ret nvmlSystemGetDriverVersion(char *out, unsigned size) { return text(out, size, "580.65.06"); }
 ret nvmlSystemGetNVMLVersion(char *out, unsigned size) { return text(out, size, "13.580.65.06"); }
 ret nvmlSystemGetCudaDriverVersion(int *out) { *out = 13000; return OK; }
-ret nvmlDeviceGetCount_v2(unsigned *out) { ret code = fault(-1); *out = (unsigned)count(); return code; }
+ret nvmlDeviceGetCount_v2(unsigned *out) { ret code = fault(-1); *out = (unsigned)listed(); return code; }
 ret nvmlDeviceGetHandleByIndex_v2(unsigned index, dev *out) {
-    if ((int)index >= count()) return INVALID;
-    gpus[index].index = (int)index;
-    *out = &gpus[index];
+    fault(-1); /* for the newest script */
+    if ((int)index >= listed()) return INVALID;
+    int gpu = at((int)index);
+    gpus[gpu].index = gpu;
+    *out = &gpus[gpu];
     dev d = *out;
     ENTER(0);
     return OK;
@@ -126,6 +158,7 @@ NUMBER(nvmlDeviceGetArchitecture, unsigned, 0, 9)
 struct rates { unsigned gpu, memory; };
 ret nvmlDeviceGetUtilizationRates(dev d, struct rates *out) {
     ENTER(2.5);
+    if (said("mig") == d->index) return UNSUPPORTED;
     out->gpu = 40 + (unsigned)((long)now() % 40);
     out->memory = out->gpu / 2;
     return OK;
@@ -139,6 +172,11 @@ static ret engine(dev d, unsigned *out, unsigned *period, unsigned value) {
 ret nvmlDeviceGetEncoderUtilization(dev d, unsigned *out, unsigned *period) { return engine(d, out, period, 7); }
 ret nvmlDeviceGetDecoderUtilization(dev d, unsigned *out, unsigned *period) { return engine(d, out, period, 3); }
 
+ret nvmlDeviceGetMigMode(dev d, unsigned *current, unsigned *pending) {
+    ENTER(2.5);
+    *current = *pending = said("mig") == d->index;
+    return OK;
+}
 struct memory { unsigned long long total, free, used; };
 struct memory2 { unsigned version; unsigned long long total, reserved, free, used; };
 ret nvmlDeviceGetMemoryInfo(dev d, struct memory *out) {

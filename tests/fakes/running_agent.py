@@ -14,6 +14,7 @@ from tests.fakes.nvml_c import set_faults
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import Config
 from warpgauge.core.exposition import Format, labels_of, parse
+from warpgauge.core.retry import Backoff
 from warpgauge.exporters.agent import Agent
 from warpgauge.exporters.collectors import COLLECTORS
 from warpgauge.exporters.link import Program
@@ -39,7 +40,11 @@ def c_fake(environment: dict[str, str]) -> Program:
 
 def _program(command: Sequence[str], environment: dict[str, str]) -> Program:
     return Program(
-        command=command, environment=environment, deadline_seconds=DEADLINE_SECONDS, start_seconds=START_SECONDS
+        command=command,
+        environment=environment,
+        deadline_seconds=DEADLINE_SECONDS,
+        start_seconds=START_SECONDS,
+        retries=Backoff(first_seconds=0.3, factor=2.0, max_seconds=1.0),
     )
 
 
@@ -49,6 +54,7 @@ class Running:
 
     agent: Agent
     script: Path
+    slack_seconds: float = 0.0  # by which the machine is too slow for a test's bounds, as far as the test noticed
 
     def inflict(self, *faults: str) -> None:
         set_faults(self.script, *faults)
@@ -66,6 +72,12 @@ class Running:
         """State by index."""
         series = self.values("accel_device_state")
         return {int(index): state for (index, state), value in series.items() if value == 1.0}
+
+    def named(self, metric: str) -> dict[str, str]:
+        """Index by uuid, of the devices that have a series whose value is not 0."""
+        lines = parse(self.agent.pages.body(Format.TEXT, is_compressed=False).decode(), place="page")
+        found = [labels_of(line.labels) for line in lines if line.name == metric and line.value]
+        return {labels["uuid"]: labels["index"] for labels in found}
 
     def with_data(self) -> set[int]:
         """Indices of the devices that have data series."""
@@ -89,9 +101,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(program: Program, script: Path) -> AsyncIterator[Running]:
-    """An agent with the nvml collector only, until the block ends."""
-    set_faults(script)
+async def running(program: Program, script: Path, *faults: str) -> AsyncIterator[Running]:
+    """An agent with the nvml collector only, until the block ends; `faults` are there from the start."""
+    set_faults(script, *faults)
     config = Config()
     settings = replace(
         config.agent,

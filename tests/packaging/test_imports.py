@@ -99,6 +99,10 @@ def test_the_portable_parts_import_where_linux_modules_are_absent(system: str, c
         ("numpy", ["analyze", "some.om"], "analyzer"),
         ("numpy", ["analyzer"], "analyzer"),
         ("grafanalib", ["generate", "dashboards", "--out", "somewhere"], "dashboards"),
+        pytest.param(
+            *("backports.zstd", ["replay", "some.jsonl.zst"], "record"),
+            marks=pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python's own compression.zstd is used"),
+        ),
     ],
 )
 def test_a_missing_extra_is_one_sentence_with_the_command(missing: str, arguments: list[str], extra: str):

@@ -32,6 +32,8 @@ HOMES = {
         "analyzer/warpgauge/analyzer/",
         "core/warpgauge/cli/",
     ),
+    "backports": ("exporters/warpgauge/exporters/recording/storage.py",),
+    "compression": ("exporters/warpgauge/exporters/recording/storage.py",),  # of the standard library from 3.14 on
     "grafanalib": ("dashboards/warpgauge/dashboards/grafana/",),
     "numpy": ("analyzer/warpgauge/analyzer/",),
     "prometheus_client": ("exporters/warpgauge/exporters/", "analyzer/warpgauge/analyzer/", "core/warpgauge/web/"),

@@ -69,7 +69,8 @@ GROUP: Final = Group(
         ),
         Rule(
             alert="DeviceDataStale",
-            expr=f"time() - {aggregate('max', select(device.LAST_SAMPLE), by=DEVICE)} > 120",
+            expr=f"time() - {aggregate('max', select(device.LAST_SAMPLE), by=DEVICE)} > 120 unless on "
+            f"({', '.join(DEVICE)}) {select(device.DEVICE_STATE, state='released')} == 1",
             hold="2m",
             labels=DEVICE,
             severity=Severity.WARNING,

@@ -18,10 +18,12 @@ class DeviceKind(StrEnum):
 
 
 class DeviceState(StrEnum):
-    """What the agent knows about a device's health; exactly one holds at a time."""
+    """What the agent knows about a device's health; exactly one holds at a time. From `lost` on it is a fault."""
 
     OK = "ok"
     DEGRADED = "degraded"  # answers, but reports a fault that limits it
+    RELEASED = "released"  # given away on purpose, for driver work or a virtual machine
+    DENIED = "denied"  # NVML_ERROR_NO_PERMISSION: the operating system or a container keeps us out
     LOST = "lost"  # NVML_ERROR_GPU_IS_LOST: fell off the bus
     NEEDS_RESET = "needs_reset"  # NVML_ERROR_RESET_REQUIRED
     HUNG = "hung"  # a driver call did not return within the deadline

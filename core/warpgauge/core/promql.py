@@ -69,7 +69,7 @@ def select(metric: Metric, part: Part = "", /, **labels: LabelValue) -> str:
 
 def matchers(metric: Metric, /, **labels: LabelValue) -> str:
     """The matcher block in braces, "" without labels; ValueError for a label that the metric does not carry."""
-    unknown = set(labels) - set(metric.labels) - set(TARGET_LABELS)
+    unknown = set(labels) - set(metric.every_label) - set(TARGET_LABELS)
     if unknown:
         msg = f"{metric.name} has no label {', '.join(sorted(unknown))}"
         raise ValueError(msg)

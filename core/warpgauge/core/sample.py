@@ -33,7 +33,7 @@ Value = float | Histogram | Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of one series; `labels` are values in the order of `metric.labels`."""
+    """One value of one series; `labels` are values in the order of `metric.labels`, for a part of a device one more."""
 
     metric: Metric
     labels: tuple[str, ...]
@@ -41,7 +41,7 @@ class Sample:
 
     def label(self, name: str) -> str | None:
         """Value of one label, or None when the metric does not carry it."""
-        names = self.metric.labels
+        names = self.metric.label_names(self.labels)
         return self.labels[names.index(name)] if name in names else None
 
     @property

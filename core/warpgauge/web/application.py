@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from warpgauge.web.guard import ONLY_LOOPBACK_NAMES, SAFE_METHODS, guard
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from warpgauge.web.token import TokenFile
 
     Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -17,8 +21,7 @@ __all__ = ["ONLY_LOOPBACK_NAMES", "json_response", "make_app"]
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_BODY_BYTES: Final = 1 << 20
-_LOOPBACK_NAMES: Final = {"localhost", "127.0.0.1", "[::1]"}
-_SAFE_METHODS: Final = {"GET", "HEAD"}
+_KEPT_HEADERS: Final = ("Allow", "Retry-After", "WWW-Authenticate")  # of errors, whose bodies are written anew
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "object-src 'none'",
@@ -29,13 +32,13 @@ _HEADERS: Final = {
     "Cache-Control": "no-cache",
 }
 
-ONLY_LOOPBACK_NAMES: Final = web.AppKey("only_loopback_names", bool)
-"""Whether the Host header must name this machine; `serve` sets it from the address it listens on."""
 
+def make_app(*, ready: Callable[[], str | None], operator: TokenFile | None = None) -> web.Application:
+    """An application with `/-/healthy` and `/-/ready`; `ready` says why not, or None when all is well.
 
-def make_app(*, ready: Callable[[], str | None]) -> web.Application:
-    """An application with `/-/healthy` and `/-/ready`; `ready` says why not, or None when all is well."""
-    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_errors, _same_site])
+    Whatever is not GET or HEAD takes the token of `operator`; without one it is refused.
+    """
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_errors, guard(operator)])
     app[ONLY_LOOPBACK_NAMES] = True
 
     async def healthy(_: web.Request) -> web.Response:
@@ -65,14 +68,14 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
 
 @web.middleware
 async def _errors(request: web.Request, handler: Answer) -> web.StreamResponse:
-    """JSON errors under /api/, plain text elsewhere; a fault of ours is logged and costs this request only."""
+    """JSON errors under /api/ and for writes, plain text elsewhere; a fault of ours is logged and costs one request."""
     try:
         return await handler(request)
     except web.HTTPException as error:
         if error.status < web.HTTPBadRequest.status_code:
             raise
         reply = _error_reply(request, error.status, _reason(error))
-        reply.headers.update({name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers})
+        reply.headers.update({name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers})
         return reply
     except Exception:  # noqa: BLE001 - the last line of defense: one bad request must not end the service
         _LOG.exception("request failed", extra={"method": request.method, "path": request.path})
@@ -86,24 +89,6 @@ def _reason(error: web.HTTPException) -> str:
 
 
 def _error_reply(request: web.Request, status: int, reason: str) -> web.Response:
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/") or request.method not in SAFE_METHODS:
         return json_response({"error": reason}, status=status)
     return web.Response(text=f"{reason}\n", status=status)
-
-
-@web.middleware
-async def _same_site(request: web.Request, handler: Answer) -> web.StreamResponse:
-    """Refuse what a foreign web page could make a browser send: rebound host names and cross-origin writes."""
-    if request.app[ONLY_LOOPBACK_NAMES] and _name(request.host) not in _LOOPBACK_NAMES:
-        raise web.HTTPForbidden(text="this address answers to localhost, 127.0.0.1 and [::1] only")
-    origin = request.headers.get("Origin")
-    if request.method not in _SAFE_METHODS and origin is not None and origin.partition("://")[2] != request.host:
-        raise web.HTTPForbidden(text="a request from another origin may only read")
-    return await handler(request)
-
-
-def _name(host: str) -> str:
-    """The Host header without its port."""
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0].lower()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import socket
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from warpgauge.core.errors import AddressInUseError, ConfigError
-from warpgauge.web.application import ONLY_LOOPBACK_NAMES
+from warpgauge.web.guard import LISTENS_ON, ONLY_LOOPBACK_NAMES
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,7 +40,10 @@ async def serve(
 
     """
     app[ONLY_LOOPBACK_NAMES] = address.is_loopback
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE_SECONDS)
+    app[LISTENS_ON] = address.host
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE_SECONDS, logger=_protocol_log()
+    )
     await runner.setup()
     try:
         await _listen(runner, address)
@@ -68,6 +73,20 @@ async def _listen(runner: web.AppRunner, address: ListenAddress) -> None:
         }
         msg = f"cannot listen on {address}: {reasons.get(error.errno or 0, error.strerror)}"
         raise ConfigError(msg) from error
+
+
+def _protocol_log() -> logging.Logger:
+    """Where aiohttp says that something was no HTTP, without the bytes: there may be a token among them."""
+    log = logging.getLogger("warpgauge.web.http")
+    if not log.filters:
+        log.addFilter(_without_request)
+    return log
+
+
+def _without_request(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info = None
+    return True
 
 
 def _port(runner: web.AppRunner) -> int:

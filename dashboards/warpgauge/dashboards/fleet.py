@@ -44,6 +44,7 @@ def dashboard() -> grafana.Dashboard:
 
 def _health() -> Section:
     up = select(device.DEVICE_UP, **HERE)
+    released = select(device.DEVICE_STATE, state="released", **HERE)
     throttled = aggregate("max", select(device.THROTTLE_ACTIVE, reason=THERMAL, **HERE), by=("cluster", "uuid"))
     findings = select(own.FINDING_ACTIVE, severity=("warning", "critical"))
     return Section(
@@ -54,8 +55,9 @@ def _health() -> Section:
             ),
             grafana.stat(
                 device.DEVICE_UP,
-                f"sum({up} == bool 0)",
+                f"sum({up} == bool 0 unless on (cluster, node, uuid, index) {released} == 1) or 0 * count({up})",
                 title="Devices not answering",
+                note="Leaves out devices that were released on purpose.",
                 levels=Levels(critical=1),
             ),
             grafana.stat(

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Tier, own
+from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.collectors import COLLECTORS, make
@@ -27,13 +28,15 @@ from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
 from warpgauge.exporters.pages import Pages
 from warpgauge.exporters.processes import ProcessTable
 from warpgauge.exporters.readings import Readings
+from warpgauge.exporters.release import Release
 from warpgauge.exporters.supervisor import Supervisor
 from warpgauge.exporters.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from warpgauge.core.config import Config
+    from warpgauge.core.sample import Sample
     from warpgauge.exporters.readings import Standing
 
 __all__ = ["Agent", "stop_with_parent"]
@@ -69,6 +72,8 @@ class Agent:
         self._driver_messages = DriverMessages()
         self._has_asked_kernel = False
         self.collectors = [self._collector(name) for name in self._wanted()]
+        supervisors = [collector for collector in self.collectors if isinstance(collector, Supervisor)]
+        self.release = Release(supervisors, self.readings.tally, self._clock)
 
     def _wanted(self) -> list[str]:
         disabled = self._config.agent.disabled_collectors
@@ -114,6 +119,7 @@ class Agent:
             await asyncio.gather(*tasks)
             await asyncio.Event().wait()
         finally:
+            self.release.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -131,7 +137,10 @@ class Agent:
     def devices(self) -> list[dict[str, Any]]:
         """Every device ever seen, for the API; what is unknown is absent."""
         node = platform.node()
-        return [_device(standing, node) for standing in self.readings.standings]
+        return [
+            {**_device(standing, node), **_instances(self.readings.samples_of(standing.device.uuid))}
+            for standing in self.readings.standings
+        ]
 
     def dcgm_page(self) -> bytes | None:
         """The page under dcgm-exporter's names, None unless the settings switch it on."""
@@ -143,7 +152,12 @@ class Agent:
 
     def states(self) -> list[tuple[str, str]]:
         """Each collector and how it does, in words."""
-        return [(collector.name, collector.absence or "reading") for collector in self.collectors]
+        left = self.release.seconds_left
+        released = None if left is None else f"released, taken back in {left:.0f} s"
+        return [
+            (one.name, (released if isinstance(one, Supervisor) else None) or one.absence or "reading")
+            for one in self.collectors
+        ]
 
     async def _settle(self) -> None:
         """Once every collector has had its say: put it on the page, be ready, and decide about the demo."""
@@ -219,6 +233,13 @@ def _device(standing: Standing, node: str) -> dict[str, Any]:
         "last_sample": standing.last_sample,
     }
     return {name: value for name, value in known.items() if value not in {None, ""}}
+
+
+def _instances(samples: Iterable[Sample]) -> dict[str, Any]:
+    """The parts of a partitioned device, by the names that its info series has; nothing for a whole one."""
+    names = ("instance_id", "compute_instance_id", "instance_uuid", "profile")
+    found = [sample for sample in samples if sample.metric is rows.INSTANCE_INFO]
+    return {"instances": [{name: sample.label(name) for name in names} for sample in found]} if found else {}
 
 
 def stop_with_parent(stop: asyncio.Event, environ: Mapping[str, str] = os.environ) -> None:

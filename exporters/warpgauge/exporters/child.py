@@ -20,6 +20,7 @@ from threading import Lock, Thread
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.catalog import Tier
+from warpgauge.core.clock import SystemClock
 from warpgauge.core.sample import ReadError
 from warpgauge.exporters.collectors import make
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError, EventSource
@@ -67,6 +68,8 @@ class Child:
         self._devices: dict[int, Device | None] = {COMMON: None}
         self._is_leaving = TellTale()
         self._watcher: Thread | None = None
+        self._clock = SystemClock()
+        self._is_orderly = False  # told to leave in order: a reading that is under way may end first
 
     def obey(self, commands: Iterable[bytes]) -> None:
         """Carry out commands until they end."""
@@ -76,16 +79,22 @@ class Child:
                 self._resume(command.get("bookmarks", {}))
                 if not self._open(command["only"], set(command["skip"])):
                     return
+            elif command["do"] == "add":
+                self._add(command["positions"])
+            elif command["do"] == "leave":
+                self._is_orderly = True
             else:
                 self._read([Tier(tier) for tier in command["tiers"]])
 
     def leave(self) -> None:
         """Give the devices back, unless one of them is still being asked something."""
         self._is_leaving.set()
+        until = self._clock.monotonic() + WATCHER_SECONDS
         if self._watcher is not None:
             self._watcher.join(WATCHER_SECONDS)
         is_watching = self._watcher is not None and self._watcher.is_alive()
-        if not is_watching and all(lane.is_idle for lane in self._lanes.values()):
+        seconds = max(0.0, until - self._clock.monotonic()) if self._is_orderly else 0.0
+        if not is_watching and all(lane.wait(seconds) for lane in self._lanes.values()):
             self._collector.close()
 
     def _watch(self, source: EventSource) -> None:
@@ -125,6 +134,13 @@ class Child:
             self._watcher = Thread(target=self._watch, args=(self._collector,), name="events", daemon=True)
             self._watcher.start()
         return True
+
+    def _add(self, positions: Sequence[int]) -> None:
+        """Open positions that were passed over before."""
+        self._lanes.update(
+            {position: Lane(f"device {position}") for position in positions if position not in self._lanes}
+        )
+        self._each(positions, ALL_TIERS)
 
     def _resume(self, bookmarks: Mapping[str, Bookmark]) -> None:
         if isinstance(self._collector, Accumulating):

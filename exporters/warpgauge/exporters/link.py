@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
+from warpgauge.core.retry import Backoff
 from warpgauge.exporters.messages import COMMON, LINE_LIMIT, At, BadMessageError, Done, Event, Message, Refused, decode
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.clock import Clock
 
-__all__ = ["End", "Link", "Program"]
+__all__ = ["FAREWELL_SECONDS", "End", "Link", "Program", "is_leaving", "undead"]
 
 GRACE_SECONDS: Final = 0.05  # to read what already waits in the pipe before anyone is blamed
 FAREWELL_SECONDS: Final = 0.5  # for a child that was asked to end
@@ -43,6 +44,7 @@ class Program:
     environment: Mapping[str, str] | None = None
     deadline_seconds: float = 2.0  # for one reading of one device
     start_seconds: float = 10.0  # to open a driver or device: without persistence mode a GPU takes seconds
+    retries: Backoff = field(default_factory=lambda: Backoff(first_seconds=1.0, max_seconds=30.0))  # of a device
 
 
 class Link:
@@ -54,7 +56,8 @@ class Link:
         self._clock = clock
         self._reader = asyncio.StreamReader(limit=LINE_LIMIT)
         self._busy: dict[int, tuple[str, float]] = {}  # position -> what it is doing, since when
-        self._asked: float | None = None  # when a command was sent that nothing has answered yet
+        self._asked: tuple[str, float] | None = None  # what a command that nothing has answered yet asked for, and when
+        self._suspicion: float | None = None  # since when somebody is overdue while others talk
         self._ending: str | None = None
         self._pipe: asyncio.ReadTransport | None = None
 
@@ -72,9 +75,14 @@ class Link:
         link = cls(process, program, clock)
         os.set_blocking(cast("IO[bytes]", process.stdin).fileno(), False)
         loop = asyncio.get_running_loop()
-        link._pipe, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(link._reader), cast("IO[bytes]", process.stdout)
-        )
+        try:
+            link._pipe, _ = await loop.connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(link._reader), cast("IO[bytes]", process.stdout)
+            )
+        except BaseException:  # told to end: nobody will have the link, so nobody else can end the child
+            process.kill()
+            _UNDEAD.append(process)
+            raise
         return link
 
     @property
@@ -84,7 +92,7 @@ class Link:
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Give a command; one that the child no longer reads is noticed as a missing answer."""
-        self._asked = self._asked or self._clock.monotonic()
+        self._asked = self._asked or (command["do"], self._clock.monotonic())
         with suppress(OSError, ValueError):  # full or closed: the child is stuck or gone, and `follow` tells which
             cast("IO[bytes]", self.process.stdin).write(json.dumps(command).encode() + b"\n")
 
@@ -111,21 +119,27 @@ class Link:
                 return End("crashed", frozenset(self._busy), str(error))
             self._note(message)
             heard(message)
+            if self._is_suspicion_ripe():  # the others talk on and on, so that there never is a pause to look
+                return End("hung", self._overdue())
 
-    async def close(self, *, gently: bool = False) -> None:
-        """See the child off, with a moment to end by itself or without. One stuck in the kernel is left behind."""
+    async def close(self, *, farewell_seconds: float = 0.0) -> None:
+        """See the child off, with some time to end by itself or without. One stuck in the kernel is left behind."""
+        if farewell_seconds and self._ending is None:
+            self.send({"do": "leave"})
         self.end("stopped")
-        if not (gently and await self._is_dead()):
+        try:
+            await self._is_dead(farewell_seconds)
+        finally:  # also if we are told to end once more meanwhile
             with suppress(OSError):
-                self.process.kill()
-        if self._pipe is not None:
-            self._pipe.close()
-        if not await self._is_dead():
+                self.process.kill()  # does nothing to one that has ended
+            if self._pipe is not None:
+                self._pipe.close()
             _UNDEAD.append(self.process)
-        _UNDEAD[:] = [process for process in _UNDEAD if process.poll() is None]
+        await self._is_dead(FAREWELL_SECONDS)
+        undead()
 
-    async def _is_dead(self) -> bool:
-        until = self._clock.monotonic() + FAREWELL_SECONDS
+    async def _is_dead(self, seconds: float) -> bool:
+        until = self._clock.monotonic() + seconds
         while self.process.poll() is None and self._clock.monotonic() < until:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.005)
         return self.process.poll() is not None
@@ -148,11 +162,15 @@ class Link:
         now = self._clock.monotonic()
         ends = [since + self._allowed(doing) for doing, since in self._busy.values()]
         if self._asked is not None:
-            ends.append(self._asked + self._allowed("read"))
+            asked_for, since = self._asked
+            ends.append(since + self._allowed(asked_for))
         return max(0.0, min(ends) - now) if ends else self._program.deadline_seconds
 
     def _allowed(self, doing: str) -> float:
-        """Seconds for one thing; readings get longer while a device is being opened, which can hold them up."""
+        """Seconds for one thing; readings get longer while a device is being opened, which can hold them up.
+
+        Opening includes the start of Python, which on a machine out of CPU takes longer than a reading ever may.
+        """
         is_starting = doing != "read" or any(other != "read" for other, _ in self._busy.values())
         program = self._program
         return max(program.start_seconds, program.deadline_seconds) if is_starting else program.deadline_seconds
@@ -162,9 +180,18 @@ class Link:
         now = self._clock.monotonic()
         lateness = {position: (now - since) / self._allowed(doing) for position, (doing, since) in self._busy.items()}
         if not any(late >= 1.0 for late in lateness.values()):
-            is_mute = self._asked is not None and now - self._asked >= self._allowed("read")
+            is_mute = self._asked is not None and now - self._asked[1] >= self._allowed(self._asked[0])
             return frozenset(lateness or {COMMON}) if is_mute else frozenset()
         return frozenset(position for position, late in lateness.items() if late >= 0.5)  # noqa: PLR2004 - half
+
+    def _is_suspicion_ripe(self) -> bool:
+        """Whether somebody has been overdue for all the time that it takes to read what waited in the pipe."""
+        if self._ending or not self._overdue():
+            self._suspicion = None
+            return False
+        now = self._clock.monotonic()
+        self._suspicion = self._suspicion or now
+        return now - self._suspicion >= 2 * GRACE_SECONDS
 
     def _note(self, message: Message) -> None:
         if isinstance(message, Event):  # comes of itself and answers nothing
@@ -180,3 +207,15 @@ class Link:
         if self._ending:
             return End(self._ending)
         return End("crashed", frozenset(self._busy), f"exit status {self.process.poll()}")
+
+
+def undead() -> list[int]:
+    """Process ids of children that were killed and do not die: the driver still holds them, and they hold it."""
+    _UNDEAD[:] = [process for process in _UNDEAD if process.poll() is None]
+    return [process.pid for process in _UNDEAD]
+
+
+def is_leaving() -> bool:
+    """Whether the running task was told to end, which is the only time there is a moment for a farewell."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

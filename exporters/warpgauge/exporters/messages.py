@@ -4,7 +4,9 @@ The child is our own program, but a driver that scribbles over its memory speaks
 exactly one of these messages is a `BadMessageError`, and the child that sent it is replaced.
 
 To the child:   {"do": "open", "only": [3] | null, "skip": [2], "bookmarks": {"GPU-...": {...}}}
+                {"do": "add", "positions": [2]}
                 {"do": "read", "tiers": ["fast"]}
+                {"do": "leave"}     then its standard input closes; without it, whatever is under way is broken off
 From the child: an `At` before every touch of the driver, then what came of it.
 """
 
@@ -198,7 +200,8 @@ def _read(body: dict[str, Any]) -> Read:
 
 def _sample(name: str, labels: list[str], value: float) -> Sample:
     metric = BY_NAME[name]
-    if len(labels) != len(metric.labels) or metric.kind is Kind.HISTOGRAM or not math.isfinite(value):
+    metric.label_names(labels)
+    if metric.kind is Kind.HISTOGRAM or not math.isfinite(value):
         msg = f"{name} has labels {labels!r} and value {value!r}"
         raise ValueError(msg)
     return Sample(metric, tuple(labels), float(value))

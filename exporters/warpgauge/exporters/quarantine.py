@@ -58,6 +58,14 @@ class Quarantine:
         if case is not None and case.is_in:
             case.is_in, case.released = False, self._clock.monotonic()
 
+    def clear(self) -> None:
+        """Let everybody out and forget them, except where a process still hangs in the kernel."""
+        self._cases = {
+            position: case
+            for position, case in self._cases.items()
+            if case.is_in and case.stuck is not None and case.stuck.poll() is None
+        }
+
     def due(self) -> frozenset[int]:
         """Who is to be tried now; never a device on which a process still hangs in the kernel."""
         now = self._clock.monotonic()

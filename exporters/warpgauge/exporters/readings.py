@@ -86,12 +86,12 @@ class Readings:
             self.on_change()
 
     def update(self, collector: str, tier: Tier, uuid: str | None, samples: Sequence[Sample]) -> None:
-        """New samples of one device and tier in place of the last ones; the device answers, so it is well."""
+        """New samples of one device and tier in place of the last ones; a device that gives any is well."""
         block = self._blocks.setdefault((collector, tier), _Block())
         block.samples[uuid] = samples
         block.lines = None
         standing = self._standings.get(uuid) if uuid is not None else None
-        if standing is not None:
+        if standing is not None and samples:
             standing.last_sample = self._clock.now()
             standing.is_degraded = _says_degraded(samples, before=standing.is_degraded)
             standing.state = DeviceState.DEGRADED if standing.is_degraded else DeviceState.OK

@@ -10,6 +10,7 @@ from warpgauge.core.catalog import own
 from warpgauge.core.errors import InputError
 from warpgauge.core.exposition import Format, negotiate
 from warpgauge.exporters.landing import landing_page
+from warpgauge.exporters.release import parse_seconds
 from warpgauge.web import json_response, make_app
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from warpgauge.exporters.agent import Agent
     from warpgauge.exporters.synthetic import SimulatedPages
+    from warpgauge.web import TokenFile
 
 __all__ = ["application"]
 
@@ -24,15 +26,18 @@ _MODEL_SECONDS: Final = 4.0  # how long a request waits for the simulated fleet 
 _DEFAULT_TOP: Final = 10
 
 
-def application(agent: Agent) -> web.Application:
-    """Every route of the agent."""
+def application(agent: Agent, operator: TokenFile | None = None) -> web.Application:
+    """Every route of the agent; `operator` holds the token of whoever may release the devices."""
     routes = _Routes(agent)
-    app = make_app(ready=agent.unready)
+    app = make_app(ready=agent.unready, operator=operator)
     app.router.add_get("/", routes.landing)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/metrics/dcgm", routes.dcgm)
     app.router.add_get("/api/v1/devices", routes.devices)
     app.router.add_get("/api/v1/processes", routes.processes)
+    app.router.add_get("/api/v1/release", routes.release_state)
+    app.router.add_post("/-/release", routes.release)
+    app.router.add_post("/-/acquire", routes.acquire)
     app.router.add_get("/sd", routes.service_discovery)
     app.router.add_get("/sim/truth", routes.truth)
     app.router.add_get("/sim/{node}/metrics", routes.simulated)
@@ -69,6 +74,24 @@ class _Routes:
         if not (text.isascii() and text.isdecimal()):
             raise web.HTTPBadRequest(text=f"top must be a whole number, got {text!r}")
         return json_response({"processes": await self._agent.processes(int(text[:9]))})
+
+    async def release_state(self, _: web.Request) -> web.Response:
+        return json_response(self._agent.release.document())
+
+    async def release(self, request: web.Request) -> web.Response:
+        """503 while a process that cannot be ended still holds the driver, so that a script does not go on."""
+        unknown = request.query.keys() - {"seconds"}
+        if unknown:
+            raise web.HTTPBadRequest(text=f"there is no parameter {min(unknown)[:40]!r}, only seconds")
+        try:
+            seconds = parse_seconds(request.query.get("seconds"))
+        except InputError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        done = await self._agent.release.release(seconds, by=request.remote or "")
+        return json_response(done, status=503 if done.get("still_held_by") else 200)
+
+    async def acquire(self, request: web.Request) -> web.Response:
+        return json_response(await self._agent.release.acquire(by=request.remote or ""))
 
     async def service_discovery(self, request: web.Request) -> web.Response:
         pages = await self._agent.demo.wait(_MODEL_SECONDS)

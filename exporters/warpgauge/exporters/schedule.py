@@ -29,6 +29,10 @@ class Schedule:
         self._due = {tier: now + interval for tier, interval in self._intervals.items()}
         return missed
 
+    def forget(self) -> None:
+        """Nothing was due until now: nobody wanted readings."""
+        self._due.clear()
+
     @property
     def seconds_to_next(self) -> float:
         """How long until a tier is due."""

@@ -75,10 +75,21 @@ def _candidates(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.fl
             yield _of_fleet(frame, cluster, own, totals[cluster])
         else:
             yield from (_of_node(frame, (cluster, node), seconds) for node, seconds in own.items())
+    answered_for = _answered_for(frame, devices)
     for row in np.flatnonzero(devices >= SILENCE_SECONDS):
         entity = frame.devices.entities[row]
-        if (entity.cluster, entity.node) not in gone:
+        is_part = bool(entity.instance_id) and (entity.node, entity.uuid) in answered_for
+        if (entity.cluster, entity.node) not in gone and not is_part:
             yield _of_device(frame, entity, float(devices[row]))
+
+
+def _answered_for(frame: Frame, devices: NDArray[np.float64]) -> set[tuple[str, str]]:
+    """Node and uuid of devices whose parts may go without a word, because somebody partitioned them anew (MIG).
+
+    Those that are judged themselves, and those of which another part still speaks.
+    """
+    pairs = zip(frame.devices.entities, devices, strict=True)
+    return {(it.node, it.uuid) for it, seconds in pairs if not it.instance_id or seconds < SILENCE_SECONDS}
 
 
 def _of_fleet(frame: Frame, cluster: str, gone: Mapping[str, float], total: int) -> Candidate:

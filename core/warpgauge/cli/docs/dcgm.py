@@ -13,7 +13,8 @@ _INTRO: Final = """
 With `agent.dcgm_view = true` (or `WARPGAUGE_AGENT_DCGM_VIEW=true`) the agent serves `/metrics/dcgm`: the same readings
 under dcgm-exporter's names, types, units and labels (`gpu`, `UUID`, `pci_bus_id`, `device`, `modelName`, `Hostname`,
 `DCGM_FI_DRIVER_VERSION`), for dashboards and alerts that exist. No DCGM is needed. A field that a board or driver does
-not give is absent, never 0. Fields marked PROF need GPM: Hopper and newer.
+not give is absent, never 0. Fields marked PROF need GPM: Hopper and newer. On a partitioned GPU (MIG) memory and PROF
+fields stand once for each GPU instance, with `GPU_I_PROFILE` and `GPU_I_ID`; all others are the GPU's, without these.
 
 `DCGM_FI_DEV_XID_ERRORS` is the last XID since the agent started, with `err_code` and `err_msg`; 0 if there was none.
 """

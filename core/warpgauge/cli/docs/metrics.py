@@ -17,8 +17,10 @@ __all__ = ["page"]
 _INTRO: Final = """
 Names follow the Prometheus conventions: base units, ratios from 0 to 1, `_total` on counters and only there. Every
 device series carries `uuid` and `index`; everything else about a device stands on `accel_device_info`,
-`accel_driver_info` and `accel_workload_info`, joined by `uuid`. What a device cannot tell has no series: a missing
-value is never 0.
+`accel_driver_info`, `accel_workload_info` and `accel_instance_info`, joined by `uuid`. While a GPU is partitioned
+(MIG), what belongs to its instances is told per instance only, with `instance_id`, and not for the GPU as well: a sum
+counts nothing twice ([how to read it](../howto/mig.md)). What a device cannot tell has no series: a missing value is
+never 0.
 
 Tiers say how often a metric is read: fast 1 s, normal 10 s, slow 60 s by default. Labels such as `cluster`, `node`
 and `instance` come from the scrape. Device values below were computed by the simulated fleet (8 nodes x 8 GPUs)
@@ -62,6 +64,7 @@ def _facts(metric: Metric) -> str:
     facts = [
         f"{metric.kind.value}{unit}; {tier}; {metric.stability.value}",
         f"labels {', '.join(code(label) for label in metric.labels)}" if metric.labels else "no labels",
+        f"on a partitioned device per part, with {code(metric.every_label[-1])}" if metric.by_instance else "",
         f"states {', '.join(code(state) for state in metric.states)}" if metric.kind is Kind.STATE else "",
         f"buckets {', '.join(f'{bound:g}' for bound in metric.buckets)}" if metric.buckets else "",
         _equivalent("OpenTelemetry", metric.otel),

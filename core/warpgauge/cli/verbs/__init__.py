@@ -59,6 +59,8 @@ VERBS: Final = (
     Verb("generate", "write dashboards, alerts or docs from the catalog"),
     Verb("catalog", "list every metric"),
     Verb("doctor", "say what can be read on this machine, what cannot and what to do about it"),
+    Verb("record", "write down every call to the NVIDIA driver, with identities masked"),
+    Verb("replay", "feed a recording to the collector again and print the page"),
     Verb("config", "show the settings in force, or check them"),
 )
 
@@ -66,6 +68,7 @@ _EXTRAS: Final = {
     "numpy": ("numpy", "analyzer"),
     "grafanalib": ("grafanalib", "dashboards"),
     "yaml": ("PyYAML", "dashboards"),
+    "backports": ("backports.zstd", "record"),
 }
 
 

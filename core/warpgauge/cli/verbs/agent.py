@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.config import data_directory
+from warpgauge.core.errors import StorageError
 from warpgauge.exporters.collectors import COLLECTORS
 
 if TYPE_CHECKING:
     import argparse
 
     from warpgauge.core.config import Config
+    from warpgauge.web import TokenFile
 
 __all__ = ["add_arguments", "overrides", "run"]
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,23 +66,38 @@ def run(args: argparse.Namespace, config: Config) -> int:
 async def _serve(config: Config) -> None:
     from warpgauge.exporters.agent import Agent, stop_with_parent  # noqa: PLC0415 - --help needs no web server
     from warpgauge.exporters.routes import application  # noqa: PLC0415 - as above
-    from warpgauge.web import ListenAddress, install_stop_signals, serve  # noqa: PLC0415 - as above
+    from warpgauge.web import (  # noqa: PLC0415 - as above
+        ListenAddress,
+        TokenFile,
+        install_stop_signals,
+        serve,
+    )
 
     address = ListenAddress.parse(config.agent.listen_address)
     stop = asyncio.Event()
     install_stop_signals(asyncio.get_running_loop(), stop)
     stop_with_parent(stop)
     agent = Agent(config)
+    operator = TokenFile(lambda: data_directory(config, os.environ))
+    _prepare(operator)
     reading = asyncio.create_task(agent.run())
     reading.add_done_callback(lambda _: stop.set())
     try:
-        await serve(application(agent), address, on_listening=_tell, stop=stop)
+        await serve(application(agent, operator), address, on_listening=_tell, stop=stop)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
     if not reading.cancelled():
         reading.result()  # reading ended by itself: say why
     print("warpgauge agent stopped", flush=True)  # noqa: T201 - the answer to the person who typed the command
+
+
+def _prepare(operator: TokenFile) -> None:
+    """A token that cannot be made or trusted costs the orders, not the readings: each order is told the mend."""
+    try:
+        operator.ensure()
+    except StorageError as error:
+        _LOG.warning("no orders are taken", extra={"why": str(error)})
 
 
 def _tell(host: str, port: int) -> None:

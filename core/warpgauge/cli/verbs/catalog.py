@@ -49,6 +49,7 @@ def _document(metric: Metric) -> dict[str, Any]:
         "tier": metric.tier.value,
         "stability": metric.stability.value,
         "labels": list(metric.labels),
+        "by_instance": metric.by_instance,
         "states": list(metric.states),
         "buckets": list(metric.buckets),
         "otel": _equivalent(metric.otel),

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.config import data_directory
 from warpgauge.core.errors import WarpgaugeError
 
 if TYPE_CHECKING:
@@ -77,9 +78,10 @@ async def _up(config: Config, agent_command: list[str]) -> int:
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
     from warpgauge.web import install_stop_signals  # noqa: PLC0415
 
+    data_directory(config, os.environ)  # one that cannot be used is said before anything runs
     stop = asyncio.Event()
     install_stop_signals(asyncio.get_running_loop(), stop)
-    agent = await _start(agent_command)
+    agent = await _start(agent_command, config.analyzer.data_directory)
     tasks: list[asyncio.Task[None]] = []
     try:
         agent_url = await _first_line(agent, stop)
@@ -104,17 +106,19 @@ async def _up(config: Config, agent_command: list[str]) -> int:
     return 0
 
 
-async def _start(command: list[str]) -> asyncio.subprocess.Process:
+async def _start(command: list[str], folder: str) -> asyncio.subprocess.Process:
     """The agent in a session of its own, so that Ctrl-C reaches only us and we end it in order.
 
-    It ends by itself when its standard input closes: a kill -9 of this process leaves no orphan.
+    It ends by itself when its standard input closes: a kill -9 of this process leaves no orphan. Its token is where
+    ours will be.
     """
+    place = {"WARPGAUGE_ANALYZER_DATA_DIRECTORY": folder} if folder else {}
     return await asyncio.create_subprocess_exec(
         *command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "WARPGAUGE_EXIT_WITH_PARENT": "1"},
+        env={**os.environ, "WARPGAUGE_EXIT_WITH_PARENT": "1", **place},
         start_new_session=sys.platform != "win32",
     )
 

@@ -1,4 +1,8 @@
-"""Metrics of accelerators, vendor-neutral. Identity labels are `uuid` and `index`; all else is on info series."""
+"""Metrics of accelerators, vendor-neutral. Identity labels are `uuid` and `index`; all else is on info series.
+
+What belongs to a part of a partitioned device (MIG) has `by_instance`: its series carry `instance_id` too, and while
+there are parts the device as a whole has no such series, so that a sum counts nothing twice.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,14 @@ WORKLOAD_INFO: Final = Metric(
     "Which workload holds a device; a device may carry several, so this is the many side of a join.",
     labels=("uuid", "instance_id", "scheduler", "namespace", "pod", "container", "job_id", "rank", "user"),
 )
+INSTANCE_INFO: Final = Metric(
+    "accel_instance_info",
+    Kind.INFO,
+    Unit.NONE,
+    "One compute instance of a partitioned (MIG) device and the GPU instance it is part of; absent on whole devices.",
+    labels=(*DEVICE, "instance_id", "compute_instance_id", "instance_uuid", "profile"),
+    tier=Tier.SLOW,
+)
 DEVICE_UP: Final = Metric(
     "accel_device_up",
     Kind.GAUGE,
@@ -45,9 +57,9 @@ DEVICE_STATE: Final = Metric(
     "accel_device_state",
     Kind.STATE,
     Unit.NONE,
-    "State of the device; exactly one is 1; exists for every device ever seen.",
+    "State of the device; exactly one is 1; exists for every device ever seen; released and denied are not its faults.",
     labels=(*DEVICE, "state"),
-    states=("ok", "degraded", "lost", "needs_reset", "hung"),
+    states=("ok", "degraded", "released", "denied", "lost", "needs_reset", "hung"),
     tier=Tier.FAST,
     otel=Equivalent("hw.status"),
 )
@@ -84,6 +96,7 @@ COMPUTE_ACTIVE: Final = Metric(
     Unit.RATIO,
     "Share of SMs (or cores) with a resident warp, averaged since the previous reading (GPM on Hopper and newer).",
     labels=DEVICE,
+    by_instance=True,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_SM_ACTIVE"),
 )
@@ -93,6 +106,7 @@ GRAPHICS_ENGINE_ACTIVE: Final = Metric(
     Unit.RATIO,
     "Share of time in which the graphics or compute engine was active (GPM on Hopper and newer).",
     labels=DEVICE,
+    by_instance=True,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_GR_ENGINE_ACTIVE"),
 )
@@ -102,6 +116,7 @@ COMPUTE_OCCUPANCY: Final = Metric(
     Unit.RATIO,
     "Resident warps as a share of the most an SM can hold; higher is not always better.",
     labels=DEVICE,
+    by_instance=True,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_SM_OCCUPANCY"),
 )
@@ -111,6 +126,7 @@ PIPE_ACTIVE: Final = Metric(
     Unit.RATIO,
     "Share of cycles in which a pipe was active; tensor means any tensor pipe.",
     labels=(*DEVICE, "pipe"),
+    by_instance=True,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE"),
 )
@@ -120,6 +136,7 @@ MEMORY_BANDWIDTH_ACTIVE: Final = Metric(
     Unit.RATIO,
     "Share of cycles in which device memory moved data; about 0.8 is the practical peak.",
     labels=DEVICE,
+    by_instance=True,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_DRAM_ACTIVE"),
 )
@@ -129,6 +146,7 @@ PCIE_TRANSMIT_RATE: Final = Metric(
     Unit.BYTES_PER_SECOND,
     "PCIe traffic from the device to the host, averaged since the previous reading (GPM, Hopper and newer).",
     labels=DEVICE,
+    by_instance=True,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_PCIE_TX_BYTES"),
 )
@@ -138,6 +156,7 @@ PCIE_RECEIVE_RATE: Final = Metric(
     Unit.BYTES_PER_SECOND,
     "PCIe traffic from the host to the device, averaged since the previous reading (GPM, Hopper and newer).",
     labels=DEVICE,
+    by_instance=True,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_PCIE_RX_BYTES"),
 )
@@ -147,6 +166,7 @@ LINK_TRANSMIT_RATE: Final = Metric(
     Unit.BYTES_PER_SECOND,
     "Sent over all NVLinks together, averaged since the previous reading (GPM, Hopper and newer).",
     labels=DEVICE,
+    by_instance=True,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_NVLINK_TX_BYTES"),
 )
@@ -156,6 +176,7 @@ LINK_RECEIVE_RATE: Final = Metric(
     Unit.BYTES_PER_SECOND,
     "Received over all NVLinks together, averaged since the previous reading (GPM, Hopper and newer).",
     labels=DEVICE,
+    by_instance=True,
     tier=Tier.FAST,
     dcgm=Equivalent("DCGM_FI_PROF_NVLINK_RX_BYTES"),
 )
@@ -165,6 +186,7 @@ MEMORY_TOTAL: Final = Metric(
     Unit.BYTES,
     "Device memory; used + free + reserved within one snapshot.",
     labels=DEVICE,
+    by_instance=True,
     otel=Equivalent("hw.gpu.memory.limit"),
 )
 MEMORY_USED: Final = Metric(
@@ -173,6 +195,7 @@ MEMORY_USED: Final = Metric(
     Unit.BYTES,
     "Device memory held by workloads, without what the driver reserves.",
     labels=DEVICE,
+    by_instance=True,
     otel=Equivalent("hw.gpu.memory.usage"),
     dcgm=Equivalent("DCGM_FI_DEV_FB_USED", MIB),
 )
@@ -182,6 +205,7 @@ MEMORY_FREE: Final = Metric(
     Unit.BYTES,
     "Device memory that a workload could still take.",
     labels=DEVICE,
+    by_instance=True,
     dcgm=Equivalent("DCGM_FI_DEV_FB_FREE", MIB),
 )
 MEMORY_RESERVED: Final = Metric(
@@ -190,6 +214,7 @@ MEMORY_RESERVED: Final = Metric(
     Unit.BYTES,
     "Device memory that driver and firmware keep for themselves.",
     labels=DEVICE,
+    by_instance=True,
     dcgm=Equivalent("DCGM_FI_DEV_FB_RESERVED", MIB),
 )
 TEMPERATURE: Final = Metric(
@@ -551,6 +576,7 @@ PROCESSES: Final = Metric(
     Unit.NONE,
     "Compute processes on the device.",
     labels=DEVICE,
+    by_instance=True,
     tier=Tier.SLOW,
 )
 XID_EVENTS: Final = Metric(

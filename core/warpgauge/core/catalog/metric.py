@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Equivalent", "Family", "Kind", "Metric", "Stability", "Tier", "Unit"]
 
@@ -91,6 +94,7 @@ class Equivalent:
 _NAME: Final = re.compile(r"(accel|host|training|serving|warpgauge_agent|warpgauge_analyzer|warpgauge)_[a-z0-9_]+")
 _LABEL: Final = re.compile(r"[a-z][a-z0-9_]*")
 _HISTOGRAM_SUFFIXES: Final = ("_count", "_sum", "_bucket")
+_INSTANCE: Final = ("instance_id",)
 _RESERVED_LABELS: Final = {"job", "instance", "le", "quantile"}
 
 
@@ -103,6 +107,7 @@ class Metric:
     unit: Unit
     help: str
     labels: tuple[str, ...] = ()
+    by_instance: bool = False  # on a partitioned device one series per part, with `instance_id` behind `labels`
     tier: Tier = Tier.NORMAL
     family: Family = Family.DEVICE
     stability: Stability = Stability.STABLE
@@ -131,6 +136,7 @@ class Metric:
             ((self.kind is Kind.STATE) != bool(self.states), "a state lists its states, others have none"),
             ((self.kind is Kind.HISTOGRAM) != bool(self.buckets), "a histogram has buckets, others have none"),
             (list(self.buckets) != sorted(set(self.buckets)), "buckets must rise"),
+            (self.by_instance and self.kind is Kind.HISTOGRAM, "no histogram is kept per instance"),
             (self.kind is Kind.INFO and not self.name.endswith("_info"), "an info metric ends in _info"),
             (self.name.endswith(_HISTOGRAM_SUFFIXES), "_count, _sum and _bucket belong to a histogram's parts"),
         ]
@@ -138,6 +144,25 @@ class Metric:
     def __hash__(self) -> int:
         """By name alone: names are unique, and rows are looked up for every sample."""
         return hash(self.name)
+
+    @property
+    def every_label(self) -> tuple[str, ...]:
+        """Labels that a series of this metric can carry."""
+        return (*self.labels, *_INSTANCE) if self.by_instance else self.labels
+
+    def label_names(self, values: Sequence[str]) -> tuple[str, ...]:
+        """Names for a series' label values, with `instance_id` at the end where they have one more than `labels`.
+
+        Raises:
+            ValueError: no series of this metric has so many labels.
+
+        """
+        if len(values) == len(self.labels):
+            return self.labels
+        if len(values) != len(self.every_label):
+            msg = f"{self.name} has labels {self.labels}, got values {tuple(values)}"
+            raise ValueError(msg)
+        return self.every_label
 
     @property
     def is_cumulative(self) -> bool:

@@ -38,7 +38,8 @@ COLLECTOR_UP: Final = _agent(
     "warpgauge_agent_collector_up",
     Kind.GAUGE,
     Unit.NONE,
-    "1 if the collector's last reading succeeded, 0 if it failed; absent if its devices are not on this machine.",
+    "1 if the collector's last reading succeeded, 0 if it failed; absent if its devices are not on this machine or "
+    "were released.",
     ("collector",),
 )
 COLLECTOR_LAST_SUCCESS: Final = _agent(
@@ -47,6 +48,20 @@ COLLECTOR_LAST_SUCCESS: Final = _agent(
     Unit.TIMESTAMP,
     "When the collector last finished a reading.",
     ("collector",),
+)
+RELEASED_UNTIL: Final = _agent(
+    "warpgauge_agent_released_until_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.TIMESTAMP,
+    "When the agent takes released devices back by itself; absent unless they are released.",
+)
+RESTART_NEEDED: Final = _agent(
+    "warpgauge_agent_restart_needed",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 while the driver refuses in a way that ends only with a restart of the agent's container, or of the driver "
+    "where there is no container; reason is library_mismatch or unknown; absent otherwise.",
+    ("collector", "reason"),
 )
 KERNEL_LOG_READABLE: Final = _agent(
     "warpgauge_agent_kernel_log_readable",

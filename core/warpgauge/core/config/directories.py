@@ -35,7 +35,13 @@ def data_directory(config: Config, environ: Mapping[str, str]) -> Path:
 
 
 def _default(environ: Mapping[str, str]) -> str:
-    """XDG base directory specification; a relative XDG_DATA_HOME is to be ignored."""
+    """The one that systemd made for the service (StateDirectory=), else as the XDG base directory specification has it.
+
+    A relative XDG_DATA_HOME is to be ignored.
+    """
+    service = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if Path(service).is_absolute():
+        return service
     base = environ.get("LOCALAPPDATA", "") if sys.platform == "win32" else environ.get("XDG_DATA_HOME", "")
     if not Path(base).is_absolute():
         base = str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "share")

@@ -61,7 +61,9 @@ class AnalyzerConfig:
     )  # fmt: skip
     cluster: str = setting("local", help="Cluster label of agents whose targets do not name one.")
     data_directory: str = setting(
-        "", help="Where history and the outbox are kept; empty means warpgauge in the user's data directory."
+        "",
+        help="Where history, the outbox and the operator's token are kept, the agent's too; empty means "
+        "STATE_DIRECTORY of systemd, else warpgauge in the user's data directory.",
     )
     snapshot_interval_seconds: float = setting(
         60.0, help="Time between snapshots of what the analyzer knows, which a restart goes on from; 0 keeps none.",

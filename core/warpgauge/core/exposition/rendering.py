@@ -146,10 +146,7 @@ def _number(value: float) -> str:
 
 
 def _prefix(metric: Metric, values: tuple[str, ...]) -> _Prefix:
-    if len(values) != len(metric.labels):
-        msg = f"{metric.name} has labels {metric.labels}, got values {values}"
-        raise ValueError(msg)
-    pairs = tuple(zip(metric.labels, values, strict=True))
+    pairs = tuple(zip(metric.label_names(values), values, strict=True))
     if metric.kind is not Kind.HISTOGRAM:
         return _start(metric.name, pairs)
     buckets = tuple(_start(f"{metric.name}_bucket", (*pairs, ("le", _bound(le)))) for le in (*metric.buckets, inf))

@@ -38,6 +38,8 @@ Json = dict[str, Any]
 _REDUCE_LAST: Final = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _PREFIXES: Final = ("accel_", "host_", "training_", "serving_", "warpgauge_", "agent_", "analyzer_")
 _PALETTE: Final = ("green", "yellow", "red", "purple", "dark-red", "blue", "orange", "semi-dark-blue", "light-red")
+_COLORS: Final = {"released": "blue", "denied": "orange", "lost": "red", "needs_reset": "purple", "hung": "dark-red"}
+"""Of states whose place in their row says nothing about how bad they are; the others take theirs from the palette."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,10 +342,14 @@ def _thresholds(levels: Levels) -> Json:
 
 def _mappings(states: Sequence[str]) -> list[Json]:
     names = {
-        str(number): {"color": _PALETTE[number % len(_PALETTE)], "index": number, "text": state.replace("_", " ")}
+        str(number): {"color": _color(number, state), "index": number, "text": state.replace("_", " ")}
         for number, state in enumerate(states)
     }
     return [{"options": names, "type": "value"}]
+
+
+def _color(number: int, state: str) -> str:
+    return _COLORS.get(state, _PALETTE[number % len(_PALETTE)])
 
 
 def _description(metric: Metric, note: str) -> str:

@@ -5,6 +5,7 @@ One bad GPU costs its own samples only; a call that a board does not support is 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ from warpgauge.exporters.collectors.nvml_events import NvmlEvents
 from warpgauge.exporters.collectors.nvml_fields import FIELDS, LINK_COUNT, Unwrapped, link_fields
 from warpgauge.exporters.collectors.nvml_getters import GETTERS, Getter, fan_getter
 from warpgauge.exporters.collectors.nvml_gpm import Gpm
+from warpgauge.exporters.collectors.nvml_mig import Partitions
 from warpgauge.exporters.collectors.nvml_samples import SampleBuffers
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class NvmlCollector:
             handle = self._api.call("nvmlDeviceGetHandleByIndex", position)
             device = self._describe(handle, position)
             bookmark = self._bookmarks.get(device.uuid, {})
+            gpm = Gpm.of(self._api, handle, self._clock)
             self._boards[device.uuid] = Board(
                 api=self._api,
                 handle=handle,
@@ -92,9 +95,10 @@ class NvmlCollector:
                 getters=(*GETTERS, *self._fans(handle)),
                 fields=(*FIELDS, *link_fields(self._links(handle))),
                 firmware=self._firmware(handle),
-                gpm=Gpm.of(self._api, handle, self._clock),
+                gpm=gpm,
                 buffers=SampleBuffers(self._api, handle, self._clock, bookmark),
                 counters=Unwrapped(bookmark),
+                partitions=Partitions.of(self._api, handle, self._clock, has_gpm=gpm is not None),
             )
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
@@ -140,11 +144,9 @@ class NvmlCollector:
         """End the session."""
         for board in self._boards.values():
             board.close()
-        try:
-            self._events.close()
-            self._api.call("nvmlShutdown")
-        except CallFailedError:
-            return  # nothing was open, or nothing answers: either way there is nothing left to give back
+        for give_back in (self._events.close, lambda: self._api.call("nvmlShutdown")):
+            with suppress(CallFailedError):  # nothing was open, or nothing answers: nothing left to give back
+                give_back()
 
     def _driver(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
         if tier is not Tier.SLOW:

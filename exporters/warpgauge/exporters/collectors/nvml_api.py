@@ -47,6 +47,7 @@ _VERDICTS: Final = {
     pynvml.NVML_ERROR_DRIVER_NOT_LOADED: Verdict.DRIVER,
     pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: Verdict.DRIVER,
     pynvml.NVML_ERROR_GPU_NOT_FOUND: Verdict.DRIVER,
+    pynvml.NVML_ERROR_OPERATING_SYSTEM: Verdict.DRIVER,  # nvml.h: the control device was blocked by system or cgroup
 }  # everything else is BUSY: it may work next time
 
 _DRIVER_REASONS: Final = {
@@ -54,6 +55,10 @@ _DRIVER_REASONS: Final = {
     pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "driver_not_loaded",
     pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "library_mismatch",
     pynvml.NVML_ERROR_NO_PERMISSION: "permission",
+    pynvml.NVML_ERROR_UNINITIALIZED: "uninitialized",
+    pynvml.NVML_ERROR_GPU_NOT_FOUND: "gpu_not_found",
+    pynvml.NVML_ERROR_OPERATING_SYSTEM: "operating_system",
+    pynvml.NVML_ERROR_UNKNOWN: "unknown",
 }
 
 

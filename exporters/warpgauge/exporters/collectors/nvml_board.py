@@ -14,17 +14,20 @@ from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.collectors.collector import DriverError
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
 from warpgauge.exporters.collectors.nvml_fields import Field, Unwrapped, decode, to_readings
+from warpgauge.exporters.collectors.nvml_mig import WHOLE
 from warpgauge.exporters.collectors.nvml_samples import SOURCES, SampleBuffers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
     from warpgauge.core.device import Device
     from warpgauge.exporters.collectors.increments import Bookmark, Increment
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Getter, Reading
     from warpgauge.exporters.collectors.nvml_gpm import Gpm
+    from warpgauge.exporters.collectors.nvml_mig import Partitions, Standing
 
 __all__ = ["GONE", "Board"]
 
@@ -46,14 +49,18 @@ class Board:
     gpm: Gpm | None
     buffers: SampleBuffers
     counters: Unwrapped
+    partitions: Partitions | None = None  # None where the board cannot be cut
     unsupported: set[object] = field(default_factory=set)
+    standing: Standing = WHOLE  # towards MIG, as of the last reading
 
     def read(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
         """All samples of a tier, or one error and no sample at all when the board is gone."""
         errors: list[ReadError] = []
         try:
+            self._keep_up(tier, errors)
             readings = [*self._direct(tier, errors), *self._fields(tier, errors), *self._profile(tier, errors)]
             readings += self._distributions(tier, errors)
+            readings += self._instances(tier, errors)
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
@@ -67,15 +74,42 @@ class Board:
 
     def close(self) -> None:
         """Give back what the driver lent for this board."""
+        if self.partitions is not None:
+            self.partitions.close()
         if self.gpm is not None:
             try:
                 self.gpm.close()
             except CallFailedError:
                 return  # a board that is gone took its samples along
 
+    def _keep_up(self, tier: Tier, errors: list[ReadError]) -> None:
+        """Notice a change of MIG: what the board could not do it may do now, and averages begin anew."""
+        if self.partitions is None:
+            return
+        try:
+            self.partitions.keep_up(tier)
+        except CallFailedError as failure:
+            self._judge(failure, "partitions", errors)
+        if self.standing != self.partitions.standing:
+            self.standing = self.partitions.standing
+            self.unsupported.clear()
+            if self.gpm is not None:
+                self.gpm.forget()
+
+    def _instances(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
+        if self.partitions is not None:
+            try:
+                yield from self.partitions.read(tier, errors, self.device.uuid)
+            except CallFailedError as failure:
+                self._judge(failure, "partitions", errors)
+
+    def _belongs_to_instances(self, metric: Metric) -> bool:
+        """Whether the board is silent about it because its instances tell it: no total beside its parts."""
+        return self.standing.is_partitioned and metric.by_instance
+
     def _direct(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         for getter in self.getters:
-            if getter.tier is tier:
+            if getter.tier is tier and not self._belongs_to_instances(getter.metric):
                 yield from self._get(getter, errors)
 
     def _get(self, getter: Getter, errors: list[ReadError]) -> Iterable[Reading]:
@@ -102,7 +136,7 @@ class Board:
         return to_readings(values, self.counters, self.clock.monotonic())
 
     def _profile(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        if self.gpm is None or tier is not Tier.FAST or "gpm" in self.unsupported:
+        if self.gpm is None or self.standing.is_partitioned or tier is not Tier.FAST or "gpm" in self.unsupported:
             return ()
         try:
             return self.gpm.read()

@@ -7,13 +7,14 @@ the first tick gives nothing. nvml.h asks for more than 100 ms between samples.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from warpgauge.core.catalog import Metric, Unit, device
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict, constant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from warpgauge.core.clock import Clock
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
@@ -67,11 +68,11 @@ _ASKED: Final = (
 
 
 class Gpm:
-    """The GPM samples of one device."""
+    """The GPM samples of one device, or of one of its GPU instances: `fill` writes the present counts into a sample."""
 
-    def __init__(self, api: NvmlApi, handle: Any, clock: Clock) -> None:  # noqa: ANN401 - an opaque pointer
+    def __init__(self, api: NvmlApi, fill: Callable[[Any], object], clock: Clock) -> None:
         self._api = api
-        self._handle = handle
+        self._fill = fill
         self._clock = clock
         self._previous: tuple[Any, float] | None = None
         self._spare: Any = None
@@ -87,7 +88,7 @@ class Gpm:
             if failure.verdict in {Verdict.LOST, Verdict.NEEDS_RESET, Verdict.DRIVER}:
                 raise
             return None
-        return cls(api, handle, clock) if supported else None
+        return cls(api, lambda sample: api.call("nvmlGpmSampleGet", handle, sample), clock) if supported else None
 
     def read(self) -> list[Reading]:
         """Averages since the last call; empty at first, and when the interval is too short or too long.
@@ -101,7 +102,7 @@ class Gpm:
             return []
         sample = self._spare if self._spare is not None else self._api.call("nvmlGpmSampleAlloc")
         self._spare = sample
-        self._api.call("nvmlGpmSampleGet", self._handle, sample)
+        self._fill(sample)
         previous, self._previous, self._spare = self._previous, (sample, now), None
         if previous is None:
             return []
@@ -138,6 +139,11 @@ class Gpm:
         for sample in held:
             if sample is not None:
                 self._api.call("nvmlGpmSampleFree", sample)
+
+    def forget(self) -> None:
+        """Begin anew: the next reading gives nothing, whatever the driver says about the samples of before."""
+        with suppress(CallFailedError):
+            self.close()
 
 
 def _in_base_unit(asked: _Asked, value: float) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from warpgauge.core.catalog import device as rows
 from warpgauge.exporters.dcgm.fields import FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from warpgauge.core.device import Device
     from warpgauge.core.sample import Sample
@@ -23,6 +24,24 @@ _NO_ERROR: Final = (0, "No Error")
 _SHOWN_DIGITS: Final = 12  # 0.4 x 100 must not show as 40.00000000000001
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
+_COMPUTE_SHARE: Final = re.compile(r"^\d+c\.")  # of a compute instance; DCGM names the GPU instance alone
+
+
+class _Part(NamedTuple):
+    """A GPU instance: its number and profile."""
+
+    number: str
+    profile: str
+
+
+class _Place(NamedTuple):
+    """What a series of DCGM's is about."""
+
+    device: Device
+    part: _Part
+
+
+_WHOLE: Final = _Part("", "")
 _Found = dict[tuple[str, tuple[str, ...]], float]
 """Metric's name and the labels after the identity -> value."""
 
@@ -44,34 +63,51 @@ class DcgmView:
     def _page(self) -> str:
         devices = [standing.device for standing in self._readings.standings if standing.device.vendor == "nvidia"]
         driver = self._driver_version()
-        found = {device: _found(self._readings.samples_of(device.uuid)) for device in devices}
-        labels = {device: _labels(device, self._node, driver) for device in devices}
+        found: dict[_Place, _Found] = {}
+        labels: dict[_Place, str] = {}
+        for device in devices:
+            parts = _found(self._readings.samples_of(device.uuid))
+            found |= {_Place(device, part): values for part, values in parts.items()}
+            labels |= {_Place(device, part): _labels(device, part, self._node, driver) for part in parts}
         blocks = [_family(field, found, labels) for field in FIELDS]
-        return "".join([*blocks, self._xids([device for device in devices if found[device]], labels)])
+        return "".join([*blocks, self._xids([place for place, values in found.items() if values], labels)])
 
     def _driver_version(self) -> str:
         about = (sample for sample in self._readings.samples_of(None) if sample.metric is rows.DRIVER_INFO)
         return next((sample.label("driver_version") or "" for sample in about), "")
 
-    def _xids(self, devices: Sequence[Device], labels: Mapping[Device, str]) -> str:
+    def _xids(self, places: Iterable[_Place], labels: Mapping[_Place, str]) -> str:
         lines = []
-        for device in devices:
-            number, meaning = self._readings.events.last_xid(device) or _NO_ERROR
-            lines.append(f'{_XID}{{{labels[device]},err_code="{number}",err_msg="{meaning}"}} {number}\n')
+        for place in places:
+            if place.part is _WHOLE:
+                number, meaning = self._readings.events.last_xid(place.device) or _NO_ERROR
+                lines.append(f'{_XID}{{{labels[place]},err_code="{number}",err_msg="{meaning}"}} {number}\n')
         head = f"# HELP {_XID} The last XID, 0 if there was none since the agent started.\n# TYPE {_XID} gauge\n"
         return "".join([head, *lines]) if lines else ""
 
 
-def _found(samples: Iterable[Sample]) -> _Found:
-    return {
-        (sample.metric.name, sample.labels[2:]): sample.value for sample in samples if isinstance(sample.value, float)
+def _found(samples: Iterable[Sample]) -> dict[_Part, _Found]:
+    """What the device says as a whole, and what each of its GPU instances says."""
+    kept = [sample for sample in samples if isinstance(sample.value, float)]
+    profiles = {
+        sample.label("instance_id"): _COMPUTE_SHARE.sub("", sample.label("profile") or "")
+        for sample in kept
+        if sample.metric is rows.INSTANCE_INFO
     }
+    found: dict[_Part, _Found] = {_WHOLE: {}}
+    for sample in kept:
+        names = sample.metric.label_names(sample.labels)
+        number = sample.labels[-1] if len(names) > len(sample.metric.labels) else ""
+        part = _Part(number, profiles.get(number, "")) if number else _WHOLE
+        own = sample.labels[2 : len(sample.metric.labels)]
+        found.setdefault(part, {})[sample.metric.name, own] = cast("float", sample.value)
+    return found
 
 
-def _family(field: Field, found: Mapping[Device, _Found], labels: Mapping[Device, str]) -> str:
+def _family(field: Field, found: Mapping[_Place, _Found], labels: Mapping[_Place, str]) -> str:
     lines = [
-        f"{field.name}{{{labels[device]}}} {_number(value)}\n"
-        for device, values in found.items()
+        f"{field.name}{{{labels[place]}}} {_number(value)}\n"
+        for place, values in found.items()
         if (value := _value(field, values)) is not None
     ]
     head = f"# HELP {field.name} {field.help}\n# TYPE {field.name} {field.kind.value}\n"
@@ -97,8 +133,8 @@ def _number(value: float) -> str:
     return str(int(rounded)) if rounded.is_integer() else repr(rounded)
 
 
-def _labels(device: Device, node: str, driver: str) -> str:
-    """DCGM writes PCI addresses with eight digits of domain, in capitals."""
+def _labels(device: Device, part: _Part, node: str, driver: str) -> str:
+    """DCGM writes PCI addresses with eight digits of domain, in capitals; GPU_I_* stand on series of an instance."""
     domain, _, rest = device.pci_bus_id.partition(":")
     pairs = {
         "gpu": str(device.index),
@@ -106,6 +142,7 @@ def _labels(device: Device, node: str, driver: str) -> str:
         "pci_bus_id": f"{domain.zfill(8)}:{rest}".upper() if rest else "",
         "device": f"nvidia{device.index}",
         "modelName": device.model,
+        **({"GPU_I_PROFILE": part.profile, "GPU_I_ID": part.number} if part is not _WHOLE else {}),
         "Hostname": node,
         "DCGM_FI_DRIVER_VERSION": driver,
     }

@@ -8,6 +8,7 @@ from warpgauge.exporters.doctor.check import Check, Verdict
 from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log
 from warpgauge.exporters.doctor.nvidia import nvidia_checks
 from warpgauge.exporters.doctor.privileges import PRIVILEGES, Privilege
+from warpgauge.exporters.doctor.released import released_check, seconds_released
 
 if TYPE_CHECKING:
     from warpgauge.core.config import Config
@@ -18,8 +19,9 @@ __all__ = ["PRIVILEGES", "Check", "Privilege", "Verdict", "examine"]
 def examine(config: Config) -> list[Check]:
     """Every check, on this machine, with the roots of the agent's settings; takes seconds where a driver hangs."""
     agent = config.agent
+    released = seconds_released(agent.listen_address)
     return [
-        *nvidia_checks(sys_root=agent.sys_root),
+        *([released_check(released)] if released is not None else nvidia_checks(sys_root=agent.sys_root)),
         hostengine(agent.proc_root),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),

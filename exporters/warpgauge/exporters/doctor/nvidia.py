@@ -30,6 +30,10 @@ _MENDS: Final = {
     "library_mismatch": "the driver was upgraded under a running kernel module: reboot, or reload the modules; "
     "in a container, restart the container",
     "permission": "give this user the device nodes: ls -l /dev/nvidia*; in a container, pass them in",
+    "operating_system": "the control device is blocked: look at the device rules of this cgroup; in a container, "
+    "restart the container",
+    "unknown": "in a container, restart it: its device rules were most likely rewritten (systemctl daemon-reload does "
+    "that); elsewhere look for NVRM lines in dmesg and restart the driver",
 }
 
 

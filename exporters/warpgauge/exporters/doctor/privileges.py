@@ -41,6 +41,13 @@ PRIVILEGES: Final = (
     ),
     Privilege(
         "nvml",
+        "instances of a partitioned GPU (MIG)",
+        "nothing on the machine itself; in a container, NVIDIA_MIG_MONITOR_DEVICES=all, which the NVIDIA runtime "
+        "grants with CAP_SYS_ADMIN only",
+        "accel_instance_info; memory and activity are told for the whole GPU, or by no one",
+    ),
+    Privilege(
+        "nvml",
         "driver errors in the kernel log, /dev/kmsg",
         "root or CAP_SYSLOG, or kernel.dmesg_restrict=0; in a container, /dev/kmsg mounted as well",
         "SXIDs of switches, and XIDs of a GPU whose driver no longer announces them",

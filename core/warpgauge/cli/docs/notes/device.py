@@ -27,12 +27,20 @@ NOTES: Final[dict[Metric, Note]] = {
         '`NAME{job_id="llm-pretrain-70b", rank="0", scheduler="slurm"} 1`: this GPU is held by rank 0 of that job.',
         "one series per device: two jobs that share a GPU give two, so a sum over devices must not be joined with it.",
     ),
+    device.INSTANCE_INFO: Note(
+        '`NAME{compute_instance_id="0", instance_id="2", profile="1c.3g.40gb"} 1`: GPU instance 2 has 40 GB and three'
+        " slices, one of which is this compute instance; `NAME * on (cluster, instance, uuid, instance_id)"
+        " group_left () x` brings its profile onto x.",
+        "one series per GPU instance: several compute instances share one, so count those by (uuid, instance_id).",
+    ),
     device.DEVICE_UP: Note(
         "`NAME 0`: the last reading failed; the values beside it are gone, not 0.",
         "health: a device can answer every call and be degraded; read the state as well.",
     ),
     device.DEVICE_STATE: Note(
-        '`NAME{state="ok"} 1` and 0 for the others: `NAME{state="lost"} == 1` is a GPU that fell off the bus.',
+        '`NAME{state="ok"} 1` and 0 for the others: `NAME{state="lost"} == 1` is a GPU that fell off the bus;'
+        " `released` was given away on order (POST /-/release), `denied` is one that a container or the system keeps us"
+        " out of.",
         "a gauge whose number means something; the state is in the label, the number says only whether it holds.",
     ),
     device.LAST_SAMPLE: Note(
@@ -65,7 +73,8 @@ NOTES: Final[dict[Metric, Note]] = {
     ),
     device.MEMORY_TOTAL: Note(
         "`NAME 85520809984`: the 80 GB of an H100, 79.6 GiB.",
-        "what a job can take: subtract the reserved part.",
+        "what a job can take: subtract the reserved part. On a partitioned device the sum of the parts is less than the"
+        " board has: what no instance holds is in none.",
     ),
     device.MEMORY_USED: Note(
         "`NAME 73882282953`: 68.8 GiB are held by processes, 86 % of the device.",
@@ -261,7 +270,7 @@ NOTES: Final[dict[Metric, Note]] = {
     ),
     device.MIG_MODE: Note(
         '`NAME{when="current"} 1`: the device is partitioned; utilization of the whole device is then absent.',
-        "the number of instances: a partitioned device can have none.",
+        "the number of instances: a partitioned device can have none, and is then read as a whole.",
     ),
     device.COMPUTE_MODE: Note(
         '`NAME{mode="exclusive_process"} 1`: a second process gets an error, whatever the scheduler says.',

@@ -19,11 +19,19 @@ NOTES: Final[dict[Metric, Note]] = {
     ),
     own.COLLECTOR_UP: Note(
         '`NAME{collector="host"} 1`: the last reading of /proc succeeded.',
-        "0 where a device type is absent: a collector without devices has no series.",
+        "0 where a device type is absent or released: such a collector has no series.",
     ),
     own.COLLECTOR_LAST_SUCCESS: Note(
         '`time() - NAME{collector="nvml"}` was 0.9: the driver answered within the last second.',
         "the age of every device's values: one device can hang while the collector goes on with the others.",
+    ),
+    own.RELEASED_UNTIL: Note(
+        "`NAME - time()` was 840: somebody released the devices of this node; in 14 minutes the agent takes them back.",
+        "how long the devices have been away: a second order moves the end.",
+    ),
+    own.RESTART_NEEDED: Note(
+        '`NAME{reason="library_mismatch"} 1`: the driver was upgraded under a running container; restart that.',
+        "a reason to restart the agent's process: outside of a container that changes nothing.",
     ),
     own.KERNEL_LOG_READABLE: Note(
         "`NAME 0`: run the agent as root or with CAP_SYSLOG, or set kernel.dmesg_restrict=0.",

@@ -4,10 +4,13 @@ import { clockTime } from "./format.js";
 
 const role = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** A small line without axes for a card. `read` gives [times, values]. */
+const SPARK_HEIGHT = 62;
+const sparkWidth = (host) => Math.max(120, host.clientWidth || 200);
+
+/** A small line without axes for a card, as wide as the card is and becomes. */
 export function sparkline(host, label) {
   const plot = new uPlot({
-    width: Math.max(120, host.clientWidth || 200), height: 62, padding: [4, 0, 2, 0],
+    width: sparkWidth(host), height: SPARK_HEIGHT, padding: [4, 0, 2, 0],
     cursor: { show: false }, legend: { show: false },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1e-9) * 1.1] } },
     axes: [{ show: false }, { show: false }],
@@ -15,6 +18,7 @@ export function sparkline(host, label) {
   }, [[], []], host);
   host.setAttribute("role", "img");
   host.setAttribute("aria-label", `${label}, last five minutes`);
+  new ResizeObserver(() => plot.setSize({ width: sparkWidth(host), height: SPARK_HEIGHT })).observe(host);
   return plot;
 }
 

@@ -59,7 +59,8 @@ const valueOf = (device) =>
 function cell(device, finding) {
   const value = valueOf(device);
   const down = device.state && device.state !== "ok" ? device.state : null;
-  const glyph = down ? "✖" : GLYPH[finding?.severity] ?? null;
+  const away = down === "released" || down === "denied"; // not to be read, and no fault of the device
+  const glyph = down ? (away ? "○" : "✖") : GLYPH[finding?.severity] ?? null;
   const text = down ? words(down) : value === undefined ? "–" : chosen.show(value);
   const spoken = [`${device.model ?? "device"} ${device.index} on ${device.node}`, `${chosen.label} ${value === undefined ? "not reported" : chosen.show(value)}`,
     device.simulated ? "simulated" : null, device.job_id ? `job ${device.job_id}` : "no job", down ? `state ${words(down)}` : null, finding ? `${finding.severity}: ${words(finding.kind)}` : null].filter(Boolean).join(", ");
@@ -68,7 +69,7 @@ function cell(device, finding) {
   return element("button", {
     type: "button", "data-key": device.uuid, "aria-label": spoken, "aria-pressed": place.get("device") === device.uuid,
     title: `${shortUuid(device.uuid)} · ${spoken} · ${device.memory_used_bytes === undefined ? "" : bytes(device.memory_used_bytes)}`,
-    class: ["cell", share === null ? "absent" : null, glyph ? "flagged" : null, (down || finding?.severity === "critical") ? "critical" : null].filter(Boolean).join(" "),
+    class: ["cell", share === null ? "absent" : null, glyph ? "flagged" : null, ((down && !away) || finding?.severity === "critical") ? "critical" : null].filter(Boolean).join(" "),
     style: color ? { background: color, color: share > 0.6 ? "#111" : "#fff" } : {},
     onclick: () => onDevice(device),
   }, glyph ? element("span", { "aria-hidden": "true" }, glyph) : null, text);

@@ -46,10 +46,12 @@ function build(box, hosts, key) {
       const chart = element("div", { class: "chart" });
       box.append(element("article", { class: "card" },
         element("h3", { class: "label" }, hosts.length > 1 ? `${host.node}: ${card.label}` : card.label), value, chart, detail));
-      return { value, detail, plot: sparkline(chart, card.label), times: [], values: [] };
+      return { label: card.label, value, detail, chart, times: [], values: [] };
     });
     views.set(host.node, cards);
   }
+  for (const cards of views.values()) // only once all cards stand is each as wide as it stays
+    for (const view of cards) view.plot = sparkline(view.chart, view.label);
 }
 
 function update(cards, host, time) {
@@ -64,8 +66,3 @@ function update(cards, host, time) {
     view.plot.setData([view.times, view.values]);
   });
 }
-
-addEventListener("resize", () => {
-  for (const cards of views.values())
-    for (const view of cards) view.plot.setSize({ width: Math.max(120, view.plot.root.parentElement.clientWidth), height: 62 });
-});
