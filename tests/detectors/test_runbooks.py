@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from warpgauge.analyzer.bottlenecks.bound import GAINFUL
 from warpgauge.core.finding import FindingKind
 
 RUNBOOKS = Path(__file__).parents[2] / "alerts" / "runbooks"
@@ -14,6 +15,7 @@ RAISED = (
     FindingKind.THERMAL_LIMITED,
     FindingKind.IDLE_ALLOCATED,
     FindingKind.INPUT_BOUND,
+    *GAINFUL,
     FindingKind.HOST_SATURATED,
     FindingKind.MEMORY_PRESSURE,
     FindingKind.DEVICE_LOST,

@@ -41,9 +41,7 @@ def _phases(known: Explanation) -> str:
     lines = [f"Steps{step}, of the rank that waits least for others:"]
     lines += [wrapped(f"{phase} {share:.0%}", "- ") for phase, share in known.phases.items()]
     if known.untrusted:
-        lines.append(
-            wrapped("compute and communication were timed by the host, which does not see them: left out", "- ")
-        )
+        lines.append(wrapped("compute and communication were timed by the host's clock, which does not see them", "- "))
     return "\n".join(lines)
 
 

@@ -103,7 +103,7 @@ def communication(verdict: Verdict, nodes: int) -> Reason:
 
 def _accumulation(share: float) -> int:
     """Micro-batches per exchange with which it takes no more than a sound job exposes."""
-    kept = min(share, LONGEST_RATIO)
+    kept = round(min(share, LONGEST_RATIO), 3)
     return max(2, ceil(kept * (1 - SOUND_COMMUNICATION) / (SOUND_COMMUNICATION * (1 - kept)) - 1e-9))
 
 

@@ -27,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="as of analyze: base URL of a Prometheus, URL ending in /metrics, file or directory"
         " (default this machine's agent)",
     )  # fmt: skip
-    parser.add_argument(
-        "--json", action="store_true", help="JSON Lines: the explanation, then the findings about the job"
-    )
+    parser.add_argument("--json", action="store_true", help="JSON Lines: the explanation, then its findings")
     add_reading_flags(parser, page="5m")
 
 
