@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.detectors.scenes import MAX_HERTZ, add_host, since
-from warpgauge.analyzer.bottlenecks.bound import Bound
+from warpgauge.analyzer.bottlenecks.bound import GAINFUL, Bound
 from warpgauge.analyzer.bottlenecks.classes import judge
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
 from warpgauge.analyzer.detection import Candidate, Strength
@@ -293,3 +295,39 @@ def test_the_judgement_counts_devices_and_what_lacks_counters() -> None:
 def test_steps_of_the_catalog_are_what_the_evidence_names() -> None:
     names = {row.metric for row in raised(CASES[FindingKind.NETWORK_BOUND])[0].evidence}
     assert f'{training.PHASE_SECONDS.name}{{phase="communication"}}' in names
+
+
+def test_a_sound_fleet_has_a_verdict_for_every_job_and_no_finding() -> None:
+    frame = Scene().frame()
+    result = analyze(frame, EngineState(), DETECTORS)
+    assert not result.findings
+    assert [judge(frame, job).kind for job in frame.jobs.values()] == [FindingKind.MIXED]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    engine=st.floats(0, 1),
+    compute=st.floats(0, 1),
+    bandwidth=st.floats(0, 1),
+    communication=st.floats(0, 0.9),
+    capped=st.sampled_from([0.0, 1.0]),
+    to=st.floats(0.2, 1.0),
+    clock=st.sampled_from(["host", "device"]),
+    devices=st.integers(1, 3),
+)
+def test_no_job_that_a_close_look_would_name_is_screened_out(**drawn: Any) -> None:
+    communication, clock = drawn["communication"], drawn["clock"]
+    scene = Scene(
+        devices=drawn["devices"],
+        engine=drawn["engine"],
+        compute=drawn["compute"],
+        bandwidth=drawn["bandwidth"],
+        capped=drawn["capped"],
+        hertz=0.8 * MAX_HERTZ,
+        limit_watts=500.0,
+        used=growing(drawn["to"]),
+        phases=steps(communication=communication, compute=0.97 - communication),
+        clock=clock,
+    )
+    one = verdict(scene)
+    assert [candidate.kind for candidate in raised(scene)] == ([one.kind] if one.kind in GAINFUL else [])

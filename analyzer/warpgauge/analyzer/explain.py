@@ -128,7 +128,7 @@ def _find(frame: Frame, name: str) -> Job:
         raise InputError(msg)
     known = sorted({job.job_id for job in jobs})
     more = f" and {len(known) - _NAMED_JOBS} more" if len(known) > _NAMED_JOBS else ""
-    there_are = f"there are {', '.join(known[:_NAMED_JOBS])}{more}" if known else "none is seen"
+    there_are = f"there are {', '.join(known[:_NAMED_JOBS])}{more}" if known else "none holds a device or reports steps"
     msg = f"there is no job {name}; {there_are}"
     raise InputError(msg)
 
