@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.windows import Array
     from warpgauge.core.catalog import Metric
 
-__all__ = ["METRICS", "PIPES", "Levels", "column_levels", "growth_bound", "mean_levels", "pcie_capacity"]
+__all__ = ["METRICS", "PIPES", "Levels", "Picked", "column_levels", "growth_bound", "mean_levels", "pcie_capacity"]
 
 PIPES: Final = ("tensor", "fp64", "fp32", "fp16", "int")
 LINKS: Final = 18
@@ -80,12 +80,12 @@ def growth_bound(frame: Frame, seconds: float) -> Array:
 
 def column_levels(frame: Frame, columns: Columns, rows: Sequence[int]) -> Levels:
     """[column, device], of some devices."""
-    own = _Picked(columns, list(rows))
+    own = Picked(columns, list(rows))
     read: dict[str, Array] = {name: one.read(own) for name, one in _SIGNALS.items()}
     return Levels(**read | {"link": _quotient(read["link"], _link_capacity(frame)[list(rows)])})
 
 
-class _Picked(Columns):
+class Picked(Columns):
     """The columns of some rows only."""
 
     def __init__(self, columns: Columns, rows: list[int]) -> None:

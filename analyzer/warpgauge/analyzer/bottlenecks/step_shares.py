@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.bottlenecks.levels import Picked
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.phases import in_buckets
 from warpgauge.analyzer.rolling import Signal
@@ -154,9 +155,9 @@ def _believed(spent: dict[str, Array], *, is_trusted: bool) -> Shares:
 
 def _spent(columns: Columns, ranks: Sequence[int]) -> dict[str, Array]:
     """[column], seconds per second in each phase, of the rank that waited least for others in that column."""
-    rows = list(ranks)
-    phases = {phase: columns.of(training.PHASE_SECONDS, phase)[:, rows] for phase in PROPER_PHASES}
-    step = _step(columns)[:, rows]
+    own = Picked(columns, list(ranks))
+    phases = {phase: own.of(training.PHASE_SECONDS, phase) for phase in PROPER_PHASES}
+    step = _step(own)
     waits = np.where(np.isfinite(phases["communication"]) & np.isfinite(step), phases["communication"], np.inf)
     last = np.argmin(waits, axis=1)
     at = np.arange(len(last))
