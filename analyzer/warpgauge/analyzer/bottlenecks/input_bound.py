@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.rolling import Columns
     from warpgauge.analyzer.table import Floats, Ints
 
-__all__ = ["InputBound"]
+__all__ = ["InputBound", "loader_remedy"]
 
 WINDOW_SECONDS: Final = 300.0
 RAISE_SHARE: Final = 0.10
@@ -293,7 +293,7 @@ def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:
         summary=f"Job {key[1]}{_whose(frame, reading)} waits for input {percent(share)} of the last"
         f" {span(WINDOW_SECONDS)}: its steps take {times(slowdown)} as long as without the wait, for"
         f" {span(frame.now - since)}.",
-        remedy=_remedy(cpu, slowdown),
+        remedy=loader_remedy(cpu, slowdown),
         impact=impact_of(
             slowdown, devices=devices, seconds=frame.now - since, method="step time without the input wait"
         ),
@@ -329,7 +329,7 @@ def _cpu(frame: Frame, job: Job) -> float:
     return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS, rows)))) if rows else float("nan")
 
 
-def _remedy(cpu: float, slowdown: float) -> str:
+def loader_remedy(cpu: float, slowdown: float) -> str:
     """As many times the workers as the loader is too slow."""
     workers = f"{times(slowdown)} as high (4 -> {ceil(4 * slowdown)})"
     first = f"Set the DataLoader's num_workers {workers}, with prefetch_factor, and turn pin_memory on"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.bottlenecks.input_bound import loader_remedy
 from warpgauge.analyzer.bottlenecks.reason import Reason
 from warpgauge.analyzer.bottlenecks.rules import RAISE
 from warpgauge.analyzer.evidence import measured
@@ -21,7 +22,6 @@ __all__ = ["communication", "input_wait", "own_work", "phase_evidence", "phase_w
 
 WINDOW_SECONDS: Final = 300.0
 SOUND_COMMUNICATION: Final = 0.10  # what a sound job over several nodes exposes
-FULL_CPU: Final = 0.9
 LONGEST_RATIO: Final = 0.99
 
 
@@ -57,24 +57,12 @@ def input_wait(verdict: Verdict) -> Reason:
     cpu = float(np.fmax.reduce(verdict.setting.cpu))
     return Reason(
         what=f"waits for input {phase_words(verdict, 'input')}",
-        remedy=_loader(faster, cpu),
+        remedy=loader_remedy(cpu, faster),
         evidence=(*phase_evidence(verdict, "input", RAISE.input_share), *cpu_evidence(cpu)),
         margins=(share / RAISE.input_share - 1,),
         slowdown=faster,
         method="step time without the input wait",
         is_by_share=True,
-    )
-
-
-def _loader(faster: float, cpu: float) -> str:
-    """The loader has to deliver as fast as the device computes; so many times the workers do that, if CPUs are free."""
-    workers = f"{ceil(10 * faster) / 10:.1f} times the DataLoader workers (num_workers 4 -> {ceil(4 * faster)})"
-    if np.isnan(cpu) or cpu * faster < FULL_CPU:
-        room = "" if np.isnan(cpu) else f": the CPUs are {percent(cpu)} busy"
-        return f"Give the loader {workers}, with prefetch_factor and pin_memory set{room}."
-    return (
-        f"It would take {workers}, and the CPUs are {percent(cpu)} busy already: decode and augment on the device,"
-        " store samples preprocessed, or ask for more CPUs per device."
     )
 
 
