@@ -331,7 +331,7 @@ def _cpu(frame: Frame, job: Job) -> float:
 
 def loader_remedy(cpu: float, slowdown: float) -> str:
     """As many times the workers as the loader is too slow."""
-    workers = f"{times(slowdown)} as high (4 -> {ceil(4 * slowdown)})"
+    workers = f"{times(slowdown)} as high (4 -> {ceil(round(4 * slowdown, 2))})"
     first = f"Set the DataLoader's num_workers {workers}, with prefetch_factor, and turn pin_memory on"
     if np.isnan(cpu):
         return f"{first}; if the node's CPUs or its storage are full already, make each sample cheaper instead."

@@ -65,8 +65,8 @@ def _mixed(verdict: Verdict) -> Reason:
     load = "" if np.isnan(sm) else f", with {percent(sm)} of the SMs at work"
     return Reason(
         what=f"has no single bottleneck that holds for most of its devices in four of five minutes{phases}{load}",
-        remedy="Nothing stands out for most of its devices. A single one may hold the rest back, which the findings about"
-        " the job say; else a profile of one rank tells more than counters do.",
+        remedy="Nothing stands out for most of its devices. A single one may hold the rest back, which the findings"
+        " about the job say; else a profile of one rank tells more than counters do.",
         evidence=level_evidence(verdict, **_LOAD),
     )
 
