@@ -271,7 +271,7 @@ def test_small_kernels_are_told_how_far_the_batch_may_grow() -> None:
 
 
 def test_a_loader_is_given_workers_by_the_wait() -> None:
-    frame = Scene(phases=steps(input=0.5, compute=0.4)).frame()
+    frame = Scene(phases=steps(input=0.5, compute=0.39)).frame()
     one = judge(frame, frame.jobs["test", "train"])
     assert "num_workers 2.00 times as high (4 -> 8)" in reason_of(frame, one, one.kind).remedy
 
