@@ -75,12 +75,12 @@ HOST: Final[tuple[tuple[Metric, dict[str, str], float], ...]] = (
     (host.MEMORY_TOTAL, {}, 1e12),
     (host.MEMORY_AVAILABLE, {}, 6e11),
 )
-STEP: Final[tuple[tuple[Metric, dict[str, str], str, float], ...]] = (  # a step takes a second, and 0.3 s to exchange
+STEP: Final[tuple[tuple[Metric, dict[str, str], str, float], ...]] = (  # a step takes a second, and 0.09 s to exchange
     (training.STEP_SECONDS, {}, "count", 1.0),
     (training.STEP_SECONDS, {}, "sum", 1.0),
     (training.PHASE_SECONDS, {"phase": "input", "clock": "host"}, "", 0.01),
-    (training.PHASE_SECONDS, {"phase": "compute", "clock": "device"}, "", 0.69),
-    (training.PHASE_SECONDS, {"phase": "communication", "clock": "device"}, "", 0.3),
+    (training.PHASE_SECONDS, {"phase": "compute", "clock": "device"}, "", 0.9),
+    (training.PHASE_SECONDS, {"phase": "communication", "clock": "device"}, "", 0.09),
 )
 CONSTANT: Final = frozenset({device.DEVICE_STATE, device.DEVICE_UP, device.CLOCK_MAX, host.MEMORY_TOTAL})
 FAULTS: Final = (
@@ -263,8 +263,8 @@ class Fleet:
             for member in members if has_phases else ():
                 first = self._at["work", member] + 1
                 yield first, 0.8  # steps take 1.25 s
-                yield first + 3, (0.94 if member == number else 0.69) * 0.8
-                yield first + 4, (0.3 if member == number else 0.55) * 0.8
+                yield first + 3, (1.15 if member == number else 0.9) * 0.8
+                yield first + 4, (0.09 if member == number else 0.34) * 0.8
         elif kind is FindingKind.THERMAL_LIMITED:
             yield from ((at + 1, 1.4e9), (at + 2, 1.0))
         elif kind in {FindingKind.DEVICE_LOST, FindingKind.DEVICE_HUNG}:
@@ -277,7 +277,7 @@ class Fleet:
         elif kind is FindingKind.INPUT_BOUND:
             for member in members:
                 first = self._at["work", member] + 1
-                yield from ((first, 0.8), (first + 2, 0.26 * 0.8), (first + 3, 0.69 * 0.8), (first + 4, 0.3 * 0.8))
+                yield from ((first, 0.8), (first + 2, 0.26 * 0.8), (first + 3, 0.9 * 0.8), (first + 4, 0.09 * 0.8))
         elif kind is FindingKind.HOST_SATURATED:
             yield from ((on_node, 0.99), (on_node + 1, 0.01))
         else:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import ratio
 from warpgauge.core.catalog import host
 
@@ -13,13 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.table import Floats
     from warpgauge.analyzer.windows import Array
 
-__all__ = ["busy_ratio"]
+__all__ = ["BUSY", "busy_ratio"]
 
 IDLE_MODES: Final = ("idle", "iowait")
 _ALL: Final = slice(None)
 GUEST_MODES: Final = ("guest", "guest_nice")  # part of user and nice already, as in /proc/stat
+BUSY_MODES: Final = ("user", "nice", "system", "irq", "softirq", "steal")
 
 
 def busy_ratio(frame: Frame, seconds: float | None = None, rows: Sequence[int] | slice = _ALL) -> Array:
@@ -31,3 +36,15 @@ def busy_ratio(frame: Frame, seconds: float | None = None, rows: Sequence[int] |
     total = np.sum([np.nan_to_num(part) for part in parts.values()], axis=0)
     idle = np.sum([np.nan_to_num(part) for mode, part in parts.items() if mode in IDLE_MODES], axis=0)
     return np.where(np.isfinite(parts["idle"]), 1 - ratio(idle, total), np.nan)
+
+
+def _busy(columns: Columns) -> Floats:
+    idle = columns.of(host.CPU_SECONDS, "idle")
+    rest = np.nan_to_num(columns.of(host.CPU_SECONDS, "iowait")) + idle
+    work = np.add.reduce([np.nan_to_num(columns.of(host.CPU_SECONDS, mode)) for mode in BUSY_MODES])
+    busy: Floats = ratio(work, work + rest).astype(np.float32)
+    return busy
+
+
+BUSY: Final = Signal("cpu busy", TableName.NODES, _busy)
+"""`busy_ratio` of all nodes as a standing window; NaN where the idle time is not measured."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.analyzer.anomalies.change import Change
 from warpgauge.analyzer.anomalies.host import HostSaturated, MemoryPressure
 from warpgauge.analyzer.anomalies.straggler import Straggler
+from warpgauge.analyzer.bottlenecks.bound import Bound
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.bottlenecks.input_bound import InputBound
 from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
@@ -44,6 +45,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Straggler(),
     IdleAllocated(),
     InputBound(),
+    Bound(),
     HostSaturated(),
     MemoryPressure(),
     Change(),

@@ -37,6 +37,12 @@ CAUSES_FIRST: Final = (
     FindingKind.HANG,
     FindingKind.STRAGGLER,
     FindingKind.INPUT_BOUND,
+    FindingKind.HOST_BOUND,
+    FindingKind.NETWORK_BOUND,
+    FindingKind.INTERCONNECT_BOUND,
+    FindingKind.MEMORY_CAPACITY_BOUND,
+    FindingKind.LAUNCH_BOUND,
+    FindingKind.POWER_LIMITED,
     FindingKind.TELEMETRY_GAP,
     FindingKind.IDLE_ALLOCATED,
 )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.sources.prometheus import Span
     from warpgauge.core.clock import Clock
 
-__all__ = ["Look", "analyze_once"]
+__all__ = ["Look", "analyze_once", "read_once"]
 
 _PAGE_STEP_SECONDS: Final = 2.0
 
@@ -44,7 +44,12 @@ class Look:
 
 
 async def analyze_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Callable[[str], None]) -> Report:
-    """Read every source (base URL of a Prometheus, URL of a page, file, directory) and judge all of it together.
+    """Read every source and judge all of it together; arguments and errors as of `read_once`."""
+    return (await read_once(sources, look, clock=clock, say=say)).report()
+
+
+async def read_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Callable[[str], None]) -> Replay:
+    """Read every source (base URL of a Prometheus, URL of a page, file, directory), to be judged together.
 
     `say` gets a line before anything that takes long.
 
@@ -65,7 +70,7 @@ async def analyze_once(sources: Sequence[str], look: Look, *, clock: Clock, say:
         if pages:
             say(f"scraping {', '.join(pages)} for {look.page_seconds:g} s: a page has no history")
             await asyncio.gather(*(_read_page(replay, session, url, look, clock) for url in pages))
-    return replay.report()
+    return replay
 
 
 def _is_url(source: str) -> bool:

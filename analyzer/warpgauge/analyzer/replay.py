@@ -64,6 +64,11 @@ class Replay:
         """
         self._batches.append(self._intake.read(batch))
 
+    @property
+    def frame(self) -> Frame:
+        """Where the samples stand, after `report` as of its end."""
+        return self._frame
+
     def report(self) -> Report:
         """Run all that was added through the frame."""
         state, last = EngineState(), None

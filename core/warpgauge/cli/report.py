@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.replay import Report
     from warpgauge.core.finding import Evidence, Finding
 
-__all__ = ["as_json_lines", "as_text"]
+__all__ = ["as_json_lines", "as_text", "evidence_line", "finding_text", "wrapped"]
 
 _WIDTH: Final = 100
 _INDENT: Final = "  "
@@ -24,7 +24,7 @@ def as_text(report: Report) -> str:
     """Findings with evidence and remedy, what was checked and what could not be judged."""
     if report.last is None:
         return "Nothing to judge: no source holds a metric that warpgauge knows."
-    parts = [_headline(report), *(_finding(finding) for finding in report.findings)]
+    parts = [_headline(report), *(finding_text(finding) for finding in report.findings)]
     parts.append("\n".join(["Checked:", *(_judged(item) for item in report.last.judged)]))
     if report.last.not_judged:
         parts.append("\n".join(["Could not be judged:", *(_not_judged(item) for item in report.last.not_judged)]))
@@ -66,15 +66,17 @@ def _headline(report: Report) -> str:
     return f"{_counted(count, 'finding')} on {seen}:"
 
 
-def _finding(finding: Finding) -> str:
+def finding_text(finding: Finding) -> str:
+    """A finding with its evidence and remedy."""
     when = f"since {_time(finding.since)}" + (f", ended {_time(finding.ended)}" if finding.ended else "")
     marks = ", simulated" if finding.simulated else ""
     head = f"{finding.severity.upper()} {finding.kind} {when}, confidence {finding.confidence:.0%}{marks}"
-    body = [_wrapped(finding.summary), *(_wrapped(_evidence(row), "- ") for row in finding.evidence)]
-    return "\n".join([head, *body, _wrapped(f"What to do: {finding.remedy}")])
+    body = [wrapped(finding.summary), *(wrapped(evidence_line(row), "- ") for row in finding.evidence)]
+    return "\n".join([head, *body, wrapped(f"What to do: {finding.remedy}")])
 
 
-def _evidence(row: Evidence) -> str:
+def evidence_line(row: Evidence) -> str:
+    """A number with what it is compared with."""
     parts = [f"{row.metric} {row.value:.6g} {row.unit}".rstrip()]
     if row.baseline is not None:
         parts.append(f"usual {row.baseline:.6g}")
@@ -86,15 +88,15 @@ def _evidence(row: Evidence) -> str:
 
 
 def _judged(item: Judgement) -> str:
-    return _wrapped(f"{item.detector}: {item.entities} {item.what} (last {item.window_seconds:.0f} s)", "- ")
+    return wrapped(f"{item.detector}: {item.entities} {item.what} (last {item.window_seconds:.0f} s)", "- ")
 
 
 def _not_judged(item: NotJudged) -> str:
     lack = f"; missing {', '.join(item.missing)}" if item.missing else ""
-    return _wrapped(f"{item.detector}: {item.what}: {item.why}{lack}", "- ")
+    return wrapped(f"{item.detector}: {item.what}: {item.why}{lack}", "- ")
 
 
-def _wrapped(text: str, mark: str = "") -> str:
+def wrapped(text: str, mark: str = "") -> str:
     """Wrapped and indented; control characters, which a label from outside may hold, never reach the terminal."""
     text = "".join(char if char.isprintable() else "?" for char in text)
     return textwrap.fill(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import chain
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.rolling import Columns
     from warpgauge.analyzer.table import Floats, Ints
 
-__all__ = ["InputBound"]
+__all__ = ["InputBound", "loader_remedy"]
 
 WINDOW_SECONDS: Final = 300.0
 RAISE_SHARE: Final = 0.10
@@ -292,7 +293,7 @@ def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:
         summary=f"Job {key[1]}{_whose(frame, reading)} waits for input {percent(share)} of the last"
         f" {span(WINDOW_SECONDS)}: its steps take {times(slowdown)} as long as without the wait, for"
         f" {span(frame.now - since)}.",
-        remedy=_remedy(cpu),
+        remedy=loader_remedy(cpu, slowdown),
         impact=impact_of(
             slowdown, devices=devices, seconds=frame.now - since, method="step time without the input wait"
         ),
@@ -328,8 +329,10 @@ def _cpu(frame: Frame, job: Job) -> float:
     return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS, rows)))) if rows else float("nan")
 
 
-def _remedy(cpu: float) -> str:
-    first = "Raise the DataLoader's num_workers and prefetch_factor, and turn pin_memory on"
+def loader_remedy(cpu: float, slowdown: float) -> str:
+    """As many times the workers as the loader is too slow."""
+    workers = f"{times(slowdown)} as high (4 -> {ceil(round(4 * slowdown, 2))})"
+    first = f"Set the DataLoader's num_workers {workers}, with prefetch_factor, and turn pin_memory on"
     if np.isnan(cpu):
         return f"{first}; if the node's CPUs or its storage are full already, make each sample cheaper instead."
     if cpu >= FULL_CPU:

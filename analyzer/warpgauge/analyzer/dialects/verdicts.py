@@ -26,7 +26,7 @@ class Verdict:
 
     def missing(self, metrics: AbstractSet[Metric]) -> tuple[Metric, ...]:
         """The first metric of each group of which there is none."""
-        return tuple(group[0] for group in self.needs if not metrics & set(group))
+        return tuple(dict.fromkeys(group[0] for group in self.needs if not metrics & set(group)))
 
 
 _ACTIVITY: Final = (device.GRAPHICS_ENGINE_ACTIVE, device.COMPUTE_ACTIVE, device.UTILIZATION)
@@ -41,6 +41,13 @@ VERDICTS: Final[tuple[Verdict, ...]] = (
     Verdict((FindingKind.HOST_SATURATED,), ((host.CPU_SECONDS,),)),
     Verdict((FindingKind.MEMORY_PRESSURE,), ((host.MEMORY_TOTAL,), (host.MEMORY_AVAILABLE,))),
     Verdict((FindingKind.TELEMETRY_GAP,), ()),
+    Verdict((FindingKind.NETWORK_BOUND,), ((training.PHASE_SECONDS,),)),
+    Verdict(
+        (FindingKind.HOST_BOUND, FindingKind.LAUNCH_BOUND, FindingKind.INTERCONNECT_BOUND),
+        ((training.PHASE_SECONDS, device.GRAPHICS_ENGINE_ACTIVE), (training.PHASE_SECONDS, device.COMPUTE_ACTIVE)),
+    ),
+    Verdict((FindingKind.POWER_LIMITED,), (_THROTTLING, (device.POWER_LIMIT,))),
+    Verdict((FindingKind.MEMORY_CAPACITY_BOUND,), ((device.MEMORY_USED,),)),
     Verdict((FindingKind.XID,), ((device.XID_EVENTS,),)),
     Verdict((FindingKind.ECC_DEGRADATION,), ((device.ECC_ERRORS,),)),
     Verdict((FindingKind.ROW_REMAP,), ((device.ROW_REMAP_FAILED, device.ROW_REMAP_PENDING, device.ROW_REMAP_BANKS),)),

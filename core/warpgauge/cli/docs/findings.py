@@ -6,8 +6,10 @@ import inspect
 import re
 import sys
 from collections import defaultdict
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.bottlenecks.rules import Bar
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.cli.docs.markdown import code, page_of, rows
 from warpgauge.core.finding import FindingKind, Severity
@@ -47,7 +49,9 @@ def _modules() -> dict[ModuleType, list[str]]:
 
 
 def _kinds_in(module: ModuleType) -> list[FindingKind]:
-    """Kinds that a detector's code names, in their order."""
+    """Kinds that a detector says it raises, else those that its code names, in their order."""
+    if hasattr(module, "GAINFUL"):
+        return list(module.GAINFUL)
     named = dict.fromkeys(_KIND.findall(inspect.getsource(module)))
     return [FindingKind[name] for name in named]
 
@@ -65,7 +69,9 @@ def _kinds_of(module: ModuleType, detectors: list[str]) -> str:
 def _thresholds(module: ModuleType) -> list[tuple[str, str]]:
     """The numbers that stand as constants in the detector's own file."""
     constants = [(name, value) for name, value in vars(module).items() if _CONSTANT.fullmatch(name)]
-    return [(name, f"{value:g}") for name, value in constants if type(value) in {int, float}]
+    single = [(name, f"{value:g}") for name, value in constants if type(value) in {int, float}]
+    bars = [(name, asdict(value)) for name, value in constants if isinstance(value, Bar)]
+    return single + [(f"{name}.{field}", f"{value:g}") for name, items in bars for field, value in items.items()]
 
 
 def _listed(names: list[str]) -> str:

@@ -56,6 +56,7 @@ VERBS: Final = (
     Verb("agent", "read this machine's devices and serve them to Prometheus"),
     Verb("analyzer", "watch agents or a Prometheus; console, API and findings"),
     Verb("analyze", "look once at a Prometheus, a page or a file and print the findings"),
+    Verb("explain", "say what a job is bound by, with its numbers and what to do about it"),
     Verb("detect", "score one series from a CSV file: how unusual is each value"),
     Verb("plan", "say where waiting pods should go and which moves would make room, from CSV files"),
     Verb("generate", "write dashboards, alerts or docs from the catalog"),

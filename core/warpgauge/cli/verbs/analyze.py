@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.sources.prometheus import Span
     from warpgauge.core.config import Config
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "add_reading_flags", "look_of", "run", "say"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,13 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="base URL of a Prometheus, URL ending in /metrics, file (.om, .prom) or directory of such files",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON Lines: findings, incidents, then one summary")
+    add_reading_flags(parser, page="30s")
+
+
+def add_reading_flags(parser: argparse.ArgumentParser, *, page: str) -> None:
+    """Flags that say how sources are read; `page` is how long a metrics page is scraped."""
     parser.add_argument("--since", metavar="DURATION", default="1h", help="how far back from the end (default 1h)")
     parser.add_argument("--start", metavar="TIME", help="RFC 3339 or seconds since the epoch; instead of --since")
     parser.add_argument("--end", metavar="TIME", help="RFC 3339 or seconds since the epoch (default now)")
     parser.add_argument("--step", metavar="DURATION", help="thin out: not below the scrape interval (default raw)")
     parser.add_argument("--match", metavar="{...}", help="only series that this selector matches")
-    parser.add_argument("--for", dest="page_seconds", metavar="DURATION", default="30s",
-                        help="how long a metrics page is scraped, every 2 s (default 30s)")  # fmt: skip
+    parser.add_argument("--for", dest="page_seconds", metavar="DURATION", default=page,
+                        help=f"how long a metrics page is scraped, every 2 s (default {page})")  # fmt: skip
     parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="sent with requests")
     parser.add_argument("--bearer-token-file", type=Path, metavar="FILE", help="file that holds the token")
     parser.add_argument("--basic-auth-file", type=Path, metavar="FILE", help="file that holds one line USER:PASSWORD")
@@ -57,8 +62,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
     """Read, judge, print; 0 nothing above info, 1 something."""
     from warpgauge.analyzer.once import analyze_once  # noqa: PLC0415 - numpy loads only for this verb
 
-    look = _look(args, config)
-    report = asyncio.run(analyze_once(args.sources, look, clock=SystemClock(), say=_say))
+    look = look_of(args, config)
+    report = asyncio.run(analyze_once(args.sources, look, clock=SystemClock(), say=say))
     if args.json:
         for document in as_json_lines(report):
             print(json.dumps(document, ensure_ascii=False, allow_nan=False))  # noqa: T201 - the answer
@@ -67,7 +72,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return int(any(finding.severity is not Severity.INFO for finding in report.findings))
 
 
-def _look(args: argparse.Namespace, config: Config) -> Look:
+def look_of(args: argparse.Namespace, config: Config) -> Look:
+    """How to read the sources, by the flags."""
     from warpgauge.analyzer.once import Look  # noqa: PLC0415 - as in run
     from warpgauge.analyzer.sources.access import Credentials, header_of, tls_context  # noqa: PLC0415
 
@@ -106,5 +112,6 @@ def _span(args: argparse.Namespace) -> Span:
     return span
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell of progress."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - progress, not the answer

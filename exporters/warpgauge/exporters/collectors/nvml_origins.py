@@ -83,5 +83,5 @@ def _of_getter(getter: Getter) -> Iterator[tuple[Metric, str]]:
 
 def _name(prefix: str, number: int) -> str:
     """The shortest name that nvidia-ml-py has for an id: several are older names of the same."""
-    names = [name for name, value in vars(PYNVML).items() if name.startswith(prefix) and value == number]
+    names: list[str] = [name for name, value in vars(PYNVML).items() if name.startswith(prefix) and value == number]
     return min(names, key=lambda name: (len(name), name))
