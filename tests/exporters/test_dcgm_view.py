@@ -68,6 +68,8 @@ def test_values_are_in_dcgms_units(page):
     assert values["DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"] == int(gpu.power_mw * page.bench.fake.seconds)
     assert values["DCGM_FI_DEV_SM_CLOCK"] == int(H100.clocks_mhz["SM"] * 0.9)
     assert values["DCGM_FI_DEV_POWER_VIOLATION"] == int(page.bench.fake.seconds * 1e7)
+    assert values["DCGM_FI_DEV_BOARD_LIMIT_VIOLATION"] == int(page.bench.fake.seconds * 3e6)
+    assert values["DCGM_FI_DEV_LOW_UTIL_VIOLATION"] == int(page.bench.fake.seconds * 4e6)
     assert values["DCGM_FI_PROF_PIPE_TENSOR_ACTIVE"] == 0.375
     assert values["DCGM_FI_PROF_PCIE_RX_BYTES"] == 37.5 * MIB
     assert values["DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL"] == sum(range(18))

@@ -42,7 +42,10 @@ KINDS = (
 )
 # Where the header says nothing, and what we take instead.
 SILENT = {
-    "NVML_FI_DEV_PERF_POLICY_THERMAL": "unit: nvmlDeviceGetViolationStatus, whose twin it is, gives nanoseconds",
+    **{
+        f"NVML_FI_DEV_PERF_POLICY_{policy}": "unit: nvmlDeviceGetViolationStatus, whose twin it is, gives nanoseconds"
+        for policy in ("THERMAL", "BOARD_LIMIT", "LOW_UTILIZATION", "RELIABILITY")
+    },
 }
 SILENT_UNIT_OF_TOTALS = {
     "NVML_GPM_METRIC_PCIE_TX": "the driver's answer has to name the unit, else there is no value",

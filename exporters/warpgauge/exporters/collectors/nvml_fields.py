@@ -124,6 +124,9 @@ FIELDS: Final[tuple[Field, ...]] = (
     _throttle("PERF_POLICY_THERMAL", "sw_thermal"),  # what drivers before the line above have; the first one counts
     _throttle("CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN", "hw_thermal"),
     _throttle("CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN", "hw_power_brake"),
+    _throttle("PERF_POLICY_BOARD_LIMIT", "board_limit"),
+    _throttle("PERF_POLICY_LOW_UTILIZATION", "low_utilization"),
+    _throttle("PERF_POLICY_RELIABILITY", "reliability"),
     _pcie("TX", device.PCIE_TRANSMIT),
     _pcie("RX", device.PCIE_RECEIVE),
     Field(id=constant("NVML_FI_DEV_PCIE_REPLAY_COUNTER"), metric=device.PCIE_REPLAY),

@@ -58,6 +58,14 @@ _ECC: Final = {
     "DBE_AGG": ("uncorrected", "aggregate"),
 }
 
+_VIOLATIONS: Final = {
+    "POWER": "sw_power_cap",
+    "THERMAL": "sw_thermal",
+    "SYNC_BOOST": "sync_boost",
+    "BOARD_LIMIT": "board_limit",
+    "LOW_UTIL": "low_utilization",
+    "RELIABILITY": "reliability",
+}
 FIELDS: Final[tuple[Field, ...]] = (
     _gauge("DCGM_FI_DEV_SM_CLOCK", "SM clock (in MHz).", device.CLOCK, "sm", factor=PER_MEGAHERTZ),
     _gauge("DCGM_FI_DEV_MEM_CLOCK", "Memory clock (in MHz).", device.CLOCK, "memory", factor=PER_MEGAHERTZ),
@@ -119,7 +127,7 @@ FIELDS: Final[tuple[Field, ...]] = (
             factor=NANO,
             extra=True,
         )
-        for name, reason in (("POWER", "sw_power_cap"), ("THERMAL", "sw_thermal"), ("SYNC_BOOST", "sync_boost"))
+        for name, reason in _VIOLATIONS.items()
     ],
     *[
         _counter(
@@ -162,11 +170,8 @@ FIELDS: Final[tuple[Field, ...]] = (
 NOT_GIVEN: Final = {
     "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL": "no source states its unit; DCGM_FI_PROF_NVLINK_TX_BYTES has one",
     "DCGM_FI_DEV_VGPU_LICENSE_STATUS": "is about guests with a vGPU",
-    "DCGM_FI_DEV_BOARD_LIMIT_VIOLATION": "not read by this agent",
-    "DCGM_FI_DEV_LOW_UTIL_VIOLATION": "not read by this agent",
-    "DCGM_FI_DEV_RELIABILITY_VIOLATION": "not read by this agent",
-    "DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL": "NVML counts CRC errors per link without telling flit from data",
-    "DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL": "NVML counts CRC errors per link without telling flit from data",
+    "DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL": "CRC errors are counted link by link, flit and data together",
+    "DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL": "CRC errors are counted link by link, flit and data together",
     "DCGM_FI_DEV_NVLINK_BANDWIDTH_L0": "no source states its unit",
     "DCGM_EXP_CLOCK_EVENTS_COUNT": "a window of DCGM's own; accel_throttle_seconds_total counts without one",
     "DCGM_EXP_XID_ERRORS_COUNT": "a window of DCGM's own; accel_xid_events_total counts without one",

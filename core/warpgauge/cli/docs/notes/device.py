@@ -123,7 +123,8 @@ NOTES: Final[dict[Metric, Note]] = {
     ),
     device.THROTTLE_SECONDS: Note(
         '`rate(NAME{reason="hw_thermal"}[5m])` was 0.4: heat held the clocks down for 40 % of five minutes.',
-        "parts of one whole: several reasons can hold at once, so their sum can pass 1 s per second.",
+        "parts of one whole: several reasons can hold at once, so their sum can pass 1 s per second; board_limit,"
+        " low_utilization (idle, which is no fault) and reliability are timed only and never active.",
     ),
     device.FAN_SPEED: Note(
         "`NAME 0.45`: 45 % of the fan's intended maximum.",
