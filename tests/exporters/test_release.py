@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.fakes.nvml_c import build_stub, stub_environment
-from tests.fakes.running_agent import DEADLINE_SECONDS, TICK_SECONDS, c_fake, python_fake, running
+from tests.fakes.running_agent import CHILD, DEADLINE_SECONDS, TICK_SECONDS, c_fake, python_fake, running
 from warpgauge.core.catalog import device, own
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.errors import InputError
@@ -246,7 +246,13 @@ async def ask(client, method, path):
 
 
 def children():
-    return [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
+    """The agent's children: other tests' servers run beside them, in the same process tree."""
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if one.status() != psutil.STATUS_ZOMBIE and {"nvml", str(CHILD)} & set(one.cmdline()):
+                found.append(one)
+    return found
 
 
 @pytest.fixture(scope="module")
