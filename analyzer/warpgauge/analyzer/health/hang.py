@@ -15,6 +15,7 @@ import numpy as np
 from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.detection import Candidate
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
 from warpgauge.analyzer.places import is_simulated, job_scope
 from warpgauge.analyzer.windows import mean, median, onset_time
@@ -40,6 +41,7 @@ LEAST_SILENT_SECONDS: Final = 300.0
 LEAST_COVERAGE: Final = 0.8
 CONFIDENCE_DEVICE: Final = 0.8
 CONFIDENCE_JOB: Final = 0.85
+_STEPS: Final = channel(training.STEP_SECONDS, "count")
 
 
 class Hang:
@@ -57,7 +59,7 @@ class Hang:
         full = np.fmin.reduce(used, axis=1, initial=np.inf) >= FULL_UTILIZATION
         weak = np.fmax.reduce(power, axis=1, initial=-np.inf) < IDLE_POWER_RATIO * limit
         candidates = [_stuck(frame, row, power, limit) for row in np.flatnonzero(is_judged & full & weak).tolist()]
-        jobs = [_waiting(frame, key, job) for key, job in frame.jobs.items() if job.ranks and job.devices]
+        jobs = [_waiting(frame, key, job) for key, job in _silent_jobs(frame)]
         candidates += [found for found in jobs if found is not None]
         what = "devices and jobs, for work that stopped while they look busy"
         missing = (device.POWER, device.UTILIZATION, device.POWER_LIMIT)
@@ -98,16 +100,23 @@ def _stuck(frame: Frame, row: int, power: Array, limit: Array) -> Candidate:
     )
 
 
+def _silent_jobs(frame: Frame) -> list[tuple[JobKey, Job]]:
+    """Jobs with devices none of whose ranks has stepped lately: the only ones worth a closer look."""
+    steps = np.nan_to_num(frame.window(_STEPS, LEAST_SILENT_SECONDS).peak)
+    jobs = ((key, job) for key, job in frame.jobs.items() if job.ranks and job.devices)
+    return [(key, job) for key, job in jobs if not steps[list(job.ranks)].any()]
+
+
 def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
     """The job's steps stopped, its devices are busy, and draw clearly less than while it stepped."""
     ranks, rows = list(job.ranks), list(job.devices)
-    rate = frame.values(training.STEP_SECONDS, "count")[ranks]
+    rate = frame.values(training.STEP_SECONDS, "count", rows=ranks)
     stepped = np.flatnonzero(np.nan_to_num(rate).max(axis=0) > 0)
     if not len(stepped):
         return None
     last = int(stepped[-1])
     silent = (frame.columns - 1 - last) * frame.step_seconds
-    usual = float(median(median(frame.values(training.STEP_SECONDS, "mean")[ranks])))
+    usual = float(median(median(frame.values(training.STEP_SECONDS, "mean", rows=ranks))))
     if silent < max(LEAST_SILENT_SECONDS, SILENT_STEPS * usual) or np.isnan(usual):
         return None
     window = columns_of(frame, silent) - 1
