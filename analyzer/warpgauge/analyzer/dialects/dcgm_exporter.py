@@ -68,6 +68,11 @@ def _throttled(reason: str, old: str, base: str) -> Readings:
     return _scaled(device.THROTTLE_SECONDS, NANO, {"reason": reason}, old, base)
 
 
+def _counted(reason: str, name: str) -> Readings:
+    """A reason that DCGM knows under its old name only."""
+    return _names(Row(device.THROTTLE_SECONDS, NANO, labels={"reason": reason}), name)
+
+
 def _limit(metric: Metric, limit: str, *names: str) -> Readings:
     return _names(Row(metric, labels={"limit": limit}), *names)
 
@@ -134,6 +139,9 @@ _ROWS: Final[Readings] = {
     **_throttled("sw_power_cap", "DEV_POWER_VIOLATION", "DEV_GPU_POWER_THROTTLE_SECONDS_TOTAL"),
     **_throttled("sw_thermal", "DEV_THERMAL_VIOLATION", "DEV_GPU_THERMAL_THROTTLE_SECONDS_TOTAL"),
     **_throttled("sync_boost", "DEV_SYNC_BOOST_VIOLATION", "DEV_GPU_SYNC_BOOST_THROTTLE_SECONDS_TOTAL"),
+    **_counted("board_limit", "DEV_BOARD_LIMIT_VIOLATION"),
+    **_counted("low_utilization", "DEV_LOW_UTIL_VIOLATION"),
+    **_counted("reliability", "DEV_RELIABILITY_VIOLATION"),
     **_link_errors("crc", "DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL", "DEV_NVLINK_CRC_ERROR_TOTAL"),
     **_link_errors("replay", "DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL", "DEV_NVLINK_REPLAY_TOTAL"),
     **_link_errors("recovery", "DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL", "DEV_NVLINK_RECOVERY_TOTAL"),
