@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +19,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.analyzer.test_engine import Scripted
 from tests.detectors.scenes import Lockstep, since
 from tests.detectors.test_any_frame import frames
+from tests.detectors.test_breaker import hot
+from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.engine import CLEAR_TICKS, EngineState, analyze
 from warpgauge.analyzer.frame import Frame
+from warpgauge.analyzer.frame_builder import FrameBuilder
+from warpgauge.analyzer.incidents import join
 from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.recommend import Ledger, recommend
 from warpgauge.analyzer.recommend.topology import topology_of
@@ -30,6 +36,7 @@ from warpgauge.analyzer.snapshot import Keeper, Memory, Saved, content_of, open_
 from warpgauge.analyzer.snapshot.container import FORMAT_VERSION, Stored
 from warpgauge.core.catalog import device, host
 from warpgauge.core.errors import InputError
+from warpgauge.core.finding import Finding, FindingKind, Level, Scope, Severity, stable_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -400,3 +407,59 @@ def test_asyncio_is_not_needed_to_write_from_another_thread(tmp_path: Path):
     asyncio.run(run())
 
     assert load(tmp_path) is not None
+
+
+def test_an_incident_keeps_its_id_its_root_and_its_age_over_a_restart(tmp_path: Path):
+    """Also where the finding that it began with has ended: nothing that holds would give the id again."""
+    frame = Lockstep(columns=12).frame()
+    lost = stored_finding(FindingKind.DEVICE_LOST, frame.now - 100)
+    slow = stored_finding(FindingKind.STRAGGLER, frame.now - 50)
+    known = join([slow], frame, join([lost, slow], frame), [replace(lost, ended=frame.now)])
+    (before,) = known.values()
+
+    memory = again(
+        tmp_path, saved(frame, EngineState(incidents=known)), now=frame.now, window_seconds=12 * frame.step_seconds
+    )
+
+    (after,) = join([slow], memory.frame, memory.state.incidents).values()
+    assert after == before
+    assert (after.incident.root_cause, after.incident.since) == (lost.id, lost.since)
+    assert stable_id("incident", slow.id) != after.incident.id
+
+
+def test_the_breaker_goes_on_after_a_restart_while_its_detectors_are_blind(tmp_path: Path):
+    """Else every single finding of the fleet would be heard at the first tick."""
+    builder = FrameBuilder(columns=12)
+    for node in range(6):
+        builder.device(f"n{node}", f"GPU-{node}")
+        builder.gauge(device.POWER, 300.0, node=f"n{node}", uuid=f"GPU-{node}", index="0")
+    frame, detector = builder.build(), Scripted()
+    detector.says = tuple(hot(node, since=frame.now - 60) for node in range(6))
+    before = analyze(frame, EngineState(), [detector], join=join, suspect=suspicions)
+
+    memory = again(tmp_path, saved(frame, before.state), now=frame.now + 50, window_seconds=120)
+    detector.says = ()
+    state = memory.state
+    for _ in range(CLEAR_TICKS + 1):
+        after = analyze(memory.frame, state, [detector], join=join, suspect=suspicions)
+        state = after.state
+
+    assert [finding.id for finding in after.findings if finding.muted is None] == [before.findings[0].id]
+    assert [one.id for one in after.incidents] == [one.id for one in before.incidents]
+
+
+def test_what_nodes_share_is_known_after_a_restart(tmp_path: Path):
+    frame = Lockstep(columns=12).frame()
+    frame.layout.learn("test", "n0", {"rack": "r7"})
+
+    memory = again(tmp_path, saved(frame), now=frame.now, window_seconds=12 * frame.step_seconds)
+
+    assert memory.frame.layout.name(Level.RACK, "test", "n0") == "r7"
+
+
+def stored_finding(kind: FindingKind, since: float) -> Finding:
+    scope = Scope(cluster="test", node="n0", uuid="GPU-1", job_id="train")
+    return Finding(
+        id=stable_id(kind), kind=kind, severity=Severity.WARNING, scope=scope, since=since, confirmed=since,
+        confidence=0.9, evidence=(), summary=f"{kind}.", remedy="",
+    )  # fmt: skip

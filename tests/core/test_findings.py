@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,14 @@ from warpgauge.core.finding import (
     FindingKind,
     Impact,
     Incident,
+    Level,
+    Mute,
+    MutedBy,
     Scope,
     Severity,
+    SharedPlace,
     finding_from_json,
+    incident_from_json,
     stable_id,
 )
 
@@ -164,8 +170,22 @@ def test_an_incident_names_its_findings():
     )
     assert incident.to_json() == {
         "type": "incident", "schema": "warpgauge.incident/v1", "id": "i", "severity": "critical", "since": 1.0,
-        "findings": ["a", "b"], "summary": "s", "scope": {"node": "n"}, "simulated": False,
+        "findings": ["a", "b"], "summary": "s", "scope": {"node": "n"}, "simulated": False, "muted": False,
     }  # fmt: skip
+
+
+def test_an_incident_is_read_as_it_was_written():
+    incident = Incident(
+        id="i", severity=Severity.WARNING, since=1.0, findings=("a",), summary="s", scope=Scope(cluster="c"),
+        place=SharedPlace(level=Level.RACK, name="r7"), root_cause="a", ended=2.0, muted=True,
+    )  # fmt: skip
+    assert incident_from_json(incident.to_json()) == incident
+
+
+def test_a_muted_finding_says_by_what_and_until_when():
+    muted = replace(HOT, muted=Mute(by=MutedBy.SILENCE, id="s1", reason="fan swap", until=9.0))
+    assert muted.to_json()["muted"] == {"by": "silence", "id": "s1", "reason": "fan swap", "until": 9.0}
+    assert finding_from_json(muted.to_json()) == muted
 
 
 def test_ids_are_the_same_in_every_process():

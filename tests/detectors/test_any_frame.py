@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.detectors.scenes import Lockstep
+from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.engine import EngineState, analyze
 from warpgauge.analyzer.frame import Frame
@@ -74,7 +75,7 @@ def frames(draw: Any) -> Frame:
 
 
 def check(frame: Frame) -> None:
-    result = analyze(frame, EngineState(), DETECTORS, join=join)
+    result = analyze(frame, EngineState(), DETECTORS, join=join, suspect=suspicions)
     for finding in result.findings:
         text = json.dumps(finding.to_json(), allow_nan=False)
         assert finding_from_json(json.loads(text)) == finding

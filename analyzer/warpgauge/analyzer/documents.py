@@ -51,8 +51,8 @@ def findings_list(result: Result | None) -> list[dict[str, Any]]:
 
 
 def incidents_list(result: Result | None) -> list[dict[str, Any]]:
-    """Incidents that hold now."""
-    return [incident.to_json() for incident in result.incidents] if result else []
+    """Incidents that hold now, then what ended within the last ten minutes (these have `ended`)."""
+    return [incident.to_json() for incident in (*result.incidents, *result.ended_incidents)] if result else []
 
 
 def devices_document(frame: Frame) -> dict[str, Any]:

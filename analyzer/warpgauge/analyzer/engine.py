@@ -13,12 +13,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.breaker import BREAKER, mute_of
+from warpgauge.analyzer.budget import admitted
 from warpgauge.analyzer.detection import Candidate, Explainer, Strength
+from warpgauge.analyzer.muting import NOTHING_MUTED
 from warpgauge.core.finding import Finding, FindingKind, Incident, Scope, stable_id
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Detection, Detector, Judgement, NotJudged, ProcessReading
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.incidents import KnownIncident
+    from warpgauge.analyzer.muting import Muting
 
 __all__ = ["EngineState", "NodeKey", "OpenFinding", "Result", "analyze"]
 
@@ -31,7 +36,12 @@ _ONSET_BUCKET_SECONDS: Final = 600.0  # onsets estimated this far apart may be o
 Key = tuple[FindingKind, Scope]
 NodeKey = tuple[str, str]
 """(cluster, node)"""
-Join = Callable[[Sequence[Finding], "Frame"], Sequence[Incident]]
+Join = Callable[
+    [Sequence[Finding], "Frame", Mapping[str, "KnownIncident"], Sequence[Finding]], Mapping[str, "KnownIncident"]
+]
+"""Findings that hold, incidents known before and findings that ended lately -> incidents by id."""
+Suspect = Callable[[Iterable[Finding | Candidate], "Frame"], Iterable[Candidate]]
+"""All that is seen -> what speaks against the whole of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +59,43 @@ class EngineState:
 
     open: Mapping[Key, OpenFinding] = field(default_factory=dict)
     ended: Mapping[Key, Finding] = field(default_factory=dict)
+    incidents: Mapping[str, KnownIncident] = field(default_factory=dict)  # also those that ended lately
     resumed: float | None = None  # when the analyzer went on after a gap, in seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a tick found; `findings` are ranked by severity and impact, then age."""
+    """What a tick found; `findings` are ranked by severity and impact, then age, those that are muted last."""
 
     time: float  # end of the newest column
     findings: tuple[Finding, ...]  # that hold now
     ended: tuple[Finding, ...]  # that ended within the last ten minutes, youngest first
-    incidents: tuple[Incident, ...]
+    incidents: tuple[Incident, ...]  # that hold now
+    ended_incidents: tuple[Incident, ...]  # that ended within the last ten minutes, youngest first
     judged: tuple[Judgement, ...]
     not_judged: tuple[NotJudged, ...]
     wanted: frozenset[NodeKey]  # nodes whose busiest processes would explain a finding
     state: EngineState
 
 
-def _no_incidents(_findings: Sequence[Finding], _frame: Frame) -> Sequence[Incident]:
+def _no_incidents(
+    _findings: Sequence[Finding], _frame: Frame, _known: Mapping[str, KnownIncident], _ended: Sequence[Finding]
+) -> Mapping[str, KnownIncident]:
+    return {}
+
+
+def _no_suspicion(_seen: Iterable[Finding | Candidate], _frame: Frame) -> Iterable[Candidate]:
     return ()
 
 
-def analyze(
+def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     frame: Frame,
     state: EngineState,
     detectors: Sequence[Detector],
     *,
     join: Join = _no_incidents,
+    suspect: Suspect = _no_suspicion,
+    muting: Muting = NOTHING_MUTED,
     processes: Mapping[NodeKey, Sequence[ProcessReading]] | None = None,
 ) -> Result:
     """Run all detectors over the frame and carry the findings on.
@@ -90,18 +110,53 @@ def analyze(
         for candidate in detection.candidates
     )
     finders = {candidate.key: one.name for one, detection in detections for candidate in detection.candidates}
+    candidates = admitted(candidates, (detection for _, detection in detections))
+    for doubt in suspect(_seen(candidates, state), frame):
+        candidates[doubt.key], finders[doubt.key] = doubt, BREAKER
     state = _carried(state, candidates, finders, _Blind.after(state.resumed, detections, frame.now))
-    findings = tuple(sorted((entry.finding for entry in state.open.values()), key=_rank))
+    findings = tuple(sorted(_heard(state, muting, frame.now), key=_rank))
+    ended = tuple(sorted(state.ended.values(), key=lambda finding: -(finding.ended or 0.0)))
+    known = join(findings, frame, state.incidents, ended)
+    state = replace(state, incidents={id_: one for id_, one in known.items() if _is_remembered(one, frame.now)})
+    incidents = [one.incident for one in state.incidents.values()]
     return Result(
         time=frame.now,
         findings=findings,
-        ended=tuple(sorted(state.ended.values(), key=lambda finding: -(finding.ended or 0.0))),
-        incidents=tuple(join(findings, frame)),
+        ended=ended,
+        incidents=tuple(one for one in incidents if one.ended is None),
+        ended_incidents=tuple(
+            sorted((one for one in incidents if one.ended is not None), key=lambda one: -(one.ended or 0.0))
+        ),
         judged=tuple(detection.judged for _, detection in detections if detection.judged is not None),
         not_judged=tuple(item for _, detection in detections for item in detection.not_judged),
         wanted=_wanted(candidates, state),
         state=state,
     )
+
+
+def _seen(candidates: Mapping[Key, Candidate], state: EngineState) -> list[Finding | Candidate]:
+    """What the detectors say, and what still holds from before; not what was said of whole clusters."""
+    kept = (entry.finding for key, entry in state.open.items() if key not in candidates)
+    return [*candidates.values(), *kept]
+
+
+def _heard(state: EngineState, muting: Muting, now: float) -> list[Finding]:
+    """The findings that hold, each with why it is muted, if it is."""
+    open_ = [entry.finding for entry in state.open.values()]
+    fleet = {
+        finding.scope.cluster or "": finding
+        for finding in open_
+        if finding.kind is FindingKind.TELEMETRY_GAP and finding.scope == Scope(cluster=finding.scope.cluster)
+    }
+    found = []
+    for finding in open_:
+        mute = muting.of(finding, now) or mute_of(finding, fleet)
+        found.append(finding if mute is None else replace(finding, muted=mute))
+    return found
+
+
+def _is_remembered(one: KnownIncident, now: float) -> bool:
+    return one.incident.ended is None or now - one.incident.ended < REMEMBER_SECONDS
 
 
 def _explained(
@@ -163,7 +218,7 @@ def _carried(
     for key, candidate in candidates.items():
         if key not in still_open and candidate.strength is Strength.RAISE:
             still_open[key] = OpenFinding(_opened(candidate, ended.pop(key, None), now), detector=finders[key])
-    return EngineState(open=still_open, ended=ended, resumed=state.resumed if blind.detectors else None)
+    return replace(state, open=still_open, ended=ended, resumed=state.resumed if blind.detectors else None)
 
 
 def _opened(candidate: Candidate, before: Finding | None, now: float) -> Finding:
@@ -213,6 +268,6 @@ def _node_key(scope: Scope) -> NodeKey:
     return (scope.cluster or "", scope.node or "")
 
 
-def _rank(finding: Finding) -> tuple[int, float, float, str]:
+def _rank(finding: Finding) -> tuple[bool, int, float, float, str]:
     lost = finding.impact.lost_device_seconds if finding.impact else None
-    return (-finding.severity.rank, -(lost or 0.0), finding.since, finding.id)
+    return (finding.muted is not None, -finding.severity.rank, -(lost or 0.0), finding.since, finding.id)

@@ -19,6 +19,7 @@ How to read it (what detectors use):
     frame.jobs[(cluster, job_id)]                        Job with rows of `ranks` and `devices`
     frame.device_job[row], frame.allocated_since[row]    job key or None; seconds since the epoch or NaN
     frame.sites                                          which node each device stands on, as numbers
+    frame.layout.name(Level.RACK, cluster, node)         what nodes share above them, "" where nothing tells
 
 What a detector asks at every tick it asks as a standing window, which costs what changed since the last tick and not
 the length of the window; and it looks closely, with `values`, only at the few rows that this leaves suspicious:
@@ -44,6 +45,7 @@ import numpy as np
 from warpgauge.analyzer.cells import NOWHERE, Cells, combine, fold
 from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity
 from warpgauge.analyzer.identities import Identities, digest_of
+from warpgauge.analyzer.layout import Layout
 from warpgauge.analyzer.placement import Tables
 from warpgauge.analyzer.rolling import Columns, Rolling, Signal, Window
 from warpgauge.analyzer.schema import HISTOGRAM_PARTS, PLACES, Place, TableName
@@ -133,6 +135,7 @@ class Frame:
     def __init__(self, *, step_seconds: float = 10.0, window_seconds: float = 3600.0) -> None:
         self.step_seconds = step_seconds
         self.columns = max(2, round(window_seconds / step_seconds))
+        self.layout = Layout()
         self.generation = 0  # series ids given out under another generation are void
         self._step_ms = round(step_seconds * 1000)
         self._tables = Tables(self.columns)

@@ -11,6 +11,7 @@ from warpgauge.analyzer.conversions import Conversions
 from warpgauge.analyzer.dialects import Mapped, is_known, map_series
 from warpgauge.analyzer.frame import DESCRIPTION, NOT_KEPT
 from warpgauge.analyzer.last_codes import LastCodes
+from warpgauge.analyzer.layout import WHOLE_NODE
 from warpgauge.analyzer.naming import DESCRIBING
 from warpgauge.analyzer.sources import Page
 from warpgauge.core.catalog import device
@@ -35,6 +36,7 @@ _FOREIGN: Final = -3
 _FIRST_FAN: Final = -10  # a series that says several things: its entry in the list of fans, counted downward
 _FIRST_CODE: Final = -(1 << 40)  # a series that holds the last code: its number in `LastCodes`, counted downward
 _LEAST_HOLD_SECONDS: Final = 25.0
+_INDEX_DIGITS: Final = 4
 _HOLD_INTERVALS: Final = 2.5  # one missed sample is bridged, two are a gap
 
 Key = tuple[str, object]
@@ -227,6 +229,8 @@ class Intake:
         self._begin_generation()
         located = self.names.located(labels)
         mapped = map_series(name, located)
+        if name in DESCRIBING or any(one.metric is device.DEVICE_INFO for one in mapped):
+            self._learn_layout(located, mapped)
         numbers = [self._series(one, located, origin) for one in mapped]
         kept = [number for number in numbers if number >= 0 or number <= _FIRST_CODE]
         if not kept:
@@ -235,6 +239,15 @@ class Intake:
             return kept[0]
         self._fans.append(np.array(kept, dtype=np.int64))
         return _FIRST_FAN - (len(self._fans) - 1)
+
+    def _learn_layout(self, located: Mapping[str, str], mapped: Sequence[Mapped]) -> None:
+        """What the target's labels say that the node and its devices belong to; of the info series only.
+
+        Elsewhere `switch` and `rail` are labels of an exporter's own.
+        """
+        index = next((one.labels.get("index", "") for one in mapped if one.metric is device.DEVICE_INFO), "")
+        at = int(index) if index.isascii() and index.isdecimal() and len(index) <= _INDEX_DIGITS else WHOLE_NODE
+        self.frame.layout.learn(located["cluster"], located["node"], located, index=at)
 
     def _series(self, mapped: Mapped, located: Mapping[str, str], origin: str) -> int:
         """The frame's number for one thing that a series says; the same for all series that say the same.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.detectors import detectors_with
+from warpgauge.analyzer.layout import Layout
+from warpgauge.analyzer.muting import NOTHING_MUTED, Muting
 from warpgauge.analyzer.replay import Replay
 from warpgauge.analyzer.sources.access import Access
 from warpgauge.analyzer.sources.agent import read_page
@@ -41,6 +43,8 @@ class Look:
     window_seconds: float
     cluster: str
     xid_overrides: tuple[str, ...] = ()
+    layout: Layout = field(default_factory=Layout)  # of the topology file
+    muting: Muting = NOTHING_MUTED
 
 
 async def analyze_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Callable[[str], None]) -> Report:
@@ -59,7 +63,8 @@ async def read_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Ca
 
     """
     detectors = detectors_with(look.xid_overrides)
-    replay = Replay(window_seconds=look.window_seconds, cluster=look.cluster, detectors=detectors)
+    replay = Replay(window_seconds=look.window_seconds, cluster=look.cluster, detectors=detectors, muting=look.muting)
+    replay.frame.layout.take_over(look.layout)
     for path in [file for source in sources if not _is_url(source) for file in files_of(Path(source))]:
         replay.add(read_file(path))
     async with new_session() as session:

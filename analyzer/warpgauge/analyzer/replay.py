@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.engine import EngineState, Result, analyze
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
 from warpgauge.analyzer.intake import Counts, Intake, Samples
+from warpgauge.analyzer.muting import NOTHING_MUTED
 from warpgauge.analyzer.naming import NodeNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from warpgauge.analyzer.detection import Detector
+    from warpgauge.analyzer.muting import Muting
     from warpgauge.analyzer.sources import Batch
     from warpgauge.core.finding import Finding, Incident
 
@@ -49,10 +52,13 @@ class Report:
 class Replay:
     """Collects batches, in any order, then judges them."""
 
-    def __init__(self, *, window_seconds: float, cluster: str, detectors: Sequence[Detector]) -> None:
+    def __init__(
+        self, *, window_seconds: float, cluster: str, detectors: Sequence[Detector], muting: Muting = NOTHING_MUTED
+    ) -> None:
         self._frame = Frame(window_seconds=window_seconds)
         self._intake = Intake(self._frame, NodeNames(cluster))
         self._detectors = detectors
+        self._muting = muting
         self._batches: list[Samples] = []
 
     def add(self, batch: Batch) -> None:
@@ -74,7 +80,7 @@ class Replay:
         state, last = EngineState(), None
         seen: dict[str, Finding] = {}
         for _ in self._ticks():
-            last = analyze(self._frame, state, self._detectors, join=join)
+            last = analyze(self._frame, state, self._detectors, join=join, suspect=suspicions, muting=self._muting)
             state = last.state
             seen |= {finding.id: finding for finding in (*last.findings, *last.ended)}
         holding = last.findings if last else ()

@@ -13,6 +13,7 @@ from warpgauge.analyzer.advisor import Advisor, local_outbox
 from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
+from warpgauge.analyzer.layout import layout_of
 from warpgauge.analyzer.own_metrics import Durations, own_samples
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
 from warpgauge.analyzer.snapshot import Keeper
@@ -113,7 +114,7 @@ class Service:
     ) -> None:
         if detectors is None:
             detectors = detectors_with(config.analyzer.xid_overrides)
-        self.watch = Watch(config.analyzer, clock or SystemClock(), detectors)
+        self.watch = Watch(config.analyzer, clock or SystemClock(), detectors, layout_of(config.analyzer))
         self.stream = EventStream()
         self.result: Result | None = None
         self.last_tick: float | None = None  # seconds since the epoch

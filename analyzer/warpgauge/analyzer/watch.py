@@ -13,11 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.engine import EngineState, NodeKey, Result, analyze
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
 from warpgauge.analyzer.intake import Counts, Intake
+from warpgauge.analyzer.layout import Layout
 from warpgauge.analyzer.live import live_document
+from warpgauge.analyzer.muting import NOTHING_MUTED, Muting
 from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.snapshot import MAX_BYTES, Saved, content_of
 from warpgauge.analyzer.written import WrittenSamples
@@ -57,16 +60,21 @@ class Census:
 class Watch:
     """Takes batches, runs ticks, answers questions about the frame."""
 
-    def __init__(self, config: AnalyzerConfig, clock: Clock, detectors: Sequence[Detector]) -> None:
+    def __init__(
+        self, config: AnalyzerConfig, clock: Clock, detectors: Sequence[Detector], layout: Layout | None = None
+    ) -> None:
         self._clock = clock
         self._detectors = detectors
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frame")
         self._frame = Frame(window_seconds=config.window_seconds)
+        self._layout = layout or Layout()  # of the topology file
+        self._frame.layout.take_over(self._layout)
         self._intake = Intake(self._frame, NodeNames(config.cluster))
         self._replica_labels = config.replica_labels
         self._written = WrittenSamples(self._intake, self._replica_labels)
         self._patience_seconds = _WRITTEN_PATIENCE_SECONDS if config.remote_write else _PATIENCE_SECONDS
         self._state = EngineState()
+        self.muting: Muting = NOTHING_MUTED  # replaced as a whole
         self._pages: dict[NodeKey, str] = {}  # where the agent of a node was read
         self.census = Census()
 
@@ -138,6 +146,7 @@ class Watch:
 
     def _resume(self, memory: Memory) -> None:
         self._frame, self._state = memory.frame, memory.state
+        self._frame.layout.take_over(self._layout)
         self._intake = Intake(self._frame, memory.names)
         self._written = WrittenSamples(self._intake, self._replica_labels)
 
@@ -152,7 +161,15 @@ class Watch:
     def _judge(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result:
         self._written.flush(self._clock.monotonic(), not_after=self._not_after())
         self._frame.advance(self._clock.now() - self._patience_seconds)
-        return analyze(self._frame, self._state, self._detectors, join=join, processes=processes)
+        return analyze(
+            self._frame,
+            self._state,
+            self._detectors,
+            join=join,
+            suspect=suspicions,
+            muting=self.muting,
+            processes=processes,
+        )
 
     def _accept(self, result: Result) -> None:
         self._state = result.state

@@ -17,9 +17,14 @@ __all__ = [
     "FindingKind",
     "Impact",
     "Incident",
+    "Level",
+    "Mute",
+    "MutedBy",
     "Scope",
     "Severity",
+    "SharedPlace",
     "finding_from_json",
+    "incident_from_json",
     "stable_id",
 ]
 
@@ -120,6 +125,24 @@ class Impact:
     method: str | None = None
 
 
+class MutedBy(StrEnum):
+    """What keeps a finding from being recommended upon and notified; it is computed and shown all the same."""
+
+    SILENCE = "silence"  # a person said so, for a scope and a time
+    DISMISSAL = "dismissal"  # a person said that as much of this cause is nothing there
+    BREAKER = "breaker"  # most of the fleet looks bad at once: one finding says that instead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mute:
+    """Why a finding is muted; `id` names the silence, the dismissal or the finding that stands for it."""
+
+    by: MutedBy
+    id: str
+    reason: str
+    until: float | None = None  # None where no time is set
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One condition with one culprit. Times are seconds since the epoch."""
@@ -137,15 +160,37 @@ class Finding:
     impact: Impact | None = None
     ended: float | None = None
     simulated: bool = False
+    muted: Mute | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The finding as a JSON object; unknown fields are absent."""
         return {"type": "finding", "schema": FINDING_SCHEMA, **_plain(self)}
 
 
+class Level(StrEnum):
+    """What several nodes share, from narrow to wide."""
+
+    SWITCH = "switch"
+    RAIL = "rail"
+    RACK = "rack"
+    POWER_DOMAIN = "power_domain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedPlace:
+    """A place above nodes that the findings of an incident have in common."""
+
+    level: Level
+    name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """Findings that share cause and place; `root_cause` is a finding's id or None for an honest "unattributed"."""
+    """Findings that share cause and place; `root_cause` is a finding's id or None for an honest "unattributed".
+
+    `findings` are all that belonged to it, also those that ended while others still hold. `muted` where each that
+    holds is.
+    """
 
     id: str
     severity: Severity
@@ -154,8 +199,10 @@ class Incident:
     summary: str
     scope: Scope
     root_cause: str | None = None
+    place: SharedPlace | None = None
     ended: float | None = None
     simulated: bool = False
+    muted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The incident as a JSON object; unknown fields are absent."""
@@ -184,15 +231,25 @@ def finding_from_json(document: dict[str, Any]) -> Finding:
         InputError: a required field is missing or a value has the wrong form.
 
     """
-    if document.get("schema") != FINDING_SCHEMA:
-        msg = f"not a finding: schema is {document.get('schema')!r}, expected {FINDING_SCHEMA!r}"
+    finding: Finding = _read(Finding, "finding", FINDING_SCHEMA, document)
+    return finding
+
+
+def incident_from_json(document: dict[str, Any]) -> Incident:
+    """Read what `to_json` of an incident wrote; as `finding_from_json`."""
+    incident: Incident = _read(Incident, "incident", INCIDENT_SCHEMA, document)
+    return incident
+
+
+def _read(cls: Any, what: str, schema: str, document: dict[str, Any]) -> Any:  # noqa: ANN401 - one of the two
+    if document.get("schema") != schema:
+        msg = f"not a {what}: schema is {document.get('schema')!r}, expected {schema!r}"
         raise InputError(msg)
     try:
-        finding: Finding = _build(Finding, document)
+        return _build(cls, document)
     except (TypeError, ValueError, OverflowError) as error:
-        msg = f"finding {document.get('id', '?')!r} is malformed: {error}"
+        msg = f"{what} {document.get('id', '?')!r} is malformed: {error}"
         raise InputError(msg) from error
-    return finding
 
 
 def _build(cls: Any, document: Any) -> Any:  # noqa: ANN401 - the mirror of _plain

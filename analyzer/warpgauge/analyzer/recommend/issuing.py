@@ -2,8 +2,8 @@
 
 The rails: mode observe recommends nothing; at most one open recommendation per conflict group; a cool-down per group;
 at most 5 % of a cluster's nodes with an open disruptive recommendation; nothing disruptive on weak or self-reported
-evidence, while telemetry is missing, or when so many nodes look bad that the telemetry is the likelier culprit; every
-document expires.
+evidence, while telemetry is missing, where the neighbors of a rack or switch show the same, or when so many nodes look
+bad that the telemetry is the likelier culprit; every document expires.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from warpgauge.core.recommendation import (
 from warpgauge.core.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from warpgauge.analyzer.recommend.topology import Topology
 
@@ -95,18 +95,30 @@ def recommend(  # noqa: PLR0913 - a pure function is handed all it depends on
 ) -> Plan:
     """Carry the ledger on: drop what ended or expired, issue what is new and allowed.
 
-    `findings` come ranked, and the first of rivals for the same room gets it. A consequence is not recommended on:
-    of an incident with a root cause only that cause is.
+    `findings` come ranked, and the first of rivals for the same room gets it. What is muted is not recommended on, nor
+    is a consequence: of an incident whose root cause holds only that cause is.
     """
-    wanted = {finding.id: finding for finding in findings if finding.severity is not Severity.INFO}
+    wanted = {
+        finding.id: finding for finding in findings if finding.severity is not Severity.INFO and finding.muted is None
+    }
+    holding = {finding.id for finding in findings}
     standing = {
         id_: one for id_, one in ledger.open.items() if id_ in wanted and now < one.expires_at and mode != "observe"
     }
-    rails = _Rails(findings=findings, topology=topology, open=standing, issued=dict(ledger.issued), now=now, mode=mode)
+    shared = {id_ for incident in incidents if incident.place is not None for id_ in incident.findings}
+    rails = _Rails(
+        findings=findings,
+        topology=topology,
+        open=standing,
+        issued=dict(ledger.issued),
+        shared=frozenset(shared),
+        now=now,
+        mode=mode,
+    )
     fresh: list[Recommendation] = []
     withheld: list[Withheld] = []
     for finding in wanted.values():
-        if finding.id in standing or _is_consequence(finding, incidents):
+        if finding.id in standing or _is_consequence(finding, incidents, holding):
             continue
         advice = advice_for(finding, topology)
         if advice is None:
@@ -124,9 +136,10 @@ def recommend(  # noqa: PLR0913 - a pure function is handed all it depends on
     return Plan(fresh=tuple(fresh), withheld=tuple(withheld), ledger=Ledger(open=dict(rails.open), issued=issued))
 
 
-def _is_consequence(finding: Finding, incidents: Sequence[Incident]) -> bool:
+def _is_consequence(finding: Finding, incidents: Sequence[Incident], holding: Collection[str]) -> bool:
     return any(
-        finding.id in incident.findings and incident.root_cause not in {None, finding.id} for incident in incidents
+        finding.id in incident.findings and incident.root_cause != finding.id and incident.root_cause in holding
+        for incident in incidents
     )
 
 
@@ -138,6 +151,7 @@ class _Rails:
     topology: Topology
     open: dict[str, Recommendation]
     issued: dict[str, float]
+    shared: frozenset[str]  # findings that several nodes of one rack, switch or power domain show
     now: float
     mode: str
 
@@ -163,6 +177,7 @@ class _Rails:
             (finding.confidence < LEAST_CONFIDENCE, f"confidence is below {LEAST_CONFIDENCE}"),
             (is_self_reported(finding), "it rests on self-reported data alone"),
             (self._has_gap(finding), "telemetry is missing"),
+            (finding.id in self.shared, "its neighbors at the same place show it too: look at what they share"),
             (
                 nodes >= BREAKER_NODES and len(sick) > BREAKER_SHARE * nodes,
                 f"{len(sick)} of {nodes} nodes look bad at once: suspect the telemetry",

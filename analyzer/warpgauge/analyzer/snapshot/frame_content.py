@@ -59,6 +59,7 @@ class FrameContent:
     holdings: dict[int, Holding]
     simulated_nodes: frozenset[tuple[str, str]]
     clocked_ranks: frozenset[tuple[str, str, int]]
+    layout: list[list[Any]]
     renumberings: dict[TableName, int]
     columns: int  # newest ones that are kept
     arrays: dict[str, NDArray[Any]]  # all but the windows
@@ -102,6 +103,7 @@ class FrameContent:
             "holdings": {"ids": list(self.holdings), **_columns(Holding, self.holdings.values())},
             "simulated_nodes": sorted(self.simulated_nodes),
             "clocked_ranks": sorted(self.clocked_ranks),
+            "layout": self.layout,
         }
 
 
@@ -127,6 +129,7 @@ def content_of(frame: Frame, *, max_bytes: int) -> FrameContent:
         holdings=dict(parts.holdings),
         simulated_nodes=parts.tables.simulated_nodes,
         clocked_ranks=parts.tables.clocked_ranks,
+        layout=frame.layout.document(),
         arrays=arrays,
     )
 
@@ -154,6 +157,7 @@ def frame_of(document: Mapping[str, Any], reader: Reader, *, window_seconds: flo
         ((str(cluster), str(node)) for cluster, node in document["simulated_nodes"]),
         ((str(cluster), str(job), int(rank)) for cluster, job, rank in document["clocked_ranks"]),
     )
+    frame.layout.restore(document["layout"])
     parts.states.fill({name.removeprefix(_STATES): array for name, array in arrays.items() if name.startswith(_STATES)})
     parts.cells.fill({name.removeprefix(_CELLS): array for name, array in arrays.items() if name.startswith(_CELLS)})
     parts.identities.fill(arrays["digests"])

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.engine import EngineState, OpenFinding
+from warpgauge.analyzer.incidents import KnownIncident
 from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.recommend import Ledger
 from warpgauge.analyzer.snapshot.frame_content import FrameContent, frame_of
 from warpgauge.core.errors import InputError
-from warpgauge.core.finding import finding_from_json
+from warpgauge.core.finding import finding_from_json, incident_from_json
 from warpgauge.core.recommendation import recommendation_from_event
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class Saved:
                 for one in self.state.open.values()
             ],
             "ended": [finding.to_json() for finding in self.state.ended.values()],
+            "incidents": [
+                {
+                    "incident": one.incident.to_json(),
+                    "members": [finding.to_json() for finding in one.members.values()],
+                }
+                for one in self.state.incidents.values()
+            ],
             "resumed": self.state.resumed,
             "names": self.names,
             "recommended": {key: one.to_event() for key, one in self.ledger.open.items()},
@@ -94,11 +102,21 @@ def _state(document: Mapping[str, Any], resumed: float | None) -> EngineState:
         for one in document["open"]
     ]
     ended = [finding_from_json(one) for one in document["ended"]]
+    incidents = [_incident(one) for one in document["incidents"]]
     state = EngineState(
-        open={_key(one.finding): one for one in entries}, ended={_key(finding): finding for finding in ended}
+        open={_key(one.finding): one for one in entries},
+        ended={_key(finding): finding for finding in ended},
+        incidents={one.incident.id: one for one in incidents},
     )
     before = document["resumed"]
     return replace(state, resumed=resumed if resumed is not None else None if before is None else float(before))
+
+
+def _incident(document: Mapping[str, Any]) -> KnownIncident:
+    members = [finding_from_json(one) for one in document["members"]]
+    return KnownIncident(
+        incident=incident_from_json(document["incident"]), members={finding.id: finding for finding in members}
+    )
 
 
 def _key(finding: Finding) -> Any:  # noqa: ANN401 - the engine's key

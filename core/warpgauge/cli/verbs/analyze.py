@@ -74,7 +74,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 def look_of(args: argparse.Namespace, config: Config) -> Look:
     """How to read the sources, by the flags."""
-    from warpgauge.analyzer.once import Look  # noqa: PLC0415 - as in run
+    from warpgauge.analyzer.layout import layout_of  # noqa: PLC0415 - as in run
+    from warpgauge.analyzer.once import Look  # noqa: PLC0415
     from warpgauge.analyzer.sources.access import Credentials, header_of, tls_context  # noqa: PLC0415
 
     credentials = Credentials(
@@ -93,6 +94,7 @@ def look_of(args: argparse.Namespace, config: Config) -> Look:
         window_seconds=config.analyzer.window_seconds,
         cluster=config.analyzer.cluster,
         xid_overrides=config.analyzer.xid_overrides,
+        layout=layout_of(config.analyzer),
     )
 
 

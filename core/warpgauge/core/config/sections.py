@@ -93,6 +93,11 @@ class AnalyzerConfig:
         unit="seconds", above=0,
     )  # fmt: skip
     cluster: str = setting("local", help="Cluster label of agents whose targets do not name one.")
+    topology_file: str = setting(
+        "",
+        help="CSV that says in which rack, switch, rail and power domain each node (or device index) stands, where"
+        " target labels do not; empty means none.",
+    )
     data_directory: str = setting(
         "",
         help="Where history, the outbox and the operator's token are kept, the agent's too; empty means "

@@ -1,0 +1,116 @@
+"""When most of a cluster looks bad at once, one finding says so and nothing else is heard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.analyzer.test_engine import Scripted
+from warpgauge.analyzer.breaker import suspicions
+from warpgauge.analyzer.detection import Candidate
+from warpgauge.analyzer.engine import EngineState, Result, analyze
+from warpgauge.analyzer.frame_builder import FrameBuilder
+from warpgauge.analyzer.incidents import join
+from warpgauge.analyzer.recommend import Ledger, recommend
+from warpgauge.analyzer.recommend.topology import topology_of
+from warpgauge.core.finding import Evidence, FindingKind, MutedBy, Scope, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NODES = 10
+
+
+def frame(nodes: int = NODES):
+    builder = FrameBuilder(columns=12)
+    for node in range(nodes):
+        builder.device(f"n{node}", f"GPU-{node}")
+    return builder.build()
+
+
+FRAME = frame()
+NOW = FRAME.now
+
+
+def hot(node: int, *, since: float = NOW - 60, **changes: object) -> Candidate:
+    given = {
+        "kind": FindingKind.THERMAL_LIMITED,
+        "scope": Scope(cluster="test", node=f"n{node}", uuid=f"GPU-{node}"),
+        "severity": Severity.WARNING,
+        "since": since,
+        "confidence": 0.9,
+        "evidence": (Evidence(metric="accel_temperature_celsius", value=95.0, unit="celsius"),),
+        "summary": f"n{node} is hot.",
+        "remedy": "cool it",
+    }
+    return Candidate(**{**given, **changes})  # type: ignore[arg-type]  # test shorthand
+
+
+def tick(says: Iterable[Candidate], state: EngineState | None = None, where=FRAME) -> Result:
+    detector = Scripted()
+    detector.says = tuple(says)
+    return analyze(where, state or EngineState(), [detector], join=join, suspect=suspicions)
+
+
+def heard(result: Result) -> list[str]:
+    return [str(finding.kind) for finding in result.findings if finding.muted is None]
+
+
+def test_most_of_the_fleet_at_once_is_one_finding_and_one_incident():
+    result = tick(hot(node) for node in range(6))
+
+    assert heard(result) == ["telemetry_gap"]
+    assert result.findings[0].scope == Scope(cluster="test")
+    assert "6 of 10 nodes" in result.findings[0].summary
+    muted = [finding.muted for finding in result.findings[1:]]
+    assert len(muted) == 6
+    assert {(one.by, one.id) for one in muted if one} == {(MutedBy.BREAKER, result.findings[0].id)}
+    (incident,) = result.incidents
+    assert (incident.root_cause, incident.severity, incident.muted) == (
+        result.findings[0].id, Severity.CRITICAL, False
+    )  # fmt: skip
+
+
+def test_nothing_is_recommended_on_what_the_breaker_mutes():
+    result = tick(hot(node) for node in range(6))
+    plan = recommend(result.findings, result.incidents, topology_of(FRAME), Ledger(), now=NOW)
+
+    assert plan.fresh == ()
+
+
+def test_half_of_the_fleet_is_not_most_of_it():
+    assert heard(tick(hot(node) for node in range(5))) == ["thermal_limited"] * 5
+
+
+def test_nodes_that_fail_one_by_one_are_heard_one_by_one():
+    result = tick(hot(node, since=NOW - 200 * node) for node in range(NODES))
+
+    assert heard(result) == ["thermal_limited"] * NODES
+
+
+def test_what_began_before_it_is_heard_all_the_same():
+    result = tick([hot(9, since=NOW - 900), *(hot(node) for node in range(6))])
+
+    assert sorted(heard(result)) == ["telemetry_gap", "thermal_limited"]
+
+
+def test_three_machines_are_no_fleet():
+    assert "telemetry_gap" not in heard(tick((hot(node) for node in range(3)), where=frame(3)))
+
+
+def test_information_and_jobs_speak_of_no_node():
+    info = [hot(node, severity=Severity.INFO) for node in range(NODES)]
+    jobs = [hot(0, kind=FindingKind.INPUT_BOUND, scope=Scope(cluster="test", job_id=f"j{one}")) for one in range(9)]
+
+    assert "telemetry_gap" not in heard(tick([*info, *jobs]))
+
+
+@pytest.mark.parametrize(("left", "expected"), [(4, ["telemetry_gap"]), (3, ["thermal_limited"] * 3)])
+def test_it_holds_until_less_than_a_third_is_left(left: int, expected: list[str]):
+    state = tick(hot(node) for node in range(6)).state
+    for _ in range(5):
+        result = tick((hot(node) for node in range(left)), state)
+        state = result.state
+
+    assert heard(result) == expected
