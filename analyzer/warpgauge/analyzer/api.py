@@ -9,6 +9,7 @@ from aiohttp import web
 
 from warpgauge.analyzer.documents import devices_document, findings_list, incidents_list
 from warpgauge.analyzer.openapi import openapi_document
+from warpgauge.analyzer.orders import Orders
 from warpgauge.analyzer.receiver import PATH as WRITE_PATH
 from warpgauge.analyzer.series_query import parse_query, series_document
 from warpgauge.core.errors import InputError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from warpgauge.analyzer.service import Service
+    from warpgauge.web import TokenFile
 
 __all__ = ["make_api"]
 
@@ -26,9 +28,14 @@ _RUNBOOK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _LANDING: Final = "warpgauge analyzer; the console is not installed. /api/v1/status, /api/v1/findings, /metrics\n"
 
 
-def make_api(service: Service, *, static_dir: Path | None, runbooks_dir: Path | None) -> web.Application:
-    """The application of a service; `static_dir` holds the console, `runbooks_dir` a Markdown page per alert."""
-    app = make_app(ready=service.not_ready, own_doors={WRITE_PATH})
+def make_api(
+    service: Service, *, static_dir: Path | None, runbooks_dir: Path | None, operator: TokenFile | None = None
+) -> web.Application:
+    """The application of a service; `static_dir` holds the console, `runbooks_dir` a Markdown page per alert.
+
+    `operator` holds the token of whoever may silence and dismiss.
+    """
+    app = make_app(ready=service.not_ready, operator=operator, own_doors={WRITE_PATH})
     routes = _Routes(service, runbooks_dir)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/api/v1/status", routes.status)
@@ -41,6 +48,8 @@ def make_api(service: Service, *, static_dir: Path | None, runbooks_dir: Path | 
     app.router.add_get("/api/v1/openapi.json", routes.openapi)
     if service.receiver is not None:
         app.router.add_post(WRITE_PATH, service.receiver.handler)
+    if service.book is not None:
+        Orders(service.book, service.known_findings, service.remute).add_to(app)
     service.stream.add_to(app, "/api/v1/stream")
     app.router.add_get("/runbooks/{name}", routes.runbook)
     _add_console(app, static_dir)
@@ -93,7 +102,8 @@ class _Routes:
         return json_response(await self._service.watch.ask(lambda frame: series_document(frame, query)))
 
     async def openapi(self, _: web.Request) -> web.Response:
-        return json_response(openapi_document(is_written_to=self._service.receiver is not None))
+        is_written_to = self._service.receiver is not None
+        return json_response(openapi_document(is_written_to=is_written_to, takes_orders=self._service.book is not None))
 
     async def runbook(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"].removesuffix(".md")

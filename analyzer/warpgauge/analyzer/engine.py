@@ -17,7 +17,7 @@ from warpgauge.analyzer.breaker import BREAKER, mute_of
 from warpgauge.analyzer.budget import admitted
 from warpgauge.analyzer.detection import Candidate, Explainer, Strength
 from warpgauge.analyzer.muting import NOTHING_MUTED
-from warpgauge.core.finding import Finding, FindingKind, Incident, Scope, stable_id
+from warpgauge.core.finding import Finding, FindingKind, Incident, MutedBy, Scope, stable_id
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Detection, Detector, Judgement, NotJudged, ProcessReading
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.incidents import KnownIncident
     from warpgauge.analyzer.muting import Muting
 
-__all__ = ["EngineState", "NodeKey", "OpenFinding", "Result", "analyze"]
+__all__ = ["EngineState", "NodeKey", "OpenFinding", "Result", "analyze", "heard_anew"]
 
 CLEAR_TICKS: Final = 2
 REFRACTORY_SECONDS: Final = 300.0
@@ -153,6 +153,19 @@ def _heard(state: EngineState, muting: Muting, now: float) -> list[Finding]:
         mute = muting.of(finding, now) or mute_of(finding, fleet)
         found.append(finding if mute is None else replace(finding, muted=mute))
     return found
+
+
+def heard_anew(result: Result, muting: Muting) -> Result:
+    """A tick's result under what is muted now; incidents follow at the next tick."""
+    found = []
+    for finding in result.findings:
+        mute = muting.of(finding, result.time) or (finding.muted if _is_of_breaker(finding) else None)
+        found.append(replace(finding, muted=mute))
+    return replace(result, findings=tuple(sorted(found, key=_rank)))
+
+
+def _is_of_breaker(finding: Finding) -> bool:
+    return finding.muted is not None and finding.muted.by is MutedBy.BREAKER
 
 
 def _is_remembered(one: KnownIncident, now: float) -> bool:

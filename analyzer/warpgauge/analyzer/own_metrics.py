@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import own
-from warpgauge.core.finding import Severity
+from warpgauge.core.finding import MutedBy, Severity
 from warpgauge.core.sample import Histogram, Sample
 from warpgauge.core.version import VERSION
 
@@ -74,13 +74,16 @@ def own_samples(  # noqa: PLR0913 - the parts that it is about
 
 def _results(result: Result) -> Iterator[Sample]:
     active = {}
-    for finding in result.findings:
+    for finding in (one for one in result.findings if one.muted is None):
         scope = finding.scope
         place = (scope.cluster or "", scope.node or "", scope.uuid or "", scope.job_id or "")
         simulated = "true" if finding.simulated else "false"
         active[(str(finding.kind), str(finding.severity), *place, simulated)] = 1.0
     for labels, value in active.items():  # two instances of one device are one series
         yield Sample(own.FINDING_ACTIVE, labels, value)
-    counts = Counter(incident.severity for incident in result.incidents)
+    muted = Counter(finding.muted.by for finding in result.findings if finding.muted is not None)
+    for by in MutedBy:
+        yield Sample(own.FINDINGS_MUTED, (str(by),), float(muted[by]))
+    counts = Counter(incident.severity for incident in result.incidents if not incident.muted)
     for severity in Severity:
         yield Sample(own.INCIDENTS_OPEN, (str(severity),), float(counts[severity]))

@@ -13,7 +13,9 @@ from warpgauge.analyzer.advisor import Advisor, local_outbox
 from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
+from warpgauge.analyzer.engine import heard_anew
 from warpgauge.analyzer.layout import layout_of
+from warpgauge.analyzer.muting_book import MutingBook
 from warpgauge.analyzer.own_metrics import Durations, own_samples
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
 from warpgauge.analyzer.snapshot import Keeper
@@ -26,8 +28,8 @@ from warpgauge.analyzer.watch import Watch
 from warpgauge.core.catalog import own
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.config import data_directory
-from warpgauge.core.errors import SourceError
-from warpgauge.web import EventStream, ListenAddress, serve
+from warpgauge.core.errors import SourceError, StorageError
+from warpgauge.web import EventStream, ListenAddress, TokenFile, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.engine import NodeKey, Result
     from warpgauge.analyzer.sources import SourceStatus
     from warpgauge.core.config import AnalyzerConfig, Config
+    from warpgauge.core.finding import Finding
     from warpgauge.core.sample import Sample
 
     Processes = dict[NodeKey, Sequence[ProcessReading]]
@@ -74,14 +77,26 @@ async def run_service(
     keeper = Keeper(directory, interval_seconds=interval_seconds) if interval_seconds else None
     advisor = Advisor(local_outbox(directory, clock), mode=config.analyzer.mode, clock=clock)
     try:
+        book = MutingBook(directory, clock)
         async with (
             new_session() as session,
-            _running(Service(config, session, advisor, clock, keeper=keeper), stop) as service,
+            _running(Service(config, session, advisor, clock, keeper=keeper, book=book), stop) as service,
         ):
-            app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir)
+            operator = _operator(directory)
+            app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir, operator=operator)
             await serve(app, address, on_listening=on_listening, stop=stop)
     finally:
         advisor.close()
+
+
+def _operator(directory: Path) -> TokenFile:
+    """A token that cannot be made or trusted costs the orders, not the findings: each order is told the mend."""
+    operator = TokenFile(lambda: directory)
+    try:
+        operator.ensure()
+    except StorageError as error:
+        _LOG.warning("no orders are taken", extra={"why": str(error)})
+    return operator
 
 
 @asynccontextmanager
@@ -111,6 +126,7 @@ class Service:
         *,
         detectors: Sequence[Detector] | None = None,
         keeper: Keeper | None = None,
+        book: MutingBook | None = None,
     ) -> None:
         if detectors is None:
             detectors = detectors_with(config.analyzer.xid_overrides)
@@ -128,6 +144,8 @@ class Service:
         )
         self._ticks = Durations(own.TICK_SECONDS.buckets)
         self._keeper = keeper
+        self.book = book
+        self.remute()
 
     def _make_sources(self) -> tuple[AgentSource | PrometheusPoll, ...]:
         config = self._config
@@ -220,6 +238,20 @@ class Service:
             self.watch.census, self.statuses(), self.result, self._advisor.open, self._ticks, last_tick=self.last_tick
         )
 
+    def remute(self) -> None:
+        """Let what is silenced or dismissed now count from now on, in the newest documents too."""
+        if self.book is None:
+            return
+        self.watch.muting = self.book.mutings
+        if self.result is not None:
+            self.result = heard_anew(self.result, self.book.mutings)
+            self.stream.publish("tick", self._tick_document())
+
+    def known_findings(self) -> dict[str, Finding]:
+        """Findings that hold or ended lately, by id."""
+        result = self.result
+        return {finding.id: finding for finding in (*result.ended, *result.findings)} if result else {}
+
     async def tick(self) -> None:
         """Judge the frame once, recommend, publish."""
         began = self._clock.monotonic()
@@ -229,6 +261,7 @@ class Service:
             processes |= await self._processes(missing)
             result = await self.watch.judge(processes)
         await self.watch.accept(result)
+        result = heard_anew(result, self.watch.muting)  # somebody may have silenced something meanwhile
         fresh = await self.watch.ask(self._advisor.question(result))
         for failure in await asyncio.to_thread(self._advisor.send, fresh):
             _LOG.warning("recommendation not delivered", extra={"error": failure})

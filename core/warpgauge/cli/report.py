@@ -69,10 +69,20 @@ def _headline(report: Report) -> str:
 def finding_text(finding: Finding) -> str:
     """A finding with its evidence and remedy."""
     when = f"since {_time(finding.since)}" + (f", ended {_time(finding.ended)}" if finding.ended else "")
-    marks = ", simulated" if finding.simulated else ""
+    marks = (", simulated" if finding.simulated else "") + _muted(finding)
     head = f"{finding.severity.upper()} {finding.kind} {when}, confidence {finding.confidence:.0%}{marks}"
     body = [wrapped(finding.summary), *(wrapped(evidence_line(row), "- ") for row in finding.evidence)]
     return "\n".join([head, *body, wrapped(f"What to do: {finding.remedy}")])
+
+
+def _muted(finding: Finding) -> str:
+    """Why nobody is told of it."""
+    if finding.muted is None:
+        return ""
+    words = {"silence": "silenced", "dismissal": "dismissed", "breaker": "held back"}[finding.muted.by]
+    until = f" until {_time(finding.muted.until)}" if finding.muted.until is not None else ""
+    reason = "".join(char if char.isprintable() else "?" for char in finding.muted.reason)
+    return f", {words}{until} ({reason})"
 
 
 def evidence_line(row: Evidence) -> str:

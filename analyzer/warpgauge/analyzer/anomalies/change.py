@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.activity import read_activity
+from warpgauge.analyzer.anomalies.chances import chance_of_level
 from warpgauge.analyzer.anomalies.self_history import BLOCK_ROWS, LEAST_EFFECT, SelfHistory
 from warpgauge.analyzer.bottlenecks.thermal_limited import sm_clock
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Strength
@@ -266,6 +267,7 @@ class _Found:
     before: float
     after: float
     samples: int
+    chance: float
 
 
 def _judged(frame: Frame, signal: Signal, series: Array, begin: int) -> _Found | None:
@@ -286,14 +288,18 @@ def _judged(frame: Frame, signal: Signal, series: Array, begin: int) -> _Found |
     age = (series.shape[-1] - onset) * frame.step_seconds
     if abs(after - before) < least:
         if age <= SPIKE_SECONDS and abs(peak - before) >= least:
-            return _Found(kind=FindingKind.SPIKE, onset=onset, before=before, after=peak, samples=len(past))
+            chance = chance_of_level(past, peak - before, 1)
+            return _Found(
+                kind=FindingKind.SPIKE, onset=onset, before=before, after=peak, samples=len(past), chance=chance
+            )
         return None
     if age < SHIFT_SECONDS:
         return None
     first = float(median(since[: _columns(frame, 60.0)]))
     is_abrupt = abs(first - before) >= ABRUPT_SHARE * abs(after - before)
     kind = FindingKind.LEVEL_SHIFT if is_abrupt else FindingKind.DRIFT
-    return _Found(kind=kind, onset=onset, before=before, after=after, samples=len(past))
+    chance = chance_of_level(past, after - before, _columns(frame, RECENT_SECONDS))
+    return _Found(kind=kind, onset=onset, before=before, after=after, samples=len(past), chance=chance)
 
 
 def _last_alarm(values: NDArray[np.float64], columns: NDArray[np.intp], least: float) -> int | None:
@@ -335,6 +341,7 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
         remedy=signal.look,
         simulated=simulated,
         strength=Strength.RAISE,
+        chance=found.chance,
     )
 
 

@@ -8,6 +8,7 @@ fleet's (the case of NVSentinel#1748, where decay over days was never reported, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp, lgamma, log
 from typing import TYPE_CHECKING, Final
 
@@ -100,7 +101,7 @@ def _decay(frame: Frame, row: int, errors: float, rates: Array, fleet: float) ->
     began = np.flatnonzero(rates[-columns:] > 0)
     since = start_of(frame, len(rates) - columns + int(began[0]))
     name = device_name(frame.devices.entities[row])
-    return on_device(
+    found = on_device(
         frame,
         row,
         FindingKind.ECC_DEGRADATION,
@@ -126,6 +127,7 @@ def _decay(frame: Frame, row: int, errors: float, rates: Array, fleet: float) ->
         " is done, reset the device so that remaps take effect, and run a memory test before long jobs return.",
         raises=ratio >= RAISE_RATIO,
     )
+    return replace(found, chance=chance)
 
 
 def _usual_past(past: Array, columns: int, step_seconds: float) -> tuple[float, float]:

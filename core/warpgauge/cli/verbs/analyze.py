@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from warpgauge.cli.report import as_json_lines, as_text
 from warpgauge.cli.times import read_duration, read_instant
 from warpgauge.core.clock import SystemClock
+from warpgauge.core.config.directories import data_path
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.finding import Severity
 
@@ -69,12 +71,13 @@ def run(args: argparse.Namespace, config: Config) -> int:
             print(json.dumps(document, ensure_ascii=False, allow_nan=False))  # noqa: T201 - the answer
     else:
         print(as_text(report))  # noqa: T201 - the answer
-    return int(any(finding.severity is not Severity.INFO for finding in report.findings))
+    return int(any(finding.severity is not Severity.INFO and finding.muted is None for finding in report.findings))
 
 
 def look_of(args: argparse.Namespace, config: Config) -> Look:
     """How to read the sources, by the flags."""
     from warpgauge.analyzer.layout import layout_of  # noqa: PLC0415 - as in run
+    from warpgauge.analyzer.muting_book import read_mutings  # noqa: PLC0415
     from warpgauge.analyzer.once import Look  # noqa: PLC0415
     from warpgauge.analyzer.sources.access import Credentials, header_of, tls_context  # noqa: PLC0415
 
@@ -95,6 +98,7 @@ def look_of(args: argparse.Namespace, config: Config) -> Look:
         cluster=config.analyzer.cluster,
         xid_overrides=config.analyzer.xid_overrides,
         layout=layout_of(config.analyzer),
+        muting=read_mutings(data_path(config, os.environ)),
     )
 
 

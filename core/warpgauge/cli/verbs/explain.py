@@ -45,4 +45,4 @@ def run(args: argparse.Namespace, config: Config) -> int:
             print(json.dumps(document, ensure_ascii=False, allow_nan=False))  # noqa: T201 - the answer
     else:
         print(explanation_text(known))  # noqa: T201 - the answer
-    return int(any(finding.severity is not Severity.INFO for finding in known.findings))
+    return int(any(finding.severity is not Severity.INFO and finding.muted is None for finding in known.findings))

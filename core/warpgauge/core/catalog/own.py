@@ -177,11 +177,18 @@ FINDING_ACTIVE: Final = _analyzer(
     "warpgauge_finding_active",
     Kind.GAUGE,
     Unit.NONE,
-    "1 for each finding that holds now.",
+    "1 for each finding that holds now and is not muted.",
     ("kind", "severity", "cluster", "node", "uuid", "job_id", "simulated"),
 )
+FINDINGS_MUTED: Final = _analyzer(
+    "warpgauge_findings_muted",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Findings that hold now and are not told, by what mutes them: silence, dismissal or breaker.",
+    ("by",),
+)
 INCIDENTS_OPEN: Final = _analyzer(
-    "warpgauge_incidents_open", Kind.GAUGE, Unit.NONE, "Incidents that hold now.", ("severity",)
+    "warpgauge_incidents_open", Kind.GAUGE, Unit.NONE, "Incidents that hold now and are not muted.", ("severity",)
 )
 RECOMMENDATIONS: Final = _analyzer(
     "warpgauge_recommendations", Kind.GAUGE, Unit.NONE, "Recommendations by kind and state.", ("kind", "state")

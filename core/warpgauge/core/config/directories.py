@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.config.sections import Config
 
-__all__ = ["data_directory"]
+__all__ = ["data_directory", "data_path"]
 
 
 def data_directory(config: Config, environ: Mapping[str, str]) -> Path:
@@ -24,7 +24,7 @@ def data_directory(config: Config, environ: Mapping[str, str]) -> Path:
         StorageError: it cannot be made or written.
 
     """
-    path = Path(config.analyzer.data_directory or _default(environ)).expanduser()
+    path = data_path(config, environ)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -32,6 +32,11 @@ def data_directory(config: Config, environ: Mapping[str, str]) -> Path:
     if not os.access(path, os.W_OK | os.X_OK):
         raise _unusable(path, "no permission to write")
     return path
+
+
+def data_path(config: Config, environ: Mapping[str, str]) -> Path:
+    """Where the data directory is or would be; for those who only read."""
+    return Path(config.analyzer.data_directory or _default(environ)).expanduser()
 
 
 def _default(environ: Mapping[str, str]) -> str:

@@ -106,6 +106,10 @@ NOTES: Final[dict[Metric, Note]] = {
         '`NAME{kind="straggler", severity="warning", simulated="true"} 1`: one straggler, simulated.',
         "a count of problems: one culprit is one series, its victims have none.",
     ),
+    own.FINDINGS_MUTED: Note(
+        '`NAME{by="silence"} 2`: two findings hold in what somebody silenced; `GET /api/v1/findings` shows them.',
+        "problems that are gone: they are found as ever, only nobody is told.",
+    ),
     own.INCIDENTS_OPEN: Note(
         '`NAME{severity="critical"} 0`: nothing critical is open.',
         "the number of findings: an incident joins those that share cause and place.",

@@ -5,13 +5,15 @@ import { duration, percent, plural, since, withUnit, words } from "./format.js";
 import * as place from "./place.js";
 
 const GLYPH = { critical: "✖", warning: "▲", info: "ℹ" };
+const MUTED = { silence: "silenced", dismissal: "dismissed", breaker: "held back" };
 const RANK = { critical: 2, warning: 1, info: 0 };
 
 export function showFindings(findings, now, { ready }) {
   const open = findings.filter((finding) => finding.ended === undefined);
   const ended = findings.filter((finding) => finding.ended !== undefined);
-  open.sort((a, b) => RANK[b.severity] - RANK[a.severity] || (b.impact?.lost_device_seconds ?? 0) - (a.impact?.lost_device_seconds ?? 0));
-  byId("findings-count").textContent = open.length ? String(open.length) : "";
+  open.sort((a, b) => Number(Boolean(a.muted)) - Number(Boolean(b.muted)) || RANK[b.severity] - RANK[a.severity] || (b.impact?.lost_device_seconds ?? 0) - (a.impact?.lost_device_seconds ?? 0));
+  const heard = open.filter((finding) => !finding.muted).length;
+  byId("findings-count").textContent = open.length ? (heard === open.length ? String(heard) : `${heard} + ${open.length - heard} muted`) : "";
   const empty = element("p", { class: "empty" }, ready ? "Nothing found. What was checked, and what could not be judged, stands below." : "The first pass over the data has not finished yet.");
   replace(byId("findings"),
     open.length ? open.map((finding) => article(finding, now)) : empty,
@@ -27,11 +29,18 @@ function article(finding, now) {
       element("span", { class: `severity ${finding.severity}` }, `${GLYPH[finding.severity]} ${finding.severity}`),
       element("h3", {}, words(finding.kind)),
       finding.simulated ? element("span", { class: "badge simulated" }, "simulated") : null,
+      finding.muted ? element("span", { class: "badge", title: finding.muted.reason }, MUTED[finding.muted.by] ?? "muted") : null,
       element("span", { class: "where" }, where(finding.scope), element("br"), `since ${since(finding.since, now)}`,
         finding.ended ? `, ended ${since(finding.ended, now)}` : null)),
     element("p", {}, finding.summary),
+    finding.muted ? element("p", { class: "quiet" }, mutedWords(finding.muted)) : null,
     element("p", { class: "remedy" }, element("strong", {}, "Do: "), finding.remedy),
     details(finding, isOpen));
+}
+
+function mutedWords(muted) {
+  const until = muted.until === undefined ? "" : ` until ${new Date(muted.until * 1000).toLocaleString()}`;
+  return `Nobody is told of it and nothing is recommended on it: ${MUTED[muted.by] ?? "muted"}${until} (${muted.reason}).`;
 }
 
 function details(finding, isOpen) {

@@ -4,7 +4,7 @@ import { byId, command, element, replace, table } from "./dom.js";
 import { clockTime, duration, plural, words } from "./format.js";
 
 export function showStatus(status, findings) {
-  const open = findings.filter((finding) => finding.ended === undefined && finding.severity !== "info");
+  const open = findings.filter((finding) => finding.ended === undefined && finding.severity !== "info" && !finding.muted);
   const real = open.filter((finding) => !finding.simulated);
   const simulated = open.length - real.length;
   byId("status").textContent = headline(status, real, simulated);
