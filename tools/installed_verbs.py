@@ -25,9 +25,10 @@ EXTRAS: Final = {
     "none": frozenset[str](),
     "analyzer": frozenset({"analyzer"}),
     "dashboards": frozenset({"dashboards"}),
+    "forest": frozenset({"analyzer", "forest"}),
     "record": frozenset({"record"}),
     "remote-write": frozenset({"analyzer", "remote-write"}),
-    "all": frozenset({"analyzer", "dashboards", "record", "remote-write"}),
+    "all": frozenset({"analyzer", "dashboards", "forest", "record", "remote-write"}),
 }
 
 

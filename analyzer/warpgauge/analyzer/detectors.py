@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.anomalies.change import Change
 from warpgauge.analyzer.anomalies.host import HostSaturated, MemoryPressure
+from warpgauge.analyzer.anomalies.multivariate import Multivariate
 from warpgauge.analyzer.anomalies.straggler import Straggler
 from warpgauge.analyzer.bottlenecks.bound import Bound
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.bottlenecks.input_bound import InputBound
 from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
+from warpgauge.analyzer.health.counter_drift import CounterDrift
 from warpgauge.analyzer.health.device_state import DeviceState
 from warpgauge.analyzer.health.ecc import EccDegradation
 from warpgauge.analyzer.health.hang import Hang
@@ -26,6 +28,7 @@ from warpgauge.core.xid import with_overrides
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from warpgauge.analyzer.anomalies.forest import Forests
     from warpgauge.analyzer.detection import Detector
 
 __all__ = ["DETECTORS", "detectors_with"]
@@ -37,6 +40,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     EccDegradation(),
     RowRemap(),
     LinkErrors(),
+    CounterDrift(),
     HardwareThrottle(),
     PcieDowntrained(),
     Hang(),
@@ -49,17 +53,20 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     HostSaturated(),
     MemoryPressure(),
     Change(),
+    Multivariate(),
 )
 
 
-def detectors_with(xid_overrides: Sequence[str]) -> tuple[Detector, ...]:
-    """The table with what this site decided about XIDs (`analyzer.xid_overrides`).
+def detectors_with(xid_overrides: Sequence[str], forests: Forests | None = None) -> tuple[Detector, ...]:
+    """The table with what this site decided about XIDs (`analyzer.xid_overrides`), and with forests that learn.
 
     Raises:
         ConfigError: an override is malformed.
 
     """
-    if not xid_overrides:
-        return DETECTORS
-    ours = XidEvents(with_overrides(xid_overrides))
-    return tuple(ours if isinstance(detector, XidEvents) else detector for detector in DETECTORS)
+    ours: dict[type, Detector] = {}
+    if xid_overrides:
+        ours[XidEvents] = XidEvents(with_overrides(xid_overrides))
+    if forests is not None:
+        ours[Multivariate] = Multivariate(forests)
+    return tuple(ours.get(type(detector), detector) for detector in DETECTORS)

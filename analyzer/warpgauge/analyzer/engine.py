@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.breaker import BREAKER, mute_of
 from warpgauge.analyzer.budget import admitted
+from warpgauge.analyzer.corroboration import corroborated
 from warpgauge.analyzer.detection import Candidate, Explainer, Strength
 from warpgauge.analyzer.muting import NOTHING_MUTED
 from warpgauge.core.finding import Finding, FindingKind, Incident, MutedBy, Scope, stable_id
@@ -109,6 +110,7 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
         for detector, detection in detections
         for candidate in detection.candidates
     )
+    candidates = corroborated(candidates)
     finders = {candidate.key: one.name for one, detection in detections for candidate in detection.candidates}
     candidates = admitted(candidates, (detection for _, detection in detections))
     for doubt in suspect(_seen(candidates, state), frame):

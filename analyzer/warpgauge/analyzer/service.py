@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.advisor import Advisor, local_outbox
+from warpgauge.analyzer.anomalies.forest import Forests
 from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
@@ -129,7 +130,7 @@ class Service:
         book: MutingBook | None = None,
     ) -> None:
         if detectors is None:
-            detectors = detectors_with(config.analyzer.xid_overrides)
+            detectors = detectors_with(config.analyzer.xid_overrides, Forests())
         self.watch = Watch(config.analyzer, clock or SystemClock(), detectors, layout_of(config.analyzer))
         self.stream = EventStream()
         self.result: Result | None = None

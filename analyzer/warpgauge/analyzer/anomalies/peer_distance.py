@@ -1,0 +1,147 @@
+"""How far each device stands from its peers in several signals together.
+
+Distances are from the median of the peers (same job, stage and model), in units of how far these scatter; principal
+components over all devices of a model tell which signals move together when all is well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.anomalies.chances import chi_square_tail
+from warpgauge.analyzer.frame import channel
+from warpgauge.core.catalog import device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from warpgauge.analyzer.anomalies.peers import Groups
+    from warpgauge.analyzer.frame import Frame
+    from warpgauge.core.catalog import Metric
+
+    Doubles = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+
+__all__ = ["SIGNALS", "Distances", "chances_of", "distances", "inverse_covariance", "members_by_model"]
+
+LEAST_COVERAGE: Final = 0.8
+LEAST_PEERS: Final = 8
+LEAST_DEVICES: Final = 32  # of a model: fewer do not tell which signals move together
+LEAST_SPREAD: Final = 0.01  # of the peers' level
+CLIPPED_AT: Final = 2.0  # spreads, in what the components are learnt from: a fault does not teach that it is normal
+RIDGE: Final = 0.05
+TAIL_FREEDOM: Final = 30.0  # tails are heavier than those of a normal distribution, as Student's of so many degrees
+
+SIGNALS: Final = 3
+CONFIDENCE: Final = 0.6
+CONFIDENCE_CONFIRMED: Final = 0.75
+CONFIDENCE_DOUBTED: Final = 0.5
+
+SIGNALS: Final[tuple[tuple[Metric, tuple[str, ...], str], ...]] = (
+    (device.POWER, (), "power draw"),
+    (device.CLOCK, ("sm",), "SM clock"),
+    (device.TEMPERATURE, ("core",), "core temperature"),
+    (device.TEMPERATURE, ("memory",), "memory temperature"),
+    (device.COMPUTE_ACTIVE, (), "SM activity"),
+    (device.MEMORY_BANDWIDTH_ACTIVE, (), "memory traffic"),
+    (device.PIPE_ACTIVE, ("tensor",), "tensor activity"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distances:
+    """Of the members of all groups from their peers, [member, signal]."""
+
+    groups: Groups
+    signals: tuple[int, ...]  # indices into SIGNALS
+    centers: Doubles  # median of the peers
+    away: Doubles  # from that median, in the signal's unit
+    scaled: Doubles  # in spreads of the peers
+    is_known: Mask  # [member]
+
+    def effects(self, member: int) -> Doubles:
+        """[signal], how far from the peers as a share of their level."""
+        level = np.maximum(np.abs(self.centers[member]), np.finfo(np.float32).tiny)
+        return np.asarray(np.abs(self.away[member]) / level)
+
+    def peers(self, member: int) -> slice:
+        """The members of its group, itself among them."""
+        ends = np.cumsum(self.groups.sizes)
+        group = int(np.searchsorted(ends, member, side="right"))
+        return slice(int(ends[group] - self.groups.sizes[group]), int(ends[group]))
+
+    def row(self, member: int) -> int:
+        """Row of frame.devices."""
+        return int(self.groups.devices[member])
+
+    def sort(self, frame: Frame, member: int) -> tuple[str, tuple[int, ...]]:
+        """What a member may be compared with: its model, by these signals."""
+        return (frame.devices.entities[self.row(member)].model, self.signals)
+
+
+def distances(frame: Frame, groups: Groups, signals: tuple[int, ...], seconds: float) -> Distances:
+    """Of all members of all groups, by the means of the last `seconds`."""
+    centers, away, scaled = [], [], []
+    is_known = groups.spread(groups.sizes.astype(np.float64)) >= LEAST_PEERS
+    for at in signals:
+        metric, extra, _ = SIGNALS[at]
+        window = frame.window(channel(metric, *extra), seconds)
+        values = groups.of_devices(np.where(window.coverage >= LEAST_COVERAGE, window.mean, np.nan))
+        center = groups.spread(groups.median(values))
+        distance = values - center
+        spread = 1.4826 * groups.spread(groups.median(np.abs(distance))) + LEAST_SPREAD * np.abs(center)
+        centers.append(center)
+        away.append(distance)
+        scaled.append(distance / np.maximum(spread, np.finfo(np.float32).tiny))
+        is_known &= np.isfinite(distance)
+    return Distances(
+        groups=groups,
+        signals=signals,
+        centers=np.array(centers).T,
+        away=np.array(away).T,
+        scaled=np.array(scaled).T,
+        is_known=is_known,
+    )
+
+
+def members_by_model(frame: Frame, found: Distances) -> Iterator[Ints]:
+    """Members that are known, by the model of their device; models with too few are left out."""
+    known = np.flatnonzero(found.is_known)
+    if len(known) < LEAST_DEVICES:
+        return
+    numbers = frame.once("model numbers", lambda: _numbers(frame), frame.job_version)
+    own = numbers[found.groups.devices[known]]
+    for number in np.unique(own):
+        members = known[own == number]
+        if len(members) >= LEAST_DEVICES:
+            yield members
+
+
+def _numbers(frame: Frame) -> Ints:
+    """A number for each device's model."""
+    seen: dict[str, int] = {}
+    return np.array([seen.setdefault(one.model, len(seen)) for one in frame.devices.entities], dtype=np.int64)
+
+
+def inverse_covariance(scaled: Doubles) -> Doubles:
+    """Of what moves together: by principal components, the weakest of which are not trusted below `RIDGE`."""
+    bounded = np.clip(scaled, -CLIPPED_AT, CLIPPED_AT)
+    values, vectors = np.linalg.eigh(bounded.T @ bounded / len(bounded))
+    return np.asarray((vectors / np.maximum(values, RIDGE)) @ vectors.T)
+
+
+def chances_of(squared: Doubles, signals: int) -> Doubles:
+    """Chance of so large a distance; half of the devices are taken to be as scattered as chance has it."""
+    usual = signals * (1.0 - 2.0 / (9.0 * signals)) ** 3  # median of the chi-square distribution
+    ratio = np.maximum(squared / max(float(np.median(squared)) / usual, 1.0), 0.0)
+    lighter = TAIL_FREEDOM * np.log1p(ratio / TAIL_FREEDOM)
+    large = lighter > 2.0 * signals
+    chances = np.ones(len(squared))
+    chances[large] = chi_square_tail(lighter[large], np.full(int(large.sum()), float(signals)))
+    return chances
