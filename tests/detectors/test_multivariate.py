@@ -104,6 +104,20 @@ def test_a_change_below_a_tenth_is_not_raised() -> None:
     assert all(one.strength is Strength.HOLD for one in seen({5: small}))
 
 
+def test_a_signal_that_a_part_of_the_devices_does_not_measure_costs_these_only() -> None:
+    blind: dict[int, dict[Metric, ArrayLike]] = {number: {device.POWER: np.nan} for number in range(8, 12)}
+    (found,) = seen({**blind, 5: SICK})
+    assert found.scope.uuid == "GPU-5"
+
+
+def test_a_signal_that_most_devices_do_not_measure_is_left_out() -> None:
+    blind: dict[int, dict[Metric, ArrayLike]] = {
+        number: {device.MEMORY_BANDWIDTH_ACTIVE: np.nan} for number in range(25)
+    }
+    (found,) = seen({**blind, 5: {**SICK, device.MEMORY_BANDWIDTH_ACTIVE: np.nan}})
+    assert found.scope.uuid == "GPU-5"
+
+
 def test_too_few_devices_tell_nothing() -> None:
     detection = Multivariate().detect(frame({5: SICK}, devices=16))
     assert (detection.candidates, detection.judged) == ((), None)

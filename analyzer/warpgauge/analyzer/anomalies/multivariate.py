@@ -23,10 +23,10 @@ from warpgauge.analyzer.anomalies.peer_distance import (
     LEAST_COVERAGE,
     SIGNALS,
     Distances,
+    by_model,
     chances_of,
     distances,
     inverse_covariance,
-    members_by_model,
 )
 from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Strength
@@ -79,14 +79,14 @@ class Multivariate:
         """Judge every device with eight peers or more, of a model with enough devices."""
         groups = peer_groups(frame)
         signals = tuple(at for at, (metric, extra, _) in enumerate(SIGNALS) if frame.has(metric, *extra))
-        if len(signals) < 2 or not len(groups.devices):  # noqa: PLR2004 - of one alone others judge
+        if not signals or not len(groups.devices):
             return Detection()
         found = distances(frame, groups, signals, WINDOW_SECONDS)
         candidates: list[Candidate] = []
         judged = 0
-        for members in members_by_model(frame, found):
+        for one, members in by_model(frame, found):
             judged += len(members)
-            candidates += self._of_model(frame, found, members)
+            candidates += self._of_model(frame, one, members)
         what = "devices, for how they differ from their peers in several signals together"
         judgement = Judgement(detector=self.name, what=what, entities=judged, window_seconds=WINDOW_SECONDS)
         return Detection(candidates=tuple(candidates), judged=judgement if judged else None)

@@ -26,22 +26,19 @@ if TYPE_CHECKING:
 
     Doubles = NDArray[np.float64]
     Ints = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
 
-__all__ = ["SIGNALS", "Distances", "chances_of", "distances", "inverse_covariance", "members_by_model"]
+__all__ = ["SIGNALS", "Distances", "by_model", "chances_of", "distances", "inverse_covariance"]
 
 LEAST_COVERAGE: Final = 0.8
 LEAST_PEERS: Final = 8
 LEAST_DEVICES: Final = 32  # of a model: fewer do not tell which signals move together
+LEAST_SIGNALS: Final = 2  # of one alone others judge
+LEAST_SHARE: Final = 0.5  # of a model's devices that measure a signal
 LEAST_SPREAD: Final = 0.01  # of the peers' level
 CLIPPED_AT: Final = 2.0  # spreads, in what the components are learnt from: a fault does not teach that it is normal
 RIDGE: Final = 0.05
+_MAD_TO_SIGMA: Final = 1.4826
 TAIL_FREEDOM: Final = 30.0  # tails are heavier than those of a normal distribution, as Student's of so many degrees
-
-SIGNALS: Final = 3
-CONFIDENCE: Final = 0.6
-CONFIDENCE_CONFIRMED: Final = 0.75
-CONFIDENCE_DOUBTED: Final = 0.5
 
 SIGNALS: Final[tuple[tuple[Metric, tuple[str, ...], str], ...]] = (
     (device.POWER, (), "power draw"),
@@ -63,7 +60,16 @@ class Distances:
     centers: Doubles  # median of the peers
     away: Doubles  # from that median, in the signal's unit
     scaled: Doubles  # in spreads of the peers
-    is_known: Mask  # [member]
+
+    def of(self, columns: Ints) -> Distances:
+        """The same by some of the signals."""
+        return Distances(
+            groups=self.groups,
+            signals=tuple(self.signals[at] for at in columns.tolist()),
+            centers=self.centers[:, columns],
+            away=self.away[:, columns],
+            scaled=self.scaled[:, columns],
+        )
 
     def effects(self, member: int) -> Doubles:
         """[signal], how far from the peers as a share of their level."""
@@ -86,41 +92,36 @@ class Distances:
 
 
 def distances(frame: Frame, groups: Groups, signals: tuple[int, ...], seconds: float) -> Distances:
-    """Of all members of all groups, by the means of the last `seconds`."""
-    centers, away, scaled = [], [], []
-    is_known = groups.spread(groups.sizes.astype(np.float64)) >= LEAST_PEERS
-    for at in signals:
+    """Of all members of all groups, by the means of the last `seconds`; NaN where one is not known."""
+    shape = (len(groups.devices), len(signals))
+    found = Distances(
+        groups=groups, signals=signals, centers=np.empty(shape), away=np.empty(shape), scaled=np.empty(shape)
+    )
+    has_peers = groups.spread(groups.sizes.astype(np.float64)) >= LEAST_PEERS
+    for column, at in enumerate(signals):
         metric, extra, _ = SIGNALS[at]
         window = frame.window(channel(metric, *extra), seconds)
         values = groups.of_devices(np.where(window.coverage >= LEAST_COVERAGE, window.mean, np.nan))
         center = groups.spread(groups.median(values))
-        distance = values - center
-        spread = 1.4826 * groups.spread(groups.median(np.abs(distance))) + LEAST_SPREAD * np.abs(center)
-        centers.append(center)
-        away.append(distance)
-        scaled.append(distance / np.maximum(spread, np.finfo(np.float32).tiny))
-        is_known &= np.isfinite(distance)
-    return Distances(
-        groups=groups,
-        signals=signals,
-        centers=np.array(centers).T,
-        away=np.array(away).T,
-        scaled=np.array(scaled).T,
-        is_known=is_known,
-    )
+        distance = np.where(has_peers, values - center, np.nan)
+        spread = _MAD_TO_SIGMA * groups.spread(groups.median(np.abs(distance))) + LEAST_SPREAD * np.abs(center)
+        found.centers[:, column], found.away[:, column] = center, distance
+        found.scaled[:, column] = distance / np.maximum(spread, np.finfo(np.float32).tiny)
+    return found
 
 
-def members_by_model(frame: Frame, found: Distances) -> Iterator[Ints]:
-    """Members that are known, by the model of their device; models with too few are left out."""
-    known = np.flatnonzero(found.is_known)
-    if len(known) < LEAST_DEVICES:
-        return
+def by_model(frame: Frame, found: Distances) -> Iterator[tuple[Distances, Ints]]:
+    """The members of each model with all signals that most of it measures; models with too few are left out."""
     numbers = frame.once("model numbers", lambda: _numbers(frame), frame.job_version)
-    own = numbers[found.groups.devices[known]]
+    has_device = np.flatnonzero(found.groups.devices >= 0)
+    own = numbers[found.groups.devices[has_device]]
+    is_known = np.isfinite(found.away)
     for number in np.unique(own):
-        members = known[own == number]
-        if len(members) >= LEAST_DEVICES:
-            yield members
+        members = has_device[own == number]
+        measured = np.flatnonzero(is_known[members].mean(axis=0) >= LEAST_SHARE)
+        known = members[is_known[np.ix_(members, measured)].all(axis=1)]
+        if len(measured) >= LEAST_SIGNALS and len(known) >= LEAST_DEVICES:
+            yield found.of(measured), known
 
 
 def _numbers(frame: Frame) -> Ints:
