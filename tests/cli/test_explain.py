@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from warpgauge.analyzer.muting_book import MutingBook
 from warpgauge.cli.main import main
 from warpgauge.core.catalog import device, training
+from warpgauge.core.clock import ManualClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +70,19 @@ def test_a_job_bound_by_the_network_is_explained_with_numbers_and_what_to_do(tmp
     assert "- communication 40%" in out
     assert "- network_bound: n0/gpu0, n1/gpu0: engine 95%" in out
     assert "WARNING network_bound since" in out
+
+
+def test_what_is_silenced_is_explained_all_the_same_and_says_so(tmp_path: Path, capsys):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    clock = ManualClock(seconds=START)
+    MutingBook(folder, clock).silence({"job_id": "train", "seconds": 86_400, "reason": "new network", "by": "mei"})
+
+    environ = {"WARPGAUGE_ANALYZER_DATA_DIRECTORY": str(folder)}
+    code = main(["explain", "train", str(telemetry(tmp_path))], environ=environ)
+
+    assert code == 0
+    assert "silenced until 2025-06-16 15:06:40Z (new network)" in capsys.readouterr().out
 
 
 def test_a_sound_job_is_exit_0_and_what_is_missing_is_named(tmp_path: Path, capsys):

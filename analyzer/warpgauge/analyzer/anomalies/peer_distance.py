@@ -142,7 +142,7 @@ def chances_of(squared: Doubles, signals: int) -> Doubles:
     usual = signals * (1.0 - 2.0 / (9.0 * signals)) ** 3  # median of the chi-square distribution
     ratio = np.maximum(squared / max(float(np.median(squared)) / usual, 1.0), 0.0)
     lighter = TAIL_FREEDOM * np.log1p(ratio / TAIL_FREEDOM)
-    large = lighter > 2.0 * signals
+    large = lighter > 3.0 * signals  # the others are likelier than one in a hundred
     chances = np.ones(len(squared))
     chances[large] = chi_square_tail(lighter[large], np.full(int(large.sum()), float(signals)))
     return chances
