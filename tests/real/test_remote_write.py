@@ -57,7 +57,7 @@ async def found_by(target: str, prometheus_server: Callable[..., str]) -> tuple[
         requests += 1
         return await watch.write(body)
 
-    app = make_app(ready=lambda: None, own_doors={PATH})
+    app = make_app(ready=lambda: None, own_doors={PATH: receiver.knows})
     app.router.add_post(PATH, RemoteWriteReceiver(CONFIG, write, clock).handler)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
