@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCAL = ListenAddress("127.0.0.1", 0)
-PASSWORD = "correct horse"
+PASSWORD = "correct horse"  # noqa: S105 - of this test alone
 HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 USERS = f"basic_auth_users:\n  alice: {HASHED}\n  bob: {HASHED}\n"
 
@@ -153,12 +153,12 @@ def test_the_operators_token_is_let_in_without_a_password(tmp_path):
 
 
 def test_an_operator_must_be_a_user_of_the_file(tmp_path):
-    with pytest.raises(ConfigError, match="web.operators names 'mallory'"):
+    with pytest.raises(ConfigError, match=r"web\.operators names 'mallory'"):
         ask(tmp_path, USERS, operators=("mallory",))
 
 
 def test_operators_without_a_file_are_a_mistake():
-    with pytest.raises(ConfigError, match="there is no web.config_file"):
+    with pytest.raises(ConfigError, match=r"there is no web\.config_file"):
         admission_of(WebConfig(operators=("alice",)))
 
 
@@ -171,7 +171,9 @@ def test_a_door_with_a_token_of_its_own_takes_that_or_a_user(tmp_path, headers, 
 
 
 def test_security_headers_are_the_sites(tmp_path):
-    text = "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=1\n    X-Frame-Options: sameorigin\n"
+    text = (
+        "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=1\n    X-Frame-Options: sameorigin\n"
+    )
     _, _, headers = ask(tmp_path, text)
     assert (headers["Strict-Transport-Security"], headers["X-Frame-Options"]) == ("max-age=1", "sameorigin")
     assert headers["X-Content-Type-Options"] == "nosniff"

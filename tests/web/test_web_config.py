@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from pathlib import Path
 
@@ -122,7 +121,7 @@ def write(path: Path, text: str) -> None:
     """Write as an editor does: another file takes the name."""
     fresh = path.with_suffix(".new")
     fresh.write_text(text)
-    os.replace(fresh, path)
+    fresh.replace(path)
 
 
 def test_a_change_counts_at_once_and_a_broken_one_stops_everything(tmp_path):

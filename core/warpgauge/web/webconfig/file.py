@@ -1,7 +1,4 @@
-"""The file itself: read again as soon as it, or a certificate that it names, changes.
-
-This is the only file that reads YAML below the dashboards and alerts, and it does so only where a web-config is named.
-"""
+"""The file itself: read again as soon as it, or a certificate that it names, changes."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.errors import ConfigError, MissingExtraError
+from warpgauge.core.errors import ConfigError
 from warpgauge.web.webconfig.schema import WebConfig, read_web_config
 from warpgauge.web.webconfig.tls import ReloadingContext, server_context
 
@@ -106,11 +103,7 @@ def _stamp(path: Path) -> _Stamp:
 
 
 def _document(path: Path) -> object:
-    try:
-        import yaml  # noqa: PLC0415 - only where a web-config is named
-    except ImportError as error:
-        raise MissingExtraError(what="A web-config", package="PyYAML", extra="web-config") from error
-    from warpgauge.web.webconfig.strict_yaml import StrictLoader  # noqa: PLC0415 - as above
+    from warpgauge.web.webconfig.strict_yaml import parsed  # noqa: PLC0415 - its library is there only for a web-config
 
     try:
         with path.open("rb") as file:
@@ -121,16 +114,4 @@ def _document(path: Path) -> object:
     if len(content) > _MOST_BYTES:
         msg = f"larger than {_MOST_BYTES} bytes, this is no web-config"
         raise ConfigError(msg)
-    try:
-        return yaml.load(content, StrictLoader)  # noqa: S506 - a SafeLoader that refuses even more
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        msg = f"not valid YAML: {_one_line(error)}"
-        raise ConfigError(msg) from error
-
-
-def _one_line(error: Exception) -> str:
-    """What YAML says without the piece of the file it quotes, which may be a key."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    if mark is None or problem is None:
-        return type(error).__name__
-    return f"{problem} (line {mark.line + 1}, column {mark.column + 1})"
+    return parsed(content)
