@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.promql_lint import Lint
-from warpgauge.core.catalog import BY_NAME, own
+from tests.promql_lint import PARTS, Lint
+from warpgauge.core.catalog import BY_NAME, Family
 from warpgauge.core.links import dashboard_path, dashboard_uid
 from warpgauge.dashboards.generate import DASHBOARDS, files
 from warpgauge.dashboards.grafana.layout import COLUMNS
@@ -24,10 +24,10 @@ DOCUMENTS = {name: json.loads(FILES[f"{name}.json"]) for name in DASHBOARDS}
 PANELS = [(name, panel) for name, document in DOCUMENTS.items() for panel in document["panels"]]
 DRAWN = [(name, panel) for name, panel in PANELS if panel["type"] != "row"]
 LINT = Lint()
-UNFILTERED = {
-    own.FINDING_ACTIVE.name,
-    "ALERTS",
-}  # their cluster and node may stand under exported_cluster, exported_node
+UNFILTERED = {"ALERTS"} | {  # the analyzer speaks of every cluster, and stands in one itself
+    f"{row.name}{part}" for row in BY_NAME.values() if row.family is Family.ANALYZER for part in ("", *PARTS)
+}
+INVENTORIES = {"accel_device_up", "host_info", "accel_workload_info"}  # the last one as long as there is any job
 
 every_dashboard = pytest.mark.parametrize("name", DASHBOARDS)
 every_panel = pytest.mark.parametrize(
@@ -118,7 +118,9 @@ def test_every_selector_follows_the_variables(panel: dict[str, Any]):
 @every_panel
 def test_rates_use_the_interval_that_fits_the_scrapes(panel: dict[str, Any]):
     ranges = [found for target in panel["targets"] for found in re.findall(r"\[(.+?)\]", target["expr"])]
-    assert set(ranges) <= {"$__rate_interval"}
+    assert set(ranges) <= {"$__rate_interval", "$__range"}
+    whole = [target for target in panel["targets"] if "$__range" in target["expr"]]
+    assert all(target["instant"] for target in whole)  # one figure for the chosen time, never a line of them
 
 
 @every_panel
@@ -177,7 +179,7 @@ def test_variables_follow_the_time_range_and_all_means_there(name: str):
 def test_variables_are_read_from_inventories_that_always_exist(name: str):
     for one in variables(name):
         metric, label = re.fullmatch(r"label_values\((\w+)(?:\{.*\})?, (\w+)\)", one["query"]["query"]).groups()
-        assert metric in {"accel_device_up", "host_info"}
+        assert metric in INVENTORIES
         assert metric in BY_NAME
         assert label == one["name"]
 

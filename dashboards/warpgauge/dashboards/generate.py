@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.dashboards import fleet, host, provisioning
+from warpgauge.dashboards import (
+    device,
+    energy,
+    findings,
+    fleet,
+    host,
+    interconnect,
+    job,
+    node,
+    provisioning,
+    reliability,
+    telemetry,
+)
 from warpgauge.dashboards.grafana import encode
 
 if TYPE_CHECKING:
@@ -16,7 +28,15 @@ __all__ = ["DASHBOARDS", "files"]
 
 DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     fleet.NAME: fleet.dashboard,
+    node.NAME: node.dashboard,
+    device.NAME: device.dashboard,
+    job.NAME: job.dashboard,
+    findings.NAME: findings.dashboard,
+    interconnect.NAME: interconnect.dashboard,
+    reliability.NAME: reliability.dashboard,
+    energy.NAME: energy.dashboard,
     host.NAME: host.dashboard,
+    telemetry.NAME: telemetry.dashboard,
 }
 """Every dashboard by its name: a new one gets its line here."""
 
