@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.dashboards import (
+    dcgm,
     device,
     energy,
     findings,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from warpgauge.dashboards.grafana import Dashboard
 
-__all__ = ["DASHBOARDS", "files"]
+__all__ = ["DASHBOARDS", "DCGM_DASHBOARDS", "files"]
 
 DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     fleet.NAME: fleet.dashboard,
@@ -40,11 +41,17 @@ DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
 }
 """Every dashboard by its name: a new one gets its line here."""
 
+DCGM_DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
+    dcgm.FLEET: dcgm.fleet_dashboard,
+    dcgm.DEVICE: dcgm.device_dashboard,
+}
+"""Those over dcgm-exporter's metrics, for fleets that run it."""
+
 
 def files() -> dict[str, str]:
     """Text of each file by its path below the output folder."""
     return {
-        **{f"{name}.json": encode(build()) for name, build in DASHBOARDS.items()},
+        **{f"{name}.json": encode(build()) for name, build in (*DASHBOARDS.items(), *DCGM_DASHBOARDS.items())},
         "provisioning/dashboards/warpgauge.yaml": provisioning.DASHBOARDS,
         "provisioning/datasources/warpgauge.yaml": provisioning.DATASOURCE,
     }
