@@ -35,7 +35,8 @@ def make_api(
 
     `operator` holds the token of whoever may silence and dismiss.
     """
-    app = make_app(ready=service.not_ready, operator=operator, own_doors={WRITE_PATH})
+    doors = {} if service.receiver is None else {WRITE_PATH: service.receiver.knows}
+    app = make_app(ready=service.not_ready, operator=operator, own_doors=doors)
     routes = _Routes(service, runbooks_dir)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/api/v1/status", routes.status)

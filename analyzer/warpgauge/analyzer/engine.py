@@ -97,12 +97,14 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     join: Join = _no_incidents,
     suspect: Suspect = _no_suspicion,
     muting: Muting = NOTHING_MUTED,
+    told_at: float | None = None,
     processes: Mapping[NodeKey, Sequence[ProcessReading]] | None = None,
 ) -> Result:
     """Run all detectors over the frame and carry the findings on.
 
     `processes` are the busiest processes of nodes that an earlier result `wanted`; with the same state and frame
-    this may be called again once they are known.
+    this may be called again once they are known. `told_at` is when people hear of it, which decides on silences; the
+    frame's newest column where that is None.
     """
     detections = [(detector, detector.detect(frame)) for detector in detectors]
     candidates = _strongest(
@@ -116,7 +118,7 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     for doubt in suspect(_seen(candidates, state), frame):
         candidates[doubt.key], finders[doubt.key] = doubt, BREAKER
     state = _carried(state, candidates, finders, _Blind.after(state.resumed, detections, frame.now))
-    findings = tuple(sorted(_heard(state, muting, frame.now), key=_rank))
+    findings = tuple(sorted(_heard(state, muting, frame.now if told_at is None else told_at), key=_rank))
     ended = tuple(sorted(state.ended.values(), key=lambda finding: -(finding.ended or 0.0)))
     known = join(findings, frame, state.incidents, ended)
     state = replace(state, incidents={id_: one for id_, one in known.items() if _is_remembered(one, frame.now)})
@@ -157,11 +159,11 @@ def _heard(state: EngineState, muting: Muting, now: float) -> list[Finding]:
     return found
 
 
-def heard_anew(result: Result, muting: Muting) -> Result:
+def heard_anew(result: Result, muting: Muting, told_at: float) -> Result:
     """A tick's result under what is muted now; incidents follow at the next tick."""
     found = []
     for finding in result.findings:
-        mute = muting.of(finding, result.time) or (finding.muted if _is_of_breaker(finding) else None)
+        mute = muting.of(finding, told_at) or (finding.muted if _is_of_breaker(finding) else None)
         found.append(replace(finding, muted=mute))
     return replace(result, findings=tuple(sorted(found, key=_rank)))
 

@@ -20,7 +20,7 @@ from warpgauge.analyzer.muting_book import MutingBook
 from warpgauge.analyzer.own_metrics import Durations, own_samples
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
 from warpgauge.analyzer.snapshot import Keeper
-from warpgauge.analyzer.sources.access import Access, Credentials, tls_context
+from warpgauge.analyzer.sources.access import Access, Credentials, Terms, tls_context
 from warpgauge.analyzer.sources.agent import AgentSource, Intervals
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.poll import PrometheusPoll
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from warpgauge.core.config import AnalyzerConfig, Config
     from warpgauge.core.finding import Finding
     from warpgauge.core.sample import Sample
+    from warpgauge.web import Admission
 
     Processes = dict[NodeKey, Sequence[ProcessReading]]
 
@@ -55,15 +56,16 @@ _SETTLE_SECONDS: Final = 45.0  # how long the first tick waits for every source'
 _SETTLE_POLL_SECONDS: Final = 0.2
 
 
-async def run_service(
+async def run_service(  # noqa: PLR0913 - what a service is handed
     config: Config,
     *,
     stop: asyncio.Event,
     static_dir: Path | None,
     runbooks_dir: Path | None,
     on_listening: Callable[[str, int], None],
+    admission: Admission | None = None,
 ) -> None:
-    """Run until `stop` is set.
+    """Run until `stop` is set; `admission` is the door as a web-config describes it.
 
     Raises:
         AddressInUseError: the port is taken.
@@ -85,7 +87,7 @@ async def run_service(
         ):
             operator = _operator(directory)
             app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir, operator=operator)
-            await serve(app, address, on_listening=on_listening, stop=stop)
+            await serve(app, address, on_listening=on_listening, stop=stop, admission=admission)
     finally:
         advisor.close()
 
@@ -139,6 +141,7 @@ class Service:
         self._session = session
         self._advisor = advisor
         self._clock = clock or SystemClock()
+        self._agent_terms = _agent_terms_of(config.analyzer)
         self._sources = self._make_sources()
         self.receiver = (
             RemoteWriteReceiver(self._config, self.watch.write, self._clock) if self._config.remote_write else None
@@ -158,6 +161,7 @@ class Service:
             intervals=Intervals(remote=config.agent_scrape_interval_seconds),
             clock=self._clock,
             forget=self.watch.forget,
+            terms=self._agent_terms,
         )
         if not config.prometheus_url:
             return (agents,)
@@ -245,7 +249,7 @@ class Service:
             return
         self.watch.muting = self.book.mutings
         if self.result is not None:
-            self.result = heard_anew(self.result, self.book.mutings)
+            self.result = heard_anew(self.result, self.book.mutings, self._clock.now())
             self.stream.publish("tick", self._tick_document())
 
     def known_findings(self) -> dict[str, Finding]:
@@ -262,7 +266,8 @@ class Service:
             processes |= await self._processes(missing)
             result = await self.watch.judge(processes)
         await self.watch.accept(result)
-        result = heard_anew(result, self.watch.muting)  # somebody may have silenced something meanwhile
+        # Somebody may have silenced something meanwhile.
+        result = heard_anew(result, self.watch.muting, self._clock.now())
         fresh = await self.watch.ask(self._advisor.question(result))
         for failure in await asyncio.to_thread(self._advisor.send, fresh):
             _LOG.warning("recommendation not delivered", extra={"error": failure})
@@ -283,7 +288,8 @@ class Service:
         """The busiest processes of nodes, as far as their agents tell."""
         pages = {node: page for node in nodes if (page := self.watch.page_of(node)) is not None}
         answers = await asyncio.gather(
-            *(busiest_processes(self._session, page) for page in pages.values()), return_exceptions=True
+            *(busiest_processes(self._session, page, self._agent_terms) for page in pages.values()),
+            return_exceptions=True,
         )
         found: Processes = {}
         for node, answer in zip(pages, answers, strict=True):
@@ -319,6 +325,15 @@ class Service:
 
     async def _publish_live(self) -> None:
         self.stream.publish("live", await self.watch.live())
+
+
+def _agent_terms_of(config: AnalyzerConfig) -> Terms:
+    credentials = Credentials(
+        bearer_token_file=_file(config.agent_bearer_token_file), basic_auth_file=_file(config.agent_basic_auth_file)
+    )
+    credentials.current()  # a file that is not there ends the start, not the first scrape
+    tls = tls_context(_file(config.agent_ca_file), _file(config.agent_client_cert), _file(config.agent_client_key))
+    return Terms(headers=credentials.current, tls=tls)
 
 
 def _access_of(config: AnalyzerConfig) -> Access:

@@ -168,6 +168,7 @@ class Watch:
             join=join,
             suspect=suspicions,
             muting=self.muting,
+            told_at=self._clock.now(),
             processes=processes,
         )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from warpgauge.core.config import data_directory
 from warpgauge.core.errors import ConfigError, SourceError
@@ -31,6 +33,7 @@ def add_order_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--analyzer", metavar="URL", help="the analyzer to order (default the one that the settings describe)"
     )
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate authorities to trust instead")
     parser.add_argument(
         "--data-directory", metavar="DIR", help="where that analyzer's operator.token is (default as of the settings)"
     )
@@ -44,24 +47,35 @@ def orderer_of(args: argparse.Namespace, config: Config) -> Orderer:
         StorageError: there is no token that we may read.
 
     """
-    from warpgauge.web import ListenAddress, TokenFile  # noqa: PLC0415 - --help needs no web server
+    from warpgauge.web import ListenAddress, TokenFile, admission_of, scheme_of  # noqa: PLC0415 - --help needs no server
 
     address = ListenAddress.parse(config.analyzer.listen_address)
     own = ListenAddress(_EVERY_ADDRESS.get(address.host, address.host), address.port)
-    url = args.analyzer or f"http://{own}"
+    url = args.analyzer or f"{scheme_of(admission_of(config.web))}://{own}"
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         msg = f"--analyzer {url!r} must be an http or https URL"
         raise ConfigError(msg)
-    return Orderer(url.rstrip("/"), TokenFile(lambda: data_directory(config, os.environ)).read().decode())
+    token = TokenFile(lambda: data_directory(config, os.environ)).read().decode()
+    return Orderer(url.rstrip("/"), token, _trusting(args.ca_file))
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        msg = f"cannot use --ca-file {ca_file}: {error}"
+        raise ConfigError(msg) from error
 
 
 class Orderer:
     """One analyzer."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, tls: ssl.SSLContext) -> None:
         self._url = url
         self._token = token
-        self._opener = build_opener(ProxyHandler({}))  # an order and its token go nowhere else
+        self._opener = build_opener(
+            ProxyHandler({}), HTTPSHandler(context=tls)
+        )  # an order and its token go nowhere else
 
     def ask(self, path: str) -> dict[str, Any]:
         """A document."""
