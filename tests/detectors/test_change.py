@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.detectors.scenes import add_host, since
+from tests.detectors.scenes import add_host, in_columns, since
 from warpgauge.analyzer.anomalies.change import Change
 from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import device, host
@@ -127,3 +127,33 @@ def test_with_too_little_history_nothing_is_judged() -> None:
     builder.gauge(device.TEMPERATURE, since(60, 20, 90.0, 60.0), sensor="core", node="n1", uuid="GPU-0", index="0")
     detection = Change().detect(builder.build())
     assert (detection.candidates, detection.judged) == ((), None)
+
+
+def replays(totals: ArrayLike) -> tuple[Candidate, ...]:
+    """What is said of a device whose PCIe replays, as counted, are these, among three that have none."""
+    builder = FrameBuilder(columns=COLUMNS)
+    for number in range(DEVICES):
+        labels = {"node": "n1", "uuid": f"GPU-{number}", "index": str(number)}
+        builder.device("n1", f"GPU-{number}", index=number)
+        builder.gauge(device.PCIE_REPLAY, totals if number == 2 else 0.0, **labels)
+    builder.job("train", [("n1", f"GPU-{number}") for number in range(DEVICES)])
+    return Change().detect(builder.build()).candidates
+
+
+def test_a_counter_that_begins_to_rise_has_a_level_shift() -> None:
+    (found,) = replays(np.cumsum(since(COLUMNS, 60, 50.0)))
+    assert (found.kind, found.scope.uuid) == (FindingKind.LEVEL_SHIFT, "GPU-2")
+
+
+def test_a_counter_that_starts_anew_did_not_change() -> None:
+    assert replays(np.concatenate([np.full(300, 9e6), np.zeros(60)])) == ()
+
+
+def test_a_constant_did_not_change() -> None:
+    assert replays(np.full(COLUMNS, 9e6)) == ()
+
+
+def test_a_gap_is_no_change_nor_is_what_stands_behind_it() -> None:
+    silent = in_columns(COLUMNS, slice(270, 330), np.nan, 0.0)
+    assert seen({2: silent}) == ()
+    assert replays(in_columns(COLUMNS, slice(270, 330), np.nan, 5.0)) == ()

@@ -200,6 +200,19 @@ def test_a_forest_that_learnt_the_sound_devices_confirms_what_the_distance_raise
     assert found.summary.endswith("An isolation forest finds it odd too.")
 
 
+def test_a_forest_does_not_learn_from_devices_that_stand_apart() -> None:
+    """Else what lasts would become normal: nine are sick all the while it learns."""
+    forests = Forests()
+    detector, sick = Multivariate(forests), frame(dict.fromkeys(range(9), SICK), devices=80)
+    detector.detect(sick)
+    forests.settle()
+
+    found = detector.detect(sick).candidates
+
+    assert len(found) == 9
+    assert all(one.summary.endswith("finds it odd too.") for one in found)
+
+
 def test_a_forest_alone_raises_nothing() -> None:
     """One sound device in a hundred is odd to it; these must stay silent."""
     forests = Forests()
