@@ -9,7 +9,7 @@ import json
 import os
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
-from warpgauge.core.atomic import write_atomically
+from warpgauge.core.atomic import append_durably
 from warpgauge.core.errors import StorageError
 from warpgauge.core.queue import DurableQueue
 
@@ -74,20 +74,7 @@ class FileSink:
 
     def deliver(self, documents: Sequence[bytes]) -> None:
         """Append and fsync; a line that a crash cut short is closed first, so that it spoils only itself."""
-        if not self._path.exists():
-            write_atomically(self._path, b"", mode=0o600)  # which makes the file's name itself survive a power cut
-        with self._path.open("a+b") as file:
-            torn = _ends_torn(file)
-            file.write((b"\n" if torn else b"") + b"".join(document + b"\n" for document in documents))
-            file.flush()
-            self._sync(file.fileno())
-
-
-def _ends_torn(file: IO[bytes]) -> bool:
-    if file.seek(0, os.SEEK_END) == 0:
-        return False
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) != b"\n"
+        append_durably(self._path, b"".join(document + b"\n" for document in documents), sync=self._sync)
 
 
 class Outbox:
