@@ -84,7 +84,7 @@ def site(tmp_path: Path) -> Site:
 @contextmanager
 def executor(site: Site, url: str, folder: Path) -> Iterator[Process]:
     client, token = HttpClient(), TokenFile(lambda: site.folder)
-    inbox, acks = ApiInbox(url, client), ApiAcks(url, client, token.read, site.clock)
+    inbox, acks = ApiInbox(url, client, token.read), ApiAcks(url, client, token.read, site.clock)
     (folder / "executor").mkdir(exist_ok=True)
     core = FileExecutor(folder / "orders.jsonl")
     process = Process(core, inbox, acks, folder / "executor", clock=site.clock, dry_run=False)

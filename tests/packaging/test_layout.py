@@ -41,7 +41,12 @@ HOMES = {
     "psutil": ("exporters/warpgauge/exporters/",),
     "pynvml": ("exporters/warpgauge/exporters/collectors/nvml",),
     "standardwebhooks": ("analyzer/warpgauge/analyzer/recommend/webhook.py",),
-    "yaml": ("dashboards/warpgauge/dashboards/", "alerts/warpgauge/alerts/"),
+    "bcrypt": ("core/warpgauge/web/webconfig/passwords.py",),
+    "yaml": (
+        "dashboards/warpgauge/dashboards/",
+        "alerts/warpgauge/alerts/",
+        "core/warpgauge/web/webconfig/strict_yaml.py",
+    ),
 }
 ONE_FILE_ONLY = ("pynvml", "prometheus_client", "cramjam", "standardwebhooks")
 

@@ -6,11 +6,12 @@ import getpass
 import json
 import os
 import re
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warpgauge.core.config import data_directory
-from warpgauge.core.errors import SourceError
+from warpgauge.core.errors import ConfigError, SourceError
 from warpgauge.core.lane import TryLaterError
 from warpgauge.core.posting import HttpClient
 from warpgauge.web import TokenFile
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.config import Config
 
-__all__ = ["add_order_arguments", "address", "ask", "order", "token_reader"]
+__all__ = ["add_order_arguments", "address", "ask", "client_of", "order", "token_reader"]
 
 
 def add_order_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,21 @@ def add_order_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--analyzer", metavar="URL", help="the analyzer (default: the address in the settings)")
     parser.add_argument("--token-file", type=Path, metavar="FILE",
                         help="the operator's token (default: operator.token in the data directory)")  # fmt: skip
+    parser.add_argument("--ca-file", metavar="FILE", help="authorities to trust for the analyzer's certificate")
+
+
+def client_of(args: argparse.Namespace) -> HttpClient:
+    """A client for the analyzer.
+
+    Raises:
+        ConfigError: the file of authorities cannot be used.
+
+    """
+    try:
+        return HttpClient(context=ssl.create_default_context(cafile=args.ca_file) if args.ca_file else None)
+    except OSError as error:  # ssl.SSLError is one
+        msg = f"cannot use --ca-file {args.ca_file}: {error}"
+        raise ConfigError(msg) from error
 
 
 def address(args: argparse.Namespace, config: Config) -> str:
@@ -36,7 +52,8 @@ def address(args: argparse.Namespace, config: Config) -> str:
     if args.analyzer:
         return str(args.analyzer).rstrip("/")
     host, _, port = config.analyzer.listen_address.rpartition(":")
-    return f"http://{host if host not in {'', '0.0.0.0', '[::]'} else '127.0.0.1'}:{port}"  # noqa: S104 - compared
+    scheme = "https" if config.web.config_file else "http"  # of TLS or of users alone: --analyzer says it otherwise
+    return f"{scheme}://{host if host not in {'', '0.0.0.0', '[::]'} else '127.0.0.1'}:{port}"  # noqa: S104 - compared
 
 
 def token_reader(args: argparse.Namespace, config: Config) -> Callable[[], bytes]:
@@ -53,7 +70,7 @@ def ask(args: argparse.Namespace, config: Config, path: str) -> Any:  # noqa: AN
         SourceError: it cannot be reached, or does not say that.
 
     """
-    return _answer("GET", f"{address(args, config)}{path}", None, {})
+    return _answer(client_of(args), "GET", f"{address(args, config)}{path}", None, _bearer(args, config))
 
 
 def order(args: argparse.Namespace, config: Config, path: str, **body: object) -> Any:  # noqa: ANN401 - a JSON document
@@ -64,15 +81,20 @@ def order(args: argparse.Namespace, config: Config, path: str, **body: object) -
         SourceError: the analyzer cannot be reached, or refuses; its own words say why.
 
     """
-    token = token_reader(args, config)().decode()
     content = json.dumps({"by": _who(), **body}).encode()
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    return _answer("POST", f"{address(args, config)}{path}", content, headers)
+    headers = {**_bearer(args, config), "Content-Type": "application/json"}
+    return _answer(client_of(args), "POST", f"{address(args, config)}{path}", content, headers)
 
 
-def _answer(method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Any:  # noqa: ANN401 - as above
+def _bearer(args: argparse.Namespace, config: Config) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token_reader(args, config)().decode()}"}
+
+
+def _answer(
+    client: HttpClient, method: str, url: str, body: bytes | None, headers: dict[str, str]
+) -> Any:  # noqa: ANN401 - as above
     try:
-        answer = HttpClient().request(method, url, body=body, headers=headers)
+        answer = client.request(method, url, body=body, headers=headers)
         document = json.loads(answer.body)
     except TryLaterError as error:
         msg = f"no answer from the analyzer: {error}; is it running? --analyzer URL names another"

@@ -63,9 +63,11 @@ class Inbox(Protocol):
 class ApiInbox:
     """The analyzer's API: what it shows now, with the mode and the approvals of now."""
 
-    def __init__(self, url: str, client: HttpClient) -> None:
+    def __init__(self, url: str, client: HttpClient, token: Callable[[], bytes]) -> None:
+        """`token` is shown with each request: where a web-config has users, nobody reads without."""
         self._url = url.rstrip("/")
         self._client = client
+        self._token = token
 
     def read(self) -> Mail:
         """Ask for what stands and for what was taken back."""
@@ -76,7 +78,8 @@ class ApiInbox:
         return mail
 
     def _list(self, path: str, key: str) -> Iterable[Any]:
-        answer = self._client.request("GET", f"{self._url}/api/v1/{path}", headers={"Accept": "application/json"})
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {_shown(self._token)}"}
+        answer = self._client.request("GET", f"{self._url}/api/v1/{path}", headers=headers)
         try:
             events = json.loads(answer.body)[key] if answer.is_ok else None
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -103,11 +106,7 @@ class ApiAcks:
         """Post each; one about a recommendation that the analyzer has forgotten is set aside."""
         for document in documents:
             name = json.loads(document)["data"]["recommendationId"]
-            try:
-                token = self._token().decode()
-            except StorageError as error:
-                raise TryLaterError(str(error)) from error
-            headers = {"Content-Type": CONTENT_TYPE, "Authorization": f"Bearer {token}"}
+            headers = {"Content-Type": CONTENT_TYPE, "Authorization": f"Bearer {_shown(self._token)}"}
             url = f"{self._url}/api/v1/recommendations/{name}/ack"
             answer = self._client.request("POST", url, body=document, headers=headers)
             try:
@@ -116,6 +115,13 @@ class ApiAcks:
                 if answer.status in {401, 403}:  # the token is being exchanged, or the analyzer is still to learn it
                     raise TryLaterError(str(error)) from error
                 raise
+
+
+def _shown(token: Callable[[], bytes]) -> str:
+    try:
+        return token().decode()
+    except StorageError as error:
+        raise TryLaterError(str(error)) from error
 
 
 class FileInbox:

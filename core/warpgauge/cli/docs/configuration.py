@@ -32,6 +32,7 @@ _SECTIONS: Final = {
     "analyzer": "The analyzer with its console: `warpgauge analyzer`, `warpgauge up` and in part `analyze`.",
     "acting": "What may be done on recommendations, and where they go: see `docs/howto/act.md`.",
     "demo": "The simulated fleet. Nothing simulated appears unless `mode` says so.",
+    "web": "The door of agent and analyzer: [guard them with TLS and users](../howto/tls-and-users.md).",
 }
 
 

@@ -79,6 +79,7 @@ _EXTRAS: Final = {
     "grafanalib": ("grafanalib", "dashboards"),
     "yaml": ("PyYAML", "dashboards"),
     "standardwebhooks": ("standardwebhooks", "webhook"),
+    "bcrypt": ("bcrypt", "web-config"),
     "backports": ("backports.zstd", "record"),
 }
 

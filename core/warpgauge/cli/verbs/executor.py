@@ -9,11 +9,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.cli.orders import add_order_arguments, address, token_reader
+from warpgauge.cli.orders import add_order_arguments, address, client_of, token_reader
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import data_directory
 from warpgauge.core.errors import StorageError
-from warpgauge.core.posting import HttpClient
 from warpgauge.executors import FileExecutor, StreamExecutor
 from warpgauge.executors.inbox import ApiAcks, ApiInbox, FileAcks, FileInbox
 from warpgauge.executors.running import Process
@@ -76,8 +75,8 @@ def _ends(args: argparse.Namespace, config: Config, folder: Path) -> tuple[Any, 
     """Where recommendations come from and where acks go."""
     if args.from_file is not None:
         return FileInbox(args.from_file), FileAcks(folder / "acks.jsonl")
-    url, client = address(args, config), HttpClient()
-    return ApiInbox(url, client), ApiAcks(url, client, token_reader(args, config), SystemClock())
+    url, client, token = address(args, config), client_of(args), token_reader(args, config)
+    return ApiInbox(url, client, token), ApiAcks(url, client, token, SystemClock())
 
 
 def _folder(args: argparse.Namespace, config: Config) -> Path:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.loading import load
-from warpgauge.core.config.sections import ActingConfig, AgentConfig, AnalyzerConfig, Config, DemoConfig
+from warpgauge.core.config.sections import (
+    ActingConfig,
+    AgentConfig,
+    AnalyzerConfig,
+    Config,
+    DemoConfig,
+    WebConfig,
+)
 from warpgauge.core.config.settings import Origin, Setting, origins
 
 __all__ = [
@@ -15,6 +22,7 @@ __all__ = [
     "DemoConfig",
     "Origin",
     "Setting",
+    "WebConfig",
     "data_directory",
     "load",
     "origins",

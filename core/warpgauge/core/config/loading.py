@@ -6,7 +6,14 @@ import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.config.sections import ActingConfig, AgentConfig, AnalyzerConfig, Config, DemoConfig
+from warpgauge.core.config.sections import (
+    ActingConfig,
+    AgentConfig,
+    AnalyzerConfig,
+    Config,
+    DemoConfig,
+    WebConfig,
+)
 from warpgauge.core.config.settings import Setting, Value, settings_of
 from warpgauge.core.errors import ConfigError
 
@@ -21,6 +28,7 @@ _CLASSES: Final[dict[str, Any]] = {
     "analyzer": AnalyzerConfig,
     "acting": ActingConfig,
     "demo": DemoConfig,
+    "web": WebConfig,
 }
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20
