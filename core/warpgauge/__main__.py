@@ -1,5 +1,5 @@
 """`python -m warpgauge` is the same as `warpgauge`."""
-# ruff: noqa: INP001 - warpgauge is a namespace over five source roots (PEP 420), on purpose without __init__.py
+# ruff: noqa: INP001 - warpgauge is a namespace over six source roots (PEP 420), on purpose without __init__.py
 
 import sys
 

@@ -13,7 +13,7 @@ import pytest
 from tools.new_alert import WrongUseError, names, registered, write
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("core", "exporters", "analyzer", "dashboards", "alerts")
+PARTS = ("core", "exporters", "analyzer", "executors", "dashboards", "alerts")
 NAME, STEM = "OnlyForThisTest", "only_for_this_test"  # nobody calls an alert of theirs so
 WITHOUT = shutil.ignore_patterns("__pycache__", ".*")
 

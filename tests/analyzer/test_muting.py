@@ -10,7 +10,7 @@ import pytest
 
 from warpgauge.analyzer.muting import DISMISSED_SECONDS, NOTHING_MUTED, excess_of
 from warpgauge.analyzer.muting_book import MUTINGS_FILE, MutingBook, read_mutings
-from warpgauge.core.audit import AUDIT_FILE, verify
+from warpgauge.core.audit import AUDIT_FILE, AuditLog, verify
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.errors import InputError, StorageError
 from warpgauge.core.finding import Evidence, Finding, FindingKind, MutedBy, Scope, Severity
@@ -37,9 +37,13 @@ def clock() -> ManualClock:
     return ManualClock(seconds=T0)
 
 
+def book_in(folder: Path, clock: ManualClock) -> MutingBook:
+    return MutingBook(folder, clock, AuditLog(folder / AUDIT_FILE, clock))
+
+
 @pytest.fixture
 def book(tmp_path: Path, clock: ManualClock) -> MutingBook:
-    return MutingBook(tmp_path, clock)
+    return book_in(tmp_path, clock)
 
 
 def is_muted(book: MutingBook, finding: Finding, now: float = T0) -> bool:
@@ -113,7 +117,8 @@ def test_a_malformed_wish_is_refused_and_leaves_no_trace(book: MutingBook, tmp_p
         book.silence(wish)
 
     assert book.mutings == NOTHING_MUTED
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / MUTINGS_FILE).exists()
+    assert not (tmp_path / AUDIT_FILE).exists()
 
 
 def test_what_is_dismissed_is_heard_again_only_when_it_is_much_worse(book: MutingBook):
@@ -172,7 +177,7 @@ def test_both_survive_a_restart(book: MutingBook, tmp_path: Path, clock: ManualC
     book.silence({"node": "n1", "kind": "straggler", "seconds": 60, **WHY})
     book.dismiss(hot(), WHY)
 
-    assert MutingBook(tmp_path, clock).mutings == book.mutings
+    assert book_in(tmp_path, clock).mutings == book.mutings
     assert (tmp_path / MUTINGS_FILE).stat().st_mode & 0o777 == 0o600
 
 
@@ -183,16 +188,17 @@ def test_everything_that_was_ordered_is_in_the_audit_log(book: MutingBook, tmp_p
     book.hear_again("f1", by="bob")
 
     records = [json.loads(line) for line in (tmp_path / AUDIT_FILE).read_text().splitlines()]
-    assert [(one["event"], one["by"], one["id"]) for one in records] == [
+    assert [(one["what"], one["who"], one["about"]["id"]) for one in records] == [
         ("silence", "ann", silence.id), ("silence_ended", "bob", silence.id),
         ("finding_dismissed", "ann", "f1"), ("dismissal_ended", "bob", "f1"),
     ]  # fmt: skip
-    assert (records[0]["remote"], records[0]["reason"], records[0]["node"]) == ("10.0.0.1", "fan swap", "n1")
-    assert verify(tmp_path / AUDIT_FILE) == 4
+    about = records[0]["about"]
+    assert (about["remote"], about["reason"], about["node"]) == ("10.0.0.1", "fan swap", "n1")
+    assert verify(tmp_path / AUDIT_FILE).lines == 4
 
 
 def test_what_is_not_in_the_audit_log_does_not_count(book: MutingBook, tmp_path: Path):
-    (tmp_path / AUDIT_FILE).write_text("not ours\n")
+    (tmp_path / AUDIT_FILE).mkdir()  # nothing can be written there
 
     with pytest.raises(StorageError):
         book.silence({"node": "n1", "seconds": 60, **WHY})
@@ -215,4 +221,4 @@ def test_a_damaged_file_is_said_and_not_taken_for_silence(tmp_path: Path, clock:
     (tmp_path / MUTINGS_FILE).write_text(content)
 
     with pytest.raises(StorageError, match=r"silences\.json is damaged"):
-        MutingBook(tmp_path, clock)
+        book_in(tmp_path, clock)

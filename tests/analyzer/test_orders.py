@@ -17,7 +17,7 @@ from warpgauge.analyzer.service import Service
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.cli.main import main
-from warpgauge.core.audit import AUDIT_FILE, verify
+from warpgauge.core.audit import AUDIT_FILE, AuditLog, verify
 from warpgauge.core.clock import SystemClock
 from warpgauge.web import ListenAddress, TokenFile, serve
 
@@ -33,7 +33,7 @@ async def analyzer(folder: Path) -> AsyncIterator[tuple[str, Service]]:
     token = TokenFile(lambda: folder)
     token.ensure()
     async with serving(Machine().routes()) as target, new_session() as session:
-        book = MutingBook(folder, SystemClock())
+        book = MutingBook(folder, SystemClock(), AuditLog(folder / AUDIT_FILE, SystemClock()))
         running = Service(config(), session, advisor(folder), detectors=[Full()], book=book)
         await running.watch.take(await read_page(session, f"{target}/metrics", 10.0, SystemClock()))
         await running.tick()
@@ -76,7 +76,7 @@ def test_a_silenced_finding_is_shown_but_neither_counted_nor_recommended_on(tmp_
     assert running.recommendations() == []
     assert [incident.muted for incident in running.result.incidents] == [True]
     assert "silenced: node=box until" in capsys.readouterr().out
-    assert verify(tmp_path / AUDIT_FILE) == 1
+    assert verify(tmp_path / AUDIT_FILE).lines == 1
 
 
 def test_what_was_silenced_still_is_after_a_restart_until_somebody_ends_it(tmp_path: Path, capsys):

@@ -13,6 +13,7 @@ from aiohttp import ClientSession, web
 
 from tests.analyzer.http_stub import answer, serving
 from tests.analyzer.prompb import message
+from warpgauge.analyzer.acting_routes import POSTS
 from warpgauge.analyzer.advisor import RECOMMENDATIONS_FILE, Advisor
 from warpgauge.analyzer.detection import Candidate, Detection
 from warpgauge.analyzer.documents import findings_list
@@ -159,7 +160,7 @@ def test_every_described_path_answers_and_every_route_is_described(tmp_path: Pat
                 query = "?metric=host_load1" if path.endswith("series") else ""
                 if not path.endswith("stream"):
                     assert isinstance(await get(session, f"{url}{path}{query}"), dict)
-        assert set(document["paths"]) == {*PATHS, *(path for path, _ in ORDERS)}
+        assert set(document["paths"]) == {*PATHS, *(path for path, _ in ORDERS), *POSTS}
         assert document["openapi"].startswith("3.")
 
     asyncio.run(run())

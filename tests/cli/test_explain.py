@@ -9,6 +9,7 @@ import pytest
 
 from warpgauge.analyzer.muting_book import MutingBook
 from warpgauge.cli.main import main
+from warpgauge.core.audit import AUDIT_FILE, AuditLog
 from warpgauge.core.catalog import device, training
 from warpgauge.core.clock import ManualClock
 
@@ -76,7 +77,7 @@ def test_what_is_silenced_is_explained_all_the_same_and_says_so(tmp_path: Path, 
     folder = tmp_path / "data"
     folder.mkdir()
     clock = ManualClock(seconds=START)
-    MutingBook(folder, clock).silence({"job_id": "train", "seconds": 86_400, "reason": "new network", "by": "mei"})
+    MutingBook(folder, clock, AuditLog(folder / AUDIT_FILE, clock)).silence({"job_id": "train", "seconds": 86_400, "reason": "new network", "by": "mei"})
 
     environ = {"WARPGAUGE_ANALYZER_DATA_DIRECTORY": str(folder)}
     code = main(["explain", "train", str(telemetry(tmp_path))], environ=environ)

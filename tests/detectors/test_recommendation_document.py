@@ -96,6 +96,7 @@ def test_reading_inverts_writing_for_any_content(
     made = replace(
         example(),
         kind=kind,
+        undoes="another" if kind is RecommendationKind.UNDO else None,
         created=start,
         not_before=start,
         expires_at=start + 1,
@@ -149,6 +150,12 @@ def test_an_unknown_kind_is_rejected() -> None:
     with pytest.raises(InputError, match=r"data.kind: 'explode' is no RecommendationKind"):
         recommendation_from_event(event)
     assert not validator().is_valid(event)
+
+
+def test_an_undo_names_what_it_undoes() -> None:
+    event = replace(example(), kind=RecommendationKind.UNDO).to_event()
+    with pytest.raises(InputError, match=r"data.undoes is missing"):
+        recommendation_from_event(event)
 
 
 def test_a_missing_field_is_named_with_its_place() -> None:

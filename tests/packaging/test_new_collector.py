@@ -13,7 +13,7 @@ import pytest
 from tools.new_collector import CATALOG, CHAPTERS, COLLECTORS, NOTES, TABLE, TESTS, NameRefusedError, write
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE_ROOTS = ("core", "exporters", "analyzer", "dashboards", "alerts")
+SOURCE_ROOTS = ("core", "exporters", "analyzer", "executors", "dashboards", "alerts")
 
 
 @pytest.fixture

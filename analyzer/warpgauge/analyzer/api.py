@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from warpgauge.analyzer.acting_routes import add_acting_routes
 from warpgauge.analyzer.documents import devices_document, findings_list, incidents_list
 from warpgauge.analyzer.openapi import openapi_document
 from warpgauge.analyzer.orders import Orders
@@ -33,7 +35,7 @@ def make_api(
 ) -> web.Application:
     """The application of a service; `static_dir` holds the console, `runbooks_dir` a Markdown page per alert.
 
-    `operator` holds the token of whoever may silence and dismiss.
+    `operator` holds the token of whoever may give orders.
     """
     doors = {} if service.receiver is None else {WRITE_PATH: service.receiver.knows}
     app = make_app(ready=service.not_ready, operator=operator, own_doors=doors)
@@ -44,6 +46,8 @@ def make_api(
     app.router.add_get("/api/v1/findings", routes.findings)
     app.router.add_get("/api/v1/incidents", routes.incidents)
     app.router.add_get("/api/v1/recommendations", routes.recommendations)
+    app.router.add_get("/api/v1/acting", routes.acting)
+    add_acting_routes(app, service.advisor)
     app.router.add_get("/api/v1/devices", routes.devices)
     app.router.add_get("/api/v1/series", routes.series)
     app.router.add_get("/api/v1/openapi.json", routes.openapi)
@@ -91,6 +95,9 @@ class _Routes:
 
     async def recommendations(self, _: web.Request) -> web.Response:
         return json_response({"recommendations": self._service.recommendations()})
+
+    async def acting(self, _: web.Request) -> web.Response:
+        return json_response(await asyncio.to_thread(self._service.acting))
 
     async def devices(self, _: web.Request) -> web.Response:
         return json_response(await self._service.watch.ask(devices_document))

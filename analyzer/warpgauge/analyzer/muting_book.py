@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.muting import Dismissal, Mutings, Silence, dismissal_of
 from warpgauge.core.atomic import write_atomically
-from warpgauge.core.audit import AUDIT_FILE, AuditLog
 from warpgauge.core.errors import InputError, StorageError
 from warpgauge.core.finding import Finding, FindingKind, Severity, stable_id
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from warpgauge.core.audit import AuditLog
     from warpgauge.core.clock import Clock
 
 __all__ = ["MUTINGS_FILE", "MutingBook", "mutings_document", "read_mutings", "told"]
@@ -33,7 +33,7 @@ _MOST_BYTES: Final = 32 << 20
 class MutingBook:
     """What stands, on disk before it counts. Its methods block on the disk; one at a time."""
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(self, directory: Path, clock: Clock, audit: AuditLog) -> None:
         """Read the file.
 
         Raises:
@@ -41,7 +41,7 @@ class MutingBook:
 
         """
         self._path = directory / MUTINGS_FILE
-        self._audit = AuditLog(directory / AUDIT_FILE, clock)
+        self._audit = audit
         self._clock = clock
         self.mutings = read_mutings(directory)
 
@@ -102,11 +102,11 @@ class MutingBook:
 
     def _keep(self, event: str, what: Silence | Dismissal, remote: str, after: Mutings) -> None:
         after = _in_force(after, self._clock.now())
-        self._audit.append(event, remote=remote or None, **told(what))
+        self._audit.append(event, what.by, {**told(what), **({"remote": remote} if remote else {})})
         try:
             write_atomically(self._path, json.dumps(mutings_document(after)).encode(), mode=0o600)
         except StorageError:
-            self._audit.append(f"{event}_failed", id=what.id)
+            self._audit.append(f"{event}_failed", what.by, {"id": what.id})
             raise
         self.mutings = after
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from warpgauge.analyzer.acting_routes import POSTS
 from warpgauge.analyzer.receiver import PATH as WRITE_PATH
 from warpgauge.analyzer.series_query import MAX_SERIES
 from warpgauge.core.version import VERSION
@@ -17,6 +18,7 @@ PATHS: Final = {
     "/api/v1/incidents": "Findings joined by cause and place; those that hold, then those that ended lately.",
     "/api/v1/recommendations": "Recommendations that stand, as CloudEvents.",
     "/api/v1/silences": "Silences and dismissals in force.",
+    "/api/v1/acting": "The mode, what holds everything back if something does, and what was withdrawn within a day.",
     "/api/v1/devices": "Every device of the window with its job.",
     "/api/v1/series": f"Values of one metric; not PromQL. At most {MAX_SERIES} series, left_out counts the rest.",
     "/api/v1/stream": "Server-sent events: tick after each pass of the detectors, live each second.",
@@ -69,6 +71,7 @@ def openapi_document(*, is_written_to: bool = False, takes_orders: bool = False)
     paths: dict[str, Any] = {path: {"get": _operation(path, text)} for path, text in PATHS.items()}
     for (path, method), order in ORDERS.items() if takes_orders else ():
         paths.setdefault(path, {})[method] = _order(path, *order)
+    paths |= {path: {"post": _acting_order(name, text)} for path, (name, text) in POSTS.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "warpgauge analyzer", "version": VERSION},
@@ -95,6 +98,24 @@ def _order(path: str, name: str, text: str, body: dict[str, Any]) -> dict[str, A
     if "{id}" in path:
         operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
         operation["responses"]["404"] = {"description": "There is none of this id."}
+    return operation
+
+
+def _acting_order(name: str, text: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "summary": text,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "responses": {
+            "200": {"description": "Done, or as it would be."},
+            "400": {"description": "The body is malformed; the reason says where."},
+            "401": {"description": "The operator's token is missing or wrong."},
+            "404": {"description": "No such recommendation stands."},
+            "409": {"description": "Too late for that."},
+        },
+    }
+    if name in {"approve", "reject", "undo", "ack"}:
+        operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
     return operation
 
 

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.analyzer.advisor import Advisor, local_outbox
+from warpgauge.analyzer.acting_routes import acting_document
+from warpgauge.analyzer.advisor import BOOK_FILE, Advisor, make_outbox
 from warpgauge.analyzer.anomalies.forest import Forests
 from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import detectors_with
@@ -17,8 +18,11 @@ from warpgauge.analyzer.documents import findings_list, incidents_list, status_d
 from warpgauge.analyzer.engine import heard_anew
 from warpgauge.analyzer.layout import layout_of
 from warpgauge.analyzer.muting_book import MutingBook
-from warpgauge.analyzer.own_metrics import Durations, own_samples
+from warpgauge.analyzer.own_metrics import Durations, acting_samples, own_samples
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
+from warpgauge.analyzer.recommend.book import Book
+from warpgauge.analyzer.recommend.desk import Desk
+from warpgauge.analyzer.recommend.lease import DirectoryLock, Lease
 from warpgauge.analyzer.snapshot import Keeper
 from warpgauge.analyzer.sources.access import Access, Credentials, Terms, tls_context
 from warpgauge.analyzer.sources.agent import AgentSource, Intervals
@@ -26,6 +30,7 @@ from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.poll import PrometheusPoll
 from warpgauge.analyzer.sources.processes import busiest_processes
 from warpgauge.analyzer.watch import Watch
+from warpgauge.core.audit import AUDIT_FILE, AuditLog
 from warpgauge.core.catalog import own
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.config import data_directory
@@ -52,6 +57,7 @@ __all__ = ["Service", "run_service"]
 _LOG: Final = logging.getLogger(__name__)
 _LIVE_SECONDS: Final = 1.0
 _DEVICES_PER_LIVE_SECOND: Final = 1000  # a larger fleet is shown less often, so that the page keeps up
+_DELIVERY_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 45.0  # how long the first tick waits for every source's first answer
 _SETTLE_POLL_SECONDS: Final = 0.2
 
@@ -78,9 +84,10 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
     directory = data_directory(config, os.environ)
     interval_seconds = config.analyzer.snapshot_interval_seconds
     keeper = Keeper(directory, interval_seconds=interval_seconds) if interval_seconds else None
-    advisor = Advisor(local_outbox(directory, clock), mode=config.analyzer.mode, clock=clock)
+    audit = AuditLog(directory / AUDIT_FILE, clock)
+    advisor = _advisor(config, directory, clock, audit)
     try:
-        book = MutingBook(directory, clock)
+        book = MutingBook(directory, clock, audit)
         async with (
             new_session() as session,
             _running(Service(config, session, advisor, clock, keeper=keeper, book=book), stop) as service,
@@ -100,6 +107,15 @@ def _operator(directory: Path) -> TokenFile:
     except StorageError as error:
         _LOG.warning("no orders are taken", extra={"why": str(error)})
     return operator
+
+
+def _advisor(config: Config, directory: Path, clock: Clock, audit: AuditLog) -> Advisor:
+    acting, mode = config.acting, config.analyzer.mode
+    lease = Lease(Path(acting.lease_file), clock) if acting.lease_file else DirectoryLock(directory)
+    lease.hold()
+    desk = Desk(Book(directory / BOOK_FILE), clock, mode=mode, audit=audit)
+    outbox = make_outbox(directory, clock, acting)
+    return Advisor(outbox, mode=mode, clock=clock, desk=desk, lease=lease, site_rules_file=acting.site_rules_file)
 
 
 @asynccontextmanager
@@ -139,7 +155,7 @@ class Service:
         self.last_tick: float | None = None  # seconds since the epoch
         self._config = config.analyzer
         self._session = session
-        self._advisor = advisor
+        self.advisor = advisor
         self._clock = clock or SystemClock()
         self._agent_terms = _agent_terms_of(config.analyzer)
         self._sources = self._make_sources()
@@ -186,11 +202,12 @@ class Service:
             loops.create_task(self._tick_for_ever())
             loops.create_task(self._live_for_ever())
             loops.create_task(self._save_for_ever())
+            loops.create_task(self._deliver_for_ever())
 
     async def save(self) -> None:
         """Write a snapshot; before the first tick there is nothing that the last one does not know better."""
         if self._keeper is not None and self.result is not None:
-            await asyncio.to_thread(self._keeper.save, await self.watch.save(self._advisor.ledger))
+            await asyncio.to_thread(self._keeper.save, await self.watch.save(self.advisor.ledger))
 
     async def resume(self) -> None:
         """Go on from the last run's snapshot if there is one that can be used; before anything was taken."""
@@ -202,12 +219,25 @@ class Service:
         )
         if memory is not None:
             await self.watch.resume(memory)
-            self._advisor.resume(memory.ledger)
+            self.advisor.resume(memory.ledger)
 
     async def _save_for_ever(self) -> None:
         while self._keeper is not None:
             await asyncio.sleep(self._keeper.rest_seconds)
             await _surviving(self.save(), "snapshot failed")
+
+    async def _deliver(self) -> None:
+        await asyncio.to_thread(self.advisor.deliver)
+
+    async def _deliver_for_ever(self) -> None:
+        """To sinks elsewhere, which no tick waits for; says a trouble once until it changes."""
+        told: tuple[str, ...] = ()
+        while True:
+            await _surviving(self._deliver(), "delivery failed")
+            for trouble in set(self.advisor.troubles) - set(told):
+                _LOG.warning("recommendation not delivered", extra={"error": trouble})
+            told = self.advisor.troubles
+            await asyncio.sleep(_DELIVERY_SECONDS)
 
     def close(self) -> None:
         """End the frame's thread."""
@@ -235,12 +265,17 @@ class Service:
 
     def recommendations(self) -> list[dict[str, Any]]:
         """Recommendations that stand, as CloudEvents."""
-        return [one.to_event() for one in self._advisor.open]
+        return [one.to_event() for one in self.advisor.open]
+
+    def acting(self) -> dict[str, Any]:
+        """The mode, and what holds everything back, if something does."""
+        return acting_document(self.advisor)
 
     def samples(self) -> Iterable[Sample]:
         """The analyzer about itself."""
-        return own_samples(
-            self.watch.census, self.statuses(), self.result, self._advisor.open, self._ticks, last_tick=self.last_tick
+        yield from acting_samples(self.advisor)
+        yield from own_samples(
+            self.watch.census, self.statuses(), self.result, self.advisor.open, self._ticks, last_tick=self.last_tick
         )
 
     def remute(self) -> None:
@@ -268,8 +303,8 @@ class Service:
         await self.watch.accept(result)
         # Somebody may have silenced something meanwhile.
         result = heard_anew(result, self.watch.muting, self._clock.now())
-        fresh = await self.watch.ask(self._advisor.question(result))
-        for failure in await asyncio.to_thread(self._advisor.send, fresh):
+        step = await self.watch.ask(self.advisor.question(result, self.watch.opted_out))
+        for failure in await asyncio.to_thread(self.advisor.send, step):
             _LOG.warning("recommendation not delivered", extra={"error": failure})
         self.result, self.last_tick = result, self._clock.now()
         self._ticks.observe(self._clock.monotonic() - began)

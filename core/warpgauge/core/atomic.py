@@ -1,18 +1,22 @@
-"""The one way to replace a file: a reader sees the old content or the new, never a part, whatever dies when."""
+"""The one way to replace a file: a reader sees the old content or the new, never a part, whatever dies when.
+
+And the one way to append to one: what was appended is on the disk once the call returns.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from warpgauge.core.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["write_atomically"]
+__all__ = ["append_durably", "write_atomically"]
 
 
 def write_atomically(
@@ -60,3 +64,36 @@ def _force_directory(directory: Path, sync: Callable[[int], None]) -> None:
         sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def append_durably(path: Path, content: bytes, *, sync: Callable[[int], None] = os.fsync) -> None:
+    """Append whole lines and force them to disk; a line that a crash cut short is closed first and spoils only itself.
+
+    Raises:
+        OSError: they may not be there.
+        StorageError: the file cannot be made.
+
+    """
+    if not path.exists():
+        write_atomically(path, b"", mode=0o600)  # which makes the file's name itself survive a power cut
+    with path.open("a+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            _write_all(file, (b"\n" if _ends_torn(file) else b"") + content)
+            sync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                file.truncate(size)  # what may not be on the disk must not be read as if it were
+            raise
+
+
+def _write_all(file: IO[bytes], content: bytes) -> None:
+    while content:
+        content = content[file.write(content) :]
+
+
+def _ends_torn(file: IO[bytes]) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"

@@ -1,8 +1,10 @@
-"""The audit log: who ordered what, a line of JSON each, chained so that a changed or missing line shows.
+"""The audit log: append-only JSON Lines, each line bound to all before it by a chain of hashes.
 
-Each record holds the hash of the one before it and its own: SHA-256 over the record without `hash`, as JSON with sorted
-keys and no spaces. Lines are only ever added, and forced to disk before the order counts. One process writes; anybody
-may read. Cutting off the end cannot be seen from inside: keep the last hash elsewhere if that matters.
+A line is `{"seq","at","what","who","about":{},"prev","hash"}`; `hash` is SHA-256 over the line without it, `prev` the
+hash of the line before. Whoever edits, inserts, removes or reorders lines breaks the chain at that place. Lines cut off
+at the end leave a chain that is whole; that shows only against the head file beside it, which names the last line, or
+against a head that was kept elsewhere. Who can write both files can also write a new chain: keep heads on another
+machine.
 """
 
 from __future__ import annotations
@@ -11,126 +13,205 @@ import hashlib
 import json
 import os
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.clock import Clock, SystemClock
-from warpgauge.core.errors import InputError, StorageError
+from warpgauge.core.atomic import append_durably, write_atomically
+from warpgauge.core.document import rfc3339
+from warpgauge.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-    from typing import BinaryIO
 
-__all__ = ["AUDIT_FILE", "AuditLog", "verify"]
+    from warpgauge.core.clock import Clock
+
+__all__ = ["AUDIT_FILE", "AuditLog", "Head", "Verdict", "head_path", "verify"]
 
 AUDIT_FILE: Final = "audit.jsonl"
-_FIRST: Final = "0" * 64
-_MOST_LINE: Final = 1 << 16
+"""Name of the log in the data directory."""
+_START: Final = "0" * 64
+_MOST_LINE_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last line of a log: its number, from 1, and its hash."""
+
+    seq: int = 0
+    hash: str = _START
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a check of a log found; `fault` is None if the chain is whole, `note` what the check could not exclude."""
+
+    lines: int
+    head: Head
+    fault: str | None = None
+    note: str | None = None
+
+
+def head_path(path: Path) -> Path:
+    """Where the head of a log is kept."""
+    return path.with_name(f"{path.name}.head")
 
 
 class AuditLog:
-    """Adds records to a file; any thread may call."""
+    """One log that one process appends to, from any thread."""
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        self.path = path
-        self._clock = clock or SystemClock()
-        self._lock = threading.Lock()  # guards the file: a record holds the hash of the one before it
-
-    def append(self, event: str, **fields: str | float | None) -> None:
-        """Add a record and force it to disk; fields that are None are left out.
+    def __init__(self, path: Path, clock: Clock, *, sync: Callable[[int], None] = os.fsync) -> None:
+        """Go on after the last whole line.
 
         Raises:
-            StorageError: it cannot be written, or the last line is not one of ours.
+            StorageError: the log cannot be read, or its chain is broken; it is left as it is.
+
+        """
+        self._path = path
+        self._clock = clock
+        self._sync = sync
+        self._lock = threading.Lock()  # guards the head: each line rests on the one before
+        found = verify(path)
+        if found.fault:
+            msg = (
+                f"the audit log {path} was changed: {found.fault}; keep it as evidence, move it away to begin a new one"
+            )
+            raise StorageError(msg)
+        self._head = found.head
+        _cut_torn_line(path)
+        self._write_head()
+
+    @property
+    def head(self) -> Head:
+        """The last line."""
+        return self._head
+
+    def append(self, what: str, who: str, about: Mapping[str, Any]) -> None:
+        """Write one line; it is on the disk once this returns.
+
+        Raises:
+            StorageError: it may not be; what it is about must not be done.
 
         """
         with self._lock:
-            try:
-                self._append(event, {name: value for name, value in fields.items() if value is not None})
-            except OSError as error:
-                msg = f"cannot write the audit log {self.path}: {error.strerror or error}"
-                raise StorageError(msg) from error
+            self._append(what, who, about)
 
-    def _append(self, event: str, fields: Mapping[str, str | float]) -> None:
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        with os.fdopen(descriptor, "r+b") as file:
-            end, last = _last_line(file)
-            sequence, previous = _place_of(last, self.path)
-            own = {"sequence": sequence + 1, "time": self._clock.now(), "event": event}
-            record = {**fields, **own, "previous": previous}
-            file.seek(end)
-            file.truncate()  # a record that was cut off by a crash never counted
-            file.write(_line({**record, "hash": _hash(record)}))
-            file.flush()
-            os.fsync(file.fileno())
+    def _append(self, what: str, who: str, about: Mapping[str, Any]) -> None:
+        line = {
+            "seq": self._head.seq + 1,
+            "at": rfc3339(self._clock.now()),
+            "what": what,
+            "who": who,
+            "about": about,
+            "prev": self._head.hash,
+        }
+        made = _hash(line)
+        try:
+            append_durably(self._path, _json({**line, "hash": made}) + b"\n", sync=self._sync)
+        except OSError as error:
+            msg = f"cannot write the audit log {self._path}: {error.strerror or error}"
+            raise StorageError(msg) from error
+        self._head = Head(self._head.seq + 1, made)
+        self._write_head()
+
+    def _write_head(self) -> None:
+        content = _json({"seq": self._head.seq, "hash": self._head.hash}) + b"\n"
+        write_atomically(head_path(self._path), content, mode=0o600, sync=self._sync)
 
 
-def verify(path: Path) -> int:
-    """How many records there are, if all are as they were written.
+def verify(path: Path, *, kept: str | None = None) -> Verdict:
+    """Read a whole log and its head file; `kept` is a head SEQ:HASH from elsewhere that the log must hold.
 
     Raises:
-        InputError: a record was changed, left out or put elsewhere; the message names the line.
-        StorageError: the file cannot be read.
+        StorageError: the log is there and cannot be read.
 
     """
-    previous, sequence = _FIRST, 0
+    head, lines, is_held = Head(), 0, kept is None
     try:
-        with path.open("rb") as file:
-            for line in file:
-                record = _record(line, path, sequence + 1)
-                if (record.get("previous"), record.get("sequence")) != (previous, sequence + 1):
-                    msg = f"{path}:{sequence + 1}: it does not follow the record before it"
-                    raise InputError(msg)
-                previous, sequence = str(record["hash"]), sequence + 1
+        for number, (line, is_whole) in enumerate(_lines(path), 1):
+            if not is_whole and _parsed(line) is None:
+                break  # a crash cut it short before anything could rest on it
+            fault = _fault(line, head)
+            if fault:
+                return Verdict(lines=lines, head=head, fault=f"line {number}: {fault}")
+            head, lines = Head(head.seq + 1, json.loads(line)["hash"]), number
+            is_held = is_held or f"{head.seq}:{head.hash}" == kept
+    except FileNotFoundError:
+        pass
     except OSError as error:
         msg = f"cannot read the audit log {path}: {error.strerror or error}"
         raise StorageError(msg) from error
-    return sequence
+    if not is_held:
+        return Verdict(lines=lines, head=head, fault=f"it does not hold the line {kept} that was kept elsewhere")
+    return _against_head(path, lines, head)
 
 
-def _record(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    """A line whose hash is right."""
+def _cut_torn_line(path: Path) -> None:
+    """Remove what a crash left of a line that was never promised to anybody."""
     try:
-        record = json.loads(line)
-        claimed = record.pop("hash")
-        is_sound = line.endswith(b"\n") and _hash(record) == claimed
-    except (ValueError, KeyError, TypeError, AttributeError):
-        is_sound = False
-    if not is_sound:
-        msg = f"{path}:{number}: it is not as it was written"
-        raise InputError(msg)
-    return {**record, "hash": claimed}
+        with path.open("r+b") as file:
+            content = file.read()
+            torn = content[content.rfind(b"\n") + 1 :]
+            if torn and _parsed(torn) is None:
+                file.truncate(len(content) - len(torn))
+    except FileNotFoundError:
+        pass
 
 
-def _place_of(last: bytes, path: Path) -> tuple[int, str]:
-    """Number and hash of the last record."""
-    if not last:
-        return 0, _FIRST
+def _against_head(path: Path, lines: int, head: Head) -> Verdict:
+    kept = _kept_head(path)
+    if kept is None and lines:
+        return Verdict(
+            lines=lines, head=head, note=f"{head_path(path)} is missing: lines cut off at the end do not show"
+        )
+    if kept is not None and kept.seq > head.seq:
+        fault = f"it ends at line {head.seq}, and there were {kept.seq}: lines were cut off at the end"
+        return Verdict(lines=lines, head=head, fault=fault)
+    # A head one behind is a crash between the two files; further behind nothing of ours leaves it.
+    if kept is not None and (kept.seq < head.seq - 1 or (kept.seq == head.seq and kept.hash != head.hash)):
+        return Verdict(lines=lines, head=head, fault=f"{head_path(path)} names another line {kept.seq}")
+    return Verdict(lines=lines, head=head)
+
+
+def _kept_head(path: Path) -> Head | None:
     try:
-        record = json.loads(last)
-        return int(record["sequence"]), str(record["hash"])
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"the last line of the audit log {path} is none of ours; move the file away and look into it"
-        raise StorageError(msg) from error
+        document = json.loads(head_path(path).read_bytes())
+        return Head(int(document["seq"]), str(document["hash"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
-def _last_line(file: BinaryIO) -> tuple[int, bytes]:
-    """Where the next record belongs, and the whole line before it."""
-    size = file.seek(0, os.SEEK_END)
-    start = max(0, size - 2 * _MOST_LINE)
-    file.seek(start)
-    tail = file.read()
-    whole = tail[: tail.rfind(b"\n") + 1]
-    return start + len(whole), whole[whole[:-1].rfind(b"\n") + 1 :]
+def _lines(path: Path) -> Iterator[tuple[bytes, bool]]:
+    """Lines without their end, and whether they had one; empty ones close a line that a crash cut short."""
+    with path.open("rb") as file:
+        while line := file.readline(_MOST_LINE_BYTES):
+            yield line.removesuffix(b"\n"), line.endswith(b"\n")
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
-    line = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-    if len(line) > _MOST_LINE:
-        msg = f"a record of the audit log has {len(line)} bytes, {_MOST_LINE} is the most"
-        raise StorageError(msg)
-    return line
+def _fault(line: bytes, before: Head) -> str | None:
+    document = _parsed(line)
+    if document is None:
+        return "it is no JSON object"
+    if document.get("seq") != before.seq + 1:
+        return f"it is number {document.get('seq')}, number {before.seq + 1} was expected"
+    if document.get("prev") != before.hash:
+        return "it does not follow the line before it"
+    if document.pop("hash", None) != _hash(document):
+        return "its content was changed"
+    return None
 
 
-def _hash(record: Mapping[str, Any]) -> str:
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _hash(line: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_json(line)).hexdigest()
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

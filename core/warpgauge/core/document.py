@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 __all__ = ["JSON_NAME", "Instant", "from_document", "parse_instant", "rfc3339", "to_document"]
 
@@ -83,17 +84,23 @@ def _is_instant(hint: Any) -> bool:  # noqa: ANN401 - a field's type
     return _RFC3339 in getattr(hint, "__metadata__", ())
 
 
+def _present(hint: Any) -> Any:  # noqa: ANN401 - a field's type
+    """`X` of `X | None`: what a field that is there has."""
+    options = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
+    return next(option for option in options if option is not type(None))
+
+
 def _written(hint: Any, value: Any) -> Any:  # noqa: ANN401 - a field's type and value
-    return rfc3339(value) if _is_instant(hint) else to_document(value)
+    return rfc3339(value) if _is_instant(_present(hint)) else to_document(value)
 
 
 def _typed(hint: Any, raw: object, place: str) -> Any:  # noqa: ANN401 - the type a hint names
-    if _is_instant(hint):
+    wanted = _present(hint)
+    if _is_instant(wanted):
         return parse_instant(_plain(str, raw, place))
-    wanted = next((option for option in get_args(hint) if option is not type(None) and option is not ...), hint)
-    if get_origin(hint) is tuple:
+    if get_origin(wanted) is tuple:
         items = _plain(list, raw, place)
-        return tuple(_typed(wanted, inner, f"{place}[{position}]") for position, inner in enumerate(items))
+        return tuple(_typed(get_args(wanted)[0], inner, f"{place}[{position}]") for position, inner in enumerate(items))
     if is_dataclass(wanted):
         return from_document(wanted, raw, place)  # type: ignore[arg-type]  # a dataclass type, not an instance
     if isinstance(wanted, type) and issubclass(wanted, StrEnum):

@@ -99,12 +99,13 @@ class DurableQueue:
             self._count(connection, bytes=len(body))
         return int(cursor.lastrowid or 0)
 
-    def peek(self, limit: int) -> list[Batch]:
-        """The oldest batches, at most `limit`; they stay until acknowledged."""
+    def peek(self, limit: int, *, after: int = 0) -> list[Batch]:
+        """The oldest batches with an id above `after`, at most `limit`; they stay until acknowledged."""
         with self._transaction() as connection:
             self._drop_old(connection)
             rows = connection.execute(
-                "SELECT id, created, body FROM batches WHERE reason IS NULL ORDER BY id LIMIT ?", (limit,)
+                "SELECT id, created, body FROM batches WHERE reason IS NULL AND id > ? ORDER BY id LIMIT ?",
+                (after, limit),
             ).fetchall()
         return [Batch(*row) for row in rows]
 

@@ -6,17 +6,17 @@ reads it must reject a `kind` it does not know and may ignore fields it does not
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.document import JSON_NAME, Instant, from_document, rfc3339, to_document
-from warpgauge.core.errors import InputError
+from warpgauge.core.document import JSON_NAME, Instant
+from warpgauge.core.event import CONTENT_TYPE, data_of, event_of, malformed, schema
 from warpgauge.core.finding import Evidence, FindingKind, Severity, stable_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "CONTENT_TYPE",
@@ -24,6 +24,7 @@ __all__ = [
     "RECOMMENDATION_TYPE",
     "Approval",
     "Cause",
+    "Disruption",
     "ExpectedGain",
     "Precondition",
     "Producer",
@@ -39,7 +40,7 @@ __all__ = [
     "recommendation_schema",
 ]
 
-CONTENT_TYPE: Final = "application/cloudevents+json"
+_NAME: Final = "recommendation"
 RECOMMENDATION_TYPE: Final = "warpgauge.recommendation.v1"
 RECOMMENDATION_DATASCHEMA: Final = "urn:warpgauge:schema:recommendation:v1"
 SOURCE: Final = "/warpgauge/analyzer"
@@ -72,6 +73,7 @@ class RecommendationKind(StrEnum):
     RECLAIM_IDLE = "reclaim-idle"
     RESET_DEVICE = "reset-device"
     REBOOT_NODE = "reboot-node"
+    UNDO = "undo"  # what was done on the recommendation that `undoes` names
 
     @property
     def is_disruptive(self) -> bool:
@@ -89,6 +91,7 @@ _HARMLESS: Final = frozenset(
         RecommendationKind.INSPECT_HARDWARE,
         RecommendationKind.AVOID_NODE,
         RecommendationKind.UNCORDON,
+        RecommendationKind.UNDO,
     }
 )
 
@@ -99,6 +102,7 @@ class TargetType(StrEnum):
     NODE = "node"
     DEVICE = "device"
     WORKLOAD = "workload"
+    QUEUE = "queue"
 
 
 class Reversible(StrEnum):
@@ -128,6 +132,9 @@ class Target:
     node: str | None = None
     gpu_uuid: str | None = None
     mig_instance: str | None = None
+    uid: str | None = None  # the platform's own, where a name can be given again
+    resource_version: str | None = None  # of what was seen, or a digest of it
+    rack: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +173,23 @@ class Precondition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """Whether a person must agree first."""
+    """Whether a person must agree first, and who did."""
 
     required: bool
+    policy: str | None = None  # the mode that decided
+    by: str | None = None
+    at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disruption:
+    """What following it takes from running work, as far as it is known; absent is unknown, never none."""
+
+    jobs_affected: tuple[str, ...] | None = None
+    gang: bool | None = None  # all ranks of the job go or none
+    device_seconds_lost: float | None = None  # since the last checkpoint
+    restart_seconds: float | None = None
+    checkpoint_age_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +210,7 @@ class Recommendation:
     schema_version: str = "1"
     producer: Producer
     kind: RecommendationKind
-    mode: str  # observe: only to be seen; propose: a person or an executor may follow it
+    mode: str  # observe: only to be seen; propose: for people; approve: followed once approved; auto: followed
     target: tuple[Target, ...]
     cause: Cause
     evidence: tuple[Evidence, ...]
@@ -205,20 +226,22 @@ class Recommendation:
     text: Text
     expected_gain: ExpectedGain | None = None
     simulated: bool = False  # derived from simulated data: nothing may act on it
+    disruption: Disruption | None = None
+    undoes: str | None = None  # of kind undo: the id of the recommendation whose doing is to be taken back
+    supersedes: tuple[str, ...] | None = None  # ids of recommendations that this one stands for now
+    depends_on: tuple[str, ...] | None = None  # ids of recommendations that must be executed before
+
+    @property
+    def may_be_followed(self) -> bool:
+        """Mode auto acts unless an approval is required; approve acts once approved; the others never do."""
+        is_approved = self.approval.by is not None
+        if self.mode == "auto":
+            return is_approved or not self.approval.required
+        return self.mode == "approve" and is_approved
 
     def to_event(self) -> dict[str, Any]:
         """The recommendation as a CloudEvents 1.0 JSON object in structured mode."""
-        return {
-            "specversion": "1.0",
-            "id": self.id,
-            "source": SOURCE,
-            "type": RECOMMENDATION_TYPE,
-            "subject": self.target[0].name,
-            "time": rfc3339(self.created),
-            "datacontenttype": "application/json",
-            "dataschema": RECOMMENDATION_DATASCHEMA,
-            "data": to_document(self),
-        }
+        return event_of(_NAME, self, source=SOURCE, subject=self.target[0].name, time=self.created)
 
 
 def idempotency_key(kind: RecommendationKind, targets: tuple[Target, ...], cause: str, window_start: float) -> str:
@@ -239,36 +262,19 @@ def recommendation_from_event(event: Mapping[str, Any]) -> Recommendation:
         InputError: it is another type of event, its kind is unknown, or a field is missing or malformed.
 
     """
-    if not isinstance(event, Mapping) or event.get("specversion") != "1.0":
-        msg = "not a CloudEvents 1.0 document: specversion must be '1.0'"
-        raise InputError(msg)
-    if event.get("type") != RECOMMENDATION_TYPE:
-        msg = f"not a recommendation: type is {event.get('type')!r}, expected {RECOMMENDATION_TYPE!r}"
-        raise InputError(msg)
-    try:
-        recommendation = from_document(Recommendation, event.get("data"), "data")
-    except ValueError as error:
-        msg = f"recommendation {event.get('id')!r} is malformed: {error}"
-        raise InputError(msg) from error
-    return _consistent(recommendation, event)
-
-
-def _consistent(recommendation: Recommendation, event: Mapping[str, Any]) -> Recommendation:
+    recommendation = data_of(event, _NAME, Recommendation)
     wrong = {
-        "id differs from data.id": event.get("id") != recommendation.id,
         "data.target is empty": not recommendation.target,
         "data.confidence is outside 0-1": not 0 <= recommendation.confidence <= 1,
         "it expires before it begins": recommendation.expires_at <= recommendation.not_before,
+        "data.undoes is missing": recommendation.kind is RecommendationKind.UNDO and not recommendation.undoes,
     }
     for words, holds in wrong.items():
         if holds:
-            msg = f"recommendation {event.get('id')!r} is malformed: {words}"
-            raise InputError(msg)
+            raise malformed(_NAME, event, words)
     return recommendation
 
 
 def recommendation_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the whole event, as it is shipped in the package."""
-    path = resources.files("warpgauge.core") / "schemas" / "recommendation.v1.schema.json"
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
+    return schema(_NAME)

@@ -6,7 +6,14 @@ import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.config.sections import AgentConfig, AnalyzerConfig, Config, DemoConfig, WebConfig
+from warpgauge.core.config.sections import (
+    ActingConfig,
+    AgentConfig,
+    AnalyzerConfig,
+    Config,
+    DemoConfig,
+    WebConfig,
+)
 from warpgauge.core.config.settings import Setting, Value, settings_of
 from warpgauge.core.errors import ConfigError
 
@@ -17,8 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 _CLASSES: Final[dict[str, Any]] = {
-    "agent": AgentConfig, "analyzer": AnalyzerConfig, "demo": DemoConfig, "web": WebConfig
-}  # fmt: skip
+    "agent": AgentConfig,
+    "analyzer": AnalyzerConfig,
+    "acting": ActingConfig,
+    "demo": DemoConfig,
+    "web": WebConfig,
+}
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20
 
