@@ -58,7 +58,7 @@ VERBS: Final = (
     Verb("analyze", "look once at a Prometheus, a page or a file and print the findings"),
     Verb("explain", "say what a job is bound by, with its numbers and what to do about it"),
     Verb("detect", "score one series from a CSV file: how unusual is each value"),
-    Verb("plan", "say where waiting pods should go and which moves would make room, from CSV files"),
+    Verb("plan", "say where waiting pods should go and which moves would make room, on CSV files or a live cluster"),
     Verb("generate", "write dashboards, alerts or docs from the catalog"),
     Verb("catalog", "list every metric"),
     Verb("doctor", "say what can be read on this machine, what cannot and what to do about it"),
