@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.anomalies.change import Change
 from warpgauge.analyzer.anomalies.host import HostSaturated, MemoryPressure
-from warpgauge.analyzer.anomalies.straggler import Straggler
+from warpgauge.analyzer.anomalies.imbalance.detector import Imbalance
+from warpgauge.analyzer.anomalies.straggler.close_up import CloseUp
+from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.bottlenecks.bound import Bound
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.bottlenecks.input_bound import InputBound
@@ -43,6 +45,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     MemoryLeak(),
     ThermalLimited(),
     Straggler(),
+    Imbalance(),
+    CloseUp(),
     IdleAllocated(),
     InputBound(),
     Bound(),
