@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.detection import Detector
 
-__all__ = ["DETECTORS", "detectors_with"]
+__all__ = ["CLOSE_DETECTORS", "DETECTORS", "detectors_with"]
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     DeviceState(),
@@ -54,6 +54,10 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     MemoryPressure(),
     Change(),
 )
+
+
+CLOSE_DETECTORS: Final[tuple[Detector, ...]] = (CloseUp(),)
+"""Those of the table that look at the last seconds, and so are asked each second where there is something to see."""
 
 
 def detectors_with(xid_overrides: Sequence[str]) -> tuple[Detector, ...]:

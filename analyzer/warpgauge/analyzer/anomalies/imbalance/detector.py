@@ -1,10 +1,10 @@
 """Work that is unevenly shared: a pipeline stage that takes longer, or data whose size moves from rank to rank.
 
 Neither is the hardware, so neither ever asks for another device. A stage is held against the other stages of its job,
-by the median rank of each. Data that moves leaves every rank's mean alike; it shows in how much each rank's compute time
-per step scatters while its wait goes the other way: who has the large batch waits for nobody. The mean of n steps
+by the median rank of each. Data that moves leaves every rank's mean alike; it shows in how much each rank's compute
+time per step scatters while its wait goes the other way: who has the large batch waits for nobody. The mean of n steps
 scatters by 1 / sqrt(n) of what one step does, which gives the scatter of a single step from sums over columns. Of N
-ranks that scatter so the slowest is expected E(max of N normals) deviations above the mean; that time is lost each step.
+ranks that scatter so the slowest is expected E(max of N normals) deviations above the mean; that is lost each step.
 Contention for CPUs makes ranks scatter too, so a host whose tasks wait for a CPU that long is not judged.
 """
 

@@ -103,8 +103,8 @@ def _slow_stage(frame: Frame, key: JobKey, groups: Groups, slowest: int, rest: l
         f" other {count(len(rest), 'stage')} ({milliseconds(level)} against {milliseconds(base)}), all of its"
         f" {count(len(group.ranks), 'rank')} alike, for {span(frame.now - since)}: the other stages wait for it; steps"
         f" take {times(slowdown)} as long as if it were as fast as the next slowest.",
-        remedy=f"Move layers from stage {stage} to the other stages ({percent(1 - base / level)} of its work is too much),"
-        " or split its vocabulary or loss layer. If the job ran evenly before, the stage's ranks share something that"
+        remedy=f"Move layers from stage {stage} to the other stages ({percent(1 - base / level)} of its work is too"
+        " much), or split its vocabulary or loss layer. If the job ran evenly before, its ranks share something that"
         f" became slow: look at {listed(nodes) if nodes[0] else 'their hosts'} first.",
         impact=impact_of(
             slowdown, devices=max(len(job.devices), len(job.ranks)), seconds=frame.now - since,

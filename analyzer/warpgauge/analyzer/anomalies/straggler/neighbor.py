@@ -1,7 +1,8 @@
 """Whether somebody else's load came to a slow rank's place when it became slow.
 
 On the CPUs the kernel's pressure tells: time in which tasks were ready and waited for a CPU. It must have risen with
-the rank's slowness and be long enough to explain it. On a device it is another job that holds it too, or a process more.
+the rank's slowness and be long enough to explain it. On a device it is another job that holds it too, or one process
+more.
 """
 
 from __future__ import annotations
