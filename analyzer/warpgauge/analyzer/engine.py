@@ -70,18 +70,20 @@ def _no_incidents(_findings: Sequence[Finding], _frame: Frame) -> Sequence[Incid
     return ()
 
 
-def analyze(
+def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     frame: Frame,
     state: EngineState,
     detectors: Sequence[Detector],
     *,
     join: Join = _no_incidents,
     processes: Mapping[NodeKey, Sequence[ProcessReading]] | None = None,
+    is_partial: bool = False,
 ) -> Result:
     """Run all detectors over the frame and carry the findings on.
 
     `processes` are the busiest processes of nodes that an earlier result `wanted`; with the same state and frame
-    this may be called again once they are known.
+    this may be called again once they are known. `detectors` may be some of all (`is_partial`): what the others found
+    then stays as it was.
     """
     detections = [(detector, detector.detect(frame)) for detector in detectors]
     candidates = _strongest(
@@ -90,7 +92,8 @@ def analyze(
         for candidate in detection.candidates
     )
     finders = {candidate.key: one.name for one, detection in detections for candidate in detection.candidates}
-    state = _carried(state, candidates, finders, _Blind.after(state.resumed, detections, frame.now))
+    blind = _Blind.after(state.resumed, detections, frame.now)
+    state = _carried(state, candidates, finders, blind.and_absent(state, detectors) if is_partial else blind)
     findings = tuple(sorted((entry.finding for entry in state.open.values()), key=_rank))
     return Result(
         time=frame.now,
@@ -142,6 +145,11 @@ class _Blind:
         windows = {one.name: found.judged.window_seconds for one, found in detections if found.judged is not None}
         names = (one.name for one, _ in detections)
         return cls(now, frozenset(one for one in names if now < resumed + windows.get(one, LONGEST_WINDOW_SECONDS)))
+
+    def and_absent(self, state: EngineState, detectors: Sequence[Detector]) -> _Blind:
+        """Those too that found something and are not asked this time."""
+        absent = {entry.detector for entry in state.open.values()} - {detector.name for detector in detectors}
+        return _Blind(self.now, self.detectors | absent)
 
 
 def _carried(

@@ -133,6 +133,7 @@ class Frame:
     def __init__(self, *, step_seconds: float = 10.0, window_seconds: float = 3600.0) -> None:
         self.step_seconds = step_seconds
         self.columns = max(2, round(window_seconds / step_seconds))
+        self.close_up: Frame | None = None  # the same fleet in columns of a second, as far as it is read so often
         self.generation = 0  # series ids given out under another generation are void
         self._step_ms = round(step_seconds * 1000)
         self._tables = Tables(self.columns)

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from warpgauge.analyzer.close_frame import CloseFrame
+from warpgauge.analyzer.detectors import CLOSE_DETECTORS
 from warpgauge.analyzer.engine import EngineState, NodeKey, Result, analyze
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
@@ -63,6 +65,7 @@ class Watch:
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frame")
         self._frame = Frame(window_seconds=config.window_seconds)
         self._intake = Intake(self._frame, NodeNames(config.cluster))
+        self._close = CloseFrame(config.cluster)
         self._replica_labels = config.replica_labels
         self._written = WrittenSamples(self._intake, self._replica_labels)
         self._patience_seconds = _WRITTEN_PATIENCE_SECONDS if config.remote_write else _PATIENCE_SECONDS
@@ -94,7 +97,7 @@ class Watch:
 
     async def forget(self, target: str) -> None:
         """Drop what is remembered for a target that is gone."""
-        await self._run(lambda: self._intake.forget(target))
+        await self._run(lambda: (self._intake.forget(target), self._close.forget(target)))
 
     async def live(self) -> dict[str, Any]:
         """The live document."""
@@ -103,6 +106,10 @@ class Watch:
     async def judge(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result:
         """Run the detectors on the frame as it is; nothing is remembered until `accept`."""
         return await self._run(lambda: self._judge(processes))
+
+    async def glance(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result | None:
+        """Run the close detectors only, on the last seconds; None where nothing is read often enough for that."""
+        return await self._run(lambda: self._glance(processes))
 
     async def accept(self, result: Result) -> None:
         """Let a result be what the next tick starts from, and forget what is long gone."""
@@ -143,6 +150,7 @@ class Watch:
 
     def _take(self, batch: Batch) -> None:
         self._intake.take(batch, not_after=self._not_after())
+        self._close.take(batch, not_after=self._not_after())
         names, labels = self._intake.names, batch.target.complete({})
         self._pages[(names.cluster(labels), names.node(labels))] = batch.target.name
 
@@ -152,7 +160,14 @@ class Watch:
     def _judge(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result:
         self._written.flush(self._clock.monotonic(), not_after=self._not_after())
         self._frame.advance(self._clock.now() - self._patience_seconds)
+        self._frame.close_up = self._close.current(self._clock.now())
         return analyze(self._frame, self._state, self._detectors, join=join, processes=processes)
+
+    def _glance(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result | None:
+        self._frame.close_up = self._close.current(self._clock.now())
+        if self._frame.close_up is None:
+            return None
+        return analyze(self._frame, self._state, CLOSE_DETECTORS, join=join, processes=processes, is_partial=True)
 
     def _accept(self, result: Result) -> None:
         self._state = result.state
