@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-PLACES: Final = ("core", "exporters", "analyzer", "executors", "dashboards", "alerts", "tools", "benchmarks", "examples")
+PLACES: Final = (
+    "core",
+    "exporters",
+    "analyzer",
+    "executors",
+    "dashboards",
+    "alerts",
+    "tools",
+    "benchmarks",
+    "examples",
+)
 MINIMUM_LINES: Final = 8
 TEMPLATES: Final = {"new_alert.py", "new_collector.py"}  # their texts are meant to stand again in what they write
 

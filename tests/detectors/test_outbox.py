@@ -29,6 +29,9 @@ class Recorder:
     """A sink that can be told to fail."""
 
     name = "recorder"
+    batch = 100
+    acts = False
+    is_remote = False
 
     def __init__(self, *, takes_simulated: bool = False) -> None:
         self.takes_simulated = takes_simulated
@@ -49,7 +52,7 @@ def read_back(lines: str) -> list[Recommendation]:
 def test_documents_come_out_as_one_line_each(tmp_path: Path) -> None:
     stream = io.StringIO()
     outbox = Outbox(tmp_path, [FileSink(tmp_path / "out.jsonl"), StreamSink(stream)])
-    outbox.put([document(1), document(2)])
+    outbox.put([document(1).to_event(), document(2).to_event()])
     assert outbox.deliver() == ()
     assert read_back(stream.getvalue()) == [document(1), document(2)]
     assert read_back((tmp_path / "out.jsonl").read_text()) == [document(1), document(2)]
@@ -83,8 +86,8 @@ def test_a_sink_that_fails_gets_its_documents_later_and_holds_up_no_other(tmp_pa
     recorder, stream = Recorder(), io.StringIO()
     recorder.failing = True
     outbox = Outbox(tmp_path, [recorder, StreamSink(stream)])
-    outbox.put([document()])
-    assert outbox.deliver() == ("recommendations wait: sink recorder failed: no route to host",)
+    outbox.put([document().to_event()])
+    assert outbox.deliver() == ("documents wait: recorder failed: no route to host",)
     assert stream.getvalue()
     recorder.failing = False
     assert outbox.deliver() == ()
@@ -94,7 +97,7 @@ def test_a_sink_that_fails_gets_its_documents_later_and_holds_up_no_other(tmp_pa
 
 def test_what_was_stored_survives_a_restart(tmp_path: Path) -> None:
     first = Outbox(tmp_path, [Recorder()])
-    first.put([document()])
+    first.put([document().to_event()])
     first.close()
     recorder = Recorder()
     second = Outbox(tmp_path, [recorder])
@@ -106,7 +109,7 @@ def test_what_was_stored_survives_a_restart(tmp_path: Path) -> None:
 def test_nothing_simulated_reaches_a_sink_that_does_not_take_it(tmp_path: Path) -> None:
     recorder, stream = Recorder(), io.StringIO()
     outbox = Outbox(tmp_path, [recorder, StreamSink(stream)])
-    outbox.put([replace(document(), simulated=True)])
+    outbox.put([replace(document(), simulated=True).to_event()])
     outbox.deliver()
     assert not recorder.taken
     assert read_back(stream.getvalue())[0].simulated
@@ -121,12 +124,15 @@ from warpgauge.analyzer.recommend import Outbox
 
 class Killer:
     name = "recorder"
+    batch = 100
+    acts = False
+    is_remote = False
     takes_simulated = False
     def deliver(self, documents):
         os.kill(os.getpid(), signal.SIGKILL)
 
 outbox = Outbox(Path(sys.argv[1]), [Killer()])
-outbox.put([document(1), document(2)])
+outbox.put([document(1).to_event(), document(2).to_event()])
 outbox.deliver()
 """
 

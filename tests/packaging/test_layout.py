@@ -40,9 +40,10 @@ HOMES = {
     "prometheus_client": ("exporters/warpgauge/exporters/", "analyzer/warpgauge/analyzer/", "core/warpgauge/web/"),
     "psutil": ("exporters/warpgauge/exporters/",),
     "pynvml": ("exporters/warpgauge/exporters/collectors/nvml",),
+    "standardwebhooks": ("analyzer/warpgauge/analyzer/recommend/webhook.py",),
     "yaml": ("dashboards/warpgauge/dashboards/", "alerts/warpgauge/alerts/"),
 }
-ONE_FILE_ONLY = ("pynvml", "prometheus_client", "cramjam")
+ONE_FILE_ONLY = ("pynvml", "prometheus_client", "cramjam", "standardwebhooks")
 
 
 def imported_by(path: Path) -> set[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from warpgauge.analyzer.acting_routes import add_acting_routes
 from warpgauge.analyzer.documents import devices_document, findings_list, incidents_list
 from warpgauge.analyzer.openapi import openapi_document
 from warpgauge.analyzer.receiver import PATH as WRITE_PATH
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from warpgauge.analyzer.service import Service
+    from warpgauge.web import TokenFile
 
 __all__ = ["make_api"]
 
@@ -26,9 +29,11 @@ _RUNBOOK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _LANDING: Final = "warpgauge analyzer; the console is not installed. /api/v1/status, /api/v1/findings, /metrics\n"
 
 
-def make_api(service: Service, *, static_dir: Path | None, runbooks_dir: Path | None) -> web.Application:
+def make_api(
+    service: Service, *, static_dir: Path | None, runbooks_dir: Path | None, operator: TokenFile | None = None
+) -> web.Application:
     """The application of a service; `static_dir` holds the console, `runbooks_dir` a Markdown page per alert."""
-    app = make_app(ready=service.not_ready, own_doors={WRITE_PATH})
+    app = make_app(ready=service.not_ready, operator=operator, own_doors={WRITE_PATH})
     routes = _Routes(service, runbooks_dir)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/api/v1/status", routes.status)
@@ -36,6 +41,8 @@ def make_api(service: Service, *, static_dir: Path | None, runbooks_dir: Path | 
     app.router.add_get("/api/v1/findings", routes.findings)
     app.router.add_get("/api/v1/incidents", routes.incidents)
     app.router.add_get("/api/v1/recommendations", routes.recommendations)
+    app.router.add_get("/api/v1/acting", routes.acting)
+    add_acting_routes(app, service.advisor)
     app.router.add_get("/api/v1/devices", routes.devices)
     app.router.add_get("/api/v1/series", routes.series)
     app.router.add_get("/api/v1/openapi.json", routes.openapi)
@@ -81,6 +88,9 @@ class _Routes:
 
     async def recommendations(self, _: web.Request) -> web.Response:
         return json_response({"recommendations": self._service.recommendations()})
+
+    async def acting(self, _: web.Request) -> web.Response:
+        return json_response(await asyncio.to_thread(self._service.acting))
 
     async def devices(self, _: web.Request) -> web.Response:
         return json_response(await self._service.watch.ask(devices_document))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from warpgauge.analyzer.acting_routes import POSTS
 from warpgauge.analyzer.receiver import PATH as WRITE_PATH
 from warpgauge.analyzer.series_query import MAX_SERIES
 from warpgauge.core.version import VERSION
@@ -16,6 +17,7 @@ PATHS: Final = {
     "/api/v1/findings": "Findings that hold now, ranked; then those that ended within ten minutes.",
     "/api/v1/incidents": "Findings joined by cause and place.",
     "/api/v1/recommendations": "Recommendations that stand, as CloudEvents.",
+    "/api/v1/acting": "The mode, what holds everything back if something does, and what was withdrawn within a day.",
     "/api/v1/devices": "Every device of the window with its job.",
     "/api/v1/series": f"Values of one metric; not PromQL. At most {MAX_SERIES} series, left_out counts the rest.",
     "/api/v1/stream": "Server-sent events: tick after each pass of the detectors, live each second.",
@@ -48,11 +50,30 @@ _WRITE: Final[dict[str, Any]] = {
 def openapi_document(*, is_written_to: bool = False) -> dict[str, Any]:
     """The description in OpenAPI 3.1; the path that Prometheus writes to is there only where it is served."""
     paths = {path: {"get": _operation(path, text)} for path, text in PATHS.items()}
+    paths |= {path: {"post": _order(name, text)} for path, (name, text) in POSTS.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "warpgauge analyzer", "version": VERSION},
         "paths": paths | ({WRITE_PATH: {"post": _WRITE}} if is_written_to else {}),
     }
+
+
+def _order(name: str, text: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "summary": text,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "responses": {
+            "200": {"description": "Done, or as it would be."},
+            "400": {"description": "The body is malformed; the reason says where."},
+            "401": {"description": "The operator's token is missing or wrong."},
+            "404": {"description": "No such recommendation stands."},
+            "409": {"description": "Too late for that."},
+        },
+    }
+    if name in {"approve", "reject", "ack"}:
+        operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    return operation
 
 
 def _operation(path: str, text: str) -> dict[str, Any]:

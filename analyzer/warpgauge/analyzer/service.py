@@ -10,12 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.analyzer.advisor import Advisor, local_outbox
+from warpgauge.analyzer.acting_routes import acting_document
+from warpgauge.analyzer.advisor import AUDIT_FILE, BOOK_FILE, Advisor, make_outbox
 from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
 from warpgauge.analyzer.own_metrics import Durations, own_samples
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
+from warpgauge.analyzer.recommend.book import Book
+from warpgauge.analyzer.recommend.desk import Desk
+from warpgauge.analyzer.recommend.lease import DirectoryLock, Lease
 from warpgauge.analyzer.snapshot import Keeper
 from warpgauge.analyzer.sources.access import Access, Credentials, tls_context
 from warpgauge.analyzer.sources.agent import AgentSource, Intervals
@@ -23,11 +27,12 @@ from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.poll import PrometheusPoll
 from warpgauge.analyzer.sources.processes import busiest_processes
 from warpgauge.analyzer.watch import Watch
+from warpgauge.core.audit import AuditLog
 from warpgauge.core.catalog import own
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.config import data_directory
 from warpgauge.core.errors import SourceError
-from warpgauge.web import EventStream, ListenAddress, serve
+from warpgauge.web import EventStream, ListenAddress, TokenFile, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -48,6 +53,7 @@ _LOG: Final = logging.getLogger(__name__)
 _LIVE_SECONDS: Final = 1.0
 _GLANCE_SECONDS: Final = 1.0  # between two looks at steps that are read each second
 _DEVICES_PER_LIVE_SECOND: Final = 1000  # a larger fleet is shown less often, so that the page keeps up
+_DELIVERY_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 45.0  # how long the first tick waits for every source's first answer
 _SETTLE_POLL_SECONDS: Final = 0.2
 
@@ -73,16 +79,27 @@ async def run_service(
     directory = data_directory(config, os.environ)
     interval_seconds = config.analyzer.snapshot_interval_seconds
     keeper = Keeper(directory, interval_seconds=interval_seconds) if interval_seconds else None
-    advisor = Advisor(local_outbox(directory, clock), mode=config.analyzer.mode, clock=clock)
+    advisor = _advisor(config, directory, clock)
     try:
         async with (
             new_session() as session,
             _running(Service(config, session, advisor, clock, keeper=keeper), stop) as service,
         ):
-            app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir)
+            operator = TokenFile(lambda: directory)
+            operator.ensure()
+            app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir, operator=operator)
             await serve(app, address, on_listening=on_listening, stop=stop)
     finally:
         advisor.close()
+
+
+def _advisor(config: Config, directory: Path, clock: Clock) -> Advisor:
+    acting, mode = config.acting, config.analyzer.mode
+    lease = Lease(Path(acting.lease_file), clock) if acting.lease_file else DirectoryLock(directory)
+    lease.hold()
+    desk = Desk(Book(directory / BOOK_FILE), clock, mode=mode, audit=AuditLog(directory / AUDIT_FILE, clock))
+    outbox = make_outbox(directory, clock, acting)
+    return Advisor(outbox, mode=mode, clock=clock, desk=desk, lease=lease, site_rules_file=acting.site_rules_file)
 
 
 @asynccontextmanager
@@ -121,7 +138,7 @@ class Service:
         self.last_tick: float | None = None  # seconds since the epoch
         self._config = config.analyzer
         self._session = session
-        self._advisor = advisor
+        self.advisor = advisor
         self._clock = clock or SystemClock()
         self._sources = self._make_sources()
         self.receiver = (
@@ -167,11 +184,12 @@ class Service:
             loops.create_task(self._glance_for_ever())
             loops.create_task(self._live_for_ever())
             loops.create_task(self._save_for_ever())
+            loops.create_task(self._deliver_for_ever())
 
     async def save(self) -> None:
         """Write a snapshot; before the first tick there is nothing that the last one does not know better."""
         if self._keeper is not None and self.result is not None:
-            await asyncio.to_thread(self._keeper.save, await self.watch.save(self._advisor.ledger))
+            await asyncio.to_thread(self._keeper.save, await self.watch.save(self.advisor.ledger))
 
     async def resume(self) -> None:
         """Go on from the last run's snapshot if there is one that can be used; before anything was taken."""
@@ -183,12 +201,25 @@ class Service:
         )
         if memory is not None:
             await self.watch.resume(memory)
-            self._advisor.resume(memory.ledger)
+            self.advisor.resume(memory.ledger)
 
     async def _save_for_ever(self) -> None:
         while self._keeper is not None:
             await asyncio.sleep(self._keeper.rest_seconds)
             await _surviving(self.save(), "snapshot failed")
+
+    async def _deliver(self) -> None:
+        await asyncio.to_thread(self.advisor.deliver)
+
+    async def _deliver_for_ever(self) -> None:
+        """To sinks elsewhere, which no tick waits for; says a trouble once until it changes."""
+        told: tuple[str, ...] = ()
+        while True:
+            await _surviving(self._deliver(), "delivery failed")
+            for trouble in set(self.advisor.troubles) - set(told):
+                _LOG.warning("recommendation not delivered", extra={"error": trouble})
+            told = self.advisor.troubles
+            await asyncio.sleep(_DELIVERY_SECONDS)
 
     def close(self) -> None:
         """End the frame's thread."""
@@ -216,12 +247,16 @@ class Service:
 
     def recommendations(self) -> list[dict[str, Any]]:
         """Recommendations that stand, as CloudEvents."""
-        return [one.to_event() for one in self._advisor.open]
+        return [one.to_event() for one in self.advisor.open]
+
+    def acting(self) -> dict[str, Any]:
+        """The mode, and what holds everything back, if something does."""
+        return acting_document(self.advisor)
 
     def samples(self) -> Iterable[Sample]:
         """The analyzer about itself."""
         return own_samples(
-            self.watch.census, self.statuses(), self.result, self._advisor.open, self._ticks, last_tick=self.last_tick
+            self.watch.census, self.statuses(), self.result, self.advisor.open, self._ticks, last_tick=self.last_tick
         )
 
     async def tick(self) -> None:
@@ -265,8 +300,8 @@ class Service:
             result = await self.watch.judge(processes)
         self._processes_of = processes
         await self.watch.accept(result)
-        fresh = await self.watch.ask(self._advisor.question(result))
-        for failure in await asyncio.to_thread(self._advisor.send, fresh):
+        step = await self.watch.ask(self.advisor.question(result, self.watch.opted_out))
+        for failure in await asyncio.to_thread(self.advisor.send, step):
             _LOG.warning("recommendation not delivered", extra={"error": failure})
         self.result, self.last_tick = result, self._clock.now()
         self._ticks.observe(self._clock.monotonic() - began)

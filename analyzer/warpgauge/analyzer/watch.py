@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Census", "Watch"]
 
 _LOG: Final = logging.getLogger(__name__)
+_OPT_OUT: Final = "warpgauge_opt_out"  # label of a target that nothing disruptive is to be done to
 _FUTURE_SECONDS: Final = 60.0  # a target's clock may be this far ahead of ours
 _PATIENCE_SECONDS: Final = 20.0  # a sample may come this late before its absence is taken for silence
 _WRITTEN_PATIENCE_SECONDS: Final = 35.0  # what is written to us waits in the sender's queue and in ours
@@ -71,6 +72,7 @@ class Watch:
         self._patience_seconds = _WRITTEN_PATIENCE_SECONDS if config.remote_write else _PATIENCE_SECONDS
         self._state = EngineState()
         self._pages: dict[NodeKey, str] = {}  # where the agent of a node was read
+        self.opted_out: frozenset[NodeKey] = frozenset()  # nodes whose targets say so
         self.census = Census()
 
     async def ask(self, question: Callable[[Frame], T]) -> T:
@@ -152,7 +154,12 @@ class Watch:
         self._intake.take(batch, not_after=self._not_after())
         self._close.take(batch, not_after=self._not_after())
         names, labels = self._intake.names, batch.target.complete({})
-        self._pages[(names.cluster(labels), names.node(labels))] = batch.target.name
+        node = (names.cluster(labels), names.node(labels))
+        self._pages[node] = batch.target.name
+        if labels.get(_OPT_OUT) == "true":
+            self.opted_out |= {node}
+        elif node in self.opted_out:
+            self.opted_out -= {node}
 
     def _not_after(self) -> float:
         return self._clock.now() + _FUTURE_SECONDS

@@ -231,6 +231,14 @@ class Recommendation:
     supersedes: tuple[str, ...] | None = None  # ids of recommendations that this one stands for now
     depends_on: tuple[str, ...] | None = None  # ids of recommendations that must be executed before
 
+    @property
+    def may_be_followed(self) -> bool:
+        """Mode auto acts unless an approval is required; approve acts once approved; the others never do."""
+        is_approved = self.approval.by is not None
+        if self.mode == "auto":
+            return is_approved or not self.approval.required
+        return self.mode == "approve" and is_approved
+
     def to_event(self) -> dict[str, Any]:
         """The recommendation as a CloudEvents 1.0 JSON object in structured mode."""
         return event_of(_NAME, self, source=SOURCE, subject=self.target[0].name, time=self.created)

@@ -32,9 +32,10 @@ _HAS_OWNERS: Final = os.name != "nt"
 class TokenFile:
     """`operator.token` in a folder of ours, mode 0600."""
 
-    def __init__(self, folder: Callable[[], Path]) -> None:
+    def __init__(self, folder: Callable[[], Path], *, name: str = NAME) -> None:
         """`folder` gives the data directory, or raises StorageError where there is none."""
         self._folder = folder
+        self._name = name
 
     @property
     def path(self) -> Path:
@@ -44,7 +45,7 @@ class TokenFile:
             StorageError: there is no data directory.
 
         """
-        return self._folder() / NAME
+        return self._folder() / self._name
 
     def ensure(self) -> None:
         """Make a token if there is none yet.

@@ -17,7 +17,7 @@ from warpgauge.executors.journal import Entry
 from warpgauge.executors.protocol import ExecutionError, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from warpgauge.core.ack import NativeRef
     from warpgauge.core.clock import Clock
@@ -71,11 +71,17 @@ class Worker:
             entry = replace(entry, recommendation=_with_news(entry.recommendation, recommendation))
         self._go_on(entry)
 
-    def resume(self) -> None:
-        """Go on with everything that has not come to an end, after a restart or a while."""
-        self._journal.forget(self._clock.now())
+    def resume(self, standing: Collection[str] | None = None) -> None:
+        """Go on with what has not come to an end, after a restart or a while.
+
+        With `standing`, the ids of what is recommended now, nothing else is begun: it is only brought to an end.
+        """
+        now = self._clock.now()
+        self._journal.forget(now)
         for entry in self._journal.unfinished():
-            self._go_on(entry)
+            one = entry.recommendation
+            if standing is None or one.id in standing or entry.phase is Phase.EXECUTING or now >= one.expires_at:
+                self._go_on(entry)
 
     def _concerns(self, recommendation: Recommendation) -> bool:
         """Another core's targets are left to its own executor, without a word."""
@@ -103,7 +109,7 @@ class Worker:
             entry = self._say(entry, Phase.ACCEPTED)
         if entry.phase is Phase.ACCEPTED:
             entry = self._say(entry, Phase.DRY_RUN_OK, detail=_words(self._executor.intents(order)))
-        if self._dry_run or not _may_act(entry.recommendation):
+        if self._dry_run or not entry.recommendation.may_be_followed:
             return
         entry = self._say(entry, Phase.EXECUTING)
         refs = self._executor.execute(order)
@@ -190,14 +196,6 @@ class Worker:
                 at=self._clock.now(),
             )
         )
-
-
-def _may_act(recommendation: Recommendation) -> bool:
-    """Mode auto acts unless an approval is required; approve acts once approved; the others never do."""
-    is_approved = recommendation.approval.by is not None
-    if recommendation.mode == "auto":
-        return is_approved or not recommendation.approval.required
-    return recommendation.mode == "approve" and is_approved
 
 
 def _with_news(known: Recommendation, sent: Recommendation) -> Recommendation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warpgauge.analyzer.recommend.issuing import Ledger, Plan, Withheld, recommend
+from warpgauge.analyzer.recommend.issuing import Ledger, Limits, Plan, Withheld, recommend
 from warpgauge.analyzer.recommend.outbox import FileSink, Outbox, Sink, StreamSink
 
-__all__ = ["FileSink", "Ledger", "Outbox", "Plan", "Sink", "StreamSink", "Withheld", "recommend"]
+__all__ = ["FileSink", "Ledger", "Limits", "Outbox", "Plan", "Sink", "StreamSink", "Withheld", "recommend"]

@@ -1,9 +1,6 @@
 """From open findings to recommendations, within rails: a pure step from one ledger to the next.
 
-The rails: mode observe recommends nothing; at most one open recommendation per conflict group; a cool-down per group;
-at most 5 % of a cluster's nodes with an open disruptive recommendation; nothing disruptive on weak or self-reported
-evidence, while telemetry is missing, or when so many nodes look bad that the telemetry is the likelier culprit; every
-document expires.
+Every document expires, and is taken back when its finding ends before that. The limits are in `rails`.
 """
 
 from __future__ import annotations
@@ -11,77 +8,54 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.analyzer.recommend.advice import Advice, advice_for, is_self_reported
-from warpgauge.core.finding import Finding, FindingKind, Incident, Severity
+from warpgauge.analyzer.recommend.advice import Advice, advice_for
+from warpgauge.analyzer.recommend.ledger import Ledger, Plan, Withheld
+from warpgauge.analyzer.recommend.rails import WORKLOAD_COOLDOWN_SECONDS, Rails, conflict_group
+from warpgauge.analyzer.recommend.site_rules import SiteRules
+from warpgauge.core.finding import Finding, Incident, Severity
 from warpgauge.core.links import runbook_path
 from warpgauge.core.recommendation import (
     Approval,
     Cause,
+    Disruption,
     ExpectedGain,
     Precondition,
     Producer,
     Recommendation,
-    TargetType,
+    RecommendationKind,
     Text,
     idempotency_key,
     recommendation_id,
 )
 from warpgauge.core.version import VERSION
+from warpgauge.core.withdrawal import WithdrawalReason, withdrawal_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from warpgauge.analyzer.recommend.topology import Topology
 
-__all__ = ["Ledger", "Plan", "Withheld", "recommend"]
+__all__ = ["Ledger", "Limits", "Plan", "Withheld", "recommend"]
 
 PRODUCER: Final = Producer(name="warpgauge-analyzer", version=VERSION)
 DISRUPTIVE_LIFETIME_SECONDS: Final = 3600.0
 LIFETIME_SECONDS: Final = 86_400.0
-WORKLOAD_COOLDOWN_SECONDS: Final = 6 * 3600.0
-DEVICE_COOLDOWN_SECONDS: Final = 3600.0
-DISRUPTIVE_SHARE: Final = 0.05  # of a cluster's nodes
-LEAST_CONFIDENCE: Final = 0.7  # to disturb anyone
-BREAKER_SHARE: Final = 0.5  # of a cluster's nodes with sick hardware at once
-BREAKER_NODES: Final = 4
 GAIN_HORIZON_SECONDS: Final = 3600.0
 _KEY_GRID_SECONDS: Final = 600.0  # an onset estimated anew after a restart still gives the same key
 
-_SICK: Final = frozenset(
-    {
-        FindingKind.DEVICE_LOST,
-        FindingKind.DEVICE_HUNG,
-        FindingKind.THERMAL_LIMITED,
-        FindingKind.STRAGGLER,
-        FindingKind.TELEMETRY_GAP,
-    }
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """What was recommended: `open` by finding id, and when each conflict group last got something."""
+class Limits:
+    """What a step must keep to beside the findings: the site's word, people's decisions, what was learned."""
 
-    open: Mapping[str, Recommendation] = field(default_factory=dict)
-    issued: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withheld:
-    """Advice that a rail stopped, and which."""
-
-    finding_id: str
-    kind: str
-    reason: str
+    rules: SiteRules = field(default_factory=SiteRules)
+    hold: str | None = None  # why nothing new may be issued at all: paused, another analyzer has the lease
+    rejected: frozenset[str] = frozenset()  # recommendations that a person refused
+    acted_on: frozenset[str] = frozenset()  # that an executor executes or has executed: not to be taken back any more
+    verdicts: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (detector, verdict) -> times in a month
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Outcome of a step: `fresh` are to be sent, `ledger.open` are all that stand."""
-
-    fresh: tuple[Recommendation, ...]
-    withheld: tuple[Withheld, ...]
-    ledger: Ledger
+_NO_LIMITS: Final = Limits()
 
 
 def recommend(  # noqa: PLR0913 - a pure function is handed all it depends on
@@ -92,17 +66,27 @@ def recommend(  # noqa: PLR0913 - a pure function is handed all it depends on
     *,
     now: float,
     mode: str = "propose",
+    limits: Limits = _NO_LIMITS,
 ) -> Plan:
-    """Carry the ledger on: drop what ended or expired, issue what is new and allowed.
+    """Carry the ledger on: take back what ended, expired or was rejected, issue what is new and allowed.
 
     `findings` come ranked, and the first of rivals for the same room gets it. A consequence is not recommended on:
     of an incident with a root cause only that cause is.
     """
     wanted = {finding.id: finding for finding in findings if finding.severity is not Severity.INFO}
-    standing = {
-        id_: one for id_, one in ledger.open.items() if id_ in wanted and now < one.expires_at and mode != "observe"
-    }
-    rails = _Rails(findings=findings, topology=topology, open=standing, issued=dict(ledger.issued), now=now, mode=mode)
+    ends = {id_: _end(id_, one, wanted, limits, now=now, mode=mode) for id_, one in ledger.open.items()}
+    standing = {id_: one for id_, one in ledger.open.items() if ends[id_] is None}
+    rails = Rails(
+        findings=findings,
+        topology=topology,
+        open=standing,
+        issued=dict(ledger.issued),
+        now=now,
+        mode=mode,
+        rules=limits.rules,
+        hold=limits.hold,
+        verdicts=limits.verdicts,
+    )
     fresh: list[Recommendation] = []
     withheld: list[Withheld] = []
     for finding in wanted.values():
@@ -121,74 +105,48 @@ def recommend(  # noqa: PLR0913 - a pure function is handed all it depends on
         rails.issued[made.conflict_group] = now
     oldest = now - WORKLOAD_COOLDOWN_SECONDS
     issued = {group: at for group, at in rails.issued.items() if at > oldest}
-    return Plan(fresh=tuple(fresh), withheld=tuple(withheld), ledger=Ledger(open=dict(rails.open), issued=issued))
+    return Plan(
+        fresh=tuple(fresh),
+        withheld=tuple(withheld),
+        ledger=Ledger(open=dict(rails.open), issued=issued),
+        withdrawn=tuple(
+            withdrawal_of(ledger.open[id_], reason, now)
+            for id_, reason in ends.items()
+            if reason is not None and ledger.open[id_].id not in limits.acted_on
+        ),
+    )
+
+
+def _end(  # noqa: PLR0913 - as `recommend`
+    finding_id: str,
+    recommendation: Recommendation,
+    wanted: Mapping[str, Finding],
+    limits: Limits,
+    *,
+    now: float,
+    mode: str,
+) -> WithdrawalReason | None:
+    """Why a recommendation stands no more, None if it does."""
+    checks = (
+        (recommendation.id in limits.rejected, WithdrawalReason.REJECTED),
+        (not _has_cause(finding_id, recommendation, wanted, limits), WithdrawalReason.FINDING_ENDED),
+        (now >= recommendation.expires_at, WithdrawalReason.EXPIRED),
+        (mode == "observe", WithdrawalReason.MODE_CHANGED),
+    )
+    return next((reason for holds, reason in checks if holds), None)
+
+
+def _has_cause(finding_id: str, recommendation: Recommendation, wanted: Mapping[str, Finding], limits: Limits) -> bool:
+    """An undo rests on what was done, until that is undone; everything else on its finding."""
+    if recommendation.kind is RecommendationKind.UNDO:
+        return recommendation.id not in limits.acted_on
+    return finding_id in wanted
 
 
 def _is_consequence(finding: Finding, incidents: Sequence[Incident]) -> bool:
     return any(
         finding.id in incident.findings and incident.root_cause not in {None, finding.id} for incident in incidents
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Rails:
-    """The limits of one step; `open` and `issued` grow as the step issues."""
-
-    findings: Sequence[Finding]
-    topology: Topology
-    open: dict[str, Recommendation]
-    issued: dict[str, float]
-    now: float
-    mode: str
-
-    def objection(self, finding: Finding, advice: Advice) -> str | None:
-        """Why this advice must not be given now, None if it may."""
-        if self.mode == "observe":
-            return "mode is observe"
-        group = _conflict_group(finding, advice)
-        if any(one.conflict_group == group for one in self.open.values()):
-            return f"another recommendation for {group} is open"
-        waited = self.now - self.issued.get(group, float("-inf"))
-        if waited < _cooldown_seconds(advice):
-            return f"{group} got a recommendation {waited:.0f} s ago"
-        return self._objection_to_disturbing(finding) if advice.kind.is_disruptive else None
-
-    def _objection_to_disturbing(self, finding: Finding) -> str | None:
-        cluster = finding.scope.cluster or ""
-        nodes = self.topology.nodes.get(cluster, 0)
-        cap = max(1, int(DISRUPTIVE_SHARE * nodes))
-        is_open = [one for one in self.open.values() if one.kind.is_disruptive and one.target[0].cluster == cluster]
-        sick = {one.scope.node for one in self.findings if one.kind in _SICK and one.scope.cluster == cluster} - {None}
-        checks = (
-            (finding.confidence < LEAST_CONFIDENCE, f"confidence is below {LEAST_CONFIDENCE}"),
-            (is_self_reported(finding), "it rests on self-reported data alone"),
-            (self._has_gap(finding), "telemetry is missing"),
-            (
-                nodes >= BREAKER_NODES and len(sick) > BREAKER_SHARE * nodes,
-                f"{len(sick)} of {nodes} nodes look bad at once: suspect the telemetry",
-            ),
-            (len(is_open) >= cap, f"{len(is_open)} disruptive open already, of at most {cap} for {nodes} nodes"),
-        )
-        return next((reason for objects, reason in checks if objects), None)
-
-    def _has_gap(self, finding: Finding) -> bool:
-        return any(
-            gap.scope.cluster == finding.scope.cluster and gap.scope.node in {None, finding.scope.node}
-            for gap in self.findings
-            if gap.kind is FindingKind.TELEMETRY_GAP
-        )
-
-
-def _cooldown_seconds(advice: Advice) -> float:
-    is_workload = advice.target.type is TargetType.WORKLOAD or advice.kind.is_disruptive
-    return WORKLOAD_COOLDOWN_SECONDS if is_workload else DEVICE_COOLDOWN_SECONDS
-
-
-def _conflict_group(finding: Finding, advice: Advice) -> str:
-    """Who shares room: all that disturbs a job, else all that disturbs a node; harmless advice only with its like."""
-    scope = finding.scope
-    place = f"job/{scope.cluster}/{scope.job_id}" if scope.job_id else f"node/{scope.cluster}/{scope.node}"
-    return place if advice.kind.is_disruptive else f"advice/{advice.kind}/{advice.target.cluster}/{advice.target.name}"
 
 
 def _recommendation(  # noqa: PLR0913 - as `recommend`
@@ -222,8 +180,9 @@ def _recommendation(  # noqa: PLR0913 - as `recommend`
         created=now,
         not_before=now,
         expires_at=now + lifetime,
-        conflict_group=_conflict_group(finding, advice),
-        approval=Approval(required=advice.kind.is_disruptive),
+        conflict_group=conflict_group(finding, advice),
+        approval=Approval(required=advice.kind.is_disruptive, policy=mode),
+        disruption=_disruption(finding, advice, topology),
         text=Text(
             summary=advice.summary,
             detail=f"{finding.summary} {finding.remedy}",
@@ -232,6 +191,15 @@ def _recommendation(  # noqa: PLR0913 - as `recommend`
         expected_gain=_gain(finding, advice, topology, now),
         simulated=finding.simulated,
     )
+
+
+def _disruption(finding: Finding, advice: Advice, topology: Topology) -> Disruption | None:
+    """Whom it disturbs, as far as the frame tells."""
+    job = finding.scope.job_id
+    if not advice.kind.is_disruptive or not job:
+        return None
+    nodes = topology.job_nodes.get((finding.scope.cluster or "", job))
+    return Disruption(jobs_affected=(job,), gang=len(nodes) > 1 if nodes else None)
 
 
 def _window_start(finding: Finding, now: float, lifetime: float) -> float:

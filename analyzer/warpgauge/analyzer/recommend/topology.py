@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,10 @@ class Topology:
     models: Mapping[tuple[str, str], str]  # (cluster, uuid) -> model
     spares: Mapping[tuple[str, str], int]  # (cluster, model) -> devices that answer and that no job holds
     window_seconds: float  # the longest time that a finding's impact can cover
+    job_nodes: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # (cluster, job_id) -> its nodes
+    users: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (cluster, job_id) -> whose it is
+    opted_out: frozenset[tuple[str, str]] = frozenset()  # (cluster, node) that is to be left alone
+    age_seconds: float | None = None  # of the newest sample; None if nobody can tell
 
     def spare_for(self, cluster: str, uuid: str) -> int:
         """How many devices could take the place of this one."""
@@ -36,8 +40,10 @@ class Topology:
         return self.spares.get((cluster, model), 0) if model else 0
 
 
-def topology_of(frame: Frame) -> Topology:
-    """Read it off the frame."""
+def topology_of(
+    frame: Frame, *, now: float | None = None, opted_out: frozenset[tuple[str, str]] = frozenset()
+) -> Topology:
+    """Read it off the frame, at a time `now` in seconds since the epoch."""
     entities = frame.devices.entities
     is_free = np.isnan(frame.allocated_since) & (frame.latest(device.DEVICE_STATE, "ok") == 1)
     spares = Counter((entities[row].cluster, entities[row].model) for row in np.flatnonzero(is_free))
@@ -47,7 +53,22 @@ def topology_of(frame: Frame) -> Topology:
         models=frame.once("models", lambda: _models(frame), frame.job_version),
         spares=spares,
         window_seconds=frame.columns * frame.step_seconds,
+        job_nodes=frame.once("job nodes", lambda: _job_nodes(frame), frame.job_version),
+        users={key: job.user for key, job in frame.jobs.items() if job.user},
+        opted_out=opted_out,
+        age_seconds=None if now is None else max(0.0, now - frame.newest_sample),
     )
+
+
+def _job_nodes(frame: Frame) -> dict[tuple[str, str], frozenset[str]]:
+    devices, ranks = frame.devices.entities, frame.ranks.entities
+    return {
+        key: frozenset(
+            {devices[row].node for row in job.devices if devices[row].node}
+            | {ranks[row].node for row in job.ranks if ranks[row].node}
+        )
+        for key, job in frame.jobs.items()
+    }
 
 
 def _models(frame: Frame) -> dict[tuple[str, str], str]:

@@ -59,6 +59,13 @@ VERBS: Final = (
     Verb("explain", "say what a job is bound by, with its numbers and what to do about it"),
     Verb("detect", "score one series from a CSV file: how unusual is each value"),
     Verb("plan", "say where waiting pods should go and which moves would make room, on CSV files or a live cluster"),
+    Verb("executor", "follow recommendations on a scheduling core, and say how it went"),
+    Verb("approve", "agree to a recommendation, so that an executor may follow it"),
+    Verb("reject", "refuse a recommendation"),
+    Verb("pause", "recommend nothing new and let nobody act"),
+    Verb("resume", "go on after a pause"),
+    Verb("mode", "show what another mode would change, and put it in force"),
+    Verb("audit", "check that nobody changed the log of approvals, acks and verifications"),
     Verb("generate", "write dashboards, alerts or docs from the catalog"),
     Verb("catalog", "list every metric"),
     Verb("doctor", "say what can be read on this machine, what cannot and what to do about it"),
@@ -71,6 +78,7 @@ _EXTRAS: Final = {
     "numpy": ("numpy", "analyzer"),
     "grafanalib": ("grafanalib", "dashboards"),
     "yaml": ("PyYAML", "dashboards"),
+    "standardwebhooks": ("standardwebhooks", "webhook"),
     "backports": ("backports.zstd", "record"),
 }
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.loading import load
-from warpgauge.core.config.sections import AgentConfig, AnalyzerConfig, Config, DemoConfig
+from warpgauge.core.config.sections import ActingConfig, AgentConfig, AnalyzerConfig, Config, DemoConfig
 from warpgauge.core.config.settings import Origin, Setting, origins
 
 __all__ = [
+    "ActingConfig",
     "AgentConfig",
     "AnalyzerConfig",
     "Config",

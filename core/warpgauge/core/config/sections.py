@@ -10,7 +10,7 @@ from warpgauge.core.config.settings import setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FAULTS", "AgentConfig", "AnalyzerConfig", "Config", "DemoConfig"]
+__all__ = ["FAULTS", "ActingConfig", "AgentConfig", "AnalyzerConfig", "Config", "DemoConfig"]
 
 FAULTS: Final = ("straggler", "thermal_limited", "idle_allocated", "input_bound")
 
@@ -106,8 +106,36 @@ class AnalyzerConfig:
         (), help="What to do on an XID where this site decides otherwise than the catalog, as NUMBER=ACTION."
     )
     mode: str = setting(
-        "propose", help="observe finds only, propose also recommends; neither acts.", choices=("observe", "propose")
+        "propose",
+        help="observe finds only, propose also recommends, approve lets executors follow what a person approved, auto "
+        "also what needs no approval. `warpgauge mode` overrides it until it is set back.",
+        choices=("observe", "propose", "approve", "auto"),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActingConfig:
+    """What is allowed of recommendations, and where they go."""
+
+    site_rules_file: str = setting(
+        "", help="TOML file with racks, opt-outs and freeze windows; read anew when it changes. Empty means none."
+    )
+    lease_file: str = setting(
+        "",
+        help="File on storage that several analyzers share: one of them recommends at a time. Empty means a lock in "
+        "the data directory.",
+    )
+    webhook_url: str = setting(
+        "", help="Where recommendations are posted, signed; empty means nowhere.", unit="URL", urls=True
+    )
+    webhook_secret_file: str = setting(
+        "",
+        help="File, mode 0600, with one whsec_ secret per line, the newest first; empty means the environment "
+        "variable WARPGAUGE_WEBHOOK_SECRET.",
+    )
+    webhook_ca_file: str = setting("", help="Certificate authorities to trust for the webhook instead of the system's.")
+    webhook_client_cert: str = setting("", help="Certificate (PEM) to show to the webhook.")
+    webhook_client_key: str = setting("", help="Its key, if it is not in the same file.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +156,7 @@ class Config:
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
+    acting: ActingConfig = field(default_factory=ActingConfig)
     demo: DemoConfig = field(default_factory=DemoConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 

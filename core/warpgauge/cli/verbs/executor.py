@@ -1,0 +1,90 @@
+"""`warpgauge executor --core NAME`: follows recommendations on a scheduling core until told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from warpgauge.cli.orders import add_order_arguments, address, token_reader
+from warpgauge.core.clock import SystemClock
+from warpgauge.core.config import data_directory
+from warpgauge.core.errors import StorageError
+from warpgauge.core.posting import HttpClient
+from warpgauge.executors import FileExecutor, StreamExecutor
+from warpgauge.executors.inbox import ApiAcks, ApiInbox, FileAcks, FileInbox
+from warpgauge.executors.running import Process
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from warpgauge.core.config import Config
+    from warpgauge.executors import Executor
+
+__all__ = ["CORES", "add_arguments", "run"]
+
+
+def _stdout(_args: argparse.Namespace) -> Executor:
+    return StreamExecutor(sys.stdout)
+
+
+def _file(args: argparse.Namespace) -> Executor:
+    return FileExecutor(args.orders)
+
+
+CORES: Final[Mapping[str, Callable[[argparse.Namespace], Executor]]] = {"stdout": _stdout, "file": _file}
+"""Each core's executor, made from the flags; the one place where a new core is entered."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `executor`."""
+    parser.add_argument("--core", required=True, choices=sorted(CORES), help="what to act on")
+    parser.add_argument("--dry-run", action="store_true", help="go as far as the core's own dry run and act on nothing")
+    parser.add_argument("--once", action="store_true", help="one round, then end")
+    parser.add_argument("--state-directory", type=Path, metavar="DIR",
+                        help="journal, acks, audit log (default: executor-NAME in the data directory)")  # fmt: skip
+    parser.add_argument("--from-file", type=Path, metavar="JSONL",
+                        help="read this file, not the analyzer; acks go to acks.jsonl")  # fmt: skip
+    parser.add_argument("--orders", type=Path, default=Path("orders.jsonl"), metavar="FILE",
+                        help="of --core file: where orders are written (default orders.jsonl)")  # fmt: skip
+    add_order_arguments(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Work until Ctrl-C or SIGTERM."""
+    clock, folder = SystemClock(), _folder(args, config)
+    inbox, acks = _ends(args, config, folder)
+    process = Process(CORES[args.core](args), inbox, acks, folder, clock=clock, dry_run=args.dry_run)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        if args.once:
+            process.step()
+        else:
+            process.run(stop)
+    finally:
+        process.close()
+    return 0
+
+
+def _ends(args: argparse.Namespace, config: Config, folder: Path) -> tuple[Any, Any]:
+    """Where recommendations come from and where acks go."""
+    if args.from_file is not None:
+        return FileInbox(args.from_file), FileAcks(folder / "acks.jsonl")
+    url, client = address(args, config), HttpClient()
+    return ApiInbox(url, client), ApiAcks(url, client, token_reader(args, config), SystemClock())
+
+
+def _folder(args: argparse.Namespace, config: Config) -> Path:
+    folder: Path = args.state_directory or data_directory(config, os.environ) / f"executor-{args.core}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"cannot make {folder}: {error.strerror or error}; --state-directory names another"
+        raise StorageError(msg) from error
+    return folder

@@ -1,0 +1,27 @@
+"""`warpgauge resume`: go on after `warpgauge pause`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from warpgauge.cli.orders import add_order_arguments, order
+
+if TYPE_CHECKING:
+    import argparse
+
+    from warpgauge.core.config import Config
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `resume`."""
+    add_order_arguments(parser)
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Order it."""
+    answer = order(args, config, "/api/v1/resume")
+    held = f"; still held: {answer['hold']}" if answer["hold"] else ""
+    print(f"resumed: mode {answer['mode']}{held}")  # noqa: T201 - the answer to the person who typed the command
+    return 0
