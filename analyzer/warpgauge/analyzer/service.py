@@ -99,7 +99,15 @@ def _advisor(config: Config, directory: Path, clock: Clock) -> Advisor:
     lease.hold()
     desk = Desk(Book(directory / BOOK_FILE), clock, mode=mode, audit=AuditLog(directory / AUDIT_FILE, clock))
     outbox = make_outbox(directory, clock, acting)
-    return Advisor(outbox, mode=mode, clock=clock, desk=desk, lease=lease, site_rules_file=acting.site_rules_file)
+    return Advisor(
+        outbox,
+        mode=mode,
+        clock=clock,
+        desk=desk,
+        lease=lease,
+        site_rules_file=acting.site_rules_file,
+        scheduler=acting.scheduler,
+    )
 
 
 @asynccontextmanager

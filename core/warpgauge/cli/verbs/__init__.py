@@ -62,6 +62,7 @@ VERBS: Final = (
     Verb("executor", "follow recommendations on a scheduling core, and say how it went"),
     Verb("approve", "agree to a recommendation, so that an executor may follow it"),
     Verb("reject", "refuse a recommendation"),
+    Verb("undo", "take back what was executed on a recommendation"),
     Verb("pause", "recommend nothing new and let nobody act"),
     Verb("resume", "go on after a pause"),
     Verb("mode", "show what another mode would change, and put it in force"),
