@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jsonschema
 import pytest
@@ -116,6 +117,32 @@ def test_a_jobs_own_word_never_disturbs_anyone() -> None:
     assert not made.kind.is_disruptive
     held = plan(finding(FindingKind.IDLE_ALLOCATED, evidence=(PHASE,)))
     assert [item.reason for item in held.withheld] == ["it rests on self-reported data alone"]
+
+
+def without_device(**changes: Any) -> Finding:
+    told = finding(evidence=(PHASE,), **changes)
+    return replace(told, scope=replace(told.scope, uuid=None))
+
+
+def test_on_slurm_a_slow_rank_without_a_device_leaves_its_node() -> None:
+    (made,) = plan(without_device()).fresh
+    assert (made.kind, made.target[0].type, made.target[0].name, made.target[0].node) == (
+        RecommendationKind.REPLACE_STRAGGLER, "workload", "train", "n1",
+    )  # fmt: skip
+    assert made.approval.required
+    assert {"spareNode", "checkpoint", "gang"} <= {one.check for one in made.preconditions}
+
+
+@pytest.mark.parametrize("platform", ["kubernetes", None])
+def test_elsewhere_nothing_is_advised_about_a_rank_without_a_device(platform: str | None) -> None:
+    platforms = {("prod", "train"): platform} if platform else {}
+    assert not plan(without_device(), topology=replace(fleet(), platforms=platforms)).fresh
+
+
+@pytest.mark.parametrize(("platform", "target"), [("slurm", "workload"), ("kubernetes", "device")])
+def test_slurm_moves_whole_jobs(platform: str, target: str) -> None:
+    (made,) = plan(finding(), topology=replace(fleet(), platforms={("prod", "train"): platform})).fresh
+    assert (made.kind, made.target[0].type) == (RecommendationKind.REPLACE_STRAGGLER, target)
 
 
 def test_the_gain_is_what_an_hour_cost_so_far() -> None:

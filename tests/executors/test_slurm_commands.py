@@ -136,6 +136,14 @@ def test_what_nothing_in_slurm_shows_needs_a_person():
     assert Replace().objection(replace(REPLACE, preconditions=checkpoint), seen()) is None
 
 
+def test_the_jobs_own_word_alone_drains_no_node_without_a_person():
+    told = replace(REPLACE.evidence[0], metric="training_phase_seconds_total")
+    by_itself = replace(REPLACE, evidence=(told,), approval=Approval(required=False))
+    assert "rests on the job's own word alone" in (Replace().objection(by_itself, seen()) or "")
+    assert Replace().objection(replace(REPLACE, evidence=(told,)), seen()) is None
+    assert Replace().objection(replace(REPLACE, approval=Approval(required=False)), seen()) is None
+
+
 def test_a_gang_is_not_ended_where_it_could_not_start_again():
     elsewhere = zip(GANG.held, ["gpu-n2", "gpu-n3"], strict=True)
     other = replace(GANG, id=2, held=tuple(replace(one, node=node) for one, node in elsewhere))

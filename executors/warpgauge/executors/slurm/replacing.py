@@ -28,6 +28,7 @@ __all__ = ["OPT_OUT", "Replace", "is_held"]
 OPT_OUT: Final = "warpgauge=keep"
 """A word in a job's comment (sbatch --comment): this job is not to be disturbed."""
 
+_SELF_REPORTED: Final = "training_"  # metrics that the job itself tells
 _VOUCHED_FOR: Final = frozenset({"checkpoint", "ownerTold"})  # nothing in Slurm shows it: whoever approves says so
 _CHECKED: Final = frozenset({"findingOpen", "spareDevice", "spareNode", "gang", "slurmNodeDigest", "slurmRestartCount"})
 
@@ -103,8 +104,12 @@ def _unvouched(advice: Recommendation) -> str | None:
     checks = [one.check for one in advice.preconditions if one.check not in _CHECKED]
     if unknown := [check for check in checks if check not in _VOUCHED_FOR]:
         return f"precondition {unknown[0]} cannot be checked on Slurm"
-    if checks and advice.approval.by is None and not advice.approval.required:
+    if advice.approval.by is not None or advice.approval.required:
+        return None
+    if checks:
         return f"precondition {checks[0]} needs a person's approval: nothing in Slurm shows it"
+    if all(row.metric.startswith(_SELF_REPORTED) for row in advice.evidence):
+        return "it rests on the job's own word alone: draining a node for that needs a person's approval"
     return None
 
 
