@@ -14,9 +14,11 @@ from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import data_directory
 from warpgauge.core.errors import StorageError
 from warpgauge.core.posting import HttpClient
+from warpgauge.core.slurm import Slurm
 from warpgauge.executors import FileExecutor, StreamExecutor
 from warpgauge.executors.inbox import ApiAcks, ApiInbox, FileAcks, FileInbox
 from warpgauge.executors.running import Process
+from warpgauge.executors.slurm import SlurmExecutor
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +38,15 @@ def _file(args: argparse.Namespace) -> Executor:
     return FileExecutor(args.orders)
 
 
-CORES: Final[Mapping[str, Callable[[argparse.Namespace], Executor]]] = {"stdout": _stdout, "file": _file}
+def _slurm(_args: argparse.Namespace) -> Executor:
+    return SlurmExecutor(Slurm(os.environ))
+
+
+CORES: Final[Mapping[str, Callable[[argparse.Namespace], Executor]]] = {
+    "stdout": _stdout,
+    "file": _file,
+    "slurm": _slurm,
+}
 """Each core's executor, made from the flags; the one place where a new core is entered."""
 
 
