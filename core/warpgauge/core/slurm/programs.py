@@ -54,6 +54,21 @@ class Slurm:
         """One job, None if the controller does not know it (any more); errors as for `nodes`."""
         return next((job for job in self.jobs() if job.id == job_id), None)
 
+    def job_state(self, job_id: int) -> str | None:
+        """The state of one job, such as PENDING, None if it is unknown: cheap, where `jobs` reads them all.
+
+        Raises:
+            SlurmError: Slurm does not answer.
+
+        """
+        try:
+            said = self.call("squeue", ["--noheader", "--states=all", f"--jobs={job_id}", "--format=%T"])
+        except SlurmError as error:
+            if "Invalid job id" in str(error):
+                return None
+            raise
+        return said.decode(errors="replace").strip() or None
+
     def node(self, name: str) -> SlurmNode | None:
         """One node, None if there is none of this name; errors as for `nodes`."""
         return next((node for node in self.nodes() if node.name == name), None)

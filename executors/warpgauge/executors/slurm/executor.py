@@ -91,8 +91,7 @@ class SlurmExecutor:
     def _until_ended(self, job: int) -> None:
         """Wait for the processes of a requeued job to end: until then Slurm takes no change of it."""
         for _ in range(int(ENDING_SECONDS / _POLL_SECONDS)):
-            found = self._slurm.job(job)
-            if found is None or found.state == "PENDING":
+            if self._slurm.job_state(job) in {None, "PENDING"}:
                 return
             self._pause(_POLL_SECONDS)
         msg = f"job {job} is requeued and held, and its processes have not ended within {ENDING_SECONDS:.0f} s"

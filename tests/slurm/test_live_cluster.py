@@ -1,4 +1,4 @@
-"""`warpgauge plan --core slurm` on a real Slurm cluster."""
+"""A real Slurm cluster, read: `warpgauge plan --core slurm`, and single questions."""
 
 from __future__ import annotations
 
@@ -45,3 +45,10 @@ def test_a_drained_node_is_named_and_nothing_is_placed_on_it(slurm_cluster: Slur
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("3 nodes, 0 pods run.")
     assert "node gpu-n0  drain (fan broken)" in done.stdout
+
+
+def test_the_state_of_one_job_is_read_without_all_others(slurm_cluster: SlurmCluster):
+    job = slurm_cluster.submit("--gres=gpu:1")
+    slurm_cluster.running(job)
+    assert slurm_cluster.slurm.job_state(job) == "RUNNING"
+    assert slurm_cluster.slurm.job_state(999_999) is None
