@@ -271,3 +271,17 @@ def test_a_spare_is_a_device_that_answers_and_that_no_job_holds() -> None:
 
 def test_a_fleet_is_counted_by_its_nodes() -> None:
     assert topology_of(Lockstep(columns=12).frame()).nodes == {"test": 2}
+
+
+def test_jobs_that_only_report_steps_belong_to_the_configured_scheduler() -> None:
+    builder = FrameBuilder(columns=30)
+    for rank in range(4):
+        builder.steps("train", rank=rank, node="n1", seconds=1.0)
+    frame = builder.build()
+    assert topology_of(frame).platforms == {}
+    assert topology_of(frame, scheduler="slurm").platforms == {("test", "train"): "slurm"}
+
+
+def test_a_job_on_devices_that_no_scheduler_is_named_for_stays_without_one() -> None:
+    frame = Lockstep().frame()
+    assert topology_of(frame, scheduler="yarn").platforms == topology_of(frame).platforms

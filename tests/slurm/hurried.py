@@ -13,9 +13,9 @@ from warpgauge.analyzer.recommend import rails, verifying
 from warpgauge.cli.main import main
 
 COLUMN_SECONDS = 2.0  # instead of 10
-AGE_SECONDS = 8.0  # of a finding that anyone is disturbed for, instead of 2 min
-SETTLE_SECONDS = 6.0  # after a move, instead of 5 min
-WINDOW_SECONDS = 16.0  # before and after it, instead of 10 min
+AGE_SECONDS = 4.0  # of a finding that anyone is disturbed for, instead of 2 min
+SETTLE_SECONDS = 4.0  # after a move, instead of 5 min
+WINDOW_SECONDS = 14.0  # before and after it, instead of 10 min
 PATIENCE_SECONDS = 3.0  # with samples that come late, instead of 20 s
 
 Frame.__init__.__kwdefaults__["step_seconds"] = COLUMN_SECONDS

@@ -48,12 +48,12 @@ def test_a_job_that_a_sick_node_holds_back_is_moved_and_runs_faster(
             with here.executor("--dry-run"):
                 here.order("approve", advice["id"])
                 wait_until(lambda: "dryRunOk" in here.phases(advice["id"]), what="it was tried dry")
-                time.sleep(2)  # four rounds in which it must not act
+                time.sleep(1.5)  # three rounds in which it must not act
             assert here.phases(advice["id"]) == STEPS[:3]
             assert f"scontrol requeuehold {job}" in here.audited("ack", advice["id"])[2]["detail"]
             assert (slurm_cluster.job(job), slurm_cluster.slurm.node(node).is_drained) == (before, False)
 
-            time.sleep(max(0.0, found[0]["since"] + 20 - time.time()))  # a past to compare with
+            time.sleep(max(0.0, found[0]["since"] + 17 - time.time()))  # a past to compare with
             with here.executor():
                 wait_until(lambda: "executed" in here.phases(advice["id"]), what="it was executed", seconds=60)
                 assert here.phases(advice["id"]) == STEPS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -63,8 +64,7 @@ class SlurmExecutor:
     def intents(self, order: Order) -> tuple[Intent, ...]:
         """The calls of scontrol; Slurm itself has no dry run for them."""
         return tuple(
-            Intent(_shown(step.command), _shown(step.undo) if step.undo else _BY_UNDO[order.advice.kind])
-            for step in self._steps(order)
+            Intent(_shown(step.command), _shown(step.undo) if step.undo else None) for step in self._steps(order)
         )
 
     def found(self, order: Order) -> tuple[NativeRef, ...] | None:
@@ -141,10 +141,6 @@ class SlurmExecutor:
             raise ExecutionError(_UNREACHABLE, str(error), may_succeed_later=True) from error
 
 
-_BY_UNDO: Final[Mapping[RecommendationKind, str]] = {
-    RecommendationKind.REPLACE_STRAGGLER: "none: the job goes on from its checkpoint, and the node is resumed"
-}
-
-
 def _shown(command: commands.Command) -> str:
-    return " ".join(["scontrol", *command])
+    """The call as a person could type it."""
+    return shlex.join(["scontrol", *command])
