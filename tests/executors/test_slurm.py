@@ -174,6 +174,17 @@ def test_a_drain_is_taken_back_if_the_job_cannot_be_ended(slurm_cluster: SlurmCl
     assert slurm_cluster.job(job).state == "RUNNING"
 
 
+def test_a_job_that_ended_just_now_is_not_started_anew(slurm_cluster: SlurmCluster):
+    job = slurm_cluster.submit("--gres=gpu:1")
+    node = slurm_cluster.running(job).held[0].node
+    executor = SlurmExecutor(slurm_cluster.slurm)
+    executor._run = lambda step: (slurm_cluster.run("scancel", str(job)), SlurmExecutor._run(executor, step))
+    with pytest.raises(ExecutionError, match=rf"job {job} is \w+ by now, not running; nothing else was changed"):
+        executor.execute(Order(recommendation=of_job(job, node)))
+    wait_until(lambda: slurm_cluster.slurm.node(node).why_not is None, what="the node takes work again")
+    assert slurm_cluster.job(job).restarts == 0
+
+
 def test_a_controller_that_is_away_is_tried_again(bench: Bench, slurm_cluster: SlurmCluster, tmp_path: Path):
     (tmp_path / "squeue").write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
     (tmp_path / "squeue").chmod(0o755)

@@ -101,6 +101,7 @@ def test_a_straggler_is_replaced_in_five_calls():
         (replace(GANG, state="COMPLETED"), "is completed, not running"),
         (replace(GANG, held=GANG.held[:1]), "does not run on gpu-n1"),
         (replace(GANG, start_time=int(NOW)), "was started again since"),
+        (replace(GANG, is_part_of_another=True), "is part of a heterogeneous job"),
         (replace(GANG, is_batch=False), "is interactive"),
         (replace(GANG, is_requeueable=False), "does not want to be requeued"),
         (replace(GANG, comment="mine warpgauge=keep"), "says warpgauge=keep"),
@@ -157,6 +158,13 @@ def test_a_node_that_somebody_else_drained_is_theirs(action: Any):
     theirs = replace(NODES[1], flags=frozenset({"DRAIN"}), reason="fan broken")
     recommendation = REPLACE if isinstance(action, Replace) else DRAIN
     assert "is drained already: fan broken" in (action.objection(recommendation, seen(node=theirs)) or "")
+
+
+@pytest.mark.parametrize("flag", ["MAINTENANCE", "REBOOT_ISSUED", "FAIL"])
+def test_a_node_in_maintenance_is_somebody_elses(flag: str):
+    theirs = replace(NODES[1], flags=frozenset({flag}))
+    assert f"in somebody else's hands: {flag.lower()}" in (Drain().objection(DRAIN, seen(node=theirs)) or "")
+    assert Cordon().objection(DRAIN, seen(node=theirs, reserved=True)) is None
 
 
 def test_a_drain_of_somebody_else_is_not_ended():

@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `executor`."""
     parser.add_argument("--core", required=True, choices=sorted(CORES), help="what to act on")
     parser.add_argument("--dry-run", action="store_true", help="go as far as the core's own dry run and act on nothing")
+    parser.add_argument("--cluster", metavar="NAME",
+                        help="follow only what is about this cluster of the analyzer's (default: all)")  # fmt: skip
     parser.add_argument("--once", action="store_true", help="one round, then end")
     parser.add_argument("--state-directory", type=Path, metavar="DIR",
                         help="journal, acks, audit log (default: executor-NAME in the data directory)")  # fmt: skip
@@ -68,7 +70,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
     """Work until Ctrl-C or SIGTERM."""
     clock, folder = SystemClock(), _folder(args, config)
     inbox, acks = _ends(args, config, folder)
-    process = Process(CORES[args.core](args), inbox, acks, folder, clock=clock, dry_run=args.dry_run)
+    process = Process(
+        CORES[args.core](args), inbox, acks, folder, clock=clock, dry_run=args.dry_run, cluster=args.cluster
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -106,6 +106,7 @@ class SlurmJob:
     start_time: int  # seconds since the epoch; of a pending job an estimate or 0
     is_requeueable: bool
     is_batch: bool
+    is_part_of_another: bool  # one component of a heterogeneous job
     required_nodes: str  # as Slurm writes lists of hosts
     excluded_nodes: str
     features: str  # that its nodes must have, as it was asked: a&b, a|b, ...
@@ -235,6 +236,7 @@ def _job(row: _Row) -> SlurmJob:
         start_time=row.whole("start_time"),
         is_requeueable=row.flag("requeue"),
         is_batch=row.flag("batch_flag"),
+        is_part_of_another=row.whole("het_job_id") != 0,
         required_nodes=row.text("required_nodes"),
         excluded_nodes=row.text("excluded_nodes"),
         features=row.text("features"),

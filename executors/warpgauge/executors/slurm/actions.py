@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Action", "Avoid", "Cordon", "Drain", "Seen", "Step", "Uncordon", "node_of"]
 
 CORDON_MINUTES: Final = 24 * 60  # a person is there by then; it ends by itself if nobody comes
+_OWNED: Final = frozenset({"MAINTENANCE", "REBOOT_REQUESTED", "REBOOT_ISSUED", "FAIL"})  # what administrators set
 _AVOIDED_WEIGHT: Final = 1_000_000  # above any that a site gives: then only the other nodes count
 
 
@@ -81,6 +82,8 @@ def unfit_node(advice: Recommendation, seen: Seen) -> str | None:
         return f"Slurm has no node {name}"
     if node.is_drained and node.reason != commands.reason_of(advice.id):
         return f"node {name} is drained already: {node.reason}"
+    if (owned := sorted(node.flags & _OWNED)) and not seen.has_reservation:
+        return f"node {name} is in somebody else's hands: {', '.join(map(str.lower, owned))}"
     expected = next((one.expected for one in advice.preconditions if one.check == "slurmNodeDigest"), None)
     if expected not in {None, node.digest} and not node.is_drained:  # what we changed ourselves is not the same
         return f"node {name} changed since the recommendation was made"

@@ -84,9 +84,15 @@ class SlurmExecutor:
         return refs
 
     def _run(self, step: Step) -> None:
+        if step.command[0] != "requeuehold":
+            self._slurm.control(step.command)
+            return
+        job = int(step.command[1])
+        if (state := self._slurm.job_state(job)) != "RUNNING":  # Slurm would start a job that has just ended anew
+            msg = f"job {job} is {(state or 'gone').lower()} by now, not running"
+            raise SlurmError(msg)
         self._slurm.control(step.command)
-        if step.command[0] == "requeuehold":
-            self._until_ended(int(step.command[1]))
+        self._until_ended(job)
 
     def _until_ended(self, job: int) -> None:
         """Wait for the processes of a requeued job to end: until then Slurm takes no change of it."""

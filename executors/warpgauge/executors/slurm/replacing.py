@@ -122,6 +122,7 @@ def _untouchable(job: SlurmJob, advice: Recommendation) -> str | None:
         (job.start_time > advice.created, f"job {job.id} was started again since the recommendation was made"),
         (expected not in {None, str(job.restarts)}, f"job {job.id} was restarted {job.restarts} times, not {expected}"),
         (bool(job.required_nodes), f"job {job.id} asks for {job.required_nodes} by name and would wait for it"),
+        (job.is_part_of_another, f"job {job.id} is part of a heterogeneous job, which is not moved in parts"),
         (not job.is_batch, f"job {job.id} is interactive: Slurm cannot start it again"),
         (not job.is_requeueable, f"job {job.id} does not want to be requeued (sbatch --no-requeue)"),
         (OPT_OUT in job.comment.split(), f"job {job.id} says {OPT_OUT} in its comment"),
