@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.slurm_cluster import SlurmCluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 REFUSING = """#!/bin/sh
 case "$*" in {pattern}) echo "slurm_update error: Access/permission denied" >&2; exit 1;; esac

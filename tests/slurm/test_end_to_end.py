@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.real_servers import Servers
     from tests.slurm_cluster import SlurmCluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 PEERS = 5  # jobs that nobody touches, which the moved one is held against
 STEPS = ["received", "accepted", "dryRunOk", "executing", "executed"]

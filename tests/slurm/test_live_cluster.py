@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.slurm_cluster import SlurmCluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def test_what_moves_where_lets_a_waiting_gang_run(slurm_cluster: SlurmCluster, tmp_path: Path):
