@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,9 +14,6 @@ from warpgauge.cli.main import main
 from warpgauge.core.audit import AuditLog, head_path, verify
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.errors import StorageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LINES = 6
 
@@ -154,7 +151,9 @@ def test_a_broken_chain_is_not_written_on(log: Path) -> None:
 def test_a_line_is_on_the_disk_before_it_counts(tmp_path: Path) -> None:
     forced: list[str] = []
     path = tmp_path / "audit.jsonl"
-    one = AuditLog(path, ManualClock(), sync=lambda number: forced.append(os.readlink(f"/proc/self/fd/{number}")))
+    one = AuditLog(
+        path, ManualClock(), sync=lambda number: forced.append(str(Path(f"/proc/self/fd/{number}").readlink()))
+    )
     forced.clear()
     one.append("pause", "ann", {})
     assert forced[0] == str(path)

@@ -107,7 +107,7 @@ def service(folder: Path, url: str, restarts: int) -> None:
 def tick(advisor: Advisor, clock: ManualClock, *findings: Any, verifications: Any = ()) -> None:
     plan = recommend(
         findings, (), fleet(nodes=100), advisor.ledger, now=clock.now(), mode=advisor.desk.mode,
-        limits=advisor._limits(clock.now()),
+        limits=advisor.limits(),
     )  # fmt: skip
     advisor.send(Step(plan, verifications))
 

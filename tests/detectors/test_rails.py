@@ -1,4 +1,4 @@
-"""The rails that need to know the site: opt-outs, freezes, racks, owners, ages, and what a detector got wrong before."""
+"""The rails that need to know the site: opt-outs, freezes, racks, owners, ages, and what went wrong before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from warpgauge.core.finding import Finding
 
 
-def plan(*findings: Finding, topology: Any = None, now: float = NOW, ledger: Ledger | None = None, **limits: Any) -> Plan:
+def plan(
+    *findings: Finding, topology: Any = None, now: float = NOW, ledger: Ledger | None = None, **limits: Any
+) -> Plan:
     topology = topology or fleet(nodes=100)
     return recommend(findings, (), topology, ledger or Ledger(), now=now, limits=Limits(**limits))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 import threading
 import time
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from warpgauge.core.recommendation import Approval
 from warpgauge.core.retry import Backoff
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -148,16 +148,18 @@ def test_what_the_receiver_has_is_delivered(status: int, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("status", [301, 307, 408, 425, 429, 500, 502, 503, 504])
 def test_what_may_pass_is_tried_later(status: int, tmp_path: Path) -> None:
-    with receiving() as receiver, pytest.raises(TryLaterError, match=f"HTTP {status}"):
+    with receiving() as receiver:
         receiver.answer(status, Location="http://127.0.0.1:1/elsewhere")
-        sink(receiver.url, tmp_path).deliver([BODY])
+        with pytest.raises(TryLaterError, match=f"HTTP {status}"):
+            sink(receiver.url, tmp_path).deliver([BODY])
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422])
 def test_what_never_will_be_taken_is_refused(status: int, tmp_path: Path) -> None:
-    with receiving() as receiver, pytest.raises(RefusedError, match=f"HTTP {status}"):
+    with receiving() as receiver:
         receiver.answer(status)
-        sink(receiver.url, tmp_path).deliver([BODY])
+        with pytest.raises(RefusedError, match=f"HTTP {status}"):
+            sink(receiver.url, tmp_path).deliver([BODY])
 
 
 @pytest.mark.parametrize(
@@ -165,9 +167,10 @@ def test_what_never_will_be_taken_is_refused(status: int, tmp_path: Path) -> Non
     [("120", 120.0), ("999999", 3600.0), ("Sun, 15 Jun 2025 15:07:10 GMT", 30.0), ("soon", None), ("", None)],
 )
 def test_the_wait_that_is_asked_for_is_read(text: str, seconds: float | None, tmp_path: Path) -> None:
-    with receiving() as receiver, pytest.raises(TryLaterError) as caught:
+    with receiving() as receiver:
         receiver.answer(503, Retry_After=text)
-        sink(receiver.url, tmp_path, clock=ManualClock(1_750_000_000.0)).deliver([BODY])
+        with pytest.raises(TryLaterError) as caught:
+            sink(receiver.url, tmp_path, clock=ManualClock(1_750_000_000.0)).deliver([BODY])
     assert caught.value.seconds == seconds
 
 

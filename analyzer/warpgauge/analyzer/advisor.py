@@ -133,6 +133,10 @@ class Advisor:
         """What was taken back within a day, as events: for executors that were away."""
         return self.desk.book.withdrawn(self._clock.now() - _DAY_SECONDS)
 
+    def verdicts(self) -> dict[tuple[str, str], int]:
+        """Verdicts of the last month by (detector, verdict)."""
+        return self.desk.book.verdicts(self._clock.now() - _MONTH_SECONDS)
+
     def find(self, recommendation_id: str) -> Recommendation | None:
         """One that stands."""
         return next((one for one in self._ledger.open.values() if one.id == recommendation_id), None)
@@ -165,7 +169,7 @@ class Advisor:
                 self._ledger,
                 now=now,
                 mode=self.desk.mode,
-                limits=self._limits(now),
+                limits=self.limits(),
             )
             return Step(plan, tuple(self._verifications(frame, now)))
 
@@ -218,7 +222,8 @@ class Advisor:
         if self._lease is not None:
             self._lease.release()
 
-    def _limits(self, now: float) -> Limits:
+    def limits(self) -> Limits:
+        """What this step must keep to."""
         if self._lease is not None:
             self._lease.hold()
         return Limits(
@@ -226,7 +231,7 @@ class Advisor:
             hold=self.hold or self._rules.fault,
             rejected=self.desk.rejected,
             acted_on=self.desk.book.acted_on(),
-            verdicts=self.desk.book.verdicts(now - _MONTH_SECONDS),
+            verdicts=self.verdicts(),
         )
 
     def _verifications(self, frame: Frame, now: float) -> list[tuple[Recommendation, Verification]]:

@@ -17,12 +17,13 @@ from warpgauge.core.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from warpgauge.analyzer.advisor import Advisor
     from warpgauge.analyzer.engine import Result
     from warpgauge.analyzer.sources import SourceStatus
     from warpgauge.analyzer.watch import Census
     from warpgauge.core.recommendation import Recommendation
 
-__all__ = ["Durations", "own_samples"]
+__all__ = ["Durations", "acting_samples", "own_samples"]
 
 _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 
@@ -70,6 +71,21 @@ def own_samples(  # noqa: PLR0913 - the parts that it is about
     kinds = Counter((str(one.kind), "open") for one in recommendations)
     for labels, count in kinds.items():
         yield Sample(own.RECOMMENDATIONS, labels, float(count))
+
+
+def acting_samples(advisor: Advisor) -> Iterator[Sample]:
+    """What became of recommendations."""
+    yield Sample(own.ACTING_HELD, (), float(advisor.hold is not None))
+    for sink, (stats, _, failures) in advisor.outbox.stats().items():
+        yield Sample(own.OUTBOX_WAITING, (sink,), float(stats.records))
+        if stats.oldest_timestamp is not None:
+            yield Sample(own.OUTBOX_OLDEST, (sink,), stats.oldest_timestamp)
+        outcomes = {"delivered": stats.acked, "dead_lettered": stats.dead_lettered, "dropped": stats.dropped}
+        for outcome, count in outcomes.items():
+            yield Sample(own.OUTBOX_DOCUMENTS, (sink, outcome), float(count))
+        yield Sample(own.OUTBOX_FAILURES, (sink,), float(failures))
+    for labels, count in advisor.verdicts().items():
+        yield Sample(own.VERDICTS, labels, float(count))
 
 
 def _results(result: Result) -> Iterator[Sample]:

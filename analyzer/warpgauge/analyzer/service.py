@@ -15,7 +15,7 @@ from warpgauge.analyzer.advisor import AUDIT_FILE, BOOK_FILE, Advisor, make_outb
 from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
-from warpgauge.analyzer.own_metrics import Durations, own_samples
+from warpgauge.analyzer.own_metrics import Durations, acting_samples, own_samples
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk
@@ -263,7 +263,8 @@ class Service:
 
     def samples(self) -> Iterable[Sample]:
         """The analyzer about itself."""
-        return own_samples(
+        yield from acting_samples(self.advisor)
+        yield from own_samples(
             self.watch.census, self.statuses(), self.result, self.advisor.open, self._ticks, last_tick=self.last_tick
         )
 

@@ -39,8 +39,9 @@ CREATE TABLE IF NOT EXISTS decisions (
     id TEXT PRIMARY KEY, verdict TEXT NOT NULL, who TEXT NOT NULL, at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS acks (
-    id TEXT PRIMARY KEY, recommendation TEXT NOT NULL, phase TEXT NOT NULL, at REAL NOT NULL, event TEXT NOT NULL
-) WITHOUT ROWID;
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, recommendation TEXT NOT NULL,
+    phase TEXT NOT NULL, at REAL NOT NULL, event TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS acks_of ON acks (recommendation);
 CREATE TABLE IF NOT EXISTS verifications (
     id TEXT PRIMARY KEY, executed REAL NOT NULL, verdict TEXT, detector TEXT, at REAL
@@ -176,7 +177,7 @@ class Book:
         """Keep an ack; whether it is new. One of phase executed makes its recommendation one to be verified."""
         with self._transaction() as connection:
             cursor = connection.execute(
-                "INSERT OR IGNORE INTO acks VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO acks (id, recommendation, phase, at, event) VALUES (?, ?, ?, ?, ?)",
                 (ack.id, ack.recommendation_id, str(ack.phase), ack.at, json.dumps(ack.to_event())),
             )
             if cursor.rowcount and ack.phase is Phase.EXECUTED:
@@ -186,10 +187,10 @@ class Book:
         return cursor.rowcount > 0
 
     def acks(self, recommendation_id: str) -> list[Ack]:
-        """All acks of a recommendation, oldest first."""
+        """All acks of a recommendation, in the order in which they came."""
         with self._transaction() as connection:
             rows = connection.execute(
-                "SELECT event FROM acks WHERE recommendation = ? ORDER BY at, id", (recommendation_id,)
+                "SELECT event FROM acks WHERE recommendation = ? ORDER BY number", (recommendation_id,)
             ).fetchall()
         return [ack_from_event(json.loads(text)) for (text,) in rows]
 

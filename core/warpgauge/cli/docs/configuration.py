@@ -30,6 +30,7 @@ prometheus_url = "http://127.0.0.1:9090"
 _SECTIONS: Final = {
     "agent": "The agent on each node: `warpgauge agent`, and the agent that `warpgauge up` starts.",
     "analyzer": "The analyzer with its console: `warpgauge analyzer`, `warpgauge up` and in part `analyze`.",
+    "acting": "What may be done on recommendations, and where they go: see `docs/howto/act.md`.",
     "demo": "The simulated fleet. Nothing simulated appears unless `mode` says so.",
 }
 

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="take what Prometheus writes to /api/v1/write")  # fmt: skip
     parser.add_argument("--cluster", metavar="NAME", help="cluster of agents whose targets do not name one")
     parser.add_argument("--data-directory", metavar="DIR", help="where history and the outbox are kept")
-    parser.add_argument("--mode", choices=("observe", "propose"), help="observe finds only, propose also recommends")
+    parser.add_argument("--mode", choices=("observe", "propose", "approve", "auto"),
+                        help="observe finds only, propose also recommends, approve and auto let executors act")  # fmt: skip
 
 
 def overrides(args: argparse.Namespace) -> dict[str, str]:

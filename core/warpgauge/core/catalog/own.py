@@ -186,3 +186,41 @@ INCIDENTS_OPEN: Final = _analyzer(
 RECOMMENDATIONS: Final = _analyzer(
     "warpgauge_recommendations", Kind.GAUGE, Unit.NONE, "Recommendations by kind and state.", ("kind", "state")
 )
+OUTBOX_WAITING: Final = _analyzer(
+    "warpgauge_outbox_waiting", Kind.GAUGE, Unit.NONE, "Documents that a sink was not given yet.", ("sink",)
+)
+OUTBOX_OLDEST: Final = _analyzer(
+    "warpgauge_outbox_oldest_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.TIMESTAMP,
+    "When the oldest document that a sink was not given yet was written; absent while none waits.",
+    ("sink",),
+)
+OUTBOX_DOCUMENTS: Final = _analyzer(
+    "warpgauge_outbox_documents_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "What became of documents, over restarts: delivered, dead_lettered (the sink refused them for good) or dropped "
+    "(too old, or no room).",
+    ("sink", "outcome"),
+)
+OUTBOX_FAILURES: Final = _analyzer(
+    "warpgauge_outbox_failures_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Deliveries that a sink did not take for now, since the analyzer started; they are tried again.",
+    ("sink",),
+)
+ACTING_HELD: Final = _analyzer(
+    "warpgauge_acting_held",
+    Kind.GAUGE,
+    Unit.NONE,
+    "1 while nothing new is recommended and nobody may act: paused, or another analyzer has the lease; else 0.",
+)
+VERDICTS: Final = _analyzer(
+    "warpgauge_verdicts_month",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Verdicts of the last 30 days on recommendations that were executed.",
+    ("kind", "verdict"),
+)

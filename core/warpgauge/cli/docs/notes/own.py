@@ -114,4 +114,28 @@ NOTES: Final[dict[Metric, Note]] = {
         '`NAME{state="proposed"} 3`: three pieces of advice wait for a person or a scheduler.',
         "actions taken: nothing acts on its own.",
     ),
+    own.OUTBOX_WAITING: Note(
+        '`NAME{sink="webhook"} 12` for ten minutes: the receiver does not take them; nothing is lost for a week.',
+        "a backlog of problems: it is one of delivery.",
+    ),
+    own.OUTBOX_OLDEST: Note(
+        "`time() - NAME > 3600`: disruptive advice expires after an hour, so the receiver gets it too late to act.",
+        "the age of the oldest recommendation: delivered ones do not count.",
+    ),
+    own.OUTBOX_DOCUMENTS: Note(
+        '`increase(NAME{outcome="dead_lettered"}[1h])` above 0: the receiver answers 4xx; its log says why.',
+        "recommendations: withdrawals and verifications are documents too, and an approval sends one again.",
+    ),
+    own.OUTBOX_FAILURES: Note(
+        '`rate(NAME{sink="webhook"}[5m])` above 0: it answers 429 or 5xx, or nobody listens.',
+        "lost documents: each of them is tried again.",
+    ),
+    own.ACTING_HELD: Note(
+        "`NAME 1`: `warpgauge mode` says who paused it, or that another analyzer acts.",
+        "mode observe: there advice is not even written, here what stands goes on standing.",
+    ),
+    own.VERDICTS: Note(
+        '`NAME{kind="straggler", verdict="worse"} 2`: from here on stragglers lead to no disruptive advice.',
+        "a counter: verdicts older than 30 days leave it.",
+    ),
 }
