@@ -118,7 +118,7 @@ def about(running: Up, job: str) -> list[dict[str, Any]]:
 
 EXPECTED = {
     "hog": ("noisy_neighbor", VICTIM, "Keep others off the CPUs"),
-    "loader": ("input_bound", VICTIM, "num_workers"),
+    "loader": ("input_bound", VICTIM, f"Only rank {VICTIM} on"),
     "shard": ("workload_imbalance", None, "Even out what ranks get"),
     "link": ("network_bound", VICTIM, f"Look at the link of rank {VICTIM}"),
 }

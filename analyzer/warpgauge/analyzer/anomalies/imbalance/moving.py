@@ -190,7 +190,7 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
     stage = stage_of(frame, group.ranks[0])
     impact = impact_of(
         scatter.slowdown, devices=max(len(job.devices), len(job.ranks)), seconds=frame.now - since,
-        method="expected wait for the slowest of ranks that scatter as measured",
+        method="at least: expected wait for the slowest of normals that scatter as measured",
     )  # fmt: skip
     return Candidate(
         kind=FindingKind.WORKLOAD_IMBALANCE,
@@ -218,7 +218,7 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
         f" {span(frame.now - since)}: computing takes {milliseconds(scatter.compute)} a step on every one of"
         f" {count(len(group.ranks), 'rank')} but scatters by {milliseconds(scatter.deviation)}, so all wait"
         f" {milliseconds(scatter.wait)} of a step of {milliseconds(scatter.step)} for whoever has most; steps take"
-        f" {times(scatter.slowdown)} as long as with even shares.",
+        f" at least {times(scatter.slowdown)} as long as with even shares.",
         remedy="Even out what ranks get in one step: batch by the number of tokens and not of samples, sort by length"
         " within a shuffle window or pack sequences, and give the largest samples to different steps. Hardware is not"
         " at fault: move and drain nothing.",

@@ -9,6 +9,7 @@ and pay nothing for it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from warpgauge.analyzer.anomalies.straggler.culprits import candidates_of
 from warpgauge.analyzer.anomalies.straggler.lag import OWN_PHASES, Limits, read_lag
 from warpgauge.analyzer.anomalies.straggler.named import with_processes
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal
-from warpgauge.analyzer.detection import Detection, Judgement
+from warpgauge.analyzer.detection import Detection, Judgement, Strength
 from warpgauge.analyzer.windows import mean, median
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind
@@ -120,17 +121,26 @@ def _window(near: Frame, group: Group) -> float | None:
 
 
 def _judged(near: Frame, group: Group, seconds: float) -> Iterator[Candidate]:
-    thermal = _throttled(near, group)
-    for length, holds, may_raise in ((seconds, _RAISES, True), (HOLD_WINDOWS * seconds, _HOLDS, False)):
-        lag = read_lag(near, group, length, parts=PARTS)
-        if lag is not None and float(median(lag.steps)) >= LEAST_STEPS / 2:
-            yield from candidates_of(
-                near, group, lag, raises=_RAISES, holds=holds, seconds=length, phases=OWN_PHASES, left_out=thermal,
-                may_raise=may_raise,
-            )  # fmt: skip
+    found = [one for length in (seconds, HOLD_WINDOWS * seconds) for one in _lagging(near, group, length, seconds)]
+    neighbored = {one.scope for one in found if one.kind is FindingKind.NOISY_NEIGHBOR}
+    yield from (one for one in found if one.kind is not FindingKind.STRAGGLER or one.scope not in neighbored)
     moving = moving_candidate(near, group, MOVING_WINDOWS * seconds, parts=MOVING_PARTS, most=MOVING_MOST)
     if moving is not None:
         yield moving
+
+
+def _lagging(near: Frame, group: Group, length: float, seconds: float) -> Iterator[Candidate]:
+    """Candidates from a window of some length; a straggler, which costs most to act on, asks for the longer one."""
+    lag = read_lag(near, group, length, parts=PARTS)
+    if lag is None or float(median(lag.steps)) < LEAST_STEPS / 2:
+        return
+    is_short = length == seconds
+    holds, left_out = (_RAISES if is_short else _HOLDS), _throttled(near, group)
+    for one in candidates_of(
+        near, group, lag, raises=_RAISES, holds=holds, seconds=length, phases=OWN_PHASES, left_out=left_out
+    ):
+        is_early = is_short and one.kind is FindingKind.STRAGGLER
+        yield replace(one, strength=Strength.HOLD) if is_early else one
 
 
 def _throttled(near: Frame, group: Group) -> Mask:
