@@ -46,7 +46,7 @@ def held(scene: Lockstep) -> list[Candidate]:
 
 
 SLOW = {
-    "compute": (FindingKind.STRAGGLER, {"compute": {3: late(8, 0.2, COMPUTE)}}),
+    "compute": (FindingKind.STRAGGLER, {"compute": {3: late(9, 0.2, COMPUTE)}}),
     "input": (FindingKind.INPUT_BOUND, {"input": {3: late(5, 0.12, 0.001)}}),
     "link": (FindingKind.NETWORK_BOUND, {"transfer": {3: late(5, 0.12, 0.002)}}),
     "neighbor": (
@@ -63,7 +63,7 @@ def test_seconds_name_the_rank_and_the_kind(cause: str):
     (candidate,) = raised(close(**changes))
 
     assert (candidate.kind, candidate.scope.rank, candidate.scope.job_id) == (kind, 3, "train")
-    assert candidate.since == pytest.approx(close().frame().now - (8 if cause == "compute" else 5), abs=1.0)
+    assert candidate.since == pytest.approx(close().frame().now - (9 if cause == "compute" else 5), abs=1.0)
     assert candidate.evidence
     assert len(candidate.remedy) > 40
 

@@ -1,8 +1,9 @@
-"""Who holds a job back, beyond the one slow rank: a host, a link, a switch, a neighbor; and the slow minutes after it."""
+"""Who holds a job back beyond the one slow rank: a host, a link, a switch, a neighbor."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.detectors.scenes import Lockstep, since
@@ -11,7 +12,10 @@ from warpgauge.analyzer.detection import Candidate, ProcessReading, Strength
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind
 
-MINUTE = 6  # columns
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 TEN_MINUTES = 60
 
 
@@ -20,7 +24,7 @@ def raised(scene: Lockstep) -> list[Candidate]:
     return [candidate for candidate in found if candidate.strength is Strength.RAISE]
 
 
-def slow(ratio: float = 1.5) -> np.ndarray:
+def slow(ratio: float = 1.5) -> NDArray[np.float64]:
     return since(90, TEN_MINUTES, ratio, 1.0)
 
 
@@ -30,9 +34,7 @@ def test_a_host_all_of_whose_ranks_are_slow_is_one_finding_about_the_host(ranks:
 
     assert candidate.kind is FindingKind.STRAGGLER
     assert (candidate.scope.node, candidate.scope.rank, candidate.scope.uuid) == ("n1", None, None)
-    assert candidate.summary.startswith(
-        "Host n1 (rank 4, rank 5, rank 6 and rank 7) slows every step of job train for 10"
-    )
+    assert candidate.summary.startswith("Host n1 (rank 4, rank 5, rank 6 and rank 7) slows every step of job train")
     assert candidate.remedy.startswith("Drain n1 after the next checkpoint")
     assert candidate.impact is not None
     assert candidate.impact.slowdown_ratio == pytest.approx(1.61 / 1.11, rel=0.02)

@@ -118,9 +118,8 @@ def candidates_of(  # noqa: PLR0913 - a group, how it is looked at, and what to 
                 frame=frame, group=group, lag=lag, members=(member,), phase=phase,
                 extra=float(lag.extra[member]), seconds=seconds,
             )  # fmt: skip
-            found.append(
-                _candidate(culprit, raises, z=float(lag.z[member]), is_raised=may_raise and bool(is_raised_by[member]))
-            )
+            is_raised = bool(is_raised_by[member])
+            found.append(_candidate(culprit, raises, z=float(lag.z[member]), is_raised=is_raised))
     return found
 
 

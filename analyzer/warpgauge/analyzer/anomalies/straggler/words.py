@@ -164,10 +164,11 @@ def neighbor_remedy(rank: str) -> str:
 
 def processes_words(processes: Sequence[ProcessReading]) -> str:
     """`python (pid 4711, user x) uses 48 % of all CPUs`."""
-    return "; ".join(
-        f"{one.command} (pid {one.pid}{f', user {one.user}' if one.user else ''}) uses {percent(one.cpu_ratio)} of all CPUs"
-        for one in processes
-    )
+    return "; ".join(f"{_process(one)} uses {percent(one.cpu_ratio)} of all CPUs" for one in processes)
+
+
+def _process(one: ProcessReading) -> str:
+    return f"{one.command} (pid {one.pid}, user {one.user})" if one.user else f"{one.command} (pid {one.pid})"
 
 
 def _cpu(culprit: Culprit) -> float:
