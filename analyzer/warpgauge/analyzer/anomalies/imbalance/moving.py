@@ -11,7 +11,7 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE, STEPS, TOTAL, compute_and_steps, stage_of
 from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
-from warpgauge.analyzer.anomalies.straggler.neighbor import pressure_of
+from warpgauge.analyzer.anomalies.straggler.neighbor import around, pressure_of
 from warpgauge.analyzer.anomalies.straggler.place import nodes_of
 from warpgauge.analyzer.anomalies.straggler.words import milliseconds
 from warpgauge.analyzer.detection import Candidate, Strength
@@ -21,7 +21,7 @@ from warpgauge.analyzer.places import is_simulated
 from warpgauge.analyzer.rolling import Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import impact_of
-from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, mean, median, onset_time, ratio
+from warpgauge.analyzer.windows import Array, Mask, confidence, mean, median, onset_time, ratio
 from warpgauge.analyzer.wording import count, span, times
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Scope, Severity
@@ -113,9 +113,12 @@ def expected_maximum(ranks: int) -> float:
 def moving_candidate(frame: Frame, group: Group, seconds: float, *, parts: int, most: int) -> Candidate | None:
     """A candidate for data whose size moves from rank to rank, None below the hold threshold."""
     scatter = _read(frame, group, seconds, parts)
-    if scatter is None or not scatter.passes(HOLD_EFFECT, 1) or _is_contended(frame, group, seconds, scatter):
+    if scatter is None or not scatter.passes(HOLD_EFFECT, 1):
         return None
-    return _moving(frame, group, seconds, scatter, raises=scatter.passes(RAISE_EFFECT, most))
+    since = _since(frame, group, scatter)
+    if _is_contended(frame, group, since, scatter):
+        return None
+    return _moving(frame, group, seconds, scatter, since, raises=scatter.passes(RAISE_EFFECT, most))
 
 
 def _read(frame: Frame, group: Group, seconds: float, parts: int) -> _Scatter | None:
@@ -170,22 +173,24 @@ def _freely(squares: Array) -> Array:
     return np.asarray(np.nansum(squares, axis=1) / np.maximum(known - 1, 1))
 
 
-def _is_contended(frame: Frame, group: Group, seconds: float, scatter: _Scatter) -> bool:
-    """Whether tasks of the group's hosts wait for CPUs so long that the scatter is theirs."""
-    columns = columns_in(frame, seconds)
-    waits = [pressure_of(frame, group.key[0], node)[-columns:] for node in dict.fromkeys(nodes_of(frame, group))]
-    shares = [float(mean(np.asarray(one))) for one in waits if one]
-    worst = max((one for one in shares if np.isfinite(one)), default=0.0)
+def _is_contended(frame: Frame, group: Group, since: float, scatter: _Scatter) -> bool:
+    """Whether tasks of the group's hosts wait for CPUs so much longer since the onset that the scatter is theirs."""
+    rises = []
+    for node in dict.fromkeys(nodes_of(frame, group)):
+        before, after = around(frame, np.asarray(pressure_of(frame, group.key[0], node)), since)
+        rises.append(after - np.nan_to_num(before))
+    worst = max((one for one in rises if np.isfinite(one)), default=0.0)
     return worst * scatter.step >= CONTENTION_RATIO * scatter.lost
 
 
-def _moving(frame: Frame, group: Group, seconds: float, scatter: _Scatter, *, raises: bool) -> Candidate:
+def _moving(  # noqa: PLR0913 - what a candidate is made of
+    frame: Frame, group: Group, seconds: float, scatter: _Scatter, since: float, *, raises: bool
+) -> Candidate:
     job, key = frame.jobs[group.key], group.key
-    since = _moving_since(frame, group, scatter)
     stage = stage_of(frame, group.ranks[0])
     impact = impact_of(
         scatter.slowdown, devices=max(len(job.devices), len(job.ranks)), seconds=frame.now - since,
-        method="expected wait for the slowest of ranks that scatter as measured",
+        method="at least: expected wait for the slowest of normals that scatter as measured",
     )  # fmt: skip
     return Candidate(
         kind=FindingKind.WORKLOAD_IMBALANCE,
@@ -213,7 +218,7 @@ def _moving(frame: Frame, group: Group, seconds: float, scatter: _Scatter, *, ra
         f" {span(frame.now - since)}: computing takes {milliseconds(scatter.compute)} a step on every one of"
         f" {count(len(group.ranks), 'rank')} but scatters by {milliseconds(scatter.deviation)}, so all wait"
         f" {milliseconds(scatter.wait)} of a step of {milliseconds(scatter.step)} for whoever has most; steps take"
-        f" {times(scatter.slowdown)} as long as with even shares.",
+        f" at least {times(scatter.slowdown)} as long as with even shares.",
         remedy="Even out what ranks get in one step: batch by the number of tokens and not of samples, sort by length"
         " within a shuffle window or pack sequences, and give the largest samples to different steps. Hardware is not"
         " at fault: move and drain nothing.",
@@ -224,7 +229,7 @@ def _moving(frame: Frame, group: Group, seconds: float, scatter: _Scatter, *, ra
     )  # fmt: skip
 
 
-def _moving_since(frame: Frame, group: Group, scatter: _Scatter) -> float:
+def _since(frame: Frame, group: Group, scatter: _Scatter) -> float:
     """The column from which ranks scatter half as much as they do now."""
     rows = list(group.ranks)
 

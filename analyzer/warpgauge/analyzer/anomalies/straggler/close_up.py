@@ -9,8 +9,9 @@ and pay nothing for it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from warpgauge.analyzer.anomalies.straggler.culprits import candidates_of
 from warpgauge.analyzer.anomalies.straggler.lag import OWN_PHASES, Limits, read_lag
 from warpgauge.analyzer.anomalies.straggler.named import with_processes
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal
-from warpgauge.analyzer.detection import Detection, Judgement
+from warpgauge.analyzer.detection import Detection, Judgement, Strength
 from warpgauge.analyzer.windows import mean, median
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind
@@ -51,6 +52,7 @@ RAISE_EFFECT: Final = 0.15  # of the job's slowdown
 HOLD_EFFECT: Final = 0.08
 RAISE_Z: Final = 3.5
 HOLD_Z: Final = 2.0
+LAST_WINDOWS: Final = 1.5  # a straggler, whose remedy costs most, must last so long
 HOLD_WINDOWS: Final = 2  # a finding is held over so many windows
 MOVING_WINDOWS: Final = 1.5  # scatter needs more steps than a mean
 MOVING_PARTS: Final = 3
@@ -59,7 +61,23 @@ OVER_EFFECT: Final = 0.02  # a rank that lags by less is no straggler any more
 
 _RATE_SECONDS: Final = 10.0  # over which the length of a step is taken
 _RAISES: Final = Limits(effect=RAISE_EFFECT, z=RAISE_Z, share=0.75)
+_LASTS: Final = Limits(effect=RAISE_EFFECT, z=RAISE_Z, share=1.0)
 _HOLDS: Final = Limits(effect=HOLD_EFFECT, z=HOLD_Z, share=0.25)
+
+
+class _Look(NamedTuple):
+    """One window: its length, what counts in it, and which kinds may open a finding from it."""
+
+    windows: float
+    limits: Limits
+    raised: frozenset[FindingKind]
+
+
+_LOOKS: Final = (
+    _Look(1.0, _RAISES, frozenset({FindingKind.NOISY_NEIGHBOR, FindingKind.INPUT_BOUND, FindingKind.NETWORK_BOUND})),
+    _Look(LAST_WINDOWS, _LASTS, frozenset({FindingKind.STRAGGLER})),
+    _Look(HOLD_WINDOWS, _HOLDS, frozenset()),
+)
 
 
 class CloseUp:
@@ -120,17 +138,23 @@ def _window(near: Frame, group: Group) -> float | None:
 
 
 def _judged(near: Frame, group: Group, seconds: float) -> Iterator[Candidate]:
-    thermal = _throttled(near, group)
-    for length, holds, may_raise in ((seconds, _RAISES, True), (HOLD_WINDOWS * seconds, _HOLDS, False)):
-        lag = read_lag(near, group, length, parts=PARTS)
-        if lag is not None and float(median(lag.steps)) >= LEAST_STEPS / 2:
-            yield from candidates_of(
-                near, group, lag, raises=_RAISES, holds=holds, seconds=length, phases=OWN_PHASES, left_out=thermal,
-                may_raise=may_raise,
-            )  # fmt: skip
+    found = [one for look in _LOOKS for one in _lagging(near, group, seconds * look.windows, look)]
+    neighbored = {one.scope for one in found if one.kind is FindingKind.NOISY_NEIGHBOR}
+    yield from (one for one in found if one.kind is not FindingKind.STRAGGLER or one.scope not in neighbored)
     moving = moving_candidate(near, group, MOVING_WINDOWS * seconds, parts=MOVING_PARTS, most=MOVING_MOST)
     if moving is not None:
         yield moving
+
+
+def _lagging(near: Frame, group: Group, seconds: float, look: _Look) -> Iterator[Candidate]:
+    lag = read_lag(near, group, seconds, parts=PARTS)
+    if lag is None or float(median(lag.steps)) < LEAST_STEPS / 2:
+        return
+    left_out = _throttled(near, group)
+    for one in candidates_of(
+        near, group, lag, raises=_RAISES, holds=look.limits, seconds=seconds, phases=OWN_PHASES, left_out=left_out
+    ):
+        yield one if one.kind in look.raised else replace(one, strength=Strength.HOLD)
 
 
 def _throttled(near: Frame, group: Group) -> Mask:

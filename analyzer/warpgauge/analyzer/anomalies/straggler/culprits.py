@@ -95,11 +95,10 @@ def candidates_of(  # noqa: PLR0913 - a group, how it is looked at, and what to 
     phases: Collection[str],
     host_phases: Collection[str] | None = None,
     left_out: Mask,
-    may_raise: bool = True,
 ) -> list[Candidate]:
     """Candidates for ranks whose lag lies in one of `phases`, for hosts in one of `host_phases` (else the same).
 
-    Members with a named cause are left out; without `may_raise` nothing opens a finding, whatever its size.
+    Members with a named cause are left out.
     """
     found: list[Candidate] = []
     explained: set[int] = set()
@@ -109,7 +108,7 @@ def candidates_of(  # noqa: PLR0913 - a group, how it is looked at, and what to 
             culprit.phase in (phases if host_phases is None else host_phases)
             and not left_out[list(culprit.members)].any()
         ):
-            is_raised = may_raise and culprit.slowdown >= 1 + raises.effect
+            is_raised = culprit.slowdown >= 1 + raises.effect
             found.append(_candidate(culprit, raises, z=raises.z * 2, is_raised=is_raised))
     is_raised_by = lag.passes(raises)
     for member in np.flatnonzero(lag.passes(holds) & ~left_out).tolist():
@@ -119,9 +118,8 @@ def candidates_of(  # noqa: PLR0913 - a group, how it is looked at, and what to 
                 frame=frame, group=group, lag=lag, members=(member,), phase=phase,
                 extra=float(lag.extra[member]), seconds=seconds,
             )  # fmt: skip
-            found.append(
-                _candidate(culprit, raises, z=float(lag.z[member]), is_raised=may_raise and bool(is_raised_by[member]))
-            )
+            is_raised = bool(is_raised_by[member])
+            found.append(_candidate(culprit, raises, z=float(lag.z[member]), is_raised=is_raised))
     return found
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame import Frame
     from warpgauge.core.finding import Evidence
 
-__all__ = ["Neighbor", "neighbor_of", "pressure_of"]
+__all__ = ["Neighbor", "around", "neighbor_of", "pressure_of"]
 
 _LEAST_RISE: Final = 0.10  # of time in which some task waited for a CPU
 _LEAST_EXPLAINED: Final = 0.5  # of the extra time per step
@@ -55,7 +55,7 @@ def pressure_of(frame: Frame, cluster: str, node: str) -> tuple[float, ...]:
 def _on_cpus(place: Place, since: float, extra_seconds: float, step_seconds: float) -> Neighbor | None:
     scope, frame = place.scope, place.frame
     waited = np.asarray(pressure_of(frame, scope.cluster or "", scope.node or ""))
-    before, after = _around(frame, waited, since)
+    before, after = around(frame, waited, since)
     explains = after * step_seconds >= _LEAST_EXPLAINED * extra_seconds
     if not (after - before >= _LEAST_RISE and explains):
         return None
@@ -81,7 +81,7 @@ def _on_device(place: Place, since: float) -> Neighbor | None:
     if row < 0:
         return None
     others = [key[1] for key, job in frame.jobs.items() if row in job.devices and key != place.group.key]
-    before, after = _around(frame, frame.values(device.PROCESSES, rows=row), since)
+    before, after = around(frame, frame.values(device.PROCESSES, rows=row), since)
     if not others and not after - before >= _LEAST_MORE_PROCESSES:
         return None
     whose = f"job {others[0]} holds {place.name} too" if others else f"more processes use {place.name} than before"
@@ -90,10 +90,10 @@ def _on_device(place: Place, since: float) -> Neighbor | None:
     return Neighbor(words=whose, evidence=rows, is_on_cpus=False)
 
 
-def _around(
+def around(
     frame: Frame, values: np.ndarray[tuple[int, ...], np.dtype[np.floating]], since: float
 ) -> tuple[float, float]:
-    """Mean of a column of values before and since the onset; NaN where there is too little before."""
+    """Mean of a column of values before and since the onset, NaN where there is too little."""
     if not len(values):
         return float("nan"), float("nan")
     first = int(np.searchsorted(frame.time_ms, since * 1000 + 1))

@@ -10,7 +10,7 @@ from warpgauge.analyzer.bottlenecks.input_bound import loader_remedy
 from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.windows import mean, median
-from warpgauge.analyzer.wording import count, listed, span, times
+from warpgauge.analyzer.wording import count, listed, percent, span, times
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import Evidence, FindingKind
 
@@ -164,10 +164,11 @@ def neighbor_remedy(rank: str) -> str:
 
 def processes_words(processes: Sequence[ProcessReading]) -> str:
     """`python (pid 4711, user x) uses 48 % of all CPUs`."""
-    return "; ".join(
-        f"{one.command} (pid {one.pid}{f', user {one.user}' if one.user else ''}) uses {one.cpu_ratio:.0%} of all CPUs"
-        for one in processes
-    )
+    return "; ".join(f"{_process(one)} uses {percent(one.cpu_ratio)} of all CPUs" for one in processes)
+
+
+def _process(one: ProcessReading) -> str:
+    return f"{one.command} (pid {one.pid}, user {one.user})" if one.user else f"{one.command} (pid {one.pid})"
 
 
 def _cpu(culprit: Culprit) -> float:
