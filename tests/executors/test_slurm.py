@@ -156,7 +156,7 @@ def test_a_crash_after_the_job_was_ended_lets_it_start_again(bench: Bench, slurm
     time.sleep(1.1)
     recommendation = of_job(job, node)
     executor = bench.executor
-    for step in executor._steps(Order(recommendation=recommendation))[:2]:
+    for step in executor._plan(Order(recommendation=recommendation))[0][:2]:
         executor._run(step)
     assert slurm_cluster.job(job).reason == "JobHeldUser"
     bench.worker.take(recommendation)
@@ -185,14 +185,23 @@ def test_a_job_that_ended_just_now_is_not_started_anew(slurm_cluster: SlurmClust
     assert slurm_cluster.job(job).restarts == 0
 
 
-def test_a_controller_that_is_away_is_tried_again(bench: Bench, slurm_cluster: SlurmCluster, tmp_path: Path):
-    (tmp_path / "squeue").write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
-    (tmp_path / "squeue").chmod(0o755)
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'Unable to contact slurm controller' >&2; exit 1", "Unable to contact slurm controller"),
+        ("echo '{}'", "sinfo --json: has no list 'nodes'"),
+    ],
+)
+def test_a_controller_that_is_away_or_answers_nonsense_is_tried_again(
+    bench: Bench, slurm_cluster: SlurmCluster, tmp_path: Path, script: str, said: str
+):
+    (tmp_path / "sinfo").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "sinfo").chmod(0o755)
     away = Slurm(slurm_cluster.environ | {"PATH": f"{tmp_path}:{slurm_cluster.environ['PATH']}"})
     bench.executor._slurm = away
     bench.worker.take(now(on_node(RecommendationKind.DRAIN)))
     assert (bench.phases()[-1], bench.acks[-1].reason) == (Phase.FAILED, "slurmUnreachable")
-    assert "Unable to contact slurm controller" in bench.acks[-1].detail
+    assert said in bench.acks[-1].detail
 
     bench.executor._slurm = slurm_cluster.slurm
     bench.clock.advance(60)

@@ -64,16 +64,17 @@ class SlurmExecutor:
     def intents(self, order: Order) -> tuple[Intent, ...]:
         """The calls of scontrol; Slurm itself has no dry run for them."""
         return tuple(
-            Intent(_shown(step.command), _shown(step.undo) if step.undo else None) for step in self._steps(order)
+            Intent(_shown(step.command), _shown(step.undo) if step.undo else None) for step in self._plan(order)[0]
         )
 
     def found(self, order: Order) -> tuple[NativeRef, ...] | None:
         """What it changes, if nothing of it is left to do."""
-        return self._refs(order) if not self._steps(order) else None
+        steps, refs = self._plan(order)
+        return None if steps else refs
 
     def execute(self, order: Order) -> tuple[NativeRef, ...]:
         """Make the calls one by one; if one fails before anything was ended, those before it are taken back."""
-        steps, refs = self._steps(order), self._refs(order)
+        steps, refs = self._plan(order)
         done: list[Step] = []
         for step in steps:
             try:
@@ -119,31 +120,27 @@ class SlurmExecutor:
         stays = f"; done and not taken back: {'; '.join(reversed(left))}" if left else "; nothing else was changed"
         return ExecutionError(_REFUSED, f"{error}{stays}", may_succeed_later=bool(left))
 
-    def _steps(self, order: Order) -> tuple[Step, ...]:
+    def _plan(self, order: Order) -> tuple[tuple[Step, ...], tuple[NativeRef, ...]]:
+        """The calls that are still to be made, and what they change; from one look at the cluster."""
         action, advice = _ACTIONS[order.advice.kind], order.advice
         try:
             seen = self._seen(order)
-            return action.way_back(advice, order.refs, seen) if order.is_undo else action.steps(advice, seen)
-        except InputError as error:
-            raise ExecutionError(_MALFORMED, str(error)) from error
-
-    def _refs(self, order: Order) -> tuple[NativeRef, ...]:
-        if order.is_undo:
-            return order.refs
-        try:
-            return _ACTIONS[order.advice.kind].refs(order.advice, self._seen(order))
+            if order.is_undo:
+                return action.way_back(advice, order.refs, seen), order.refs
+            return action.steps(advice, seen), action.refs(advice, seen)
         except InputError as error:
             raise ExecutionError(_MALFORMED, str(error)) from error
 
     def _seen(self, order: Order) -> Seen:
+        """The cluster now; jobs and reservations, which can be many, only for those kinds that ask for them."""
+        kind, ours = order.advice.kind, commands.reservation_of(order.advice.id)
         try:
             return Seen(
                 nodes=self._slurm.nodes(),
-                jobs=self._slurm.jobs(),
-                has_reservation=order.advice.kind is RecommendationKind.CORDON
-                and self._slurm.has_reservation(commands.reservation_of(order.advice.id)),
+                jobs=self._slurm.jobs() if kind is RecommendationKind.REPLACE_STRAGGLER else (),
+                has_reservation=kind is RecommendationKind.CORDON and self._slurm.has_reservation(ours),
             )
-        except SlurmError as error:
+        except (SlurmError, InputError) as error:  # an answer that is none, too
             raise ExecutionError(_UNREACHABLE, str(error), may_succeed_later=True) from error
 
 
