@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,10 @@ def test_the_verb_says_whole_or_where(log: Path, capsys: pytest.CaptureFixture[s
 def test_the_verb_needs_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "verify", str(tmp_path / "none.jsonl")], {}) == 2
     assert "there is no audit log" in capsys.readouterr().err
+
+
+def test_threads_that_write_at_once_leave_one_chain(tmp_path: Path) -> None:
+    one = AuditLog(tmp_path / "audit.jsonl", ManualClock(), sync=lambda _: None)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: one.append("ack", "executor", {"number": number}), range(200)))
+    assert (verify(tmp_path / "audit.jsonl").lines, verify(tmp_path / "audit.jsonl").fault) == (200, None)

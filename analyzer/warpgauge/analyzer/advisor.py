@@ -110,6 +110,7 @@ class Advisor:
     def resume(self, ledger: Ledger) -> None:
         """Go on from what another run recommended, if the book knows nothing newer."""
         if not self._ledger.open and not self._ledger.issued:
+            self.desk.book.step(ledger, tuple(ledger.open.values()), (), now=self._clock.now())
             self._ledger = ledger
 
     @property

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,7 +56,7 @@ def head_path(path: Path) -> Path:
 
 
 class AuditLog:
-    """One log that one process appends to."""
+    """One log that one process appends to, from any thread."""
 
     def __init__(self, path: Path, clock: Clock, *, sync: Callable[[int], None] = os.fsync) -> None:
         """Go on after the last whole line.
@@ -67,6 +68,7 @@ class AuditLog:
         self._path = path
         self._clock = clock
         self._sync = sync
+        self._lock = threading.Lock()  # guards the head: each line rests on the one before
         found = verify(path)
         if found.fault:
             msg = (
@@ -89,6 +91,10 @@ class AuditLog:
             StorageError: it may not be; what it is about must not be done.
 
         """
+        with self._lock:
+            self._append(what, who, about)
+
+    def _append(self, what: str, who: str, about: Mapping[str, Any]) -> None:
         line = {
             "seq": self._head.seq + 1,
             "at": rfc3339(self._clock.now()),

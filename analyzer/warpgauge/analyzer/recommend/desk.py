@@ -6,6 +6,7 @@ A line in the audit log comes first: what cannot be written there does not happe
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,6 +84,7 @@ class Desk:
         self._mode = book.setting("mode") or mode
         self._paused = book.setting("paused")
         self._decisions = book.decisions()
+        self._turn = threading.Lock()  # one order after the other: each is judged by what those before it left
 
     @property
     def mode(self) -> str:
@@ -144,6 +146,10 @@ class Desk:
             NotNowError: it has expired, was refused, or is being followed already.
 
         """
+        with self._turn:
+            return self._approve(recommendation, who)
+
+    def _approve(self, recommendation: Recommendation, who: str) -> Recommendation:
         now = self._clock.now()
         if now >= recommendation.expires_at:
             msg = "it has expired"
@@ -189,6 +195,10 @@ class Desk:
             NotNowError: somebody acts on it already.
 
         """
+        with self._turn:
+            self._reject(recommendation, who)
+
+    def _reject(self, recommendation: Recommendation, who: str) -> None:
         if recommendation.id in self.book.acted_on():
             raise NotNowError(_AFTER_ACTING)
         self.note("reject", who, _about(recommendation))
@@ -204,6 +214,10 @@ class Desk:
             InputError: it speaks of another recommendation's key.
 
         """
+        with self._turn:
+            return self._ack(ack)
+
+    def _ack(self, ack: Ack) -> bool:
         recommendation = self.book.recommendation(ack.recommendation_id)
         if recommendation is None:
             msg = f"there is no recommendation {ack.recommendation_id}"

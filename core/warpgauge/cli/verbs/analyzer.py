@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cluster", metavar="NAME", help="cluster of agents whose targets do not name one")
     parser.add_argument("--data-directory", metavar="DIR", help="where history and the outbox are kept")
     parser.add_argument("--mode", choices=("observe", "propose", "approve", "auto"),
-                        help="observe finds only, propose also recommends, approve and auto let executors act")  # fmt: skip
+                        help="observe finds only, propose recommends, approve and auto let executors act")  # fmt: skip
 
 
 def overrides(args: argparse.Namespace) -> dict[str, str]:
