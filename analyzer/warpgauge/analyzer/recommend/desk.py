@@ -174,6 +174,10 @@ class Desk:
             NotNowError: nothing was executed on it, or it cannot be taken back.
 
         """
+        with self._turn:
+            return self._undo(recommendation, who)
+
+    def _undo(self, recommendation: Recommendation, who: str) -> Recommendation:
         if not any(ack.phase is Phase.EXECUTED for ack in self.book.acks(recommendation.id)):
             msg = "nothing was executed on it"
             raise NotNowError(msg)
