@@ -1,7 +1,8 @@
-"""Fetch the real programs that the tests run: Prometheus, Alertmanager, node_exporter and Chromium.
+"""Fetch the real programs that the tests run: Prometheus, Alertmanager, node_exporter, Chromium and Slurm.
 
 The servers are unpacked from Debian's own packages into `.cache/debian/`: no root, nothing installed, nothing started.
-Chromium needs too many libraries for that; it is installed with apt, and only when WARPGAUGE_TEST_INSTALL=1 allows it.
+Chromium needs too many libraries for that and Slurm finds its plugins under /usr only; these two are installed with
+apt, and only when WARPGAUGE_TEST_INSTALL=1 allows it.
 
 Run it by hand to fetch everything at once:  python3 tools/real_components.py
 """
@@ -35,15 +36,10 @@ PACKAGES: Final = {
 """Program -> the Debian package that carries it; the version is whatever this Debian gives."""
 
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM_INSTALL: Final = (
-    "apt-get",
-    "-o",
-    "DPkg::Lock::Timeout=300",
-    "install",
-    "-y",
-    "--no-install-recommends",
-    "chromium",
-)
+APT_INSTALL: Final = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends")
+CHROMIUM_INSTALL: Final = (*APT_INSTALL, "chromium")
+SLURM_PROGRAMS: Final = ("munged", "slurmctld", "slurmd", "scontrol", "squeue", "sinfo", "sbatch", "scancel", "srun")
+SLURM_INSTALL: Final = (*APT_INSTALL, "slurmctld", "slurmd", "slurm-client", "munge", "slurm-wlm-basic-plugins")
 # Debian's Alertmanager reads its default templates from this folder and no other, which an unpacked one does not have.
 TEMPLATES: Final = b"/usr/share/prometheus/alertmanager"
 TEMPLATES_ON_9: Final = b"/dev/fd/9".ljust(len(TEMPLATES), b"/")
@@ -89,13 +85,35 @@ def chromium(*, environ: Mapping[str, str] = os.environ) -> Path:
 
     """
     found = _chromium_on(environ.get("PATH", os.defpath))
-    if found is None and environ.get("WARPGAUGE_TEST_INSTALL") == "1" and os.geteuid() == 0:
-        _install_chromium()
+    if found is None and _may_install(environ):
+        _install("chromium", CHROMIUM_INSTALL)
         found = _chromium_on(environ.get("PATH", os.defpath))
     if found is None:
         msg = f"chromium is not installed: sudo {' '.join(CHROMIUM_INSTALL)}"
         raise ComponentMissingError(msg)
     return found
+
+
+def slurm(*, environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """Paths of Slurm's and munge's programs; installs Debian's when WARPGAUGE_TEST_INSTALL=1 and we are root.
+
+    Raises:
+        ComponentMissingError: one is missing; says which command installs them.
+
+    """
+    path = f"{environ.get('PATH', os.defpath)}:/usr/sbin"  # where Debian has the daemons, and no plain user looks
+    found = {name: shutil.which(name, path=path) for name in SLURM_PROGRAMS}
+    if None in found.values() and _may_install(environ):
+        _install("slurm", SLURM_INSTALL)
+        found = {name: shutil.which(name, path=path) for name in SLURM_PROGRAMS}
+    if missing := [name for name, at in found.items() if at is None]:
+        msg = f"Slurm is not installed (no {missing[0]}): sudo {' '.join(SLURM_INSTALL)}"
+        raise ComponentMissingError(msg)
+    return {name: Path(at) for name, at in found.items() if at is not None}
+
+
+def _may_install(environ: Mapping[str, str]) -> bool:
+    return environ.get("WARPGAUGE_TEST_INSTALL") == "1" and os.geteuid() == 0
 
 
 def _has_apt() -> bool:
@@ -186,10 +204,10 @@ def _private_apt(directory: Path) -> Path:
     return path
 
 
-def _install_chromium() -> None:
+def _install(what: str, command: Sequence[str]) -> None:
     with _no_service_starts():
-        _call(["apt-get", "-q", "update"], "chromium")
-        _call(CHROMIUM_INSTALL, "chromium")
+        _call(["apt-get", "-q", "update"], what)
+        _call(command, what)
 
 
 @contextlib.contextmanager
@@ -232,9 +250,10 @@ def _call(command: Sequence[str], package: str, *, directory: Path | None = None
 def main() -> int:
     """Fetch everything and print where it lies; exit 1 if something is missing."""
     missing = 0
-    for name in (*PACKAGES, "chromium"):
+    installed = {"chromium": chromium, "slurm": lambda: slurm()["slurmctld"]}
+    for name in (*PACKAGES, *installed):
         try:
-            print(f"{name}: {chromium() if name == 'chromium' else program(name)}")
+            print(f"{name}: {installed[name]() if name in installed else program(name)}")
         except ComponentMissingError as error:
             print(f"{name}: {error}", file=sys.stderr)
             missing += 1

@@ -267,3 +267,33 @@ def test_a_finding_only_opens_on_a_raise_and_only_ends_in_absence(script):
     for (_, before), (word, after) in pairwise([("absent", 0), *seen]):
         assert after <= before or word == "raise"
         assert after >= before or word == "absent"
+
+
+class Other(Scripted):
+    """A second detector, which a partial pass leaves out."""
+
+    name = "other"
+
+
+def test_a_partial_pass_leaves_alone_what_the_others_found():
+    asked, other = Scripted(), Other()
+    asked.says = (candidate(),)
+    other.says = (candidate(scope=Scope(cluster="c", node="n2")),)
+    state = analyze(FrameAt(T0), EngineState(), [asked, other]).state
+    asked.says = ()
+
+    for tick in range(1, CLEAR_TICKS + 1):
+        result = analyze(FrameAt(T0 + tick), state, [asked], is_partial=True)
+        state = result.state
+
+    assert [finding.scope.node for finding in result.findings] == ["n2"]
+    assert [finding.scope.node for finding in result.ended] == ["n1"]
+
+
+def test_a_partial_pass_opens_what_it_finds():
+    asked = Scripted()
+    asked.says = (candidate(),)
+
+    result = analyze(FrameAt(T0), EngineState(), [asked], is_partial=True)
+
+    assert [finding.scope for finding in result.findings] == [PLACE]

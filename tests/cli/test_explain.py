@@ -77,7 +77,8 @@ def test_what_is_silenced_is_explained_all_the_same_and_says_so(tmp_path: Path, 
     folder = tmp_path / "data"
     folder.mkdir()
     clock = ManualClock(seconds=START)
-    MutingBook(folder, clock, AuditLog(folder / AUDIT_FILE, clock)).silence({"job_id": "train", "seconds": 86_400, "reason": "new network", "by": "mei"})
+    book = MutingBook(folder, clock, AuditLog(folder / AUDIT_FILE, clock))
+    book.silence({"job_id": "train", "seconds": 86_400, "reason": "new network", "by": "mei"})
 
     environ = {"WARPGAUGE_ANALYZER_DATA_DIRECTORY": str(folder)}
     code = main(["explain", "train", str(telemetry(tmp_path))], environ=environ)

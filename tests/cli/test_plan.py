@@ -6,8 +6,12 @@ import json
 
 import pytest
 
+from warpgauge.analyzer.planning.live import LeftOut
+from warpgauge.analyzer.planning.openb import Workload
 from warpgauge.analyzer.planning.policies import POLICY_NAMES
+from warpgauge.analyzer.planning.pool_plan import plan_pool
 from warpgauge.cli.main import main
+from warpgauge.cli.plan_report import as_json_lines, as_text
 from warpgauge.cli.verbs.plan import POLICIES
 
 NODES = ["sn,cpu_milli,memory_mib,gpu,model", *(f"gpu-{name},96000,393216,8,A100" for name in "abc")]
@@ -126,3 +130,24 @@ def test_a_flag_out_of_range_is_refused(plan):
 
 def test_the_flag_lists_exactly_the_policies_that_there_are():
     assert POLICIES == POLICY_NAMES
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ([], "give --nodes CSV and --pods CSV, or --core slurm"),
+        (["--nodes", "n.csv"], "give --nodes CSV and --pods CSV, or --core slurm"),
+        (["--nodes", "n.csv", "--pods", "p.csv", "--partition", "a"], "which alone takes --partition"),
+        (["--core", "slurm", "--pods", "p.csv"], "give one or the other"),
+    ],
+)
+def test_files_or_a_live_cluster_and_not_half_of_each(flags, words, capsys):
+    assert main(["plan", *flags], environ={}) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_what_a_live_cluster_leaves_out_is_listed():
+    pool = plan_pool((), Workload(pods=(), seats={}))
+    left_out = [LeftOut(what="node a", why="drain (fan broken)")]
+    assert "node a  drain (fan broken)" in as_text(pool, left_out)
+    assert next(as_json_lines(pool, left_out)) == {"type": "left_out", "what": "node a", "why": "drain (fan broken)"}

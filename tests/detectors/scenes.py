@@ -46,6 +46,10 @@ class Lockstep:
     compute: Mapping[int, ArrayLike] = field(default_factory=dict)  # seconds per step, else 1.0
     input: Mapping[int, ArrayLike] = field(default_factory=dict)  # seconds per step, else 0.01
     checkpoint: ArrayLike = 0.0  # seconds per step
+    transfer: Mapping[int, ArrayLike] = field(default_factory=dict)  # seconds per step; without any nobody times it
+    has_devices: bool = True  # else the ranks run on CPUs, timed by the host
+    step_seconds: float = 10.0  # of a column
+    pressure: Mapping[str, ArrayLike] = field(default_factory=dict)  # by node, time in which tasks waited for a CPU
     stages: Mapping[int, int] = field(default_factory=dict)
     paused: ArrayLike = False  # columns without steps, as in an evaluation
     gap: ArrayLike = False  # columns without any sample
@@ -55,17 +59,21 @@ class Lockstep:
     sm_hertz: Mapping[int, ArrayLike] = field(default_factory=dict)
     throttled: Mapping[int, Mapping[str, ArrayLike]] = field(default_factory=dict)
     activity: Mapping[int, ArrayLike] = field(default_factory=dict)  # else 0.95
+    processes: Mapping[int, ArrayLike] = field(default_factory=dict)  # on the device; else nobody counts them
     cpu: ArrayLike = 0.4
     simulated: bool = False
 
     def frame(self) -> Frame:
         """Everything above as a frame."""
-        builder = FrameBuilder(columns=self.columns)
+        builder = FrameBuilder(columns=self.columns, step_seconds=self.step_seconds)
         missing = np.broadcast_to(np.asarray(self.gap), (self.columns,))
-        for rank in range(self.ranks):
-            self._device(builder, rank, missing)
-        builder.job(JOB, [self.place(rank) for rank in range(self.ranks)], held=self._known(1.0, missing))
+        if self.has_devices:
+            for rank in range(self.ranks):
+                self._device(builder, rank, missing)
+            builder.job(JOB, [self.place(rank) for rank in range(self.ranks)], held=self._known(1.0, missing))
         self._steps(builder, missing)
+        for node, waited in self.pressure.items():
+            builder.rate(host.PRESSURE_SECONDS, self._known(waited, missing), resource="cpu", scope="some", node=node)
         for node in sorted({self.place(rank)[0] for rank in range(self.ranks)}):
             add_host(builder, node, busy=self._known(self.cpu, missing))
         return builder.build()
@@ -89,14 +97,18 @@ class Lockstep:
             throttled=self.throttled.get(rank, {}),
             simulated=self.simulated,
         )
+        if rank in self.processes:
+            labels = {"node": node, "uuid": uuid, "index": str(rank % self.per_node)}
+            builder.gauge(device.PROCESSES, self.processes[rank], **labels)
 
     def _steps(self, builder: FrameBuilder, missing: NDArray[np.bool_]) -> None:
         shape = (self.ranks, self.columns)
-        compute, waits = np.ones(shape), np.full(shape, 0.01)
+        compute, waits, sends = np.ones(shape), np.full(shape, 0.01), np.zeros(shape)
         for rank in range(self.ranks):
             compute[rank] = self.compute.get(rank, 1.0)
             waits[rank] = self.input.get(rank, 0.01)
-        latest = (compute + waits).max(axis=0)
+            sends[rank] = self.transfer.get(rank, 0.002 if self.transfer else 0.0)
+        latest = (compute + waits + sends).max(axis=0)
         proper = latest + COLLECTIVE_SECONDS
         checkpoint = np.broadcast_to(np.asarray(self.checkpoint, dtype=float), (self.columns,))
         step = proper + checkpoint
@@ -113,12 +125,14 @@ class Lockstep:
             spent = {
                 "input": waits[rank],
                 "compute": compute[rank],
-                "communication": proper - waits[rank] - compute[rank],
+                "communication": proper - waits[rank] - compute[rank] - sends[rank],
                 "checkpoint": checkpoint,
+                **({training.TRANSFER: sends[rank]} if self.transfer else {}),
             }
             for phase, seconds in spent.items() if self.has_phases else ():
                 share = self._known(works * seconds / step, missing)
-                clock = self.clock_of_phases if phase in {"compute", "communication"} else "host"
+                is_asynchronous = self.has_devices and phase in {"compute", "communication", training.TRANSFER}
+                clock = self.clock_of_phases if is_asynchronous else "host"
                 builder.rate(training.PHASE_SECONDS, share, phase=phase, clock=clock, **labels)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jsonschema
 import pytest
@@ -116,6 +117,32 @@ def test_a_jobs_own_word_never_disturbs_anyone() -> None:
     assert not made.kind.is_disruptive
     held = plan(finding(FindingKind.IDLE_ALLOCATED, evidence=(PHASE,)))
     assert [item.reason for item in held.withheld] == ["it rests on self-reported data alone"]
+
+
+def without_device(**changes: Any) -> Finding:
+    told = finding(evidence=(PHASE,), **changes)
+    return replace(told, scope=replace(told.scope, uuid=None))
+
+
+def test_on_slurm_a_slow_rank_without_a_device_leaves_its_node() -> None:
+    (made,) = plan(without_device()).fresh
+    assert (made.kind, made.target[0].type, made.target[0].name, made.target[0].node) == (
+        RecommendationKind.REPLACE_STRAGGLER, "workload", "train", "n1",
+    )  # fmt: skip
+    assert made.approval.required
+    assert {"spareNode", "checkpoint", "gang"} <= {one.check for one in made.preconditions}
+
+
+@pytest.mark.parametrize("platform", ["kubernetes", None])
+def test_elsewhere_nothing_is_advised_about_a_rank_without_a_device(platform: str | None) -> None:
+    platforms = {("prod", "train"): platform} if platform else {}
+    assert not plan(without_device(), topology=replace(fleet(), platforms=platforms)).fresh
+
+
+@pytest.mark.parametrize(("platform", "target"), [("slurm", "workload"), ("kubernetes", "device")])
+def test_slurm_moves_whole_jobs(platform: str, target: str) -> None:
+    (made,) = plan(finding(), topology=replace(fleet(), platforms={("prod", "train"): platform})).fresh
+    assert (made.kind, made.target[0].type) == (RecommendationKind.REPLACE_STRAGGLER, target)
 
 
 def test_the_gain_is_what_an_hour_cost_so_far() -> None:
@@ -244,3 +271,17 @@ def test_a_spare_is_a_device_that_answers_and_that_no_job_holds() -> None:
 
 def test_a_fleet_is_counted_by_its_nodes() -> None:
     assert topology_of(Lockstep(columns=12).frame()).nodes == {"test": 2}
+
+
+def test_jobs_that_only_report_steps_belong_to_the_configured_scheduler() -> None:
+    builder = FrameBuilder(columns=30)
+    for rank in range(4):
+        builder.steps("train", rank=rank, node="n1", seconds=1.0)
+    frame = builder.build()
+    assert topology_of(frame).platforms == {}
+    assert topology_of(frame, scheduler="slurm").platforms == {("test", "train"): "slurm"}
+
+
+def test_a_job_on_devices_that_no_scheduler_is_named_for_stays_without_one() -> None:
+    frame = Lockstep().frame()
+    assert topology_of(frame, scheduler="yarn").platforms == topology_of(frame).platforms

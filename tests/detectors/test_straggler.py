@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import Lockstep, since
-from warpgauge.analyzer.anomalies.straggler import Straggler
+from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.core.finding import Severity
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ import pytest
 
 from tests.executors.executor_contract import NOW, Bench, advice
 from warpgauge.core.ack import NativeRef, Phase
+from warpgauge.core.clock import ManualClock
 from warpgauge.core.errors import StorageError
 from warpgauge.core.recommendation import RecommendationKind
-from warpgauge.executors import ExecutionError, Intent, Journal, Order
+from warpgauge.executors import ExecutionError, Intent, Journal, Order, StreamExecutor, Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,3 +133,13 @@ def test_what_ended_long_ago_is_forgotten(tmp_path: Path) -> None:
     one.clock.advance(91 * 86_400)
     one.worker.resume()
     assert one.journal.get(advice().idempotency_key) is None
+
+
+@pytest.mark.parametrize(("cluster", "is_followed"), [(None, True), ("prod", True), ("other", False)])
+def test_another_clusters_recommendations_are_left_to_its_own_executor(
+    tmp_path: Path, cluster: str | None, *, is_followed: bool
+) -> None:
+    said = io.StringIO()
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        Worker(StreamExecutor(said), journal, lambda _: None, clock=ManualClock(NOW), cluster=cluster).take(advice())
+    assert bool(said.getvalue()) == is_followed

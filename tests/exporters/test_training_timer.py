@@ -420,8 +420,37 @@ def test_what_was_taken_is_not_told_twice(clock):
     track = training._Track(clock)
     with track:
         clock.spend(2)
-    assert track.take(100) == ([2.0], [0.0, 2.0, 0.0, 0.0, 0.0])
-    assert track.take(100) == ([], [0.0] * 5)
+    assert track.take(100) == ([2.0], [0.0, 2.0, 0.0, 0.0, 0.0, 0.0])
+    assert track.take(100) == ([], [0.0] * 6)
+
+
+def test_the_phases_of_a_step_in_progress_are_told_with_the_step(clock):
+    track = training._Track(clock)
+    with track:
+        with training._Phase(track, "allreduce"):
+            clock.spend(2)
+        assert track.take(100) == ([], [0.0] * 6)
+    assert track.take(100) == ([2.0], [0.0, 0.0, 2.0, 0.0, 0.0, 0.0])
+
+
+def test_between_two_calls_of_step_nothing_is_told_and_after_the_last_everything(clock):
+    track = training._Track(clock)
+    track.pending = clock()
+    track.settle()
+    with training._Phase(track, "checkpoint"):
+        clock.spend(2)
+    assert track.take(100) == ([], [0.0] * 6)
+    track.end()
+    assert track.take(100) == ([], [0.0, 0.0, 0.0, 2.0, 0.0, 0.0])
+
+
+def test_what_a_rank_sends_is_a_phase_of_its_own(timer, agent, clock):
+    with timer.step():
+        with timer.phase("send"):
+            clock.spend(3)
+        with timer.phase("allreduce"):
+            clock.spend(1)
+    assert told(timer, agent)[1] == {"transfer": 3.0, "communication": 1.0}
 
 
 def test_a_phase_told_before_its_step_failed_is_made_good_by_the_next(timer, agent, clock):

@@ -101,6 +101,13 @@ def test_without_a_network_the_message_is_one_sentence_with_the_command(
         real_components.program("promtool", cache=tmp_path / "cache")
 
 
+def test_slurm_is_installed_only_when_asked(tmp_path: Path):
+    with pytest.raises(
+        real_components.ComponentMissingError, match=r"sudo apt-get .* install .* slurmctld slurmd .* munge"
+    ):
+        real_components.slurm(environ={"PATH": str(tmp_path)})
+
+
 def test_chromium_is_installed_only_when_asked(tmp_path: Path):
     with pytest.raises(real_components.ComponentMissingError, match=r"sudo apt-get .* install .* chromium"):
         real_components.chromium(environ={"PATH": str(tmp_path)})

@@ -29,6 +29,7 @@ POSTS: Final = {
     "/api/v1/mode": ("mode", 'Say what a mode would change; with apply put it in force. Body {"by", "mode", "apply"}.'),
     f"{_ONE}/approve": ("approve", 'Agree to it. Body {"by": NAME}.'),
     f"{_ONE}/reject": ("reject", 'Refuse it; it is withdrawn. Body {"by": NAME}.'),
+    f"{_ONE}/undo": ("undo", 'Take back what was executed on it. Body {"by": NAME}.'),
     f"{_ONE}/ack": ("ack", "An executor's ack, as a CloudEvent."),
 }
 
@@ -77,6 +78,9 @@ class _Acting:
     async def reject(self, request: web.Request) -> web.Response:
         return await self._order(request, lambda body: self._rejected(request.match_info["id"], body))
 
+    async def undo(self, request: web.Request) -> web.Response:
+        return await self._order(request, lambda body: self._undone(request.match_info["id"], body))
+
     async def ack(self, request: web.Request) -> web.Response:
         return await self._order(request, lambda body: self._acked(request.match_info["id"], body))
 
@@ -124,6 +128,9 @@ class _Acting:
     def _rejected(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         self._advisor.desk.reject(self._open(name), parse_who(body.get("by")))
         return {"id": name, "rejected": True}
+
+    def _undone(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._advisor.undo(name, parse_who(body.get("by"))).to_event()
 
     def _acked(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         ack = ack_from_event(body)

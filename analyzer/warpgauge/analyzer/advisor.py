@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.recommend import FileSink, Ledger, Limits, Outbox, StreamSink, recommend
 from warpgauge.analyzer.recommend.book import Book
-from warpgauge.analyzer.recommend.desk import Desk
+from warpgauge.analyzer.recommend.desk import Desk, UnknownError
 from warpgauge.analyzer.recommend.site_rules import SiteRules, read_site_rules
 from warpgauge.analyzer.recommend.topology import topology_of
 from warpgauge.analyzer.recommend.undoing import undo_of
@@ -87,11 +88,14 @@ class Advisor:
         desk: Desk | None = None,
         lease: Lease | DirectoryLock | None = None,
         site_rules_file: str = "",
+        scheduler: str = "none",
     ) -> None:
         self.outbox = outbox
         self.desk = desk or Desk(Book(), clock, mode=mode)
         self._clock = clock
         self._lease = lease
+        self._scheduler = scheduler
+        self._asked: deque[Recommendation] = deque()  # undos that people asked for, until the next tick takes them
         self._rules = _Rules(site_rules_file)
         self._ledger = self.desk.book.ledger()
         self._handing = threading.Lock()  # one thread at a time carries documents from the book to the outbox
@@ -137,6 +141,22 @@ class Advisor:
         """One that stands."""
         return next((one for one in self._ledger.open.values() if one.id == recommendation_id), None)
 
+    def undo(self, recommendation_id: str, who: str) -> Recommendation:
+        """Take back what was executed on a recommendation; the order goes out with the next tick.
+
+        Raises:
+            UnknownError: nothing of that id was recommended within three months.
+            NotNowError: nothing was executed on it, or it cannot be taken back.
+
+        """
+        recommendation = self.desk.book.recommendation(recommendation_id)
+        if recommendation is None:
+            msg = f"there is no recommendation {recommendation_id[:80]}"
+            raise UnknownError(msg)
+        made = self.desk.undo(recommendation, who)
+        self._asked.append(made)
+        return made
+
     def question(self, result: Result, opted_out: frozenset[tuple[str, str]] = frozenset()) -> Callable[[Frame], Step]:
         """What to ask of the frame: what to recommend after this tick, and what became of what was done."""
 
@@ -145,7 +165,7 @@ class Advisor:
             plan = recommend(
                 result.findings,
                 result.incidents,
-                topology_of(frame, now=now, opted_out=opted_out),
+                topology_of(frame, now=now, opted_out=opted_out, scheduler=self._scheduler),
                 self._ledger,
                 now=now,
                 mode=self.desk.mode,
@@ -221,12 +241,15 @@ class Advisor:
         return [(one, verification) for one, verification in made if verification is not None]
 
     def _undos(self, step: Step) -> list[Recommendation]:
-        """What takes back whatever made things worse."""
+        """What takes back whatever made things worse, and what people asked to be taken back."""
         mode, now = self.desk.mode, self._clock.now()
         undos = (
-            undo_of(one, made, mode=mode, now=now) for one, made in step.verifications if made.verdict is Verdict.WORSE
+            undo_of(one, f"It made things worse: {made.metric} {made.reason}.", mode=mode, now=now)
+            for one, made in step.verifications
+            if made.verdict is Verdict.WORSE
         )
-        return [undo for undo in undos if undo is not None]
+        asked = [self._asked.popleft() for _ in range(len(self._asked))]
+        return [*(undo for undo in undos if undo is not None), *asked]
 
 
 class _Rules:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.anomalies.change import Change
 from warpgauge.analyzer.anomalies.host import HostSaturated, MemoryPressure
+from warpgauge.analyzer.anomalies.imbalance.detector import Imbalance
 from warpgauge.analyzer.anomalies.multivariate import Multivariate
-from warpgauge.analyzer.anomalies.straggler import Straggler
+from warpgauge.analyzer.anomalies.straggler.close_up import CloseUp
+from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.bottlenecks.bound import Bound
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.bottlenecks.input_bound import InputBound
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.forest import Forests
     from warpgauge.analyzer.detection import Detector
 
-__all__ = ["DETECTORS", "detectors_with"]
+__all__ = ["CLOSE_DETECTORS", "DETECTORS", "detectors_with"]
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     DeviceState(),
@@ -47,6 +49,8 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     MemoryLeak(),
     ThermalLimited(),
     Straggler(),
+    Imbalance(),
+    CloseUp(),
     IdleAllocated(),
     InputBound(),
     Bound(),
@@ -55,6 +59,10 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Change(),
     Multivariate(),
 )
+
+
+CLOSE_DETECTORS: Final[tuple[Detector, ...]] = (CloseUp(),)
+"""Those of the table that look at the last seconds, and so are asked each second where there is something to see."""
 
 
 def detectors_with(xid_overrides: Sequence[str], forests: Forests | None = None) -> tuple[Detector, ...]:

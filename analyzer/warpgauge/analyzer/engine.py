@@ -99,12 +99,14 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     muting: Muting = NOTHING_MUTED,
     told_at: float | None = None,
     processes: Mapping[NodeKey, Sequence[ProcessReading]] | None = None,
+    is_partial: bool = False,
 ) -> Result:
     """Run all detectors over the frame and carry the findings on.
 
     `processes` are the busiest processes of nodes that an earlier result `wanted`; with the same state and frame
     this may be called again once they are known. `told_at` is when people hear of it, which decides on silences; the
-    frame's newest column where that is None.
+    frame's newest column where that is None. `detectors` may be some of all (`is_partial`): what the others found then
+    stays as it was.
     """
     detections = [(detector, detector.detect(frame)) for detector in detectors]
     candidates = _strongest(
@@ -115,9 +117,10 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     candidates = corroborated(candidates)
     finders = {candidate.key: one.name for one, detection in detections for candidate in detection.candidates}
     candidates = admitted(candidates, (detection for _, detection in detections))
-    for doubt in suspect(_seen(candidates, state), frame):
+    for doubt in () if is_partial else suspect(_seen(candidates, state), frame):
         candidates[doubt.key], finders[doubt.key] = doubt, BREAKER
-    state = _carried(state, candidates, finders, _Blind.after(state.resumed, detections, frame.now))
+    blind = _Blind.after(state.resumed, detections, frame.now)
+    state = _carried(state, candidates, finders, blind.and_absent(state, detectors) if is_partial else blind)
     findings = tuple(sorted(_heard(state, muting, frame.now if told_at is None else told_at), key=_rank))
     ended = tuple(sorted(state.ended.values(), key=lambda finding: -(finding.ended or 0.0)))
     known = join(findings, frame, state.incidents, ended)
@@ -214,6 +217,11 @@ class _Blind:
         windows = {one.name: found.judged.window_seconds for one, found in detections if found.judged is not None}
         names = (one.name for one, _ in detections)
         return cls(now, frozenset(one for one in names if now < resumed + windows.get(one, LONGEST_WINDOW_SECONDS)))
+
+    def and_absent(self, state: EngineState, detectors: Sequence[Detector]) -> _Blind:
+        """Those too that found something and are not asked this time."""
+        absent = {entry.detector for entry in state.open.values()} - {detector.name for detector in detectors}
+        return _Blind(self.now, self.detectors | absent)
 
 
 def _carried(

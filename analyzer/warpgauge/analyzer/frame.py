@@ -136,6 +136,7 @@ class Frame:
         self.step_seconds = step_seconds
         self.columns = max(2, round(window_seconds / step_seconds))
         self.layout = Layout()
+        self.close_up: Frame | None = None  # the same fleet in columns of a second, as far as it is read so often
         self.generation = 0  # series ids given out under another generation are void
         self._step_ms = round(step_seconds * 1000)
         self._tables = Tables(self.columns)

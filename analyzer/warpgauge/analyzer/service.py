@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,6 +57,7 @@ __all__ = ["Service", "run_service"]
 
 _LOG: Final = logging.getLogger(__name__)
 _LIVE_SECONDS: Final = 1.0
+_GLANCE_SECONDS: Final = 1.0  # between two looks at steps that are read each second
 _DEVICES_PER_LIVE_SECOND: Final = 1000  # a larger fleet is shown less often, so that the page keeps up
 _DELIVERY_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 45.0  # how long the first tick waits for every source's first answer
@@ -115,7 +117,15 @@ def _advisor(config: Config, directory: Path, clock: Clock, audit: AuditLog) -> 
     lease.hold()
     desk = Desk(Book(directory / BOOK_FILE), clock, mode=mode, audit=audit)
     outbox = make_outbox(directory, clock, acting)
-    return Advisor(outbox, mode=mode, clock=clock, desk=desk, lease=lease, site_rules_file=acting.site_rules_file)
+    return Advisor(
+        outbox,
+        mode=mode,
+        clock=clock,
+        desk=desk,
+        lease=lease,
+        site_rules_file=acting.site_rules_file,
+        scheduler=acting.scheduler,
+    )
 
 
 @asynccontextmanager
@@ -164,6 +174,8 @@ class Service:
         )
         self._ticks = Durations(own.TICK_SECONDS.buckets)
         self._keeper = keeper
+        self._turn = asyncio.Lock()  # a tick and a glance both go on from the findings before them: one at a time
+        self._processes_of: Processes = {}  # the busiest processes of nodes, as last told
         self.book = book
         self.remute()
 
@@ -200,6 +212,7 @@ class Service:
             for source in self._sources:
                 loops.create_task(source.run())
             loops.create_task(self._tick_for_ever())
+            loops.create_task(self._glance_for_ever())
             loops.create_task(self._live_for_ever())
             loops.create_task(self._save_for_ever())
             loops.create_task(self._deliver_for_ever())
@@ -294,12 +307,44 @@ class Service:
 
     async def tick(self) -> None:
         """Judge the frame once, recommend, publish."""
+        async with self._turn:
+            await self._tick()
+
+    async def glance(self) -> None:
+        """Look at the last seconds only, where steps are read that often; publish what changed."""
+        async with self._turn:
+            await self._glance()
+
+    async def _glance(self) -> None:
+        if self.result is None:
+            return
+        seen = await self.watch.glance(self._processes_of)
+        if seen is None:
+            return
+        if missing := seen.wanted - self._processes_of.keys():
+            self._processes_of |= await self._processes(missing)
+            seen = await self.watch.glance(self._processes_of) or seen
+        await self.watch.accept(seen)
+        before, self.result = (
+            self.result,
+            replace(
+                seen,
+                judged=self.result.judged,
+                not_judged=self.result.not_judged,
+                wanted=self.result.wanted | seen.wanted,
+            ),
+        )
+        if [one.id for one in before.findings] != [one.id for one in seen.findings]:
+            self.stream.publish("tick", self._tick_document())
+
+    async def _tick(self) -> None:
         began = self._clock.monotonic()
         processes = await self._processes(self.result.wanted if self.result else frozenset())
         result = await self.watch.judge(processes)
         if missing := result.wanted - processes.keys():
             processes |= await self._processes(missing)
             result = await self.watch.judge(processes)
+        self._processes_of = processes
         await self.watch.accept(result)
         # Somebody may have silenced something meanwhile.
         result = heard_anew(result, self.watch.muting, self._clock.now())
@@ -351,6 +396,11 @@ class Service:
             source.is_settled for source in self._sources
         ):
             await asyncio.sleep(_SETTLE_POLL_SECONDS)
+
+    async def _glance_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_GLANCE_SECONDS)
+            await _surviving(self.glance(), "glance failed")
 
     async def _live_for_ever(self) -> None:
         while True:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from warpgauge.analyzer.breaker import suspicions
+from warpgauge.analyzer.close_frame import CloseFrame
+from warpgauge.analyzer.detectors import CLOSE_DETECTORS
 from warpgauge.analyzer.engine import EngineState, NodeKey, Result, analyze
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
@@ -71,6 +73,7 @@ class Watch:
         self._layout = layout or Layout()  # of the topology file
         self._frame.layout.take_over(self._layout)
         self._intake = Intake(self._frame, NodeNames(config.cluster))
+        self._close = CloseFrame(config.cluster)
         self._replica_labels = config.replica_labels
         self._written = WrittenSamples(self._intake, self._replica_labels)
         self._patience_seconds = _WRITTEN_PATIENCE_SECONDS if config.remote_write else _PATIENCE_SECONDS
@@ -104,7 +107,7 @@ class Watch:
 
     async def forget(self, target: str) -> None:
         """Drop what is remembered for a target that is gone."""
-        await self._run(lambda: self._intake.forget(target))
+        await self._run(lambda: (self._intake.forget(target), self._close.forget(target)))
 
     async def live(self) -> dict[str, Any]:
         """The live document."""
@@ -113,6 +116,10 @@ class Watch:
     async def judge(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result:
         """Run the detectors on the frame as it is; nothing is remembered until `accept`."""
         return await self._run(lambda: self._judge(processes))
+
+    async def glance(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result | None:
+        """Run the close detectors only, on the last seconds; None where nothing is read often enough for that."""
+        return await self._run(lambda: self._glance(processes))
 
     async def accept(self, result: Result) -> None:
         """Let a result be what the next tick starts from, and forget what is long gone."""
@@ -154,6 +161,7 @@ class Watch:
 
     def _take(self, batch: Batch) -> None:
         self._intake.take(batch, not_after=self._not_after())
+        self._close.take(batch, not_after=self._not_after())
         names, labels = self._intake.names, batch.target.complete({})
         node = (names.cluster(labels), names.node(labels))
         self._pages[node] = batch.target.name
@@ -168,6 +176,7 @@ class Watch:
     def _judge(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result:
         self._written.flush(self._clock.monotonic(), not_after=self._not_after())
         self._frame.advance(self._clock.now() - self._patience_seconds)
+        self._frame.close_up = self._close.current(self._clock.now())
         return analyze(
             self._frame,
             self._state,
@@ -177,6 +186,21 @@ class Watch:
             muting=self.muting,
             told_at=self._clock.now(),
             processes=processes,
+        )
+
+    def _glance(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result | None:
+        self._frame.close_up = self._close.current(self._clock.now())
+        if self._frame.close_up is None:
+            return None
+        return analyze(
+            self._frame,
+            self._state,
+            CLOSE_DETECTORS,
+            join=join,
+            muting=self.muting,
+            told_at=self._clock.now(),
+            processes=processes,
+            is_partial=True,
         )
 
     def _accept(self, result: Result) -> None:

@@ -9,6 +9,7 @@ from warpgauge.core.table import table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from warpgauge.analyzer.planning.live import LeftOut
     from warpgauge.analyzer.planning.moves import Move
     from warpgauge.analyzer.planning.pool import Request
     from warpgauge.analyzer.planning.pool_plan import PoolPlan
@@ -20,9 +21,12 @@ _MOST_ROWS: Final = 40  # of a table for people; --json has all
 _NO_DEVICES: Final = "-"
 
 
-def as_text(plan: PoolPlan) -> str:
-    """Placements, who waits on and why, moves with gain, cost and the way back."""
+def as_text(plan: PoolPlan, left_out: Sequence[LeftOut] = ()) -> str:
+    """Placements, who waits on and why, moves with gain, cost and the way back; and what the plan leaves alone."""
     parts = [_headline(plan)]
+    if left_out:
+        rows = [(one.what, one.why) for one in left_out]
+        parts.append(_listed("Left out, with what runs there:", ("WHAT", "WHY"), rows, set()))
     if plan.outcome.placed:
         parts.append(_placements(plan))
     if plan.outcome.waiting:
@@ -31,8 +35,10 @@ def as_text(plan: PoolPlan) -> str:
     return "\n\n".join(parts)
 
 
-def as_json_lines(plan: PoolPlan) -> Iterator[dict[str, Any]]:
+def as_json_lines(plan: PoolPlan, left_out: Sequence[LeftOut] = ()) -> Iterator[dict[str, Any]]:
     """Every placement, waiting job and move in order, then `{"type": "summary"}`; undo is the moves read backwards."""
+    for one in left_out:
+        yield {"type": "left_out", "what": one.what, "why": one.why}
     for pod, seat in plan.outcome.placed:
         yield {"type": "placement", "pod": pod.name, "node": plan.nodes[seat.node].name, "gpus": list(seat.gpus)}
     for job, reason in plan.outcome.waiting:

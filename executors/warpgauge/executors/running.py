@@ -43,7 +43,15 @@ class Process:
     """One executor with its files below `folder`: journal, acks on their way, audit log."""
 
     def __init__(  # noqa: PLR0913 - what a process is made of
-        self, executor: Executor, inbox: Inbox, acks: Receiver, folder: Path, *, clock: Clock, dry_run: bool
+        self,
+        executor: Executor,
+        inbox: Inbox,
+        acks: Receiver,
+        folder: Path,
+        *,
+        clock: Clock,
+        dry_run: bool,
+        cluster: str | None = None,
     ) -> None:
         """Open its files.
 
@@ -67,7 +75,7 @@ class Process:
         self._parts = _Parts(
             journal=journal,
             acks=Lane(queue, acks, group_of=_group_of, clock=clock),
-            worker=Worker(executor, journal, self._send, clock=clock, dry_run=dry_run),
+            worker=Worker(executor, journal, self._send, clock=clock, dry_run=dry_run, cluster=cluster),
         )
 
     def run(self, stop: threading.Event) -> None:

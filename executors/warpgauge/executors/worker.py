@@ -43,6 +43,7 @@ class Worker:
         *,
         clock: Clock,
         dry_run: bool = False,
+        cluster: str | None = None,
         rest: Backoff = _REST,
     ) -> None:
         self._executor = executor
@@ -50,6 +51,7 @@ class Worker:
         self._send = send
         self._clock = clock
         self._dry_run = dry_run
+        self._cluster = cluster
         self._rest = rest
         self._producer = Producer(name=executor.name, version=VERSION)
 
@@ -84,9 +86,12 @@ class Worker:
                 self._go_on(entry)
 
     def _concerns(self, recommendation: Recommendation) -> bool:
-        """Another core's targets are left to its own executor, without a word."""
+        """Another core's targets, and another cluster's, are left to its own executor, without a word."""
         platforms = {target.platform for target in recommendation.target}
-        return self._executor.platform is None or platforms == {self._executor.platform}
+        clusters = {target.cluster for target in recommendation.target}
+        return (self._executor.platform is None or platforms == {self._executor.platform}) and (
+            self._cluster is None or clusters == {self._cluster}
+        )
 
     def _go_on(self, entry: Entry) -> None:
         if (entry.phase is not None and entry.phase.is_final) or self._clock.now() < entry.rest_until:

@@ -45,8 +45,8 @@ __all__ = ["MESSAGE_VERSION", "PHASES", "StepTimer", "socket_candidates"]
 Item = TypeVar("Item")
 
 MESSAGE_VERSION: Final = 1
-PHASES: Final = ("input", "compute", "communication", "checkpoint", "other")
-_INPUT, _COMPUTE, _COMMUNICATION, _CHECKPOINT, _OTHER = range(len(PHASES))
+PHASES: Final = ("input", "compute", "communication", "checkpoint", "other", "transfer")
+_INPUT, _COMPUTE, _COMMUNICATION, _CHECKPOINT, _OTHER, _TRANSFER = range(len(PHASES))
 
 _PHASE_OF: Final[Mapping[object, int]] = {
     **{name: index for index, name in enumerate(PHASES)},
@@ -57,6 +57,7 @@ _PHASE_OF: Final[Mapping[object, int]] = {
         _COMMUNICATION,
     ),
     **dict.fromkeys(("save", "save_checkpoint"), _CHECKPOINT),
+    "send": _TRANSFER,
 }
 
 _RANK_NAMES: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
@@ -111,7 +112,11 @@ class StepTimer:
         return track
 
     def phase(self, name: str) -> _Phase | _Nothing:
-        """A phase: input, compute, communication, checkpoint or other; `allreduce`, `forward` and such are known."""
+        """A phase: input, compute, communication, checkpoint, other; `allreduce`, `forward` and such are known.
+
+        `transfer` (or `send`) is for what a rank sends itself, where a script can tell that from waiting for others:
+        it shows whose link is slow, which communication, as long for all who wait, does not.
+        """
         if not self._is_live:
             return _NOTHING
         try:
@@ -133,6 +138,9 @@ class StepTimer:
 
     def close(self) -> None:
         """Flush and stop sending; using the timer afterwards does nothing."""
+        track: _Track | None = getattr(self._tracks, "track", None)
+        if track is not None:
+            track.end()
         self.flush()
         self._sender.stop()
         self._is_live = False
@@ -254,6 +262,12 @@ class _Track:
         self._clear()
         self._waited = 0.0
 
+    def end(self) -> None:
+        """No step comes after the last call: what was timed since then counts by itself."""
+        if self.pending is not None:
+            self.settle()
+        self._mark = None
+
     def wait(self, seconds: float) -> None:
         """Count a wait for input."""
         if self.pending is not None:
@@ -266,14 +280,16 @@ class _Track:
 
     def take(self, limit: int) -> tuple[list[float], list[float]]:
         """Durations of up to so many steps and the seconds of each phase that the sender has not had yet."""
+        # Phases of the step in progress wait for its end, so that time and steps of a message belong together.
+        spent = list(self.spent if self._begin is None and self._mark is None else self._told)
         behind = self.steps - self._taken
         if behind > _RING:
             self._taken = self.steps - _RING * 7 // 8  # the eighth that is written next is left alone
         last = min(self._taken + limit, self.steps)
         steps = [round(self._ring[number % _RING], 7) for number in range(self._taken, last)]
         self._taken = last
-        # A failed step takes its phases back; what was sent of them already is made good by those that follow.
-        fresh = [round(max(now - sent, 0.0), 7) for now, sent in zip(list(self.spent), self._sent, strict=True)]
+        # Read between two writes the sums may lack a step for once; the next message makes it good.
+        fresh = [round(max(now - sent, 0.0), 7) for now, sent in zip(spent, self._sent, strict=True)]
         self._sent = [sent + seconds for sent, seconds in zip(self._sent, fresh, strict=True)]
         return steps, fresh
 

@@ -52,7 +52,7 @@ LEAST_COVERAGE: Final = 0.8
 FEW_RANKS_SHARE: Final = 0.1  # the median rank waits less than this part of the wait: it is not the job's loader
 FULL_CPU: Final = 0.9
 
-_PROPER_PHASES: Final = tuple(phase for phase in training.PHASES if phase != "checkpoint")
+_PROPER_PHASES: Final = (*(phase for phase in training.PHASES if phase != "checkpoint"), training.TRANSFER)
 _PAUSE: Final = 0.5  # less time than this inside steps: the ranks did something else in between
 _ROUNDING: Final = 1e-5  # shares are float32
 

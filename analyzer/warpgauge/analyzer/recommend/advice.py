@@ -29,6 +29,7 @@ class Advice:
     summary: str
     preconditions: tuple[Precondition, ...] = ()
     removes_cause: bool = True  # whether the finding's cost would be won back
+    ends_own_work_only: bool = False  # whether the one job that it disturbs is the one that the finding is about
 
 
 def is_self_reported(finding: Finding) -> bool:
@@ -94,13 +95,14 @@ def _straggler(finding: Finding, topology: Topology) -> Advice | None:
     """Replace it only with a spare at hand and on the device's own evidence; a gang is never restarted in hope."""
     scope = finding.scope
     if not scope.uuid:
-        return None
+        return _leave_node(finding, topology)
     spares = topology.spare_for(scope.cluster or "", scope.uuid)
     if not spares or is_self_reported(finding):
         return _inspect(finding, topology)
+    workload = _workload(finding, topology)
     return Advice(
         kind=RecommendationKind.REPLACE_STRAGGLER,
-        target=_device(finding, topology),
+        target=workload if workload.platform == "slurm" else _device(finding, topology),  # Slurm moves jobs whole
         reversible=Reversible.PARTLY,
         undo="Start the job again from its checkpoint on the devices it had; steps since the checkpoint are lost.",
         summary=f"Move rank {scope.rank} of job {scope.job_id} from {scope.uuid} to a spare device.",
@@ -109,6 +111,29 @@ def _straggler(finding: Finding, topology: Topology) -> Advice | None:
             Precondition(check="checkpoint", expected=f"a fresh one of job {scope.job_id}"),
             Precondition(check="gang", expected="all ranks move or none"),
         ),
+    )
+
+
+def _leave_node(finding: Finding, topology: Topology) -> Advice | None:
+    """Off a node, where only the node is known: Slurm starts a job again elsewhere, and its executor looks for room.
+
+    A job's own word is enough to end that job, once a person agreed; the drain ends nobody's work.
+    """
+    scope, target = finding.scope, _workload(finding, topology)
+    if target.platform != "slurm" or not target.node:
+        return None
+    return Advice(
+        kind=RecommendationKind.REPLACE_STRAGGLER,
+        target=target,
+        reversible=Reversible.PARTLY,
+        undo=f"Resume node {target.node}; the job stays where it runs then, steps since its checkpoint are lost.",
+        summary=f"Drain node {target.node} and queue job {scope.job_id} again without it.",
+        preconditions=(
+            Precondition(check="spareNode", expected=f"room for all of job {scope.job_id} without {target.node}"),
+            Precondition(check="checkpoint", expected=f"a fresh one of job {scope.job_id}"),
+            Precondition(check="gang", expected="all ranks move or none"),
+        ),
+        ends_own_work_only=True,
     )
 
 

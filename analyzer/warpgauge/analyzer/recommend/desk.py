@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.recommend.book import Book, Decision, approved
+from warpgauge.analyzer.recommend.undoing import undo_of
+from warpgauge.core.ack import Phase
 from warpgauge.core.document import to_document
 from warpgauge.core.errors import InputError
 
@@ -164,6 +166,31 @@ class Desk:
         self.book.decide(recommendation.id, decision, [made.to_event()])
         self._decisions = {**self._decisions, recommendation.id: decision}
         return made
+
+    def undo(self, recommendation: Recommendation, who: str) -> Recommendation:
+        """The order to take back what was executed on it, agreed to by whoever asks.
+
+        Raises:
+            NotNowError: nothing was executed on it, or it cannot be taken back.
+
+        """
+        with self._turn:
+            return self._undo(recommendation, who)
+
+    def _undo(self, recommendation: Recommendation, who: str) -> Recommendation:
+        if not any(ack.phase is Phase.EXECUTED for ack in self.book.acks(recommendation.id)):
+            msg = "nothing was executed on it"
+            raise NotNowError(msg)
+        now = self._clock.now()
+        made = undo_of(recommendation, f"{who} asked for it.", mode=self._mode, now=now)
+        if made is None:
+            msg = "it cannot be taken back"
+            raise NotNowError(msg)
+        decision = Decision(is_approved=True, who=who, at=now)
+        self.note("undo", who, _about(recommendation))
+        self.book.decide(made.id, decision)
+        self._decisions = {**self._decisions, made.id: decision}
+        return replace(made, approval=approved(made, decision, self._mode))
 
     def reject(self, recommendation: Recommendation, who: str) -> None:
         """Refuse it; it is taken back, and its place and job are left alone for the cool-down.

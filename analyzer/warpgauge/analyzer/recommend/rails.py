@@ -71,18 +71,18 @@ class Rails:
             return f"{group} got a recommendation {waited:.0f} s ago"
         if not advice.kind.is_disruptive:
             return None
-        return next(self._objections_to_disturbing(finding), None)
+        return next(self._objections_to_disturbing(finding, advice), None)
 
-    def _objections_to_disturbing(self, finding: Finding) -> Iterator[str]:
-        yield from self._weak_evidence(finding)
+    def _objections_to_disturbing(self, finding: Finding, advice: Advice) -> Iterator[str]:
+        yield from self._weak_evidence(finding, advice)
         yield from self._blindness(finding)
         yield from self._forbidden(finding)
         yield from self._too_much(finding)
 
-    def _weak_evidence(self, finding: Finding) -> Iterator[str]:
+    def _weak_evidence(self, finding: Finding, advice: Advice) -> Iterator[str]:
         if finding.confidence < LEAST_CONFIDENCE:
             yield f"confidence is below {LEAST_CONFIDENCE}"
-        if is_self_reported(finding):
+        if is_self_reported(finding) and not advice.ends_own_work_only:
             yield "it rests on self-reported data alone"
         if self.now - finding.since < LEAST_AGE_SECONDS:
             yield f"it is younger than {LEAST_AGE_SECONDS:.0f} s"

@@ -41,15 +41,19 @@ class Topology:
 
 
 def topology_of(
-    frame: Frame, *, now: float | None = None, opted_out: frozenset[tuple[str, str]] = frozenset()
+    frame: Frame,
+    *,
+    now: float | None = None,
+    opted_out: frozenset[tuple[str, str]] = frozenset(),
+    scheduler: str = "none",
 ) -> Topology:
-    """Read it off the frame, at a time `now` in seconds since the epoch."""
+    """Read it off the frame, at a time `now` in seconds since the epoch; `scheduler` is that of jobs nobody names."""
     entities = frame.devices.entities
     is_free = np.isnan(frame.allocated_since) & (frame.latest(device.DEVICE_STATE, "ok") == 1)
     spares = Counter((entities[row].cluster, entities[row].model) for row in np.flatnonzero(is_free))
     return Topology(
         nodes=Counter(cluster for cluster, _ in frame.sites.keys),
-        platforms={key: job.scheduler for key, job in frame.jobs.items() if job.scheduler in _PLATFORMS},
+        platforms=_platforms(frame, scheduler),
         models=frame.once("models", lambda: _models(frame), frame.job_version),
         spares=spares,
         window_seconds=frame.columns * frame.step_seconds,
@@ -58,6 +62,14 @@ def topology_of(
         opted_out=opted_out,
         age_seconds=None if now is None else max(0.0, now - frame.newest_sample),
     )
+
+
+def _platforms(frame: Frame, scheduler: str) -> dict[tuple[str, str], str]:
+    named = {
+        key: scheduler if job.scheduler == "none" and not job.devices else job.scheduler
+        for key, job in frame.jobs.items()
+    }
+    return {key: name for key, name in named.items() if name in _PLATFORMS}
 
 
 def _job_nodes(frame: Frame) -> dict[tuple[str, str], frozenset[str]]:

@@ -17,16 +17,13 @@ from warpgauge.core.recommendation import (
 
 if TYPE_CHECKING:
     from warpgauge.core.recommendation import Recommendation
-    from warpgauge.core.verification import Verification
 
 __all__ = ["undo_of"]
 
 LIFETIME_SECONDS: Final = 86_400.0
 
 
-def undo_of(
-    recommendation: Recommendation, verification: Verification, *, mode: str, now: float
-) -> Recommendation | None:
+def undo_of(recommendation: Recommendation, why: str, *, mode: str, now: float) -> Recommendation | None:
     """The undo of a recommendation that is reversible, partly too; always with a person's approval. Else None."""
     if recommendation.reversible is Reversible.NO or recommendation.kind is RecommendationKind.UNDO:
         return None
@@ -47,7 +44,7 @@ def undo_of(
         approval=Approval(required=True, policy=mode),
         text=Text(
             summary=f"Undo: {recommendation.undo or recommendation.text.summary}",
-            detail=f"It made things worse: {verification.metric} {verification.reason}.",
+            detail=why,
             runbook=recommendation.text.runbook,
         ),
         expected_gain=None,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `audit`."""
     parser.add_argument("what", choices=("verify",), help="verify: read the whole chain")

@@ -13,9 +13,11 @@ from warpgauge.cli.orders import add_order_arguments, address, client_of, token_
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import data_directory
 from warpgauge.core.errors import StorageError
+from warpgauge.core.slurm import Slurm
 from warpgauge.executors import FileExecutor, StreamExecutor
 from warpgauge.executors.inbox import ApiAcks, ApiInbox, FileAcks, FileInbox
 from warpgauge.executors.running import Process
+from warpgauge.executors.slurm import SlurmExecutor
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +37,15 @@ def _file(args: argparse.Namespace) -> Executor:
     return FileExecutor(args.orders)
 
 
-CORES: Final[Mapping[str, Callable[[argparse.Namespace], Executor]]] = {"stdout": _stdout, "file": _file}
+def _slurm(_args: argparse.Namespace) -> Executor:
+    return SlurmExecutor(Slurm(os.environ))
+
+
+CORES: Final[Mapping[str, Callable[[argparse.Namespace], Executor]]] = {
+    "stdout": _stdout,
+    "file": _file,
+    "slurm": _slurm,
+}
 """Each core's executor, made from the flags; the one place where a new core is entered."""
 
 
@@ -43,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `executor`."""
     parser.add_argument("--core", required=True, choices=sorted(CORES), help="what to act on")
     parser.add_argument("--dry-run", action="store_true", help="go as far as the core's own dry run and act on nothing")
+    parser.add_argument("--cluster", metavar="NAME",
+                        help="follow only what is about this cluster of the analyzer's (default: all)")  # fmt: skip
     parser.add_argument("--once", action="store_true", help="one round, then end")
     parser.add_argument("--state-directory", type=Path, metavar="DIR",
                         help="journal, acks, audit log (default: executor-NAME in the data directory)")  # fmt: skip
@@ -57,7 +69,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
     """Work until Ctrl-C or SIGTERM."""
     clock, folder = SystemClock(), _folder(args, config)
     inbox, acks = _ends(args, config, folder)
-    process = Process(CORES[args.core](args), inbox, acks, folder, clock=clock, dry_run=args.dry_run)
+    process = Process(
+        CORES[args.core](args), inbox, acks, folder, clock=clock, dry_run=args.dry_run, cluster=args.cluster
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -1,8 +1,9 @@
-"""`warpgauge plan --nodes N.csv --pods P.csv`: where waiting pods go and which moves pay; nothing is carried out."""
+"""`warpgauge plan`: where waiting pods go and which moves pay, for files or a live cluster; nothing is carried out."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,19 +12,25 @@ from warpgauge.core.errors import ConfigError
 if TYPE_CHECKING:
     import argparse
 
+    from warpgauge.analyzer.planning.live import LivePool
     from warpgauge.core.config import Config
 
 __all__ = ["add_arguments", "run"]
 
 # Named here as well as in the planner, which needs numpy: --help works without it. A test holds the two equal.
 POLICIES = ("random", "spread", "bestfit", "fgd", "filling")
+CORES = ("slurm",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `plan`."""
-    parser.add_argument("--nodes", type=Path, required=True, metavar="CSV", help="node list in the openb format")
-    parser.add_argument("--pods", type=Path, required=True, metavar="CSV",
+    parser.add_argument("--nodes", type=Path, metavar="CSV", help="node list in the openb format")
+    parser.add_argument("--pods", type=Path, metavar="CSV",
                         help="pod list in the openb format; pods that name a node run there")  # fmt: skip
+    parser.add_argument(
+        "--core", choices=CORES, help="read a live cluster instead of files (slurm: that of SLURM_CONF)"
+    )
+    parser.add_argument("--partition", metavar="NAME", help="of that cluster, plan this partition only")
     parser.add_argument("--policy", choices=POLICIES, default="filling",
                         help="how places are chosen (default filling)")  # fmt: skip
     parser.add_argument("--whole-nodes", type=int, default=0, metavar="N",
@@ -39,11 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Read, plan, print; 1 if a job waits on or a move is proposed, else 0."""
-    from warpgauge.analyzer.planning.openb import read_nodes, read_pods  # noqa: PLC0415 - numpy only for this verb
-    from warpgauge.analyzer.planning.pool_plan import plan_pool  # noqa: PLC0415 - as above
+    from warpgauge.analyzer.planning.pool_plan import plan_pool  # noqa: PLC0415 - numpy only for this verb
     from warpgauge.cli.plan_report import as_json_lines, as_text  # noqa: PLC0415 - as above
 
-    del config  # nothing in it concerns a plan on files
+    del config  # nothing in it concerns a plan
     for flag, value, least in (
         ("--whole-nodes", args.whole_nodes, 0),
         ("--gpus", args.gpus, 1),
@@ -52,9 +58,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if value < least:
             msg = f"{flag} must be at least {least}, got {value}"
             raise ConfigError(msg)
+    pool = _pool(args)
     plan = plan_pool(
-        read_nodes(args.nodes),
-        read_pods(args.pods),
+        pool.nodes,
+        pool.workload,
         policy=args.policy,
         may_move=(lambda _pod: True) if args.move_all else (lambda pod: pod.is_movable),
         whole_nodes=args.whole_nodes,
@@ -63,8 +70,27 @@ def run(args: argparse.Namespace, config: Config) -> int:
         seed=args.seed,
     )
     if args.json:
-        for document in as_json_lines(plan):
+        for document in as_json_lines(plan, pool.left_out):
             print(json.dumps(document, ensure_ascii=False, allow_nan=False))  # noqa: T201 - the answer
     else:
-        print(as_text(plan))  # noqa: T201 - the answer
+        print(as_text(plan, pool.left_out))  # noqa: T201 - the answer
     return int(bool(plan.outcome.waiting or plan.moves.moves))
+
+
+def _pool(args: argparse.Namespace) -> LivePool:
+    """What the flags name: two files or a live cluster."""
+    from warpgauge.analyzer.planning.live import LivePool  # noqa: PLC0415 - numpy only for this verb
+    from warpgauge.analyzer.planning.openb import read_nodes, read_pods  # noqa: PLC0415 - as above
+    from warpgauge.analyzer.planning.slurm import read_pool  # noqa: PLC0415 - as above
+    from warpgauge.core.slurm import Slurm  # noqa: PLC0415 - as above
+
+    files = (args.nodes is not None, args.pods is not None)
+    if args.core:
+        if any(files):
+            msg = "--core reads a live cluster, --nodes and --pods are for files: give one or the other"
+            raise ConfigError(msg)
+        return read_pool(Slurm(os.environ), partition=args.partition)
+    if not all(files) or args.partition:
+        msg = "give --nodes CSV and --pods CSV, or --core slurm, which alone takes --partition"
+        raise ConfigError(msg)
+    return LivePool(nodes=read_nodes(args.nodes), workload=read_pods(args.pods), left_out=())

@@ -8,6 +8,8 @@ from warpgauge.core.catalog.metric import Family, Kind, Metric, Tier, Unit
 
 JOB: Final = ("job_id", "rank", "stage")
 PHASES: Final = ("input", "compute", "communication", "checkpoint", "other")
+TRANSFER: Final = "transfer"
+"""A phase of scripts that time the sending of their own data apart from waiting for that of others."""
 
 STEP_SECONDS: Final = Metric(
     "training_step_seconds",
@@ -24,7 +26,8 @@ PHASE_SECONDS: Final = Metric(
     Kind.COUNTER,
     Unit.SECONDS,
     "Time a rank spent in a phase of its steps: input, compute, communication (waiting for peers included), "
-    "checkpoint, other; clock tells whether the host or the device timed it.",
+    "checkpoint, other, and transfer where a script times the sending of its own data apart; clock tells whether the "
+    "host or the device timed it.",
     labels=(*JOB, "phase", "clock"),
     family=Family.TRAINING,
     tier=Tier.FAST,

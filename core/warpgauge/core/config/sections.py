@@ -127,6 +127,11 @@ class AnalyzerConfig:
 class ActingConfig:
     """What is allowed of recommendations, and where they go."""
 
+    scheduler: str = setting(
+        "none",
+        help="Scheduling core of jobs that report steps and that no device series attributes to one.",
+        choices=("none", "kubernetes", "slurm", "yarn"),
+    )
     site_rules_file: str = setting(
         "", help="TOML file with racks, opt-outs and freeze windows; read anew when it changes. Empty means none."
     )

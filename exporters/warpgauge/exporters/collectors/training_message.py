@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from warpgauge.core.catalog.training import PHASES
+from warpgauge.core.catalog.training import PHASES, TRANSFER
 from warpgauge.core.errors import InputError
 
 __all__ = ["MAX_BYTES", "StepMessage", "parse"]
@@ -15,6 +15,7 @@ MAX_BYTES: Final = 8192
 _VERSION: Final = 1
 _REQUIRED: Final = frozenset({"v", "job", "rank", "steps", "phases"})
 _ALLOWED: Final = _REQUIRED | {"stage"}
+_PHASES: Final = frozenset({*PHASES, TRANSFER})
 _MAX_JOB_LENGTH: Final = 128
 _MAX_RANK: Final = 1_000_000
 _MAX_STEPS: Final = 512
@@ -80,7 +81,7 @@ def _steps(value: Any) -> tuple[float, ...]:  # noqa: ANN401 - see _job_id
 
 
 def _phases(value: Any) -> dict[str, float]:  # noqa: ANN401 - see _job_id
-    _demand("phases: an object with known phases", holds=isinstance(value, dict) and value.keys() <= set(PHASES))
+    _demand("phases: an object with known phases", holds=isinstance(value, dict) and value.keys() <= _PHASES)
     return {name: _seconds(one) for name, one in value.items()}
 
 

@@ -314,6 +314,7 @@ NOTES: Final[dict[Metric, Note]] = {
     ),
     training.PHASE_SECONDS: Note(
         '`rate(NAME{phase="input"}[5m])` was 0.45: that rank spends 45 % of its time waiting for input.',
-        "device time when `clock` is `host`: kernels run asynchronously, so host phases show where Python waited.",
+        "device time when `clock` is `host`: kernels run asynchronously, so host phases show where Python waited; and"
+        " `transfer` as all of a step's exchange, which is `communication` beside it.",
     ),
 }

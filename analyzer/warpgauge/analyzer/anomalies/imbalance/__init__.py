@@ -1,0 +1,1 @@
+"""Work that is unevenly shared among the ranks of a job."""

@@ -1,0 +1,243 @@
+"""Data whose size moves from rank to rank, told by how the ranks' compute time scatters from step to step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE, STEPS, TOTAL, compute_and_steps, stage_of
+from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
+from warpgauge.analyzer.anomalies.straggler.neighbor import around, pressure_of
+from warpgauge.analyzer.anomalies.straggler.place import nodes_of
+from warpgauge.analyzer.anomalies.straggler.words import milliseconds
+from warpgauge.analyzer.detection import Candidate, Strength
+from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.phases import in_buckets, mean_per_step
+from warpgauge.analyzer.places import is_simulated
+from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.schema import TableName
+from warpgauge.analyzer.slowdown import impact_of
+from warpgauge.analyzer.windows import Array, Mask, confidence, mean, median, onset_time, ratio
+from warpgauge.analyzer.wording import count, span, times
+from warpgauge.core.catalog import training
+from warpgauge.core.finding import FindingKind, Scope, Severity
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.anomalies.peers import Group, Groups
+    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.table import Floats
+
+__all__ = ["expected_maximum", "moving_candidate", "moving_suspects"]
+
+LEAST_PEERS: Final = 4
+RAISE_EFFECT: Final = 0.10  # of the step time is lost
+HOLD_EFFECT: Final = 0.06
+LEAST_MIRRORED: Final = 0.5  # of a rank's scatter must show in its wait, the other way round
+LEAST_STEPS: Final = 30.0  # of each rank
+CONTENTION_RATIO: Final = 1.5  # times the lost time that tasks waited for a CPU: then that explains it
+
+_SCREENING: Final = 0.6  # the screen looks at each rank alone and lets a common shift count: it is wide by this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scatter:
+    """How much the compute time of a group's ranks scatters from step to step."""
+
+    lost: float  # seconds per step
+    lost_parts: Array  # [part]
+    mirrored: float  # share of the scatter that shows in the waits
+    deviation: float  # of one step of the median rank, seconds
+    compute: float  # mean per step
+    wait: float
+    step: float
+    steps: float
+    covered: float
+
+    @property
+    def slowdown(self) -> float:
+        """How many times as long steps take."""
+        return self.step / max(self.step - self.lost, 0.01 * self.step)
+
+    def passes(self, effect: float, parts: int) -> bool:
+        """Whether so much is lost, in so many parts of the window, to ranks that take turns."""
+        limit = effect * self.step
+        often = int((np.nan_to_num(self.lost_parts) >= limit).sum()) >= parts
+        return self.lost >= limit and often and self.mirrored >= LEAST_MIRRORED and self.steps >= LEAST_STEPS
+
+
+def _squares(columns: Columns) -> Floats:
+    """Steps times the square of a column's mean compute time per step, per second."""
+    spent, steps = compute_and_steps(columns)
+    squares: Floats = spent * spent / steps
+    return squares
+
+
+def _products(columns: Columns) -> Floats:
+    """The same with compute time times wait."""
+    spent, steps = compute_and_steps(columns)
+    products: Floats = spent * columns.of(training.PHASE_SECONDS, "communication") / steps
+    return products
+
+
+_SQUARES: Final = Signal("squares of compute per step", TableName.RANKS, _squares)
+_PRODUCTS: Final = Signal("compute per step times wait", TableName.RANKS, _products)
+
+
+def moving_suspects(frame: Frame, groups: Groups, seconds: float) -> Mask:
+    """[group], whose ranks scatter and wait the other way round: from window sums alone."""
+    compute, wait = (mean_per_step(frame, phase, seconds) for phase in ("compute", "communication"))
+    squares, products = (frame.window(one, seconds) for one in (_SQUARES, _PRODUCTS))
+    rate = frame.window(STEPS, seconds).mean
+    with np.errstate(invalid="ignore"):
+        variance = np.maximum(squares.mean - rate * compute**2, 0.0) * frame.step_seconds
+        shared = (products.mean - rate * compute * wait) * frame.step_seconds
+    deviation = groups.median(groups.of_ranks(np.sqrt(variance)))
+    mirrored = groups.median(groups.of_ranks(ratio(-shared, variance)))
+    step = groups.median(groups.of_ranks(ratio(frame.window(TOTAL, seconds).mean, rate)))
+    lost = deviation * np.array([expected_maximum(int(size)) for size in groups.sizes])
+    is_suspect = (lost >= _SCREENING * HOLD_EFFECT * step) & (mirrored >= _SCREENING * LEAST_MIRRORED)
+    return np.asarray(is_suspect & (groups.sizes >= LEAST_PEERS))
+
+
+@cache
+def expected_maximum(ranks: int) -> float:
+    """Expected maximum of so many standard normals (Blom 1958)."""
+    return NormalDist().inv_cdf((ranks - 0.375) / (ranks + 0.25)) if ranks > 1 else 0.0
+
+
+def moving_candidate(frame: Frame, group: Group, seconds: float, *, parts: int, most: int) -> Candidate | None:
+    """A candidate for data whose size moves from rank to rank, None below the hold threshold."""
+    scatter = _read(frame, group, seconds, parts)
+    if scatter is None or not scatter.passes(HOLD_EFFECT, 1):
+        return None
+    since = _since(frame, group, scatter)
+    if _is_contended(frame, group, since, scatter):
+        return None
+    return _moving(frame, group, seconds, scatter, since, raises=scatter.passes(RAISE_EFFECT, most))
+
+
+def _read(frame: Frame, group: Group, seconds: float, parts: int) -> _Scatter | None:
+    """The scatter of each rank about its own mean, what all ranks share taken out."""
+    if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
+        return None
+    rows = list(group.ranks)
+    counts, total = (
+        frame.values(training.STEP_SECONDS, one, seconds=seconds, rows=rows).astype(np.float64)
+        for one in ("count", "sum")
+    )
+    counts = np.where(counts > 0, counts * frame.step_seconds, np.nan)
+    compute, wait = (
+        ratio(frame.values(training.PHASE_SECONDS, one, seconds=seconds, rows=rows) * frame.step_seconds, counts)
+        for one in ("compute", "communication")
+    )
+    if not (np.isfinite(compute + wait).sum(axis=1) > 1).all():
+        return None
+    off = _centered(compute, counts)
+    against = _centered(wait, counts)
+    squares = counts * off**2
+    deviation = np.sqrt(median(_freely(squares)))
+    steps = float(np.nansum(counts, axis=1).min())
+    step = float(median(ratio(np.nansum(total, axis=1) * frame.step_seconds, np.nansum(counts, axis=1))))
+    waited = float(median(mean(wait)))
+    high = expected_maximum(len(rows))
+    in_parts = np.sqrt(median(in_buckets(squares, parts).T)) * high
+    return _Scatter(
+        lost=min(float(deviation) * high, waited),
+        lost_parts=np.minimum(in_parts, waited),
+        mirrored=float(median(ratio(-np.nansum(counts * off * against, axis=1), np.nansum(squares, axis=1)))),
+        deviation=float(deviation),
+        compute=float(median(mean(compute))),
+        wait=waited,
+        step=step,
+        steps=steps,
+        covered=float(np.isfinite(counts).mean()),
+    )
+
+
+def _centered(values: Array, counts: Array) -> Array:
+    """Each rank's values about its own mean, after what all ranks have in common in a column."""
+    apart = values - median(values.T)
+    return np.asarray(
+        apart - ratio(np.nansum(apart * counts, axis=1), np.nansum(counts * np.isfinite(apart), axis=1))[:, None]
+    )
+
+
+def _freely(squares: Array) -> Array:
+    """Mean over columns, [rank], with one degree of freedom gone to the mean."""
+    known = np.isfinite(squares).sum(axis=1)
+    return np.asarray(np.nansum(squares, axis=1) / np.maximum(known - 1, 1))
+
+
+def _is_contended(frame: Frame, group: Group, since: float, scatter: _Scatter) -> bool:
+    """Whether tasks of the group's hosts wait for CPUs so much longer since the onset that the scatter is theirs."""
+    rises = []
+    for node in dict.fromkeys(nodes_of(frame, group)):
+        before, after = around(frame, np.asarray(pressure_of(frame, group.key[0], node)), since)
+        rises.append(after - np.nan_to_num(before))
+    worst = max((one for one in rises if np.isfinite(one)), default=0.0)
+    return worst * scatter.step >= CONTENTION_RATIO * scatter.lost
+
+
+def _moving(  # noqa: PLR0913 - what a candidate is made of
+    frame: Frame, group: Group, seconds: float, scatter: _Scatter, since: float, *, raises: bool
+) -> Candidate:
+    job, key = frame.jobs[group.key], group.key
+    stage = stage_of(frame, group.ranks[0])
+    impact = impact_of(
+        scatter.slowdown, devices=max(len(job.devices), len(job.ranks)), seconds=frame.now - since,
+        method="at least: expected wait for the slowest of normals that scatter as measured",
+    )  # fmt: skip
+    return Candidate(
+        kind=FindingKind.WORKLOAD_IMBALANCE,
+        scope=Scope(cluster=key[0], job_id=key[1], stage=stage),
+        severity=Severity.WARNING,
+        since=since,
+        confidence=confidence(
+            scatter.lost / (RAISE_EFFECT * scatter.step) - 1,
+            scatter.mirrored / LEAST_MIRRORED - 1,
+            covered=scatter.covered,
+        ),
+        evidence=(
+            measured(
+                training.PHASE_SECONDS, scatter.deviation, labels='{phase="compute"}',
+                unit="seconds of deviation per step", baseline=scatter.compute,
+                threshold=RAISE_EFFECT * scatter.step / expected_maximum(len(group.ranks)),
+                window_seconds=seconds, samples=int(scatter.steps),
+            ),
+            measured(
+                training.PHASE_SECONDS, scatter.wait, labels='{phase="communication"}', unit="seconds per step",
+                baseline=scatter.step, window_seconds=seconds,
+            ),
+        ),
+        summary=f"The work of job {key[1]} is unevenly shared and the large share moves from rank to rank, for"
+        f" {span(frame.now - since)}: computing takes {milliseconds(scatter.compute)} a step on every one of"
+        f" {count(len(group.ranks), 'rank')} but scatters by {milliseconds(scatter.deviation)}, so all wait"
+        f" {milliseconds(scatter.wait)} of a step of {milliseconds(scatter.step)} for whoever has most; steps take"
+        f" at least {times(scatter.slowdown)} as long as with even shares.",
+        remedy="Even out what ranks get in one step: batch by the number of tokens and not of samples, sort by length"
+        " within a shuffle window or pack sequences, and give the largest samples to different steps. Hardware is not"
+        " at fault: move and drain nothing.",
+        impact=impact,
+        simulated=is_simulated(frame, job),
+        strength=Strength.RAISE if raises else Strength.HOLD,
+        fraction=float((np.nan_to_num(scatter.lost_parts) >= RAISE_EFFECT * scatter.step).mean()),
+    )  # fmt: skip
+
+
+def _since(frame: Frame, group: Group, scatter: _Scatter) -> float:
+    """The column from which ranks scatter half as much as they do now."""
+    rows = list(group.ranks)
+
+    def read(columns: Columns) -> Array:
+        spent, steps = columns.of(*COMPUTE)[:, rows], columns.of(training.STEP_SECONDS, "count")[:, rows]
+        each = ratio(spent, steps)
+        off = each - median(each)[:, None]
+        return median(np.sqrt(np.maximum(steps, 0) * frame.step_seconds) * np.abs(off))
+
+    trace = frame.trace(TableName.RANKS, ("scatter", tuple(rows)), read)
+    return onset_time(frame, trace / max(scatter.deviation, 1e-9) - 1 / 3)

@@ -1,0 +1,133 @@
+"""One rank that all others of its job wait for.
+
+Peers are the ranks of the same job, pipeline stage and device model; the same shift on all of them is the workload and
+raises nothing. Where the device's clock timed the steps, the culprit is the rank that computes longest and waits least
+(TraceML, C4D); without trusted phases it is a device whose SM clock stays below that of its peers while it works just
+as much. A rank whose slowness has a name already (heat) is left to that finding, and imbalance that moves from rank to
+rank stays below the persistence that is asked for here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.anomalies.straggler.close_up import closely_seen
+from warpgauge.analyzer.anomalies.straggler.culprits import candidates_of
+from warpgauge.analyzer.anomalies.straggler.lag import Limits, read_lag
+from warpgauge.analyzer.anomalies.straggler.named import with_processes
+from warpgauge.analyzer.anomalies.straggler.reading import (
+    LEAST_ACTIVITY,
+    LEAST_COVERAGE,
+    LEAST_EXPLAINED,
+    MOST_BUCKETS,
+    WINDOW_SECONDS,
+    read,
+)
+from warpgauge.analyzer.anomalies.straggler.screening import HOLD_EFFECT, LEAST_PEERS, screened
+from warpgauge.analyzer.anomalies.straggler.worker import (
+    CRITICAL_SLOWDOWN,
+    FEW_PEERS,
+    HOLD_Z,
+    RAISE_EFFECT,
+    RAISE_Z,
+    SUPPORTING_CLOCK_RATIO,
+    worker_candidates,
+)
+from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged
+from warpgauge.analyzer.phases import BUCKETS
+from warpgauge.analyzer.wording import span
+from warpgauge.core.catalog import device, training
+from warpgauge.core.finding import FindingKind, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from warpgauge.analyzer.anomalies.peers import Group
+    from warpgauge.analyzer.detection import ProcessReading
+    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.windows import Mask
+
+__all__ = [
+    "CRITICAL_SLOWDOWN",
+    "FEW_PEERS",
+    "HOLD_EFFECT",
+    "HOLD_Z",
+    "LEAST_ACTIVITY",
+    "LEAST_EXPLAINED",
+    "RAISE_EFFECT",
+    "RAISE_Z",
+    "SUPPORTING_CLOCK_RATIO",
+    "Straggler",
+]
+
+GAINFUL: Final = (FindingKind.STRAGGLER, FindingKind.NOISY_NEIGHBOR, FindingKind.NETWORK_BOUND)
+
+_RAISES: Final = Limits(effect=RAISE_EFFECT, z=RAISE_Z, share=MOST_BUCKETS / BUCKETS)
+_HOLDS: Final = Limits(effect=HOLD_EFFECT, z=HOLD_Z, share=1 / BUCKETS)
+
+
+class Straggler:
+    """Names ranks that hold their job back."""
+
+    name = "straggler"
+
+    def detect(self, frame: Frame) -> Detection:
+        """Judge every group of at least four peers that reports device-timed steps or SM clocks."""
+        thermal = read_thermal(frame).is_limited
+        screening = screened(frame, thermal)
+        is_closed = closely_seen(frame)
+        found = (one for group in screening.suspects for one in _of_group(frame, group, thermal))
+        return Detection(
+            candidates=tuple(one for one in found if not is_closed.get(_rank_key(one.scope), False)),
+            judged=self._judged(screening.judged),
+            not_judged=self._not(screening.small, screening.blind),
+        )
+
+    def explain(self, candidate: Candidate, processes: Sequence[ProcessReading]) -> Candidate:
+        """Name the processes that load the CPUs beside the rank."""
+        return with_processes(candidate, processes)
+
+    def _judged(self, members: int) -> Judgement | None:
+        what = "ranks, for being slower than their peers"
+        return (
+            Judgement(detector=self.name, what=what, entities=members, window_seconds=WINDOW_SECONDS)
+            if members
+            else None
+        )
+
+    def _not(self, small: int, blind: int) -> tuple[NotJudged, ...]:
+        names = (training.PHASE_SECONDS.name, device.CLOCK.name)
+        lacks = (
+            (small, f"fewer than {LEAST_PEERS} peers in the same job, stage and model", ()),
+            (blind, f"neither device-timed steps nor SM clocks for {span(WINDOW_SECONDS * LEAST_COVERAGE)}", names),
+        )
+        return tuple(
+            NotJudged(detector=self.name, what="whether ranks hold their job back", why=why, missing=m, entities=n)
+            for n, why, m in lacks
+            if n
+        )
+
+
+def _rank_key(scope: Scope) -> tuple[str, str, int]:
+    return (scope.cluster or "", scope.job_id or "", -1 if scope.rank is None else scope.rank)
+
+
+def _of_group(frame: Frame, group: Group, thermal: Mask) -> Iterator[Candidate]:
+    """Slow links and hosts, then the slow ranks that no host explains."""
+    has_named_cause = np.array([at >= 0 and bool(thermal[at]) for at in group.devices])
+    lag = read_lag(frame, group, WINDOW_SECONDS, parts=BUCKETS)
+    shared = () if lag is None else tuple(
+        candidates_of(
+            frame, group, lag, raises=_RAISES, holds=_HOLDS, seconds=WINDOW_SECONDS,
+            phases={training.TRANSFER}, host_phases={"compute", training.TRANSFER}, left_out=has_named_cause,
+        )
+    )  # fmt: skip
+    yield from shared
+    hosts = {one.scope.node for one in shared if one.scope.rank is None}
+    reading = read(frame, group)
+    for candidate in () if reading is None else worker_candidates(frame, group, reading, has_named_cause):
+        if candidate.scope.node not in hosts:
+            yield candidate

@@ -1,0 +1,139 @@
+"""How far each member of a group of peers lags behind the others, and in which phase of its steps.
+
+In lockstep a rank's step is what it does itself (compute, input, sending, other work) and its wait for the others. Who
+does more than its peers waits less by as much; who waits because of others does not lag. So the lag of a rank is what
+it does itself beyond the median of its peers, as far as it does not wait (TraceML, C4D), in seconds per step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.phases import in_buckets
+from warpgauge.analyzer.windows import Array, Mask, median, ratio
+from warpgauge.core.catalog import training
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from warpgauge.analyzer.anomalies.peers import Group
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["OWN_PHASES", "Lag", "Limits", "are_timed_by_device", "read_lag"]
+
+OWN_PHASES: Final = ("input", "compute", training.TRANSFER, "other")
+"""What a rank does itself; the rest of its step it waits for others, or saves a checkpoint."""
+
+_LEAST_EXPLAINED: Final = 0.5  # of the lag must be missing from the wait
+_NOISE_SHARE: Final = 0.02  # of a step: the MAD of healthy peers is often 0
+_MAD_TO_SIGMA: Final = 1.4826
+_LEAST_REST: Final = 0.01  # of a step that is left without the lag, so that a ratio stays finite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When a lag counts."""
+
+    effect: float  # of the job's slowdown: 0.1 = steps take 1.1 times as long
+    z: float
+    share: float  # of the parts of the window in which it must show
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """A group of peers over a window; all per step, in seconds."""
+
+    own: Mapping[str, Array]  # phase -> [member]
+    wait: Array  # [member], communication
+    step: Array  # [member]
+    steps: Array  # [member], how many there were in the window
+    parts: Array  # [member, part], the lag in each part of the window as a ratio, NaN without steps
+    covered: float  # share of the window with steps of all members
+
+    @property
+    def extra(self) -> Array:
+        """[member], what it does itself beyond the median of its peers."""
+        return np.asarray(np.sum([self.extra_in(phase) for phase in self.own], axis=0))
+
+    def extra_in(self, phase: str) -> Array:
+        """[member], the same in one phase."""
+        values = self.own[phase]
+        return np.asarray(values - median(values))
+
+    @property
+    def slowdown(self) -> Array:
+        """[member], by how much its lag makes steps longer: 1.4 = the job needs 1.4 times as long."""
+        return _slowdown(self.extra, self.step)
+
+    @property
+    def z(self) -> Array:
+        """[member], the lag in robust standard deviations of the peers'."""
+        extra = self.extra
+        spread = _MAD_TO_SIGMA * median(np.abs(extra - median(extra)))
+        return np.asarray(extra / (spread + _NOISE_SHARE * median(self.step)))
+
+    def phase_of(self, member: int) -> str:
+        """The phase in which most of a member's lag lies."""
+        return max(self.own, key=lambda phase: float(self.extra_in(phase)[member]))
+
+    def passes(self, limits: Limits) -> Mask:
+        """[member], who lags beyond the limits and waits less than its peers by most of it."""
+        unwaited = median(self.wait) - self.wait
+        is_far = (self.slowdown >= 1 + limits.effect) & (self.z >= limits.z)
+        known = np.isfinite(self.parts)
+        often = (self.parts >= 1 + limits.effect).sum(axis=1) >= limits.share * np.maximum(known.sum(axis=1), 1)
+        return np.asarray(is_far & often & (unwaited >= _LEAST_EXPLAINED * self.extra))
+
+
+def are_timed_by_device(frame: Frame, group: Group) -> bool:
+    """Whether compute and sending may be believed: the device's clock timed them, or there is no device."""
+    return max(group.devices) < 0 or bool(frame.has_device_clock[list(group.ranks)].all())
+
+
+def read_lag(frame: Frame, group: Group, seconds: float, *, parts: int) -> Lag | None:
+    """The lag of each member over the newest seconds, None where steps or waits are not known of all of them.
+
+    Of ranks on accelerators that only the host timed nothing but the wait for input counts.
+    """
+    if min(group.ranks) < 0:
+        return None
+    rows = list(group.ranks)
+    steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=rows).astype(np.float64)
+    total = frame.values(training.STEP_SECONDS, "sum", seconds=seconds, rows=rows).astype(np.float64)
+    phases = OWN_PHASES if are_timed_by_device(frame, group) else ("input",)
+    spent = {one: _spent(frame, one, seconds, rows, steps) for one in (*phases, "communication")}
+    count = np.nansum(steps, axis=1)
+    if not (count > 0).all() or not np.isfinite(spent["communication"]).any(axis=1).all():
+        return None
+    own = {one: values for one, values in spent.items() if one != "communication" and np.isfinite(values).any()}
+    return Lag(
+        own={one: ratio(np.nansum(values, axis=1), count) for one, values in own.items()},
+        wait=ratio(np.nansum(spent["communication"], axis=1), count),
+        step=ratio(np.nansum(total, axis=1), count),
+        steps=count * frame.step_seconds,
+        parts=_in_parts(own, steps, total, parts),
+        covered=float((np.nan_to_num(steps) > 0).mean(axis=1).min()),
+    )
+
+
+def _spent(frame: Frame, phase: str, seconds: float, rows: list[int], steps: Array) -> Array:
+    """[member, column], seconds per second in a phase, where steps are known."""
+    values = frame.values(training.PHASE_SECONDS, phase, seconds=seconds, rows=rows)
+    return np.where(np.isfinite(steps), values, np.nan).astype(np.float64)
+
+
+def _in_parts(own: Mapping[str, Array], steps: Array, total: Array, parts: int) -> Array:
+    """[member, part], the lag as a ratio."""
+    count, whole = in_buckets(steps, parts), in_buckets(total, parts)
+    lag = np.zeros_like(count)
+    for values in own.values():
+        each = ratio(np.nan_to_num(in_buckets(values, parts)), count)
+        lag += each - median(each.T)
+    return _slowdown(lag, ratio(whole, count))
+
+
+def _slowdown(extra: Array, step: Array) -> Array:
+    return ratio(step, np.maximum(step - extra, _LEAST_REST * step))

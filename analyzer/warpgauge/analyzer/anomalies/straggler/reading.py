@@ -1,0 +1,118 @@
+"""How slow each member of a group is: by compute time per step where it may be trusted, else by the SM clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.activity import read_activity
+from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal, sm_clock
+from warpgauge.analyzer.phases import BUCKETS, in_buckets, mean_per_step, per_step, phase_rate
+from warpgauge.analyzer.schema import TableName
+from warpgauge.analyzer.windows import Array, Mask, coverage, mean, median, ratio, robust_z
+from warpgauge.core.catalog import training
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.anomalies.peers import Group
+    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
+
+__all__ = ["Reading", "read", "slowness_over_time"]
+
+WINDOW_SECONDS: Final = 300.0
+MOST_BUCKETS: Final = BUCKETS - 1
+LEAST_EXPLAINED: Final = 0.5  # of the extra compute time must be missing from its waiting
+LEAST_ACTIVITY: Final = 0.8  # of the peers': a device with less to do clocks down by itself
+LEAST_COVERAGE: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How slow each member of a group is: 1.3 = needs 1.3 times as long as the median member."""
+
+    slowness: Array  # [member]
+    z: Array  # [member], `robust_z` of the slowness
+    buckets: Array  # [member, bucket]
+    covered: float
+    rests_on_phases: bool
+    compute: Array | None = None  # [member], seconds per step
+    communication: Array | None = None
+
+    def passes(self, effect: float, z: float, buckets: int) -> Mask:
+        """Members slower than the rest by the effect, beyond chance, most of the time."""
+        is_far = (self.slowness >= 1 + effect) & (self.z >= z)
+        often = (self.buckets >= 1 + effect).sum(axis=1) >= buckets
+        waits_least = np.ones(len(self.slowness), dtype=bool)
+        if self.compute is not None and self.communication is not None:
+            extra = self.compute - median(self.compute)
+            unwaited = median(self.communication) - self.communication
+            waits_least = unwaited >= LEAST_EXPLAINED * extra
+        return np.asarray(is_far & often & waits_least)
+
+
+def read(frame: Frame, group: Group) -> Reading | None:
+    """How slow each member is, None if nothing tells."""
+    by_phases = _by_phases(frame, group) if min(group.ranks) >= 0 else None
+    return by_phases or (_by_clock(frame, group) if min(group.devices) >= 0 else None)
+
+
+def _by_phases(frame: Frame, group: Group) -> Reading | None:
+    """Compute seconds per step; a host's clock says nothing about an accelerator, so it is believed on CPUs only."""
+    rows = list(group.ranks)
+    if max(group.devices) >= 0 and not frame.has_device_clock[rows].all():
+        return None
+    covered = float(coverage(phase_rate(frame, "compute", rows, WINDOW_SECONDS)).min())
+    compute, buckets = per_step(frame, "compute", rows, WINDOW_SECONDS)
+    communication = mean_per_step(frame, "communication", WINDOW_SECONDS)[rows]
+    if covered < LEAST_COVERAGE or not np.isfinite(compute).all():
+        return None
+    slowness = ratio(compute, median(compute))
+    return Reading(
+        slowness=slowness,
+        z=robust_z(slowness),
+        buckets=ratio(buckets, median(buckets.T)),
+        covered=covered,
+        rests_on_phases=True,
+        compute=compute,
+        communication=communication if np.isfinite(communication).all() else None,
+    )
+
+
+def _by_clock(frame: Frame, group: Group) -> Reading | None:
+    """How far the SM clock stays below that of the peers; 1 for devices that have less to do than these."""
+    rows = list(group.devices)
+    clock = sm_clock(frame, rows, WINDOW_SECONDS)
+    covered = float(coverage(clock).min())
+    if covered < LEAST_COVERAGE:
+        return None
+    worked = read_activity(frame, WINDOW_SECONDS).mean[rows]
+    works = ~(worked < LEAST_ACTIVITY * median(worked))
+    slowness = np.where(works, ratio(median(mean(clock)), mean(clock)), 1.0)
+    buckets = in_buckets(clock)
+    return Reading(
+        slowness=slowness,
+        z=robust_z(slowness),
+        buckets=ratio(median(buckets.T), buckets),
+        covered=covered,
+        rests_on_phases=False,
+    )
+
+
+def slowness_over_time(frame: Frame, group: Group, reading: Reading, member: int) -> Array:
+    """How slow a member was, [column of the whole frame], for the onset."""
+    rows = list(group.ranks if reading.rests_on_phases else group.devices)
+
+    def by_phases(columns: Columns) -> Array:
+        compute = columns.of(training.PHASE_SECONDS, "compute")[:, rows]
+        per_step = ratio(compute, columns.of(training.STEP_SECONDS, "count")[:, rows])
+        return ratio(per_step[:, member], median(per_step))
+
+    def by_clock(columns: Columns) -> Array:
+        clock = clock_signal(frame).read(columns)[:, rows]
+        return ratio(median(clock), clock[:, member])
+
+    if reading.rests_on_phases:
+        return frame.trace(TableName.RANKS, ("compute", tuple(rows), member), by_phases)
+    return frame.trace(TableName.DEVICES, (clock_signal(frame).name, tuple(rows), member), by_clock)

@@ -1,0 +1,96 @@
+"""Which groups of peers may hold a straggler: from window means alone, for all groups at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.anomalies.peers import peer_groups
+from warpgauge.analyzer.anomalies.straggler.reading import LEAST_COVERAGE, WINDOW_SECONDS
+from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal
+from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.phases import mean_per_step
+from warpgauge.analyzer.windows import Mask, ratio
+from warpgauge.core.catalog import training
+
+if TYPE_CHECKING:
+    from warpgauge.analyzer.anomalies.peers import Group, Groups
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["Screening", "screened"]
+
+LEAST_PEERS: Final = 4
+HOLD_EFFECT: Final = 0.06
+
+_COMPUTE: Final = channel(training.PHASE_SECONDS, "compute")
+_ROUNDING: Final = 1e-6  # sums in another order differ by less
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screening:
+    """All groups at a glance: how many members there are of each sort, and the groups worth a close look."""
+
+    suspects: tuple[Group, ...]
+    judged: int
+    small: int
+    blind: int
+
+
+def screened(frame: Frame, thermal: Mask) -> Screening:
+    """Sort the groups by what `_read` would make of them, from window means alone.
+
+    A group is a suspect if any member, not slowed down by heat, is so much slower than the median that it may hold a
+    finding; no other can.
+    """
+    groups = peer_groups(frame)
+    is_small = groups.sizes < LEAST_PEERS
+    by_phases, by_clock = _has_phases(frame, groups) & ~is_small, _has_clock(frame, groups) & ~is_small
+    by_clock &= ~by_phases
+    compute = groups.of_ranks(mean_per_step(frame, "compute", WINDOW_SECONDS))
+    clock = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).mean)
+    is_hot = groups.of_devices(thermal) == 1
+    slowness = (
+        ratio(compute, groups.spread(groups.median(compute))),
+        ratio(groups.spread(groups.median(clock)), clock),
+    )
+    longest, slowest = (groups.greatest(np.where(is_hot, 1.0, one)) for one in slowness)
+    suspects = np.where(by_phases, longest, np.where(by_clock, slowest, 1.0)) >= 1 + HOLD_EFFECT - _ROUNDING
+    suspects |= by_phases & _sends_late(frame, groups)
+    is_judged = by_phases | by_clock
+    return Screening(
+        suspects=tuple(groups.groups[at] for at in np.flatnonzero(suspects)),
+        judged=int(groups.sizes[is_judged].sum()),
+        small=int(groups.sizes[is_small].sum()),
+        blind=int(groups.sizes[~is_judged & ~is_small].sum()),
+    )
+
+
+def _sends_late(frame: Frame, groups: Groups) -> Mask:
+    """[group], whether some member sends so much longer than the median that its link may be slow."""
+    if not frame.has(training.PHASE_SECONDS, training.TRANSFER):
+        return np.zeros(len(groups.sizes), dtype=bool)
+    sends, waits, computes = (
+        groups.of_ranks(mean_per_step(frame, phase, WINDOW_SECONDS))
+        for phase in (training.TRANSFER, "communication", "compute")
+    )
+    late = groups.greatest(sends) - groups.median(sends)
+    step = groups.median(sends + waits + computes)
+    return np.asarray(late >= (HOLD_EFFECT / (1 + HOLD_EFFECT) - _ROUNDING) * step / 2)
+
+
+def _has_phases(frame: Frame, groups: Groups) -> Mask:
+    """[group], whether `_by_phases` gives a reading."""
+    covered = groups.of_ranks(frame.window(_COMPUTE, WINDOW_SECONDS).coverage)
+    compute = groups.of_ranks(mean_per_step(frame, "compute", WINDOW_SECONDS))
+    is_timed = groups.of_ranks(frame.has_device_clock)
+    on_cpus = groups.greatest(groups.devices.astype(np.float64)) < 0
+    is_trusted = on_cpus | (groups.least(is_timed) == 1)
+    return np.asarray(is_trusted & (groups.least(covered) >= LEAST_COVERAGE) & np.isfinite(groups.least(compute)))
+
+
+def _has_clock(frame: Frame, groups: Groups) -> Mask:
+    """[group], whether `_by_clock` gives a reading."""
+    covered = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).coverage)
+    return np.asarray(groups.least(covered) >= LEAST_COVERAGE)

@@ -1,0 +1,175 @@
+"""Work that is unevenly shared: data that moves from rank to rank, and a pipeline stage that takes longer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.detectors.scenes import Lockstep, since
+from warpgauge.analyzer.anomalies.imbalance.detector import Imbalance
+from warpgauge.analyzer.anomalies.imbalance.moving import expected_maximum
+from warpgauge.analyzer.anomalies.straggler.detector import Straggler
+from warpgauge.analyzer.detection import Candidate, Strength
+from warpgauge.analyzer.frame_builder import FrameBuilder
+from warpgauge.core.catalog import host, training
+from warpgauge.core.finding import FindingKind
+
+COLUMNS = 90
+RANKS = 8
+TEN_MINUTES = 60
+
+
+class Moving:
+    """A job whose large share falls to one rank by lot each step; phases are summed over the steps of a column."""
+
+    def __init__(self, *, large: float = 1.6, share: float = 1.0, first: int = 0, seed: int = 1) -> None:
+        self.large, self.share, self.first = large, share, first
+        self.lot = np.random.default_rng(seed)
+        self.pressure = np.zeros(COLUMNS)
+
+    def frame(self):
+        builder = FrameBuilder(columns=COLUMNS)
+        rates = [self.column(column) for column in range(COLUMNS)]
+        for rank in range(RANKS):
+            labels = {"job_id": "train", "rank": str(rank), "stage": "", "node": f"n{rank // 4}"}
+            builder.rate(training.STEP_SECONDS, [one[0] for one in rates], part="count", **labels)
+            builder.rate(training.STEP_SECONDS, [one[1] for one in rates], part="sum", **labels)
+            for phase, place in (("compute", 2), ("communication", 3)):
+                spent = [one[place][rank] for one in rates]
+                builder.rate(training.PHASE_SECONDS, spent, phase=phase, clock="host", **labels)
+        builder.rate(host.PRESSURE_SECONDS, self.pressure, resource="cpu", scope="some", node="n0")
+        return builder.build()
+
+    def column(self, column: int):
+        """Steps, their seconds, and each rank's compute and wait, per second of the column."""
+        steps = self.lot.normal(1.0, 0.01, (8, RANKS))
+        if column >= self.first:
+            for step in range(8):
+                if self.lot.random() < self.share:
+                    steps[step, self.lot.integers(RANKS)] *= self.large
+        lengths = steps.max(axis=1) + 0.05
+        return 0.8, lengths.sum() / 10, steps.sum(axis=0) / 10, (lengths[:, None] - steps).sum(axis=0) / 10
+
+
+def raised(scene: Moving | Lockstep) -> list[Candidate]:
+    found = Imbalance().detect(scene.frame()).candidates
+    return [candidate for candidate in found if candidate.strength is Strength.RAISE]
+
+
+def test_a_large_share_that_moves_every_step_is_imbalance_of_the_job():
+    (candidate,) = raised(Moving())
+
+    assert candidate.kind is FindingKind.WORKLOAD_IMBALANCE
+    assert (candidate.scope.job_id, candidate.scope.node, candidate.scope.rank) == ("train", None, None)
+    assert "unevenly shared and the large share moves from rank to rank" in candidate.summary
+    assert "Hardware is not at fault: move and drain nothing." in candidate.remedy
+
+
+def test_what_it_costs_is_never_overstated():
+    (candidate,) = raised(Moving())
+
+    impact = candidate.impact
+    assert impact is not None
+    assert impact.slowdown_ratio is not None
+    assert 1.15 < impact.slowdown_ratio < 1.65 / 1.125  # a step as it is, and with shares of the mean size
+
+
+def test_it_is_no_straggler():
+    assert not [one for one in Straggler().detect(Moving().frame()).candidates if one.strength is Strength.RAISE]
+
+
+def test_its_onset_is_the_first_column_that_scatters():
+    scene = Moving(first=COLUMNS - TEN_MINUTES)
+
+    (candidate,) = raised(scene)
+
+    assert candidate.since == pytest.approx(scene.frame().now - 600, abs=40)
+
+
+@pytest.mark.parametrize("scene", [Moving(large=1.0), Moving(large=1.05), Moving(share=0.03)], ids=str)
+def test_small_or_rare_differences_are_not(scene: Moving):
+    assert not raised(scene)
+
+
+def test_one_minute_of_it_is_not_yet_a_finding():
+    assert not raised(Moving(first=COLUMNS - 6))
+
+
+def test_one_slow_rank_is_not_imbalance():
+    assert not raised(Lockstep(compute={5: 1.6}))
+
+
+def test_what_all_ranks_share_is_not_imbalance():
+    lengths = np.random.default_rng(3).uniform(0.6, 1.6, COLUMNS)
+
+    assert not raised(Lockstep(ranks=RANKS, columns=COLUMNS, compute=dict.fromkeys(range(RANKS), lengths)))
+
+
+def test_ranks_that_scatter_because_tasks_wait_for_cpus_are_left_to_the_host():
+    scene = Moving(first=COLUMNS - TEN_MINUTES)
+    scene.pressure = since(COLUMNS, TEN_MINUTES, 0.9, 0.02)
+
+    assert not raised(scene)
+
+
+def test_scatter_that_no_wait_mirrors_is_noise_of_the_measurement():
+    noise = np.random.default_rng(4)
+    builder = FrameBuilder(columns=COLUMNS)
+    for rank in range(RANKS):
+        labels = {"job_id": "train", "rank": str(rank), "stage": "", "node": "n0"}
+        builder.rate(training.STEP_SECONDS, np.full(COLUMNS, 0.8), part="count", **labels)
+        builder.rate(training.STEP_SECONDS, np.full(COLUMNS, 1.0), part="sum", **labels)
+        for phase, level in (("compute", 0.8), ("communication", 0.2)):
+            spent = level * noise.uniform(0.8, 1.2, COLUMNS)
+            builder.rate(training.PHASE_SECONDS, spent, phase=phase, clock="host", **labels)
+
+    assert not Imbalance().detect(builder.build()).candidates
+
+
+def staged(**changes) -> Lockstep:
+    usual = {
+        "ranks": 12,
+        "compute": dict.fromkeys(range(8, 12), 1.4),
+        "stages": {rank: rank // 4 for rank in range(12)},
+    }
+    return Lockstep(**(usual | changes))
+
+
+def test_a_stage_that_takes_longer_than_the_others_is_named_with_what_to_move():
+    (candidate,) = raised(staged())
+
+    assert candidate.kind is FindingKind.WORKLOAD_IMBALANCE
+    assert (candidate.scope.job_id, candidate.scope.stage, candidate.scope.rank) == ("train", 2, None)
+    assert candidate.summary.startswith("Stage 2 of job train computes 1.40 times as long per step as the median")
+    assert candidate.remedy.startswith("Move layers from stage 2 to the other stages (29 % of its work is too much)")
+    assert candidate.impact is not None
+    assert candidate.impact.slowdown_ratio == pytest.approx(1.51 / 1.11, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        staged(compute=dict.fromkeys(range(8, 12), 1.05)),
+        staged(compute=dict.fromkeys(range(12), 1.4)),
+        staged(stages={}),
+        staged(clock_of_phases="host"),
+        staged(compute=dict.fromkeys(range(8, 12), since(COLUMNS, 6, 1.4, 1.0))),
+    ],
+    ids=["too little", "all stages", "no stages", "the host's clock", "for a minute"],
+)
+def test_a_job_without_a_slow_stage_is_left_alone(scene: Lockstep):
+    assert not raised(scene)
+
+
+def test_ranks_that_report_no_phases_are_not_judged():
+    detection = Imbalance().detect(Lockstep(has_phases=False).frame())
+
+    assert detection.judged is None
+    assert detection.not_judged[0].missing == ("training_phase_seconds_total",)
+
+
+def test_the_expected_maximum_of_normals_is_that_of_many_draws():
+    draws = np.random.default_rng(5).standard_normal((20_000, 8)).max(axis=1).mean()
+
+    assert expected_maximum(8) == pytest.approx(draws, rel=0.03)
+    assert expected_maximum(1) == 0.0

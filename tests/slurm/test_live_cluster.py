@@ -1,0 +1,54 @@
+"""A real Slurm cluster, read: `warpgauge plan --core slurm`, and single questions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.running import warpgauge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.slurm_cluster import SlurmCluster
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def test_what_moves_where_lets_a_waiting_gang_run(slurm_cluster: SlurmCluster, tmp_path: Path):
+    scattered = [slurm_cluster.submit("--gres=gpu:1", "-w", f"gpu-n{number}") for number in range(4)]
+    for job in scattered:
+        slurm_cluster.running(job)
+    gang = slurm_cluster.submit("-N2", "--gres=gpu:4", "--account=ml")
+
+    done = warpgauge("plan", "--core", "slurm", "--json", home=tmp_path, SLURM_CONF=slurm_cluster.environ["SLURM_CONF"])
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    (summary,) = [line for line in lines if line["type"] == "summary"]
+    assert summary["jobs_that_fit_after_moves"] == [str(gang)]
+    assert {line["pod"] for line in lines if line["type"] == "move"} <= {str(job) for job in scattered}
+
+    seats = {job: f"gpu-n{number}" for number, job in enumerate(scattered)}
+    for move in (line for line in lines if line["type"] == "move"):  # by hand, as the person at the terminal would
+        seats[int(move["pod"])] = move["target"]["node"]
+    for job, node in seats.items():
+        slurm_cluster.run("scancel", str(job))
+        slurm_cluster.submit("--gres=gpu:1", "-w", node)
+    assert len(slurm_cluster.running(gang).held) == 2
+
+
+def test_a_drained_node_is_named_and_nothing_is_placed_on_it(slurm_cluster: SlurmCluster, tmp_path: Path):
+    slurm_cluster.run("scontrol", "update", "nodename=gpu-n0", "state=drain", "reason=fan broken")
+    done = warpgauge("plan", "--core", "slurm", home=tmp_path, SLURM_CONF=slurm_cluster.environ["SLURM_CONF"])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("3 nodes, 0 pods run.")
+    assert "node gpu-n0  drain (fan broken)" in done.stdout
+
+
+def test_the_state_of_one_job_is_read_without_all_others(slurm_cluster: SlurmCluster):
+    job = slurm_cluster.submit("--gres=gpu:1")
+    slurm_cluster.running(job)
+    assert slurm_cluster.slurm.job_state(job) == "RUNNING"
+    assert slurm_cluster.slurm.job_state(999_999) is None
