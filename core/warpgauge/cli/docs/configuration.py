@@ -33,6 +33,9 @@ _SECTIONS: Final = {
     "acting": "What may be done on recommendations, and where they go: see `docs/howto/act.md`.",
     "demo": "The simulated fleet. Nothing simulated appears unless `mode` says so.",
     "web": "The door of agent and analyzer: [guard them with TLS and users](../howto/tls-and-users.md).",
+    "push": "What the agent pushes, and the queue under it: [push metrics](../howto/push.md).",
+    "remote_write": "The sink for Prometheus and whatever takes its remote write; needs the extra push.",
+    "otlp": "The sink for OpenTelemetry receivers; needs the extra push.",
 }
 
 

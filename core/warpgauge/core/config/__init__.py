@@ -10,6 +10,9 @@ from warpgauge.core.config.sections import (
     AnalyzerConfig,
     Config,
     DemoConfig,
+    OtlpConfig,
+    PushConfig,
+    RemoteWriteConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Origin, Setting, origins
@@ -21,6 +24,9 @@ __all__ = [
     "Config",
     "DemoConfig",
     "Origin",
+    "OtlpConfig",
+    "PushConfig",
+    "RemoteWriteConfig",
     "Setting",
     "WebConfig",
     "data_directory",

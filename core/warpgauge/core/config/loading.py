@@ -12,6 +12,9 @@ from warpgauge.core.config.sections import (
     AnalyzerConfig,
     Config,
     DemoConfig,
+    OtlpConfig,
+    PushConfig,
+    RemoteWriteConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Setting, Value, settings_of
@@ -29,6 +32,9 @@ _CLASSES: Final[dict[str, Any]] = {
     "acting": ActingConfig,
     "demo": DemoConfig,
     "web": WebConfig,
+    "push": PushConfig,
+    "remote_write": RemoteWriteConfig,
+    "otlp": OtlpConfig,
 }
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20

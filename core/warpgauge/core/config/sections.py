@@ -10,7 +10,18 @@ from warpgauge.core.config.settings import setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FAULTS", "ActingConfig", "AgentConfig", "AnalyzerConfig", "Config", "DemoConfig", "WebConfig"]
+__all__ = [
+    "FAULTS",
+    "ActingConfig",
+    "AgentConfig",
+    "AnalyzerConfig",
+    "Config",
+    "DemoConfig",
+    "OtlpConfig",
+    "PushConfig",
+    "RemoteWriteConfig",
+    "WebConfig",
+]
 
 FAULTS: Final = ("straggler", "thermal_limited", "idle_allocated", "input_bound")
 
@@ -168,6 +179,66 @@ class WebConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PushConfig:
+    """What the agent pushes by itself, and what waits while a receiver does not take it."""
+
+    interval_seconds: float = setting(15.0, help="Time between two pushes of the page.", unit="seconds", above=0)
+    external_labels: tuple[str, ...] = setting(
+        (),
+        help="Labels for all that is pushed, as NAME=VALUE; job and instance (the machine) are there unless set.",
+    )
+    keep: str = setting("", help="Regular expression of whole metric names to push; empty means all.")
+    drop: str = setting("", help="Regular expression of whole metric names not to push; empty means none.")
+    queue_max_bytes: int = setting(
+        1 << 30, help="What may wait on disk for each sink; beyond it the oldest is dropped and counted.",
+        unit="bytes", at_least=1 << 20,
+    )  # fmt: skip
+    queue_max_age_seconds: float = setting(
+        604800.0, help="How long it may wait; what is older is dropped and counted.", unit="seconds", above=0
+    )
+    pace_seconds: float = setting(
+        0.05, help="Pause between two batches, so that what waited for long is no flood.", unit="seconds", at_least=0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteWriteConfig:
+    """Push to a Prometheus or what takes its remote write."""
+
+    url: str = setting(
+        "", help="Where to write (remote write 1.0), mostly .../api/v1/write; empty means nowhere.",
+        unit="URL", urls=True,
+    )  # fmt: skip
+    headers_file: str = setting(
+        "", help="File with one header per line as Name: value, such as Authorization or X-Scope-OrgID."
+    )
+    ca_file: str = setting("", help="Certificate authorities to trust instead of the system's.")
+    client_cert: str = setting("", help="Certificate (PEM) to show.")
+    client_key: str = setting("", help="Its key, if it is not in the same file.")
+    timeout_seconds: float = setting(10.0, help="How long to wait for an answer.", unit="seconds", above=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtlpConfig:
+    """Push metrics to an OpenTelemetry receiver over HTTP."""
+
+    url: str = setting(
+        "", help="Where to post metrics (OTLP/HTTP, protobuf), mostly .../v1/metrics; empty means nowhere.",
+        unit="URL", urls=True,
+    )  # fmt: skip
+    compression: str = setting("gzip", help="How bodies are compressed.", choices=("gzip", "none"))
+    headers_file: str = setting(
+        "",
+        help="File with one header per line as Name: value; empty means the environment variable "
+        "OTEL_EXPORTER_OTLP_HEADERS.",
+    )
+    ca_file: str = setting("", help="Certificate authorities to trust instead of the system's.")
+    client_cert: str = setting("", help="Certificate (PEM) to show.")
+    client_key: str = setting("", help="Its key, if it is not in the same file.")
+    timeout_seconds: float = setting(10.0, help="How long to wait for an answer.", unit="seconds", above=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoConfig:
     """The simulated fleet."""
 
@@ -188,6 +259,9 @@ class Config:
     acting: ActingConfig = field(default_factory=ActingConfig)
     demo: DemoConfig = field(default_factory=DemoConfig)
     web: WebConfig = field(default_factory=WebConfig)
+    push: PushConfig = field(default_factory=PushConfig)
+    remote_write: RemoteWriteConfig = field(default_factory=RemoteWriteConfig)
+    otlp: OtlpConfig = field(default_factory=OtlpConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod
