@@ -97,7 +97,7 @@ class Watch:
 
     async def forget(self, target: str) -> None:
         """Drop what is remembered for a target that is gone."""
-        await self._run(lambda: (self._intake.forget(target), self._close.forget(target)))
+        await self._run(lambda: self._forget(target))
 
     async def live(self) -> dict[str, Any]:
         """The live document."""
@@ -153,6 +153,10 @@ class Watch:
         self._close.take(batch, not_after=self._not_after())
         names, labels = self._intake.names, batch.target.complete({})
         self._pages[(names.cluster(labels), names.node(labels))] = batch.target.name
+
+    def _forget(self, target: str) -> None:
+        self._intake.forget(target)
+        self._close.forget(target)
 
     def _not_after(self) -> float:
         return self._clock.now() + _FUTURE_SECONDS
