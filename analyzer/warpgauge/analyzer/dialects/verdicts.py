@@ -37,9 +37,7 @@ VERDICTS: Final[tuple[Verdict, ...]] = (
     Verdict((FindingKind.THERMAL_LIMITED,), (_THROTTLING, (device.CLOCK,))),
     Verdict((FindingKind.INPUT_BOUND,), ((training.PHASE_SECONDS,),)),
     Verdict((FindingKind.STRAGGLER,), ((training.PHASE_SECONDS, device.CLOCK), (device.WORKLOAD_INFO,))),
-    Verdict(
-        (FindingKind.NOISY_NEIGHBOR,), ((training.PHASE_SECONDS,), (host.PRESSURE_SECONDS, device.PROCESSES))
-    ),
+    Verdict((FindingKind.NOISY_NEIGHBOR,), ((training.PHASE_SECONDS,), (host.PRESSURE_SECONDS, device.PROCESSES))),
     Verdict((FindingKind.WORKLOAD_IMBALANCE,), ((training.PHASE_SECONDS,), (training.STEP_SECONDS,))),
     Verdict((FindingKind.DEVICE_LOST, FindingKind.DEVICE_HUNG), ((device.DEVICE_STATE,),)),
     Verdict((FindingKind.HOST_SATURATED,), ((host.CPU_SECONDS,),)),
