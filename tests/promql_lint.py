@@ -22,6 +22,7 @@ SHORTEST_RANGE: Final = timedelta(minutes=2)  # four scrapes of 30 s
 FOREIGN: Final = {"up": frozenset(TARGET_LABELS), "ALERTS": frozenset({*TARGET_LABELS, "alertname", "alertstate"})}
 DERIVATIVES: Final = {"rate", "irate", "increase"}
 CUMULATIVE_IS_FINE: Final = {*DERIVATIVES, "resets", "absent", "present_over_time"}
+MACROS: Final = {"$__rate_interval": "2m", "$__range": "1h", "$price": "0.15"}
 PARTS: Final = ("_bucket", "_sum", "_count")
 EXPORTED: Final = frozenset(f"exported_{name}" for name in TARGET_LABELS)
 
@@ -153,8 +154,10 @@ class Lint:
 
 
 def parsed(expression: str) -> Any:
-    """The syntax tree; dashboard macros become durations first."""
-    return pp.parse(expression.replace("$__rate_interval", "2m"))
+    """The syntax tree; dashboard macros become durations and numbers first."""
+    for macro, value in MACROS.items():
+        expression = expression.replace(macro, value)
+    return pp.parse(expression)
 
 
 def row_of(name: str) -> Metric | None:

@@ -21,13 +21,15 @@ RECORDING: Final = (  # a header and an end: {"schema": "warpgauge.recording/v1"
     "KLUv/SC4BQQA0scYGJA7B2j6vQVrmp/dINtxd9HMDDTy5GgKAkD0ZWU9v3jz8RAQsWtK39sIH8hKi8/C7nha+3DJ05/vbVyvp2U65tciUN/TEAyF"
     "QeRja4RPJxqBsVutqO1gGaNsaXWe17dNwUMBCgB1EIPULWCUl1EyA0pcAAYwIYzCHO8DKAM="
 )
+WEB_CONFIG: Final = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n"
 EXTRAS: Final = {
     "none": frozenset[str](),
     "analyzer": frozenset({"analyzer"}),
     "dashboards": frozenset({"dashboards"}),
     "record": frozenset({"record"}),
     "remote-write": frozenset({"analyzer", "remote-write"}),
-    "all": frozenset({"analyzer", "dashboards", "record", "remote-write"}),
+    "web-config": frozenset({"web-config"}),
+    "all": frozenset({"analyzer", "dashboards", "record", "remote-write", "web-config"}),
 }
 
 
@@ -45,6 +47,7 @@ CALLS: Final = (
     Call("config check"),
     Call("doctor"),
     Call("agent --web.listen-address=127.0.0.1:0"),
+    Call("agent --web.listen-address=127.0.0.1:0 --web.config.file=web-config.yml", frozenset({"web-config"})),
     Call("analyze page.om", frozenset({"analyzer"})),
     Call("detect series.csv", frozenset({"analyzer"})),
     Call("analyzer --web.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
@@ -77,6 +80,7 @@ def main(arguments: list[str]) -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "page.om").write_text(PAGE)
+        Path(scratch, "web-config.yml").write_text(WEB_CONFIG)
         Path(scratch, "recording.jsonl.zst").write_bytes(b64decode(RECORDING))
         Path(scratch, "series.csv").write_text("timestamp,value\n1750000000,1.5\n")
         for call in CALLS:

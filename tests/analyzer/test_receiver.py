@@ -61,7 +61,7 @@ async def post(inbox: Inbox, body: bytes = BODY, times: int = 1, *, token_file: 
     """Answers of so many requests at once: status, text, headers."""
     config = AnalyzerConfig(remote_write=True, remote_write_token_file=str(token_file or ""))
     door = RemoteWriteReceiver(config, inbox.write, ManualClock(1_750_000_000.0))
-    app = make_app(ready=lambda: None, own_doors={PATH})
+    app = make_app(ready=lambda: None, own_doors={PATH: door.knows})
     app.router.add_post(PATH, door.handler)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

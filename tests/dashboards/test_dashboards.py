@@ -6,33 +6,46 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from tests.promql_lint import Lint
-from warpgauge.core.catalog import BY_NAME, own
+from tests.promql_lint import PARTS, Lint
+from warpgauge.core.catalog import BY_NAME, Family
 from warpgauge.core.links import dashboard_path, dashboard_uid
-from warpgauge.dashboards.generate import DASHBOARDS, files
+from warpgauge.dashboards.generate import DASHBOARDS, DCGM_DASHBOARDS, files
 from warpgauge.dashboards.grafana.layout import COLUMNS
 from warpgauge.dashboards.provisioning import FIRST_LINE
+from warpgauge.exporters.dcgm import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 GENERATED = Path(__file__).parents[2] / "dashboards/generated"
 FILES = files()
-DOCUMENTS = {name: json.loads(FILES[f"{name}.json"]) for name in DASHBOARDS}
+DOCUMENTS = {name: json.loads(FILES[f"{name}.json"]) for name in (*DASHBOARDS, *DCGM_DASHBOARDS)}
 PANELS = [(name, panel) for name, document in DOCUMENTS.items() for panel in document["panels"]]
 DRAWN = [(name, panel) for name, panel in PANELS if panel["type"] != "row"]
 LINT = Lint()
-UNFILTERED = {
-    own.FINDING_ACTIVE.name,
-    "ALERTS",
-}  # their cluster and node may stand under exported_cluster, exported_node
+DCGM_FIELDS = {"DCGM_FI_DEV_XID_ERRORS", *(field.name for field in FIELDS)}
+UNFILTERED = {"ALERTS"} | {  # the analyzer speaks of every cluster, and stands in one itself
+    f"{row.name}{part}" for row in BY_NAME.values() if row.family is Family.ANALYZER for part in ("", *PARTS)
+}
+INVENTORIES = {"accel_device_up", "host_info", "accel_workload_info"}  # the last one as long as there is any job
 
-every_dashboard = pytest.mark.parametrize("name", DASHBOARDS)
-every_panel = pytest.mark.parametrize(
-    "panel", [panel for _, panel in DRAWN], ids=[f"{n}/{p['title']}" for n, p in DRAWN]
-)
+every_dashboard = pytest.mark.parametrize("name", DOCUMENTS)
+every_own_dashboard = pytest.mark.parametrize("name", DASHBOARDS)
+
+
+def panels_of(names: Collection[str]) -> pytest.MarkDecorator:
+    of = [(name, panel) for name, panel in DRAWN if name in names]
+    return pytest.mark.parametrize("panel", [p for _, p in of], ids=[f"{name}/{p['title']}" for name, p in of])
+
+
+every_panel = panels_of(DOCUMENTS)
+every_own_panel = panels_of(DASHBOARDS)
+every_dcgm_panel = panels_of(DCGM_DASHBOARDS)
 
 
 def variables(name: str) -> list[dict[str, Any]]:
@@ -58,7 +71,7 @@ def test_keys_are_sorted_so_that_diffs_are_small(name: str):
 
 def test_uids_are_the_ones_that_links_use():
     assert {name: document["uid"] for name, document in DOCUMENTS.items()} == {
-        name: dashboard_uid(name) for name in DASHBOARDS
+        name: dashboard_uid(name) for name in DOCUMENTS
     }
 
 
@@ -101,12 +114,12 @@ def test_a_panel_reads_the_chosen_data_source(panel: dict[str, Any]):
     )
 
 
-@every_panel
+@every_own_panel
 def test_queries_keep_to_the_catalog(panel: dict[str, Any]):
     assert [complaint for target in panel["targets"] for complaint in LINT.complaints(target["expr"])] == []
 
 
-@every_panel
+@every_own_panel
 def test_every_selector_follows_the_variables(panel: dict[str, Any]):
     for target in panel["targets"]:
         for selector in LINT.selectors(target["expr"]):
@@ -115,13 +128,24 @@ def test_every_selector_follows_the_variables(panel: dict[str, Any]):
                 assert {"cluster": "$cluster", "node": "$node"}.items() <= chosen.items()
 
 
+@every_dcgm_panel
+def test_dcgm_queries_name_fields_that_the_exporter_has_and_follow_the_variables(panel: dict[str, Any]):
+    for target in panel["targets"]:
+        for selector in LINT.selectors(target["expr"]):
+            assert selector.name in DCGM_FIELDS
+            chosen = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+            assert chosen == {"Hostname": "$node", "UUID": "$uuid"}
+
+
 @every_panel
 def test_rates_use_the_interval_that_fits_the_scrapes(panel: dict[str, Any]):
     ranges = [found for target in panel["targets"] for found in re.findall(r"\[(.+?)\]", target["expr"])]
-    assert set(ranges) <= {"$__rate_interval"}
+    assert set(ranges) <= {"$__rate_interval", "$__range"}
+    whole = [target for target in panel["targets"] if "$__range" in target["expr"]]
+    assert all(target["instant"] for target in whole)  # one figure for the chosen time, never a line of them
 
 
-@every_panel
+@every_own_panel
 def test_legends_and_columns_name_labels_that_the_query_keeps(panel: dict[str, Any]):
     for target in panel["targets"]:
         assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= LINT.labels_of(target["expr"])
@@ -138,7 +162,7 @@ def test_a_table_column_is_renamed_overridden_and_linked_under_one_heading(panel
     assert {override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]} <= renamed
 
 
-@every_panel
+@every_own_panel
 def test_a_table_row_is_identified_by_labels_of_every_query(panel: dict[str, Any]):
     if panel["type"] == "table":
         common = frozenset.intersection(*(LINT.labels_of(target["expr"]) for target in panel["targets"]))
@@ -156,7 +180,7 @@ def test_a_link_leads_to_a_dashboard_of_ours_and_keeps_the_time(panel: dict[str,
         for link in one["value"]
     ]
     for link in links:
-        assert link["url"].partition("?")[0] in {dashboard_path(other) for other in DASHBOARDS}
+        assert link["url"].partition("?")[0] in {dashboard_path(other) for other in DOCUMENTS}
         assert link["url"].endswith("${__url_time_range}")
 
 
@@ -173,16 +197,16 @@ def test_variables_follow_the_time_range_and_all_means_there(name: str):
     }
 
 
-@every_dashboard
+@every_own_dashboard
 def test_variables_are_read_from_inventories_that_always_exist(name: str):
     for one in variables(name):
         metric, label = re.fullmatch(r"label_values\((\w+)(?:\{.*\})?, (\w+)\)", one["query"]["query"]).groups()
-        assert metric in {"accel_device_up", "host_info"}
+        assert metric in INVENTORIES
         assert metric in BY_NAME
         assert label == one["name"]
 
 
-@every_dashboard
+@every_own_dashboard
 def test_alerts_are_marked_on_every_graph(name: str):
     _, alerts = DOCUMENTS[name]["annotations"]["list"]
     assert LINT.complaints(alerts["expr"]) == []

@@ -14,8 +14,8 @@ import pytest
 from tests.live_pages import serve
 from tests.real_servers import get_json, wait_until
 from warpgauge.alerts.groups import GROUPS
-from warpgauge.core.catalog import own
-from warpgauge.core.clock import SystemClock
+from warpgauge.core.catalog import ALL, Family, Kind, Metric, Unit, device, own
+from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.exposition import FamilyRenderer, Format, page
 from warpgauge.core.sample import Histogram, Sample
 from warpgauge.dashboards.generate import DASHBOARDS, files
@@ -34,21 +34,49 @@ TARGETS = [
     for target in panel.get("targets", ())
 ]
 NODES = 8
-VARIABLES = {"$cluster": ".+", "$node": ".+", "$__rate_interval": "10s"}
+VARIABLES = {
+    "$cluster": ".+", "$node": ".+", "$uuid": ".+", "$job_id": ".+", "$price": "0.15",
+    "$__rate_interval": "10s", "$__range": "10s",
+}  # fmt: skip
 
 
 class OwnPage:
-    """What a simulated node does not have: findings, and readings that took time."""
+    """What no simulated node has: everything that the agent and the analyzer say of themselves, and an XID."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._readings = 0
 
     def __call__(self) -> bytes:
         self._readings += 1
-        found = ("straggler", "warning", CLUSTER, "sim-node-3", "GPU-x", "job-1", "true")
-        took = Histogram((self._readings,) * (len(own.COLLECT_SECONDS.buckets) + 1), 1e-6 * self._readings)
-        samples = [Sample(own.FINDING_ACTIVE, found, 1.0), Sample(own.COLLECT_SECONDS, ("host",), took)]
+        told = [
+            Sample(own.FINDING_ACTIVE, ("straggler", severity, CLUSTER, "sim-node-3", "GPU-x", "job-1", "true"), 1.0)
+            for severity in ("critical", "warning", "info")
+        ]
+        rest = [row for row in ALL if row.family in {Family.AGENT, Family.ANALYZER} and row != own.FINDING_ACTIVE]
+        xid = ("GPU-x", "0", "79")
+        samples = [
+            *told,
+            *(sample for row in rest for sample in self._samples(row)),
+            Sample(device.XID_EVENTS, xid, float(self._readings)),
+            Sample(device.XID_LAST, xid, self._clock.now()),
+        ]
         return page([FamilyRenderer().render(samples)], Format.TEXT)
+
+    def _samples(self, row: Metric) -> Iterator[Sample]:
+        """One series of a row, or one for each state, rising where it is a counter."""
+        if row.kind is Kind.STATE:
+            others = tuple("a" for _ in row.labels[:-1])
+            yield from (Sample(row, (*others, state), float(state == row.states[0])) for state in row.states)
+            return
+        labels = tuple("a" for _ in row.labels)
+        if row.kind is Kind.HISTOGRAM:
+            counts = (self._readings,) * (len(row.buckets) + 1)
+            yield Sample(row, labels, Histogram(counts, 1e-6 * self._readings))
+        elif row.unit is Unit.TIMESTAMP:
+            yield Sample(row, labels, self._clock.now())
+        else:
+            yield Sample(row, labels, float(self._readings))
 
 
 def scrape(job: str, address: str, path: str, *, honor: bool, **labels: str) -> dict[str, Any]:
@@ -68,7 +96,7 @@ def prometheus(prometheus_server: Callable[..., str]) -> Iterator[str]:
     simulated = SimulatedPages(fleet, clock)
     simulated.prepare()
     pages = {f"/{node}": lambda node=node: simulated.metrics(node, Format.TEXT) for node in fleet.node_names}
-    with serve({**pages, "/own": OwnPage()}) as address:
+    with serve({**pages, "/own": OwnPage(clock)}) as address:
         nodes = [
             scrape(f"{node}/warpgauge-agent", address, f"/{node}", honor=number % 2 == 0, cluster=CLUSTER, node=node)
             for number, node in enumerate(fleet.node_names)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from warpgauge.dashboards.generate import DASHBOARDS, files
+from warpgauge.dashboards.generate import DASHBOARDS, DCGM_DASHBOARDS, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def dropped(before: Any, after: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-@pytest.mark.parametrize("name", DASHBOARDS)
+@pytest.mark.parametrize("name", [*DASHBOARDS, *DCGM_DASHBOARDS])
 def test_grafanas_own_sdk_drops_no_field(sdk: Any, name: str):
     document = json.loads(FILES[f"{name}.json"])
     assert list(dropped(document, sdk(json.loads(FILES[f"{name}.json"])))) == []

@@ -40,7 +40,12 @@ HOMES = {
     "prometheus_client": ("exporters/warpgauge/exporters/", "analyzer/warpgauge/analyzer/", "core/warpgauge/web/"),
     "psutil": ("exporters/warpgauge/exporters/",),
     "pynvml": ("exporters/warpgauge/exporters/collectors/nvml",),
-    "yaml": ("dashboards/warpgauge/dashboards/", "alerts/warpgauge/alerts/"),
+    "bcrypt": ("core/warpgauge/web/webconfig/passwords.py",),
+    "yaml": (
+        "dashboards/warpgauge/dashboards/",
+        "alerts/warpgauge/alerts/",
+        "core/warpgauge/web/webconfig/strict_yaml.py",
+    ),
 }
 ONE_FILE_ONLY = ("pynvml", "prometheus_client", "cramjam")
 

@@ -57,8 +57,9 @@ async def found_by(target: str, prometheus_server: Callable[..., str]) -> tuple[
         requests += 1
         return await watch.write(body)
 
-    app = make_app(ready=lambda: None, own_doors={PATH})
-    app.router.add_post(PATH, RemoteWriteReceiver(CONFIG, write, clock).handler)
+    receiver = RemoteWriteReceiver(CONFIG, write, clock)
+    app = make_app(ready=lambda: None, own_doors={PATH: receiver.knows})
+    app.router.add_post(PATH, receiver.handler)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await (site := web.TCPSite(runner, "127.0.0.1", 0)).start()

@@ -28,7 +28,8 @@ _LANDING: Final = "warpgauge analyzer; the console is not installed. /api/v1/sta
 
 def make_api(service: Service, *, static_dir: Path | None, runbooks_dir: Path | None) -> web.Application:
     """The application of a service; `static_dir` holds the console, `runbooks_dir` a Markdown page per alert."""
-    app = make_app(ready=service.not_ready, own_doors={WRITE_PATH})
+    doors = {} if service.receiver is None else {WRITE_PATH: service.receiver.knows}
+    app = make_app(ready=service.not_ready, own_doors=doors)
     routes = _Routes(service, runbooks_dir)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/api/v1/status", routes.status)

@@ -94,12 +94,18 @@ class RemoteWriteReceiver:
     def _message(self, body: bytes) -> bytes:
         return self._decompressed(body, MOST_MESSAGE_BYTES)
 
-    def _authorize(self, request: web.Request) -> None:
+    def knows(self, request: web.Request) -> bool:
+        """Whether a request shows the writers' token."""
         if self._token_file is None:
-            return
+            return False
         kind, _, shown = request.headers.get("Authorization", "").partition(" ")
-        is_right = hmac.compare_digest(shown.strip().encode(), _token(self._token_file).encode())
-        if kind.lower() != "bearer" or not is_right:
+        is_right = hmac.compare_digest(
+            shown.strip().encode(errors="surrogateescape"), _token(self._token_file).encode()
+        )
+        return kind.lower() == "bearer" and is_right
+
+    def _authorize(self, request: web.Request) -> None:
+        if self._token_file is not None and not self.knows(request):
             raise web.HTTPUnauthorized(text="show the bearer token", headers={"WWW-Authenticate": "Bearer"})
 
     def _note(self, error: str | None) -> None:

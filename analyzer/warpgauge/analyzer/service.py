@@ -17,7 +17,7 @@ from warpgauge.analyzer.documents import findings_list, incidents_list, status_d
 from warpgauge.analyzer.own_metrics import Durations, own_samples
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
 from warpgauge.analyzer.snapshot import Keeper
-from warpgauge.analyzer.sources.access import Access, Credentials, tls_context
+from warpgauge.analyzer.sources.access import Access, Credentials, Terms, tls_context
 from warpgauge.analyzer.sources.agent import AgentSource, Intervals
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.poll import PrometheusPoll
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.sources import SourceStatus
     from warpgauge.core.config import AnalyzerConfig, Config
     from warpgauge.core.sample import Sample
+    from warpgauge.web import Admission
 
     Processes = dict[NodeKey, Sequence[ProcessReading]]
 
@@ -52,15 +53,16 @@ _SETTLE_SECONDS: Final = 45.0  # how long the first tick waits for every source'
 _SETTLE_POLL_SECONDS: Final = 0.2
 
 
-async def run_service(
+async def run_service(  # noqa: PLR0913 - what a service is handed
     config: Config,
     *,
     stop: asyncio.Event,
     static_dir: Path | None,
     runbooks_dir: Path | None,
     on_listening: Callable[[str, int], None],
+    admission: Admission | None = None,
 ) -> None:
-    """Run until `stop` is set.
+    """Run until `stop` is set; `admission` is the door as a web-config describes it.
 
     Raises:
         AddressInUseError: the port is taken.
@@ -80,7 +82,7 @@ async def run_service(
             _running(Service(config, session, advisor, clock, keeper=keeper), stop) as service,
         ):
             app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir)
-            await serve(app, address, on_listening=on_listening, stop=stop)
+            await serve(app, address, on_listening=on_listening, stop=stop, admission=admission)
     finally:
         advisor.close()
 
@@ -123,6 +125,7 @@ class Service:
         self._session = session
         self._advisor = advisor
         self._clock = clock or SystemClock()
+        self._agent_terms = _agent_terms_of(config.analyzer)
         self._sources = self._make_sources()
         self.receiver = (
             RemoteWriteReceiver(self._config, self.watch.write, self._clock) if self._config.remote_write else None
@@ -142,6 +145,7 @@ class Service:
             intervals=Intervals(remote=config.agent_scrape_interval_seconds),
             clock=self._clock,
             forget=self.watch.forget,
+            terms=self._agent_terms,
         )
         if not config.prometheus_url:
             return (agents,)
@@ -285,7 +289,8 @@ class Service:
         """The busiest processes of nodes, as far as their agents tell."""
         pages = {node: page for node in nodes if (page := self.watch.page_of(node)) is not None}
         answers = await asyncio.gather(
-            *(busiest_processes(self._session, page) for page in pages.values()), return_exceptions=True
+            *(busiest_processes(self._session, page, self._agent_terms) for page in pages.values()),
+            return_exceptions=True,
         )
         found: Processes = {}
         for node, answer in zip(pages, answers, strict=True):
@@ -326,6 +331,15 @@ class Service:
 
     async def _publish_live(self) -> None:
         self.stream.publish("live", await self.watch.live())
+
+
+def _agent_terms_of(config: AnalyzerConfig) -> Terms:
+    credentials = Credentials(
+        bearer_token_file=_file(config.agent_bearer_token_file), basic_auth_file=_file(config.agent_basic_auth_file)
+    )
+    credentials.current()  # a file that is not there ends the start, not the first scrape
+    tls = tls_context(_file(config.agent_ca_file), _file(config.agent_client_cert), _file(config.agent_client_key))
+    return Terms(headers=credentials.current, tls=tls)
 
 
 def _access_of(config: AnalyzerConfig) -> Access:

@@ -7,5 +7,17 @@ from warpgauge.web.application import json_response, make_app
 from warpgauge.web.serving import install_stop_signals, serve
 from warpgauge.web.stream import EventStream
 from warpgauge.web.token import TokenFile
+from warpgauge.web.webconfig import Admission, admission_of, scheme_of
 
-__all__ = ["EventStream", "ListenAddress", "TokenFile", "install_stop_signals", "json_response", "make_app", "serve"]
+__all__ = [
+    "Admission",
+    "EventStream",
+    "ListenAddress",
+    "TokenFile",
+    "admission_of",
+    "install_stop_signals",
+    "json_response",
+    "make_app",
+    "scheme_of",
+    "serve",
+]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from warpgauge.web.guard import ONLY_LOOPBACK_NAMES, SAFE_METHODS, guard
+from warpgauge.web.guard import ADMISSION, ONLY_LOOPBACK_NAMES, SAFE_METHODS, guard
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from warpgauge.web.guard import Knows
     from warpgauge.web.token import TokenFile
 
     Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,14 +35,14 @@ _HEADERS: Final = {
 
 
 def make_app(
-    *, ready: Callable[[], str | None], operator: TokenFile | None = None, own_doors: Collection[str] = ()
+    *, ready: Callable[[], str | None], operator: TokenFile | None = None, own_doors: Mapping[str, Knows] | None = None
 ) -> web.Application:
     """An application with `/-/healthy` and `/-/ready`; `ready` says why not, or None when all is well.
 
     Whatever is not GET or HEAD takes the token of `operator`; without one it is refused. Handlers of `own_doors`
-    check their senders themselves.
+    check their senders themselves; their values say whether a request shows the token of that door.
     """
-    middlewares = [_errors, guard(operator, own_doors=own_doors)]
+    middlewares = [_errors, guard(operator, own_doors=own_doors or {})]
     app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=middlewares)
     app[ONLY_LOOPBACK_NAMES] = True
 
@@ -64,8 +65,10 @@ def json_response(document: object, *, status: int = 200) -> web.Response:
     return web.Response(text=text + "\n", status=status, content_type="application/json")
 
 
-async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    for name, value in _HEADERS.items():
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Ours, but for what a web-config sets otherwise."""
+    admission = request.app.get(ADMISSION)
+    for name, value in (_HEADERS if admission is None else {**_HEADERS, **admission.headers()}).items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "warpgauge"  # not the versions of Python and aiohttp
 

@@ -1,11 +1,14 @@
 """The one door of both services: who may read, and who may change something.
 
 What changes something needs three things, on loopback too: a Host that is this machine, no Origin or our own, and the
-operator's token. A foreign web page can send neither the token nor a Host of its choice.
+operator's token or, where a web-config has users, one of those named as operators. A foreign web page can send neither
+the token nor a Host of its choice. Who may come in at all is the web-config's question; without one, everybody may who
+reaches the address.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import platform
@@ -15,19 +18,29 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from warpgauge.core.errors import StorageError
+from warpgauge.web.bounded import ARRIVALS
+from warpgauge.web.webconfig import Admission
+from warpgauge.web.webconfig.admission import is_operator, shown_token
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Mapping
 
     from aiohttp.typedefs import Handler, Middleware
 
     from warpgauge.web.token import TokenFile
 
-__all__ = ["LISTENS_ON", "ONLY_LOOPBACK_NAMES", "SAFE_METHODS", "guard"]
+    Knows = Callable[[web.Request], bool]
+    """Whether a request shows the token of its own door."""
+
+__all__ = ["ADMISSION", "LISTENS_ON", "ONLY_LOOPBACK_NAMES", "SAFE_METHODS", "guard"]
 
 _LOG: Final = logging.getLogger(__name__)
 _LOOPBACK_NAMES: Final = {"localhost", "127.0.0.1", "[::1]"}
 SAFE_METHODS: Final = {"GET", "HEAD"}
+_WRITE_SECONDS: Final = 60.0  # that a body and its answer may take together
+
+ADMISSION: Final = web.AppKey("admission", Admission)
+"""What a web-config says about who may come in; absent without one, `serve` sets it."""
 
 ONLY_LOOPBACK_NAMES: Final = web.AppKey("only_loopback_names", bool)
 """Whether the Host header must name this machine; `serve` sets it from the address it listens on."""
@@ -35,28 +48,56 @@ LISTENS_ON: Final = web.AppKey("listens_on", str)
 """The host of the address it listens on, empty for all; `serve` sets it."""
 
 
-def guard(operator: TokenFile | None, *, own_doors: Collection[str] = ()) -> Middleware:
+def guard(operator: TokenFile | None, *, own_doors: Mapping[str, Knows]) -> Middleware:
     """Middleware that refuses with 401 or 403; without a token file nothing can be changed.
 
     `own_doors` are paths for programs that push data: their handlers know their senders, and bound what they send.
-    Here a foreign web page is kept out of them, no more.
+    Here a foreign web page is kept out of them, and, where a web-config has users, whoever shows neither the door's
+    token nor a password.
     """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        _note_arrival(request)
         if request.app[ONLY_LOOPBACK_NAMES] and _name(request.host) not in _LOOPBACK_NAMES:
             raise web.HTTPForbidden(text="this address answers to localhost, 127.0.0.1 and [::1] only")
-        if request.method not in SAFE_METHODS and request.path in own_doors:
-            _check_origin(request)
-        elif request.method not in SAFE_METHODS:
-            _check_origin(request)
+        knows = own_doors.get(request.path)
+        user = await _admit(request, operator, knows)
+        if request.method in SAFE_METHODS:
+            return await handler(request)
+        _check_origin(request)
+        if knows is None:
             _check_host(request)
             if request.match_info.http_exception is None:  # else it is 404 or 405, whoever asks
-                _check_operator(request, operator)
+                _check_operator(request, operator, user)
                 _check_size(request)
-        return await handler(request)
+        return await _in_time(request, handler)
 
     return check
+
+
+def _note_arrival(request: web.Request) -> None:
+    arrivals = request.app.get(ARRIVALS)
+    if arrivals is not None:
+        arrivals.heard(request.protocol)
+
+
+async def _admit(request: web.Request, operator: TokenFile | None, knows: Knows | None) -> str | None:
+    """The user a request comes from, None where there are none or a token of ours was shown."""
+    admission = request.app.get(ADMISSION)
+    if admission is None:
+        return None
+    is_known = is_operator(request, operator) or (knows is not None and knows(request))
+    return await admission.admit(request, is_known=is_known)
+
+
+async def _in_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whoever sends its body drop by drop holds a place that others need."""
+    try:
+        async with asyncio.timeout(_WRITE_SECONDS):
+            return await handler(request)
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(text=f"this took longer than {_WRITE_SECONDS:g} s") from error
 
 
 def _check_origin(request: web.Request) -> None:
@@ -72,16 +113,21 @@ def _check_host(request: web.Request) -> None:
         raise web.HTTPForbidden(text="to change something, call this machine by its address or its own name")
 
 
-def _check_operator(request: web.Request, operator: TokenFile | None) -> None:
+def _check_operator(request: web.Request, operator: TokenFile | None, user: str | None) -> None:
+    if user is not None:
+        if user not in request.app[ADMISSION].operators:
+            _log_refusal(request, f"user {user} may only read")
+            raise web.HTTPForbidden(text=f"user {user} may only read; web.operators names those who may do more")
+        return
     if operator is None:
         raise web.HTTPForbidden(text="nothing can be changed here")
     try:
         token, path = operator.read(), operator.path
     except StorageError as error:
-        _LOG.warning("order refused", extra={"path": request.path, "remote": request.remote, "why": str(error)})
+        _log_refusal(request, str(error))
         raise web.HTTPForbidden(text=f"no orders are taken: {error}") from error
-    if not hmac.compare_digest(_bearer(request), token):
-        _LOG.warning("order refused", extra={"path": request.path, "remote": request.remote, "why": "no valid token"})
+    if not hmac.compare_digest(shown_token(request), token):
+        _log_refusal(request, "no valid token")
         raise web.HTTPUnauthorized(
             text=f"this needs the operator's token: 'Authorization: Bearer TOKEN' with the content of {path}",
             headers={"WWW-Authenticate": 'Bearer realm="warpgauge"'},
@@ -95,9 +141,8 @@ def _check_size(request: web.Request) -> None:
         raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=request.content_length)
 
 
-def _bearer(request: web.Request) -> bytes:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip().encode(errors="surrogateescape") if scheme.lower() == "bearer" else b""
+def _log_refusal(request: web.Request, why: str) -> None:
+    _LOG.warning("order refused", extra={"path": request.path, "remote": request.remote, "why": why})
 
 
 def _is_this_machine(name: str, app: web.Application) -> bool:

@@ -12,17 +12,20 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from warpgauge.core.errors import AddressInUseError, ConfigError
-from warpgauge.web.guard import LISTENS_ON, ONLY_LOOPBACK_NAMES
+from warpgauge.web.bounded import ARRIVALS, Arrivals, BoundedSite
+from warpgauge.web.guard import ADMISSION, LISTENS_ON, ONLY_LOOPBACK_NAMES
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from warpgauge.web.address import ListenAddress
+    from warpgauge.web.webconfig import Admission
 
 __all__ = ["install_stop_signals", "serve"]
 
 _GRACE_SECONDS: Final = 2.0  # how long open answers may take once we stop
+_IDLE_SECONDS: Final = 300.0  # that a connection is kept for the next request: longer than scrapes are apart
 
 
 async def serve(
@@ -31,8 +34,11 @@ async def serve(
     *,
     on_listening: Callable[[str, int], None],
     stop: asyncio.Event,
+    admission: Admission | None = None,
 ) -> None:
     """Answer requests until `stop` is set; `on_listening` gets the host and the port really taken.
+
+    With an `admission` the door is as its web-config says: TLS, client certificates, users.
 
     Raises:
         AddressInUseError: another process listens there.
@@ -41,20 +47,27 @@ async def serve(
     """
     app[ONLY_LOOPBACK_NAMES] = address.is_loopback
     app[LISTENS_ON] = address.host
+    if admission is not None:
+        app[ADMISSION] = admission
+    app[ARRIVALS] = arrivals = Arrivals()
     runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE_SECONDS, logger=_protocol_log()
+        app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=_IDLE_SECONDS,
+        shutdown_timeout=_GRACE_SECONDS,
+        logger=_protocol_log(),
     )
     await runner.setup()
     try:
-        await _listen(runner, address)
+        await _listen(BoundedSite(runner, address, admission.file.context() if admission else None, arrivals), address)
         on_listening(address.host, _port(runner))
         await stop.wait()
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, address: ListenAddress) -> None:
-    site = web.TCPSite(runner, address.host or None, address.port)
+async def _listen(site: BoundedSite, address: ListenAddress) -> None:
     try:
         await site.start()
     except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a name that cannot even be asked for, as "a..b"

@@ -5,23 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from warpgauge.core.catalog import device, own
-from warpgauge.core.links import dashboard_path, dashboard_uid
-from warpgauge.core.promql import Unlike, aggregate, own_labels, select, state_code
+from warpgauge.core.links import dashboard_uid
+from warpgauge.core.promql import aggregate, own_labels, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
+from warpgauge.dashboards.queries import HARDWARE, IDENTITY, NAMES, THERMAL, drill_down, each, held_by, per_job
 
 __all__ = ["NAME", "dashboard"]
 
 NAME: Final = "fleet"
 
 HERE: Final = grafana.chosen("cluster", "node")
-IDENTITY: Final = ("cluster", "node", "index", "uuid")
-THERMAL: Final = ("sw_thermal", "hw_thermal")
-HARDWARE: Final = ("hw_slowdown", "hw_power_brake")
-HOST_LINK: Final = (
-    f"{dashboard_path('host')}?var-datasource=${{datasource}}&var-cluster=${{__data.fields.Cluster}}"
-    "&var-node=${__data.fields.Node}&${__url_time_range}"
-)
+NODE_LINK: Final = drill_down("node", cluster="Cluster", node="Node")
+DEVICE_LINK: Final = drill_down("device", cluster="Cluster", node="Node", uuid="UUID")
+JOB_LINK: Final = drill_down("job", cluster="Cluster", job_id="Job")
 
 
 def dashboard() -> grafana.Dashboard:
@@ -77,7 +74,7 @@ def _health() -> Section:
             ),
             grafana.stat(
                 device.UTILIZATION,
-                _mean(select(device.UTILIZATION, engine="compute", **HERE)),
+                f"avg({select(device.UTILIZATION, engine='compute', **HERE)})",
                 title="Mean utilization",
             ),
             grafana.stat(device.POWER, f"sum({select(device.POWER, **HERE)})", title="Power now"),
@@ -111,7 +108,7 @@ def _findings() -> Section:
                 keys=keys,
                 description="What the analyzer holds to be wrong now, over all clusters; its console has evidence and "
                 "remedy. Empty where no analyzer is scraped.",
-                links={"Node": HOST_LINK},
+                links={"Node": NODE_LINK, "UUID": DEVICE_LINK, "Job": JOB_LINK},
                 height=6,
             ),
         ),
@@ -119,7 +116,7 @@ def _findings() -> Section:
 
 
 def _devices() -> Section:
-    used = f"{select(device.MEMORY_USED, **HERE)} / {select(device.MEMORY_TOTAL, **HERE)}"
+    used, total = (each(select(row, **HERE), "sum") for row in (device.MEMORY_USED, device.MEMORY_TOTAL))
     inventory = aggregate("max", select(device.DEVICE_INFO, **HERE), by=(*IDENTITY, "model"))
     return Section(
         "Devices",
@@ -136,37 +133,33 @@ def _devices() -> Section:
                     ),
                     Column(
                         title="Utilization",
-                        expr=_each(select(device.UTILIZATION, engine="compute", **HERE)),
+                        expr=each(select(device.UTILIZATION, engine="compute", **HERE)),
                         metric=device.UTILIZATION,
                     ),
                     Column(
                         title="Compute active",
-                        expr=_each(select(device.COMPUTE_ACTIVE, **HERE)),
+                        expr=each(select(device.COMPUTE_ACTIVE, **HERE)),
                         metric=device.COMPUTE_ACTIVE,
                     ),
-                    Column(title="Memory used", expr=_each(used), metric=device.UTILIZATION),
+                    Column(title="Memory used", expr=f"{used} / {total}", metric=device.UTILIZATION),
                     Column(
                         title="Temperature",
-                        expr=_each(select(device.TEMPERATURE, sensor="core", **HERE)),
+                        expr=each(select(device.TEMPERATURE, sensor="core", **HERE)),
                         metric=device.TEMPERATURE,
                     ),
-                    Column(title="Power", expr=_each(select(device.POWER, **HERE)), metric=device.POWER),
+                    Column(title="Power", expr=each(select(device.POWER, **HERE)), metric=device.POWER),
                 ),
-                keys={"cluster": "Cluster", "node": "Node", "index": "Index", "uuid": "UUID", "model": "Model"},
+                keys={**NAMES, "model": "Model"},
                 description="One row per device that the agents know. Memory used is what workloads hold of all device "
                 "memory. An empty cell means that the driver does not report the value, not that it is zero.",
-                links={"Node": HOST_LINK},
+                links={"Node": NODE_LINK, "UUID": DEVICE_LINK},
             ),
         ),
     )
 
 
 def _jobs() -> Section:
-    holders = aggregate(
-        "max",
-        select(device.WORKLOAD_INFO, job_id=Unlike(""), **HERE),
-        by=("cluster", "uuid", "job_id", "user"),
-    )
+    holders = held_by(**HERE)
     by_job = ("cluster", "job_id", "user")
     return Section(
         "Jobs",
@@ -177,20 +170,21 @@ def _jobs() -> Section:
                     Column(title="Devices", expr=aggregate("count", holders, by=by_job), metric=device.WORKLOAD_INFO),
                     Column(
                         title="Mean utilization",
-                        expr=_per_job("avg", holders, select(device.UTILIZATION, engine="compute", **HERE)),
+                        expr=per_job("avg", holders, select(device.UTILIZATION, engine="compute", **HERE)),
                         metric=device.UTILIZATION,
                     ),
                     Column(
                         title="Lowest utilization",
-                        expr=_per_job("min", holders, select(device.UTILIZATION, engine="compute", **HERE)),
+                        expr=per_job("min", holders, select(device.UTILIZATION, engine="compute", **HERE)),
                         metric=device.UTILIZATION,
                     ),
                     Column(
-                        title="Power", expr=_per_job("sum", holders, select(device.POWER, **HERE)), metric=device.POWER
+                        title="Power", expr=per_job("sum", holders, select(device.POWER, **HERE)), metric=device.POWER
                     ),
                 ),
                 keys={"cluster": "Cluster", "job_id": "Job", "user": "User"},
                 description="One row per job that holds devices now; a shared device counts for each of its jobs.",
+                links={"Job": JOB_LINK},
                 height=8,
             ),
         ),
@@ -204,7 +198,7 @@ def _load() -> Section:
         select(device.THROTTLE_ACTIVE, reason=(*THERMAL, *HARDWARE), **HERE),
         by=("cluster", "uuid", "reason"),
     )
-    temperature = _each(select(device.TEMPERATURE, sensor="core", **HERE))
+    temperature = each(select(device.TEMPERATURE, sensor="core", **HERE))
     return Section(
         "Load, heat and power",
         (
@@ -238,18 +232,3 @@ def _load() -> Section:
             ),
         ),
     )
-
-
-def _mean(expr: str) -> str:
-    return f"avg({expr})"
-
-
-def _each(expr: str) -> str:
-    """One series per device, whatever else the series carry."""
-    return aggregate("max", expr, by=IDENTITY)
-
-
-def _per_job(operation: str, holders: str, expr: str) -> str:
-    """Reduce a device metric over the devices of each job; the workload is the many side of the join."""
-    joined = f"{holders} * on (cluster, uuid) group_left () {aggregate('max', expr, by=('cluster', 'uuid'))}"
-    return f"{operation} by (cluster, job_id, user) ({joined})"

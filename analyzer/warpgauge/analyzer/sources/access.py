@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["Access", "Credentials", "header_of", "tls_context"]
+__all__ = ["Access", "Credentials", "Terms", "header_of", "tls_context"]
 
 _TENANT_HEADER: Final = "X-Scope-OrgID"  # Mimir, Cortex, Loki; Thanos reads it with --query.tenant-header
 _TENANT: Final = re.compile(r"[A-Za-z0-9!\-_.*'()|]{1,150}")  # Mimir's rules for tenant ids, | joins several
@@ -68,12 +68,18 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """A server's base URL, who we are to it, and whom to trust."""
+class Terms:
+    """On what terms servers are asked: who we are to them, as their files are at that moment, and whom to trust."""
 
-    url: str
     headers: Callable[[], Mapping[str, str]] = dict
     tls: ssl.SSLContext | bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access(Terms):
+    """A server's base URL, and on what terms it is asked."""
+
+    url: str
 
     def __post_init__(self) -> None:
         """Refuse credentials in the URL: they end up in process lists and logs."""

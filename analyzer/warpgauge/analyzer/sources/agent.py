@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 from urllib.parse import urlsplit
 
+from warpgauge.analyzer.sources.access import Terms
 from warpgauge.analyzer.sources.batch import Page, SourceStatus, Target
 from warpgauge.analyzer.sources.discovery import Discovered, read_groups
 from warpgauge.analyzer.sources.fetch import Answer, get, json_of
 from warpgauge.core.clock import Clock, SystemClock
-from warpgauge.core.errors import InputError, SourceError
+from warpgauge.core.errors import ConfigError, InputError, SourceError
 
 if TYPE_CHECKING:
     import ssl
@@ -64,6 +65,13 @@ class _Scraped:
     task: asyncio.Task[None] | None = field(default=None)
 
 
+class _Asked(TypedDict):
+    """The terms of one request."""
+
+    headers: Mapping[str, str]
+    tls: ssl.SSLContext | bool
+
+
 class AgentSource:
     """Scrapes until stopped and hands each page to `deliver`, which raises InputError for a malformed one."""
 
@@ -77,12 +85,14 @@ class AgentSource:
         intervals: Intervals | None = None,
         clock: Clock | None = None,
         forget: Callable[[str], Awaitable[None]],
+        terms: Terms | None = None,
     ) -> None:
         self._session = session
         self._deliver = deliver
         self._intervals = intervals or Intervals()
         self._clock = clock or SystemClock()
         self._forget = forget
+        self._terms = terms or Terms()
         self._discovery = {url: SourceStatus(name="discovery", target=url, up=False) for url in discovery}
         self._listed: dict[str, set[str]] = {url: set() for url in discovery}
         self._scraped: dict[str, _Scraped] = {}
@@ -116,7 +126,9 @@ class AgentSource:
         while True:
             status = self._discovery[url]
             try:
-                answer = await get(self._session, url, limit_bytes=_DISCOVERY_BYTES, timeout_seconds=5.0)
+                answer = await get(
+                    self._session, url, limit_bytes=_DISCOVERY_BYTES, timeout_seconds=5.0, **self._terms_now()
+                )
                 found = {target.url: target for target in read_groups(json_of(answer, url), url)}
             except SourceError as error:
                 self._discovery[url] = _failed(status, str(error))
@@ -172,15 +184,24 @@ class AgentSource:
             scraped.status = self._succeeded(scraped.status)
 
     async def _scrape(self, target: Discovered, interval_seconds: float) -> None:
-        await self._deliver(await _scrape(self._session, target, interval_seconds, self._clock))
+        await self._deliver(await _scrape(self._session, target, interval_seconds, self._clock, **self._terms_now()))
+
+    def _terms_now(self) -> _Asked:
+        """Raises SourceError when a file of secrets cannot be read now."""
+        try:
+            return {"headers": self._terms.headers(), "tls": self._terms.tls}
+        except ConfigError as error:
+            raise SourceError(str(error)) from error
 
     async def _backfill(self, target: Discovered) -> None:
+        terms = self._terms_now()
         answer = await get(
             self._session,
             target.backfill_url or target.url,
             limit_bytes=_BACKFILL_BYTES,
             timeout_seconds=_BACKFILL_SECONDS,
-            headers={"Accept": _ACCEPT},
+            headers={"Accept": _ACCEPT, **terms["headers"]},
+            tls=terms["tls"],
         )
         await self._deliver(_page(target, answer, time=None, interval_seconds=_BACKFILL_INTERVAL_SECONDS))
 

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.detection import ProcessReading
+from warpgauge.analyzer.sources.access import Terms
 from warpgauge.analyzer.sources.fetch import get, json_of
-from warpgauge.core.errors import SourceError
+from warpgauge.core.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -20,7 +21,9 @@ _TIMEOUT_SECONDS: Final = 5.0  # the agent takes two readings one second apart
 _COMMAND_CHARACTERS: Final = 200
 
 
-async def busiest_processes(session: aiohttp.ClientSession, page_url: str) -> tuple[ProcessReading, ...]:
+async def busiest_processes(
+    session: aiohttp.ClientSession, page_url: str, terms: Terms | None = None
+) -> tuple[ProcessReading, ...]:
     """Processes of the node behind a metrics page, the busiest first.
 
     Raises:
@@ -28,7 +31,20 @@ async def busiest_processes(session: aiohttp.ClientSession, page_url: str) -> tu
 
     """
     url = f"{page_url.removesuffix('/metrics')}/api/v1/processes"
-    answer = await get(session, url, params={"top": _TOP}, limit_bytes=_LIMIT_BYTES, timeout_seconds=_TIMEOUT_SECONDS)
+    terms = terms or Terms()
+    try:
+        headers = terms.headers()
+    except ConfigError as error:
+        raise SourceError(str(error)) from error
+    answer = await get(
+        session,
+        url,
+        params={"top": _TOP},
+        limit_bytes=_LIMIT_BYTES,
+        timeout_seconds=_TIMEOUT_SECONDS,
+        headers=headers,
+        tls=terms.tls,
+    )
     document = json_of(answer, url)
     try:
         return tuple(_reading(entry) for entry in document["processes"])

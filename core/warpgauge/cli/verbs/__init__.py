@@ -71,6 +71,7 @@ _EXTRAS: Final = {
     "numpy": ("numpy", "analyzer"),
     "grafanalib": ("grafanalib", "dashboards"),
     "yaml": ("PyYAML", "dashboards"),
+    "bcrypt": ("bcrypt", "web-config"),
     "backports": ("backports.zstd", "record"),
 }
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.config import data_directory
@@ -26,6 +27,7 @@ _LOG: Final = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `agent`."""
     parser.add_argument("--web.listen-address", dest="listen_address", metavar="ADDR", help="address of the pages")
+    parser.add_argument("--web.config.file", dest="web_config", metavar="FILE", help="web-config.yml: TLS and users")
     for name, entry in COLLECTORS.items():
         choice = parser.add_mutually_exclusive_group()
         here = f"collector_{name}"
@@ -44,6 +46,7 @@ def overrides(args: argparse.Namespace) -> dict[str, str]:
     """Settings that the flags stand for."""
     flags = {
         "agent.listen_address": args.listen_address,
+        "web.config_file": args.web_config,
         "demo.mode": args.demo,
         "demo.seed": args.demo_seed,
         "demo.faults": args.demo_faults,
@@ -69,11 +72,14 @@ async def _serve(config: Config) -> None:
     from warpgauge.web import (  # noqa: PLC0415 - as above
         ListenAddress,
         TokenFile,
+        admission_of,
         install_stop_signals,
+        scheme_of,
         serve,
     )
 
     address = ListenAddress.parse(config.agent.listen_address)
+    admission = admission_of(config.web)
     stop = asyncio.Event()
     install_stop_signals(asyncio.get_running_loop(), stop)
     stop_with_parent(stop)
@@ -83,7 +89,8 @@ async def _serve(config: Config) -> None:
     reading = asyncio.create_task(agent.run())
     reading.add_done_callback(lambda _: stop.set())
     try:
-        await serve(application(agent, operator), address, on_listening=_tell, stop=stop)
+        tell = partial(_tell, scheme_of(admission))
+        await serve(application(agent, operator), address, on_listening=tell, stop=stop, admission=admission)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
@@ -100,6 +107,6 @@ def _prepare(operator: TokenFile) -> None:
         _LOG.warning("no orders are taken", extra={"why": str(error)})
 
 
-def _tell(host: str, port: int) -> None:
+def _tell(scheme: str, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host or "0.0.0.0"  # noqa: S104 - only told, where somebody chose it
-    print(f"warpgauge agent listens on http://{shown}:{port}/metrics", flush=True)  # noqa: T201 - as above
+    print(f"warpgauge agent listens on {scheme}://{shown}:{port}/metrics", flush=True)  # noqa: T201 - as above

@@ -16,6 +16,7 @@ __all__ = ["add_arguments", "overrides", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `analyzer`."""
     parser.add_argument("--web.listen-address", dest="listen_address", metavar="ADDR", help="host:port of the console")
+    parser.add_argument("--web.config.file", dest="web_config", metavar="FILE", help="web-config.yml: TLS and users")
     parser.add_argument("--targets", metavar="URL,URL", help="agents' metrics pages")
     parser.add_argument("--discovery", metavar="URL,URL", help="http_sd documents that list agents' pages")
     parser.add_argument("--prometheus-url", metavar="URL", help="Prometheus to read instead of agents")
@@ -31,8 +32,8 @@ def overrides(args: argparse.Namespace) -> dict[str, str]:
     names = (
         "listen_address", "targets", "discovery", "prometheus_url", "remote_write", "cluster", "data_directory", "mode"
     )  # fmt: skip
-    given = {name: getattr(args, name) for name in names}
-    return {f"analyzer.{name}": value for name, value in given.items() if value is not None}
+    given = {f"analyzer.{name}": getattr(args, name) for name in names} | {"web.config_file": args.web_config}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def run(_args: argparse.Namespace, config: Config) -> int:
@@ -44,8 +45,10 @@ def run(_args: argparse.Namespace, config: Config) -> int:
 async def _serve(config: Config) -> None:
     from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
-    from warpgauge.web import install_stop_signals  # noqa: PLC0415
+    from warpgauge.web import admission_of, install_stop_signals, scheme_of  # noqa: PLC0415
 
+    admission = admission_of(config.web)
+    scheme = scheme_of(admission)
     stop = asyncio.Event()
     install_stop_signals(asyncio.get_running_loop(), stop)
     await run_service(
@@ -53,7 +56,10 @@ async def _serve(config: Config) -> None:
         stop=stop,
         static_dir=console_folder(),
         runbooks_dir=runbooks_folder(),
-        on_listening=lambda host, port: _say(f"warpgauge analyzer listens on http://{host}:{port}/ (Ctrl-C stops it)"),
+        on_listening=lambda host, port: _say(
+            f"warpgauge analyzer listens on {scheme}://{host}:{port}/ (Ctrl-C stops it)"
+        ),
+        admission=admission,
     )
     _say("warpgauge: stopped")
 

@@ -25,9 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Loading has checked keys, types and ranges; addresses are checked here. A wrong setting is a ConfigError."""
+    """Loading has checked keys, types and ranges; addresses and the web-config are checked here.
+
+    A wrong setting is a ConfigError.
+    """
     for section in (config.agent, config.analyzer):
         ListenAddress.parse(section.listen_address)
+    if args.action == "check":
+        from warpgauge.web import admission_of  # noqa: PLC0415 - the server loads only for this
+
+        admission_of(config.web)
     if args.action == "show":
         sys.stdout.write(_shown_as_json(config) if args.json else _shown(config))
     else:

@@ -15,6 +15,7 @@ from warpgauge.core.errors import WarpgaugeError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from warpgauge.core.config import Config
 
@@ -22,7 +23,7 @@ __all__ = ["add_arguments", "overrides", "run"]
 
 _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 5.0
-_LISTENS: Final = re.compile(r"listens on (http://\S+)/metrics")
+_LISTENS: Final = re.compile(r"listens on (https?://\S+)/metrics")
 _ENDED_FIRST: Final = "the agent ended by itself, its log above says why; start again"
 _STOPPED: Final = "warpgauge: stopped"
 
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demo-seed", metavar="N", help="another seed moves the simulated faults elsewhere")
     parser.add_argument("--demo-faults", metavar="A,B", help="simulated faults, comma separated; empty for none")
     parser.add_argument("--web.listen-address", dest="console_address", metavar="ADDR", help="the console's address")
+    parser.add_argument("--web.config.file", dest="web_config", metavar="FILE", help="web-config.yml: TLS and users")
     parser.add_argument("--agent.listen-address", dest="agent_address", metavar="ADDR", help="the agent's address")
     parser.add_argument("--data-directory", metavar="DIR", help="where state is kept")
 
@@ -49,6 +51,7 @@ def overrides(args: argparse.Namespace) -> dict[str, str]:
         "demo.faults": args.demo_faults,
         "analyzer.listen_address": args.console_address,
         "agent.listen_address": args.agent_address,
+        "web.config_file": args.web_config,
         "analyzer.data_directory": args.data_directory,
     }
     return {key: value for key, value in flags.items() if value is not None}
@@ -67,6 +70,7 @@ def _agent_command(args: argparse.Namespace, config: Config) -> list[str]:
         *command,
         "agent",
         f"--web.listen-address={config.agent.listen_address}",
+        *([] if _is_private(config) else [f"--web.config.file={config.web.config_file}"]),
         f"--demo={config.demo.mode}",
         f"--demo-seed={config.demo.seed}",
         f"--demo-faults={','.join(config.demo.faults)}",
@@ -76,12 +80,13 @@ def _agent_command(args: argparse.Namespace, config: Config) -> list[str]:
 async def _up(config: Config, agent_command: list[str]) -> int:
     from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
-    from warpgauge.web import install_stop_signals  # noqa: PLC0415
+    from warpgauge.web import admission_of, install_stop_signals, scheme_of  # noqa: PLC0415
 
+    admission = admission_of(config.web)
     data_directory(config, os.environ)  # one that cannot be used is said before anything runs
     stop = asyncio.Event()
     install_stop_signals(asyncio.get_running_loop(), stop)
-    agent = await _start(agent_command, config.analyzer.data_directory)
+    agent = await _start(agent_command, _environment(config))
     tasks: list[asyncio.Task[None]] = []
     try:
         agent_url = await _first_line(agent, stop)
@@ -94,7 +99,8 @@ async def _up(config: Config, agent_command: list[str]) -> int:
             stop=stop,
             static_dir=console_folder(),
             runbooks_dir=runbooks_folder(),
-            on_listening=lambda host, port: _say(_welcome(host, port, agent_url)),
+            on_listening=lambda host, port: _say(_welcome(f"{scheme_of(admission)}://{host}:{port}/", agent_url)),
+            admission=admission,
         )
         if agent.returncode is not None:
             raise WarpgaugeError(_ENDED_FIRST)
@@ -106,19 +112,34 @@ async def _up(config: Config, agent_command: list[str]) -> int:
     return 0
 
 
-async def _start(command: list[str], folder: str) -> asyncio.subprocess.Process:
+def _is_private(config: Config) -> bool:
+    """Whether only this machine reaches the agent; then the console's door is the one that counts."""
+    from warpgauge.web import ListenAddress  # noqa: PLC0415 - --help needs no web server
+
+    return ListenAddress.parse(config.agent.listen_address).is_loopback
+
+
+def _environment(config: Config) -> dict[str, str]:
+    """What the agent's settings are besides its command line: it ends with us, and its token is where ours will be."""
+    found = {"WARPGAUGE_EXIT_WITH_PARENT": "1"}
+    if config.analyzer.data_directory:
+        found["WARPGAUGE_ANALYZER_DATA_DIRECTORY"] = config.analyzer.data_directory
+    if _is_private(config):
+        found |= {"WARPGAUGE_WEB_CONFIG_FILE": "", "WARPGAUGE_WEB_OPERATORS": ""}
+    return found
+
+
+async def _start(command: list[str], environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     """The agent in a session of its own, so that Ctrl-C reaches only us and we end it in order.
 
-    It ends by itself when its standard input closes: a kill -9 of this process leaves no orphan. Its token is where
-    ours will be.
+    It ends by itself when its standard input closes: a kill -9 of this process leaves no orphan.
     """
-    place = {"WARPGAUGE_ANALYZER_DATA_DIRECTORY": folder} if folder else {}
     return await asyncio.create_subprocess_exec(
         *command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "WARPGAUGE_EXIT_WITH_PARENT": "1", **place},
+        env={**os.environ, **environment},
         start_new_session=sys.platform != "win32",
     )
 
@@ -181,8 +202,8 @@ async def _end(agent: asyncio.subprocess.Process) -> None:
         await agent.wait()
 
 
-def _welcome(host: str, port: int, agent_url: str) -> str:
-    return f"warpgauge is up: console http://{host}:{port}/   metrics {agent_url}/metrics   (Ctrl-C stops it)"
+def _welcome(console_url: str, agent_url: str) -> str:
+    return f"warpgauge is up: console {console_url}   metrics {agent_url}/metrics   (Ctrl-C stops it)"
 
 
 def _say(text: str) -> None:

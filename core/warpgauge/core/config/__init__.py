@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.loading import load
-from warpgauge.core.config.sections import AgentConfig, AnalyzerConfig, Config, DemoConfig
+from warpgauge.core.config.sections import AgentConfig, AnalyzerConfig, Config, DemoConfig, WebConfig
 from warpgauge.core.config.settings import Origin, Setting, origins
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "DemoConfig",
     "Origin",
     "Setting",
+    "WebConfig",
     "data_directory",
     "load",
     "origins",

@@ -10,7 +10,7 @@ from warpgauge.core.config.settings import setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FAULTS", "AgentConfig", "AnalyzerConfig", "Config", "DemoConfig"]
+__all__ = ["FAULTS", "AgentConfig", "AnalyzerConfig", "Config", "DemoConfig", "WebConfig"]
 
 FAULTS: Final = ("straggler", "thermal_limited", "idle_allocated", "input_bound")
 
@@ -92,6 +92,11 @@ class AnalyzerConfig:
         10.0, help="Time between scrapes of agents; agents on this machine are read each second.",
         unit="seconds", above=0,
     )  # fmt: skip
+    agent_ca_file: str = setting("", help="Certificate authorities to trust for agents instead of the system's.")
+    agent_basic_auth_file: str = setting("", help="File that holds one line USER:PASSWORD for agents.")
+    agent_bearer_token_file: str = setting("", help="File that holds the token for agents.")
+    agent_client_cert: str = setting("", help="Certificate (PEM) to show to agents.")
+    agent_client_key: str = setting("", help="Its key, if it is not in the same file.")
     cluster: str = setting("local", help="Cluster label of agents whose targets do not name one.")
     data_directory: str = setting(
         "",
@@ -107,6 +112,20 @@ class AnalyzerConfig:
     )
     mode: str = setting(
         "propose", help="observe finds only, propose also recommends; neither acts.", choices=("observe", "propose")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebConfig:
+    """The door of both services."""
+
+    config_file: str = setting(
+        "",
+        help="Prometheus web-config.yml: TLS, client certificates, users, headers, rate limit; empty means plain HTTP "
+        "for everybody who reaches the address; needs the extra web-config.",
+    )
+    operators: tuple[str, ...] = setting(
+        (), help="Users of that file who may change something, as the operator's token may; all others only read."
     )
 
 
@@ -129,6 +148,7 @@ class Config:
     agent: AgentConfig = field(default_factory=AgentConfig)
     analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
     demo: DemoConfig = field(default_factory=DemoConfig)
+    web: WebConfig = field(default_factory=WebConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod

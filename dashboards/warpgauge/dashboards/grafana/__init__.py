@@ -1,20 +1,23 @@
 """A thin typed layer over grafanalib that writes current Grafana dashboards from catalog rows."""
 
 from warpgauge.dashboards.grafana.layout import Section, flow
-from warpgauge.dashboards.grafana.model import Dashboard, Panel, Variable, encode
+from warpgauge.dashboards.grafana.model import Dashboard, Panel, Query, Variable, encode
 from warpgauge.dashboards.grafana.panels import (
     ABSENT,
     Column,
     Levels,
     bar_gauge,
     graph,
+    heatmap,
+    node_graph,
     query,
     stat,
     state_timeline,
+    status_history,
     table,
 )
 from warpgauge.dashboards.grafana.units import GRAFANA_UNITS, unit_of
-from warpgauge.dashboards.grafana.variables import TAG, chosen, datasource, links, marks, values_of
+from warpgauge.dashboards.grafana.variables import TAG, chosen, datasource, links, marks, number_box, values_of
 
 __all__ = [
     "ABSENT",
@@ -24,6 +27,7 @@ __all__ = [
     "Dashboard",
     "Levels",
     "Panel",
+    "Query",
     "Section",
     "Variable",
     "bar_gauge",
@@ -32,11 +36,15 @@ __all__ = [
     "encode",
     "flow",
     "graph",
+    "heatmap",
     "links",
     "marks",
+    "node_graph",
+    "number_box",
     "query",
     "stat",
     "state_timeline",
+    "status_history",
     "table",
     "unit_of",
     "values_of",

@@ -72,6 +72,7 @@ class Panel(core.Panel):  # type: ignore[misc]  # grafanalib ships no types
     defaults: Json
     overrides: list[Json] = attr.Factory(list)
     transformations: list[Json] = attr.Factory(list)
+    max_points: int | None = None  # columns of a panel of cells; Grafana's own choice, one per pixel, else
     gridPos: core.GridPos | None = None  # noqa: N815 - grafanalib's name
     id: int | None = None
 
@@ -84,6 +85,7 @@ class Panel(core.Panel):  # type: ignore[misc]  # grafanalib ships no types
                 "fieldConfig": {"defaults": self.defaults, "overrides": self.overrides},
                 "gridPos": self.gridPos,
                 "id": self.id,
+                "maxDataPoints": self.max_points,
                 "options": self.options,
                 "targets": self.targets,
                 "title": self.title,
@@ -117,7 +119,7 @@ class Row(core.RowPanel):  # type: ignore[misc]  # grafanalib ships no types
 
 @attr.s(auto_attribs=True, kw_only=True)
 class Variable(core.Template):  # type: ignore[misc]  # grafanalib ships no types
-    """A drop-down: all data sources of type Prometheus, or the values of a label."""
+    """A drop-down: all data sources of type Prometheus, or the values of a label; or a box for a number."""
 
     name: str
     label: str
@@ -127,6 +129,8 @@ class Variable(core.Template):  # type: ignore[misc]  # grafanalib ships no type
     def to_json_data(self) -> Json:
         """Write the variable; label variables are read anew with each change of the time range."""
         common = {"hide": 0, "label": self.label, "name": self.name, "skipUrlSync": False, "type": self.type}
+        if self.type == "textbox":
+            return {**common, "current": {"text": self.query, "value": self.query}, "query": self.query}
         if self.type == "datasource":
             return {
                 **common,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Unit
 from warpgauge.dashboards.grafana.model import Panel, Query
-from warpgauge.dashboards.grafana.units import unit_of
+from warpgauge.dashboards.grafana.units import GRAFANA_UNITS, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +23,12 @@ __all__ = [
     "Levels",
     "bar_gauge",
     "graph",
+    "heatmap",
+    "node_graph",
     "query",
     "stat",
     "state_timeline",
+    "status_history",
     "table",
     "title_of",
 ]
@@ -70,10 +73,11 @@ class Column:
     levels: Levels = Levels()
     states: Sequence[str] = ()
     hidden: bool = False
+    unit: str = ""  # Grafana's unit where the query gives something else than the metric
 
     def override(self) -> Json:
         """Unit, thresholds and cell of this column."""
-        properties: list[Json] = [{"id": "unit", "value": unit_of(self.metric)}]
+        properties: list[Json] = [{"id": "unit", "value": self.unit or unit_of(self.metric)}]
         if self.metric.unit is Unit.RATIO:
             properties += [
                 {"id": "min", "value": 0},
@@ -268,6 +272,116 @@ def state_timeline(  # noqa: PLR0913 - a timeline has that many looks, all with 
             "thresholds": _thresholds(Levels()),
             "unit": unit_of(metric),
         },
+    )
+
+
+def status_history(  # noqa: PLR0913 - a history has that many looks, all with defaults
+    metric: Metric,
+    expr: str,
+    legend: str,
+    *,
+    title: str = "",
+    note: str = "",
+    width: int = 24,
+    height: int = 10,
+) -> Panel:
+    """One row of cells per series, the fuller the brighter: a whole node or fleet at a glance."""
+    shown = unit_of(metric)
+    return Panel(
+        kind="status-history",
+        title=title or title_of(metric),
+        description=_description(metric, note),
+        width=width,
+        height=height,
+        targets=_numbered([query(expr, legend)]),
+        options={
+            "colWidth": 0.95,
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
+            "perPage": 32,
+            "rowHeight": 0.9,
+            "showValue": "never",
+            "tooltip": {"mode": "single", "sort": "none"},
+        },
+        defaults={
+            "color": {"mode": "continuous-viridis"},
+            "custom": {"fillOpacity": 90, "lineWidth": 0},
+            "noValue": ABSENT,
+            "thresholds": _thresholds(Levels()),
+            "unit": shown,
+            **_range(metric, shown),
+        },
+        max_points=60,
+    )
+
+
+def heatmap(  # noqa: PLR0913 - as above
+    metric: Metric, expr: str, *, title: str = "", note: str = "", width: int = 12, height: int = 8
+) -> Panel:
+    """A histogram over time: one column per step, the buckets on the axis, time or counts as color.
+
+    `expr` keeps the label `le`.
+    """
+    return Panel(
+        kind="heatmap",
+        title=title or title_of(metric),
+        description=_description(metric, note),
+        width=width,
+        height=height,
+        targets=_numbered([Query(expr=expr, legend="{{le}}", format="heatmap")]),
+        options={
+            "calculate": False,
+            "cellGap": 1,
+            "color": {
+                "exponent": 0.5,
+                "fill": "dark-orange",
+                "mode": "scheme",
+                "reverse": False,
+                "scale": "exponential",
+                "scheme": "Viridis",
+                "steps": 64,
+            },
+            "exemplars": {"color": "rgba(255,0,255,0.7)"},
+            "filterValues": {"le": 1e-9},
+            "legend": {"show": True},
+            "rowsFrame": {"layout": "auto"},
+            "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": False},
+            "yAxis": {"axisPlacement": "left", "reverse": False, "unit": GRAFANA_UNITS[metric.unit]},
+        },
+        defaults={
+            "custom": {"hideFrom": {"legend": False, "tooltip": False, "viz": False}},
+            "noValue": ABSENT,
+            "unit": "percentunit",
+        },
+        max_points=120,
+    )  # fmt: skip
+
+
+def node_graph(  # noqa: PLR0913 - nodes and edges with their looks
+    title: str, nodes: str, edges: str, *, description: str, width: int = 24, height: int = 14, unit: str = "short"
+) -> Panel:
+    """Circles and arrows: `nodes` has the labels id and title, `edges` id, source and target; values stand beside them.
+
+    https://grafana.com/docs/grafana/latest/panels-visualizations/visualizations/node-graph/#data-api
+    """
+    targets = [Query(expr=expr, instant=True, format="table") for expr in (nodes, edges)]
+    return Panel(
+        kind="nodeGraph",
+        title=title,
+        description=description,
+        width=width,
+        height=height,
+        targets=_numbered(targets),
+        options={"edges": {}, "nodes": {}, "zoomMode": "cooperative"},
+        defaults={"noValue": ABSENT, "unit": unit},
+        transformations=[
+            {
+                "id": "organize",
+                "options": {
+                    "excludeByName": {"Time": True},
+                    "renameByName": {"Value": "mainstat", "Value #A": "mainstat", "Value #B": "mainstat"},
+                },
+            }
+        ],
     )
 
 

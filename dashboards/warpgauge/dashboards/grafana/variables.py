@@ -10,7 +10,7 @@ from warpgauge.dashboards.grafana.model import DATASOURCE, Variable
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
 
-__all__ = ["ALERTS_EXPRESSION", "TAG", "chosen", "datasource", "links", "marks", "values_of"]
+__all__ = ["ALERTS_EXPRESSION", "TAG", "chosen", "datasource", "links", "marks", "number_box", "values_of"]
 
 TAG: Final = "warpgauge"
 ALERTS_EXPRESSION: Final = 'ALERTS{alertstate="firing",cluster=~"$cluster",node=~"$node"}'
@@ -25,6 +25,11 @@ def values_of(label: str, metric: Metric, *, title: str, within: tuple[str, ...]
     """Values of a label on an inventory metric that always exists, narrowed by the variables before it."""
     block = matchers(metric, **chosen(*within))
     return Variable(name=label, label=title, query=f"label_values({metric.name}{block}, {label})")
+
+
+def number_box(name: str, *, title: str, default: str) -> Variable:
+    """A number that the person may change, for queries that multiply by it."""
+    return Variable(name=name, label=title, type="textbox", query=default)
 
 
 def chosen(*variables: str) -> dict[str, LabelValue]:

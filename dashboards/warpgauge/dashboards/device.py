@@ -1,0 +1,268 @@
+"""One device: what it does, what it holds, what slows it down, what went wrong on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.catalog import device
+from warpgauge.core.links import dashboard_uid
+from warpgauge.core.promql import aggregate, increase, over_time, rate, select, state_code
+from warpgauge.dashboards import grafana
+from warpgauge.dashboards.grafana import Levels, Query, Section
+from warpgauge.dashboards.queries import IDENTITY, WINDOW, each
+
+if TYPE_CHECKING:
+    from warpgauge.core.catalog import Metric
+
+__all__ = ["NAME", "dashboard"]
+
+NAME: Final = "device"
+
+HERE: Final = grafana.chosen("cluster", "node", "uuid")
+ONE: Final = "{{node}}/gpu{{index}}"
+
+
+def dashboard() -> grafana.Dashboard:
+    """Build the device dashboard."""
+    return grafana.Dashboard(
+        uid=dashboard_uid(NAME),
+        title="warpgauge / Device",
+        description="Activity, memory, power, heat, links and errors of the chosen accelerators.",
+        tags=[grafana.TAG],
+        links=grafana.links(),
+        annotations=grafana.marks(),
+        templating=[
+            grafana.datasource(),
+            grafana.values_of("cluster", device.DEVICE_UP, title="Cluster"),
+            grafana.values_of("node", device.DEVICE_UP, title="Node", within=("cluster",)),
+            grafana.values_of("uuid", device.DEVICE_UP, title="Device", within=("cluster", "node")),
+        ],
+        panels=grafana.flow([_state(), _activity(), _memory(), _power(), _heat(), _links(), _errors()]),
+    )
+
+
+def _lines(metric: Metric, *labels: str, **fixed: str) -> Query:
+    """The metric as it is, a line per device and further label."""
+    legend = " ".join((ONE, *(f"{{{{{label}}}}}" for label in labels)))
+    return grafana.query(aggregate("max", select(metric, **fixed, **HERE), by=(*IDENTITY, *labels)), legend)
+
+
+def _state() -> Section:
+    age = f"time() - {select(device.LAST_SAMPLE, **HERE)}"
+    uncorrected = increase(device.ECC_ERRORS, "$__range", severity="uncorrected", persistence="volatile", **HERE)
+    throttle = select(device.THROTTLE_ACTIVE, reason=device.THROTTLE_REASONS[1:], **HERE)
+    return Section(
+        "State",
+        (
+            grafana.state_timeline(
+                device.DEVICE_STATE, state_code(device.DEVICE_STATE, by=IDENTITY, **HERE), ONE, width=12, height=6
+            ),
+            grafana.state_timeline(
+                device.RECOVERY_ACTION, state_code(device.RECOVERY_ACTION, by=IDENTITY, **HERE), ONE, width=12, height=6
+            ),
+            grafana.stat(
+                device.LAST_SAMPLE,
+                f"max({age})",
+                title="Oldest reading",
+                unit="s",
+                levels=Levels(warning=30, critical=120),
+            ),
+            grafana.stat(
+                device.XID_EVENTS,
+                f"sum({increase(device.XID_EVENTS, '$__range', **HERE)})",
+                title="XIDs in this time",
+                unit="short",
+                levels=Levels(warning=1),
+            ),
+            grafana.stat(
+                device.ECC_ERRORS,
+                f"sum({uncorrected})",
+                title="Uncorrected memory errors",
+                note="In the chosen time.",
+                unit="short",
+                levels=Levels(critical=1),
+            ),
+            grafana.state_timeline(
+                device.THROTTLE_ACTIVE,
+                aggregate("max", throttle, by=(*IDENTITY, "reason")),
+                f"{ONE} {{{{reason}}}}",
+                states=("no", "held down"),
+                title="What holds the clocks down",
+                width=12,
+            ),
+        ),
+    )
+
+
+def _activity() -> Section:
+    return Section(
+        "Activity",
+        (
+            grafana.graph(device.UTILIZATION, _lines(device.UTILIZATION, "engine")),
+            grafana.graph(
+                device.COMPUTE_ACTIVE,
+                grafana.query(each(select(device.COMPUTE_ACTIVE, **HERE)), f"{ONE} SMs active"),
+                grafana.query(each(select(device.COMPUTE_OCCUPANCY, **HERE)), f"{ONE} occupancy"),
+                grafana.query(each(select(device.MEMORY_BANDWIDTH_ACTIVE, **HERE)), f"{ONE} memory"),
+                title="SMs, occupancy and memory bandwidth",
+                note="Memory is the share of cycles in which device memory moved data, occupancy that of the warps "
+                "an SM can hold. Parts of a partitioned device: the busiest.",
+            ),
+            grafana.graph(
+                device.PIPE_ACTIVE,
+                grafana.query(
+                    aggregate("max", select(device.PIPE_ACTIVE, **HERE), by=(*IDENTITY, "pipe")), f"{ONE} {{{{pipe}}}}"
+                ),
+                title="Pipes",
+            ),
+            grafana.heatmap(
+                device.UTILIZATION_DISTRIBUTION,
+                _shares(device.UTILIZATION_DISTRIBUTION, engine="compute"),
+                title="Time at each utilization",
+                note="Color is the share of time; short spikes stay visible however seldom the page is scraped.",
+            ),
+        ),
+    )
+
+
+def _shares(metric: Metric, **fixed: str) -> str:
+    """Share of time in each bucket of a distribution of milliseconds."""
+    return f"{aggregate('sum', rate(metric, WINDOW, 'bucket', **fixed, **HERE), by=('le',))} / 1000"
+
+
+def _memory() -> Section:
+    used, total = (each(select(row, **HERE), "sum") for row in (device.MEMORY_USED, device.MEMORY_TOTAL))
+    return Section(
+        "Memory",
+        (
+            grafana.graph(
+                device.MEMORY_USED,
+                grafana.query(used, f"{ONE} used"),
+                grafana.query(total, f"{ONE} total"),
+                note="Parts of a partitioned device are added up.",
+            ),
+            grafana.graph(device.PROCESSES, grafana.query(each(select(device.PROCESSES, **HERE), "sum"), ONE)),
+        ),
+    )
+
+
+def _power() -> Section:
+    return Section(
+        "Power and clocks",
+        (
+            grafana.graph(
+                device.POWER,
+                _lines(device.POWER),
+                grafana.query(each(select(device.POWER_LIMIT, limit="enforced", **HERE)), f"{ONE} limit"),
+                title="Power and its limit",
+            ),
+            grafana.heatmap(
+                device.POWER_DISTRIBUTION,
+                _shares(device.POWER_DISTRIBUTION),
+                title="Time at each power draw",
+                note="Color is the share of time.",
+            ),
+            grafana.graph(device.CLOCK, _lines(device.CLOCK, "clock")),
+            grafana.graph(
+                device.THROTTLE_SECONDS,
+                grafana.query(
+                    aggregate("max", rate(device.THROTTLE_SECONDS, WINDOW, **HERE), by=(*IDENTITY, "reason")),
+                    f"{ONE} {{{{reason}}}}",
+                ),
+                title="Share of time held down, by reason",
+            ),
+        ),
+    )
+
+
+def _heat() -> Section:
+    return Section(
+        "Heat",
+        (
+            grafana.graph(device.TEMPERATURE, _lines(device.TEMPERATURE, "sensor")),
+            grafana.graph(
+                device.TEMPERATURE_MARGIN,
+                _lines(device.TEMPERATURE_MARGIN),
+                title="Degrees left until it slows down",
+            ),
+        ),
+    )
+
+
+def _links() -> Section:
+    def traffic(sent: Metric, received: Metric, title: str, note: str = "") -> grafana.Panel:
+        return grafana.graph(
+            sent,
+            grafana.query(each(rate(sent, WINDOW, **HERE), "sum"), f"{ONE} sent"),
+            grafana.query(each(rate(received, WINDOW, **HERE), "sum"), f"{ONE} received"),
+            title=title,
+            note=note,
+        )
+
+    return Section(
+        "Links",
+        (
+            traffic(device.PCIE_TRANSMIT, device.PCIE_RECEIVE, "PCIe traffic", "Received is from the host."),
+            traffic(device.LINK_TRANSMIT, device.LINK_RECEIVE, "NVLink traffic", "All links together."),
+            grafana.graph(
+                device.PCIE_LINK_WIDTH,
+                grafana.query(each(select(device.PCIE_LINK_WIDTH, **HERE)), f"{ONE} lanes"),
+                grafana.query(each(select(device.PCIE_LINK_GENERATION, **HERE)), f"{ONE} generation"),
+                title="PCIe lanes and generation",
+                note="A lower generation at idle is power saving.",
+            ),
+            grafana.state_timeline(
+                device.LINK_STATE,
+                state_code(device.LINK_STATE, by=(*IDENTITY, "link"), **HERE),
+                f"{ONE} link {{{{link}}}}",
+                title="NVLink state",
+                width=12,
+            ),
+        ),
+    )
+
+
+def _errors() -> Section:
+    return Section(
+        "Errors",
+        (
+            grafana.graph(
+                device.XID_EVENTS,
+                grafana.query(
+                    aggregate("sum", increase(device.XID_EVENTS, WINDOW, **HERE), by=(*IDENTITY, "xid")),
+                    f"{ONE} XID {{{{xid}}}}",
+                ),
+                title="XIDs",
+                unit="short",
+            ),
+            grafana.graph(
+                device.ECC_ERRORS,
+                grafana.query(
+                    aggregate(
+                        "sum",
+                        increase(device.ECC_ERRORS, WINDOW, persistence="volatile", **HERE),
+                        by=(*IDENTITY, "severity"),
+                    ),
+                    f"{ONE} {{{{severity}}}}",
+                ),
+                title="Memory errors",
+                unit="short",
+            ),
+            grafana.graph(
+                device.LINK_ERRORS,
+                grafana.query(
+                    aggregate("sum", rate(device.LINK_ERRORS, WINDOW, **HERE), by=(*IDENTITY, "error")),
+                    f"{ONE} {{{{error}}}}",
+                ),
+                title="NVLink errors by kind",
+            ),
+            grafana.graph(
+                device.ROWS_REMAPPED,
+                grafana.query(
+                    aggregate("max", over_time("max", device.ROWS_REMAPPED, WINDOW, **HERE), by=(*IDENTITY, "cause")),
+                    f"{ONE} {{{{cause}}}}",
+                ),
+                title="Memory rows replaced by spares",
+            ),
+        ),
+    )

@@ -1,0 +1,166 @@
+"""What the analyzer found, and what it recommends."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from warpgauge.core.catalog import device, own
+from warpgauge.core.links import dashboard_uid
+from warpgauge.core.promql import aggregate, own_labels, select
+from warpgauge.dashboards import grafana
+from warpgauge.dashboards.grafana import Column, Levels, Section
+from warpgauge.dashboards.queries import drill_down
+
+__all__ = ["NAME", "dashboard"]
+
+NAME: Final = "findings"
+
+
+def dashboard() -> grafana.Dashboard:
+    """Build the dashboard of findings and recommendations."""
+    return grafana.Dashboard(
+        uid=dashboard_uid(NAME),
+        title="warpgauge / Findings",
+        description="Bottlenecks, anomalies and faults that the analyzer holds open, its incidents and its advice.",
+        tags=[grafana.TAG],
+        links=grafana.links(),
+        annotations=grafana.marks(),
+        templating=[
+            grafana.datasource(),
+            grafana.values_of("cluster", device.DEVICE_UP, title="Cluster"),
+            grafana.values_of("node", device.DEVICE_UP, title="Node", within=("cluster",)),
+        ],
+        panels=grafana.flow([_now(), _open(), _past(), _advice()]),
+    )
+
+
+def _found(**labels: str) -> str:
+    return own_labels(select(own.FINDING_ACTIVE, **labels), "cluster", "node")
+
+
+def _now() -> Section:
+    def figure(severity: str, levels: Levels) -> grafana.Panel:
+        return grafana.stat(
+            own.FINDING_ACTIVE,
+            f"count({select(own.FINDING_ACTIVE, severity=severity)})",
+            title=f"Findings: {severity}",
+            note="Over all clusters.",
+            levels=levels,
+            absent="none known",
+        )
+
+    return Section(
+        "Now",
+        (
+            figure("critical", Levels(critical=1)),
+            figure("warning", Levels(warning=1)),
+            figure("info", Levels()),
+            grafana.stat(
+                own.INCIDENTS_OPEN,
+                f"sum({select(own.INCIDENTS_OPEN)})",
+                title="Incidents",
+                note="Findings that share a cause count once.",
+                levels=Levels(warning=1),
+            ),
+            grafana.stat(
+                own.RECOMMENDATIONS,
+                f"sum({select(own.RECOMMENDATIONS)})",
+                title="Recommendations",
+                note="Over all kinds and states.",
+                absent="none known",
+            ),
+            grafana.stat(
+                own.LAST_TICK,
+                f"time() - max({select(own.LAST_TICK)})",
+                title="Since the last look",
+                unit="s",
+                levels=Levels(warning=60, critical=300),
+            ),
+        ),
+    )
+
+
+def _open() -> Section:
+    keys = {
+        "severity": "Severity",
+        "kind": "Kind",
+        "cluster": "Cluster",
+        "node": "Node",
+        "uuid": "UUID",
+        "job_id": "Job",
+        "simulated": "Simulated",
+    }
+    return Section(
+        "Open",
+        (
+            grafana.table(
+                "Findings that hold now",
+                (
+                    Column(
+                        title="Open",
+                        expr=aggregate("max", _found(), by=tuple(keys)),
+                        metric=own.FINDING_ACTIVE,
+                        hidden=True,
+                    ),
+                ),
+                keys=keys,
+                description="The console has evidence, cost and remedy of each; the runbook has the name of the kind.",
+                links={
+                    "Node": drill_down("node", cluster="Cluster", node="Node"),
+                    "UUID": drill_down("device", cluster="Cluster", node="Node", uuid="UUID"),
+                    "Job": drill_down("job", cluster="Cluster", job_id="Job"),
+                },
+            ),
+        ),
+    )
+
+
+def _past() -> Section:
+    return Section(
+        "Over time",
+        (
+            grafana.graph(
+                own.FINDING_ACTIVE,
+                grafana.query(aggregate("count", _found(), by=("kind",)), "{{kind}}"),
+                title="Findings by kind",
+                note="Counts findings.",
+                stacked=True,
+            ),
+            grafana.graph(
+                own.INCIDENTS_OPEN,
+                grafana.query(aggregate("sum", select(own.INCIDENTS_OPEN), by=("severity",)), "{{severity}}"),
+                title="Incidents by severity",
+                stacked=True,
+            ),
+        ),
+    )
+
+
+def _advice() -> Section:
+    by = ("kind", "state")
+    return Section(
+        "Recommendations",
+        (
+            grafana.table(
+                "Recommendations by kind and state",
+                (
+                    Column(
+                        title="Number",
+                        expr=aggregate("sum", select(own.RECOMMENDATIONS), by=by),
+                        metric=own.RECOMMENDATIONS,
+                    ),
+                ),
+                keys={"kind": "Kind", "state": "State"},
+                description="What the analyzer advises and how far it got; the documents are under "
+                "/api/v1/recommendations.",
+                width=12,
+                height=8,
+            ),
+            grafana.graph(
+                own.RECOMMENDATIONS,
+                grafana.query(aggregate("sum", select(own.RECOMMENDATIONS), by=by), "{{kind}} {{state}}"),
+                title="Recommendations over time",
+                stacked=True,
+            ),
+        ),
+    )

@@ -1,0 +1,172 @@
+"""What connects the devices: NVLink, PCIe and the fabric; traffic, state, errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.catalog import device, link
+from warpgauge.core.links import dashboard_uid
+from warpgauge.core.promql import aggregate, rate, select, state_code
+from warpgauge.dashboards import grafana
+from warpgauge.dashboards.grafana import Column, Levels, Section
+from warpgauge.dashboards.queries import HOST, IDENTITY, NAMES, WINDOW, busy, drill_down, each
+
+if TYPE_CHECKING:
+    from warpgauge.core.catalog import Metric
+
+__all__ = ["NAME", "dashboard"]
+
+NAME: Final = "interconnect"
+
+HERE: Final = grafana.chosen("cluster", "node")
+ONE: Final = "{{node}}/gpu{{index}}"
+
+
+def dashboard() -> grafana.Dashboard:
+    """Build the interconnect dashboard."""
+    return grafana.Dashboard(
+        uid=dashboard_uid(NAME),
+        title="warpgauge / Interconnect",
+        description="NVLink, PCIe and fabric of the chosen machines: who is connected, how fast, with what errors.",
+        tags=[grafana.TAG],
+        links=grafana.links(),
+        annotations=grafana.marks(),
+        templating=[
+            grafana.datasource(),
+            grafana.values_of("cluster", device.DEVICE_UP, title="Cluster"),
+            grafana.values_of("node", device.DEVICE_UP, title="Node", within=("cluster",)),
+        ],
+        panels=grafana.flow([_map(), _nvlink(), _pcie(), _fabric()]),
+    )
+
+
+def _map() -> Section:
+    traffic = each(f"{rate(device.LINK_TRANSMIT, WINDOW, **HERE)} + {rate(device.LINK_RECEIVE, WINDOW, **HERE)}", "sum")
+    machines = aggregate("count", select(device.DEVICE_UP, **HERE), by=HOST)
+    circles = f"{_named(machines, 'id', 'node')} or {_named(f'100 * {busy(**HERE)}', 'id', 'uuid')}"
+    arrows = _named(_named(traffic, "source", "node"), "target", "uuid")
+    return Section(
+        "Map",
+        (
+            grafana.node_graph(
+                "Machines and their devices",
+                _titled(circles),
+                _named(arrows, "id", "uuid"),
+                description="Circles are machines (number of devices) and devices (utilization in %); the number at "
+                "an arrow is the device's NVLink traffic in bytes per second. Choose a few machines: a thousand "
+                "circles tell nothing.",
+            ),
+        ),
+    )
+
+
+def _named(expr: str, name: str, label: str) -> str:
+    return f'label_replace({expr}, "{name}", "$1", "{label}", "(.+)")'
+
+
+def _titled(expr: str) -> str:
+    """A machine is called by its name, a device by its index."""
+    return _named(_named(expr, "title", "node"), "title", "index")
+
+
+def _nvlink() -> Section:
+    return Section(
+        "NVLink",
+        (
+            grafana.graph(
+                device.LINK_TRANSMIT,
+                grafana.query(each(rate(device.LINK_TRANSMIT, WINDOW, **HERE), "sum"), ONE),
+                title="Sent by each device",
+                note="All links together.",
+            ),
+            grafana.graph(
+                device.LINK_RECEIVE,
+                grafana.query(each(rate(device.LINK_RECEIVE, WINDOW, **HERE), "sum"), ONE),
+                title="Received by each device",
+                note="All links together.",
+            ),
+            grafana.graph(
+                device.LINK_STATE,
+                grafana.query(
+                    aggregate("sum", select(device.LINK_STATE, **HERE), by=(*HOST, "state")), "{{node}} {{state}}"
+                ),
+                title="Links by state",
+                note="Counts links; unused ones are inactive.",
+            ),
+            grafana.graph(
+                device.LINK_ERRORS,
+                grafana.query(
+                    aggregate("sum", rate(device.LINK_ERRORS, WINDOW, **HERE), by=(*IDENTITY, "error")),
+                    f"{ONE} {{{{error}}}}",
+                ),
+                title="Errors by kind",
+            ),
+        ),
+    )
+
+
+def _pcie() -> Section:
+    def share(now: Metric, most: Metric) -> str:
+        return f"{each(select(now, **HERE))} / {each(select(most, **HERE))}"
+
+    return Section(
+        "PCIe",
+        (
+            grafana.graph(
+                device.PCIE_RECEIVE,
+                grafana.query(each(rate(device.PCIE_RECEIVE, WINDOW, **HERE), "sum"), ONE),
+                title="From the host",
+            ),
+            grafana.graph(
+                device.PCIE_TRANSMIT,
+                grafana.query(each(rate(device.PCIE_TRANSMIT, WINDOW, **HERE), "sum"), ONE),
+                title="To the host",
+            ),
+            grafana.table(
+                "PCIe links",
+                (
+                    Column(
+                        title="Lanes, of the most", expr=share(device.PCIE_LINK_WIDTH, device.PCIE_LINK_WIDTH_MAX),
+                        metric=device.UTILIZATION,
+                    ),
+                    Column(
+                        title="Generation, of the highest",
+                        expr=share(device.PCIE_LINK_GENERATION, device.PCIE_LINK_GENERATION_MAX),
+                        metric=device.UTILIZATION,
+                    ),
+                    Column(title="Utilization", expr=busy(**HERE), metric=device.UTILIZATION),
+                    Column(
+                        title="Packets sent again",
+                        expr=each(rate(device.PCIE_REPLAY, WINDOW, **HERE)),
+                        metric=device.PCIE_REPLAY,
+                        levels=Levels(warning=0.1),
+                    ),
+                ),
+                keys=NAMES,
+                description="Fewer lanes than the most are a fault; a lower generation is one only while the device is "
+                "busy, at idle it saves power.",
+                links={"UUID": drill_down("device", cluster="Cluster", node="Node", uuid="UUID")},
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _fabric() -> Section:
+    return Section(
+        "Fabric",
+        (
+            grafana.state_timeline(
+                link.FABRIC_STATE,
+                state_code(link.FABRIC_STATE, by=IDENTITY, **HERE),
+                ONE,
+                title="Registration with the NVLink fabric",
+                width=12,
+            ),
+            grafana.graph(
+                link.FABRIC_REGISTERED,
+                grafana.query(aggregate("sum", select(link.FABRIC_REGISTERED, **HERE), by=HOST), "{{node}}"),
+                title="Devices registered",
+                note="Counts devices.",
+            ),
+        ),
+    )

@@ -1,0 +1,213 @@
+"""Which hardware is failing: driver errors, memory errors, spare rows, links, and what the driver asks for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from warpgauge.core.catalog import device, own
+from warpgauge.core.links import dashboard_uid
+from warpgauge.core.promql import aggregate, increase, rate, select, state_code
+from warpgauge.dashboards import grafana
+from warpgauge.dashboards.grafana import Column, Levels, Section
+from warpgauge.dashboards.queries import HARDWARE, HOST, IDENTITY, NAMES, THERMAL, WINDOW, drill_down, each
+
+__all__ = ["NAME", "dashboard"]
+
+NAME: Final = "reliability"
+
+HERE: Final = grafana.chosen("cluster", "node")
+ONE: Final = "{{node}}/gpu{{index}}"
+DEVICE_LINK: Final = {"UUID": drill_down("device", cluster="Cluster", node="Node", uuid="UUID")}
+
+
+def dashboard() -> grafana.Dashboard:
+    """Build the reliability dashboard."""
+    return grafana.Dashboard(
+        uid=dashboard_uid(NAME),
+        title="warpgauge / Reliability",
+        description="Driver errors (XID), memory errors, spare rows, link errors and what the driver asks for.",
+        tags=[grafana.TAG],
+        links=grafana.links(),
+        annotations=grafana.marks(),
+        templating=[
+            grafana.datasource(),
+            grafana.values_of("cluster", device.DEVICE_UP, title="Cluster"),
+            grafana.values_of("node", device.DEVICE_UP, title="Node", within=("cluster",)),
+        ],
+        panels=grafana.flow([_now(), _xids(), _memory(), _held_down(), _links()]),
+    )
+
+
+def _now() -> Section:
+    asked = f"sum({select(device.RECOVERY_ACTION, action=device.RECOVERY_ACTION.states[1:], **HERE)})"
+    uncorrected = increase(device.ECC_ERRORS, "$__range", severity="uncorrected", persistence="volatile", **HERE)
+    return Section(
+        "Now",
+        (
+            grafana.stat(
+                device.RECOVERY_ACTION,
+                asked,
+                title="Devices to recover",
+                note="Counts devices for which the driver asks for anything.",
+                levels=Levels(critical=1),
+            ),
+            grafana.stat(
+                device.ROW_REMAP_FAILED,
+                f"sum({select(device.ROW_REMAP_FAILED, **HERE)})",
+                title="Boards out of spare rows",
+                levels=Levels(critical=1),
+            ),
+            grafana.stat(
+                device.ROW_REMAP_PENDING,
+                f"sum({select(device.ROW_REMAP_PENDING, **HERE)})",
+                title="Resets due for a remap",
+                levels=Levels(warning=1),
+            ),
+            grafana.stat(
+                device.ECC_ERRORS,
+                f"sum({uncorrected})",
+                title="Uncorrected memory errors",
+                note="In the chosen time.",
+                unit="short",
+                levels=Levels(critical=1),
+            ),
+            grafana.stat(
+                device.XID_EVENTS,
+                f"sum({increase(device.XID_EVENTS, '$__range', **HERE)})",
+                title="XIDs in this time",
+                unit="short",
+                levels=Levels(warning=1),
+            ),
+            grafana.stat(
+                own.KERNEL_LOG_READABLE,
+                f"sum({select(own.KERNEL_LOG_READABLE, **HERE)} == bool 0)",
+                title="Nodes without kernel log",
+                note="There some XIDs and all SXIDs stay unseen.",
+                levels=Levels(warning=1),
+            ),
+        ),
+    )
+
+
+def _xids() -> Section:
+    seen = aggregate("sum", increase(device.XID_EVENTS, "$__range", **HERE), by=(*IDENTITY, "xid"))
+    return Section(
+        "Driver errors (XID)",
+        (
+            grafana.table(
+                "XIDs in this time",
+                (
+                    Column(title="Times", expr=f"{seen} > 0", metric=device.PROCESSES),
+                    Column(
+                        title="Last seen",
+                        expr=aggregate("max", select(device.XID_LAST, **HERE), by=(*IDENTITY, "xid")) + " * 1000",
+                        metric=device.XID_LAST,
+                    ),
+                ),
+                keys={**NAMES, "xid": "XID"},
+                description="What each XID means and what to do stands in the console's findings and in the runbook "
+                "`xid`. A code that was last seen before the chosen time has no number of times.",
+                links=DEVICE_LINK,
+                width=12,
+            ),
+            grafana.graph(
+                device.XID_EVENTS,
+                grafana.query(
+                    aggregate("sum", increase(device.XID_EVENTS, WINDOW, **HERE), by=(*HOST, "xid")),
+                    "{{node}} XID {{xid}}",
+                ),
+                title="XIDs over time",
+                unit="short",
+                height=10,
+            ),
+        ),
+    )
+
+
+def _memory() -> Section:
+    corrected, uncorrected = (
+        aggregate("sum", increase(device.ECC_ERRORS, WINDOW, severity=one, persistence="volatile", **HERE), by=IDENTITY)
+        for one in ("corrected", "uncorrected")
+    )
+    return Section(
+        "Memory",
+        (
+            grafana.graph(
+                device.ECC_ERRORS, grafana.query(f"topk(12, {corrected})", ONE), title="Corrected, the twelve worst",
+                unit="short",
+            ),
+            grafana.graph(
+                device.ECC_ERRORS, grafana.query(f"topk(12, {uncorrected})", ONE), title="Uncorrected", unit="short"
+            ),
+            grafana.table(
+                "Spare rows",
+                (
+                    Column(
+                        title="Replaced after corrected errors",
+                        expr=each(select(device.ROWS_REMAPPED, cause="corrected", **HERE)),
+                        metric=device.ROWS_REMAPPED,
+                    ),
+                    Column(
+                        title="Replaced after uncorrected errors",
+                        expr=each(select(device.ROWS_REMAPPED, cause="uncorrected", **HERE)),
+                        metric=device.ROWS_REMAPPED,
+                        levels=Levels(warning=1),
+                    ),
+                    Column(
+                        title="Banks without spares",
+                        expr=each(select(device.ROW_REMAP_BANKS, availability="none", **HERE)),
+                        metric=device.ROW_REMAP_BANKS,
+                        levels=Levels(critical=1),
+                    ),
+                    Column(
+                        title="Waits for a reset",
+                        expr=each(select(device.ROW_REMAP_PENDING, **HERE)),
+                        metric=device.ROW_REMAP_PENDING,
+                        states=("no", "yes"),
+                    ),
+                ),
+                keys=NAMES,
+                description="How far each board has used up its spare memory rows (Ampere and newer).",
+                links=DEVICE_LINK,
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _held_down() -> Section:
+    active = select(device.THROTTLE_ACTIVE, reason=(*THERMAL, *HARDWARE), **HERE)
+    return Section(
+        "Held down, and what the driver asks for",
+        (
+            grafana.state_timeline(
+                device.THROTTLE_ACTIVE,
+                aggregate("max", active, by=(*HOST, "reason")),
+                "{{node}} {{reason}}",
+                states=("no", "held down"),
+                title="Nodes with a device held down by heat or hardware",
+                width=12,
+            ),
+            grafana.state_timeline(
+                device.RECOVERY_ACTION,
+                state_code(device.RECOVERY_ACTION, by=HOST, **HERE),
+                "{{node}}",
+                title="What the driver asks for",
+                note="The worst of each node.",
+                width=12,
+            ),
+        ),
+    )
+
+
+def _links() -> Section:
+    link_errors = aggregate("sum", rate(device.LINK_ERRORS, WINDOW, **HERE), by=IDENTITY)
+    pcie_errors = aggregate("sum", rate(device.PCIE_ERRORS, WINDOW, **HERE), by=(*HOST, "error"))
+    return Section(
+        "Links",
+        (
+            grafana.graph(
+                device.LINK_ERRORS, grafana.query(f"topk(12, {link_errors})", ONE), title="NVLink errors, twelve worst"
+            ),
+            grafana.graph(device.PCIE_ERRORS, grafana.query(pcie_errors, "{{node}} {{error}}"), title="PCIe errors"),
+        ),
+    )
