@@ -40,9 +40,10 @@ def test_a_host_all_of_whose_ranks_are_slow_is_one_finding_about_the_host(ranks:
     assert candidate.impact.slowdown_ratio == pytest.approx(1.61 / 1.11, rel=0.02)
 
 
-def test_a_host_whose_samples_are_late_is_not_held_against_the_others() -> None:
-    """All ranks were slow until a few minutes ago; the host's newest minutes have not come yet."""
-    scene = Lockstep(compute=dict.fromkeys(range(8), np.where(np.arange(90) < 78, 2.0, 1.0)))
+def test_a_host_whose_newest_minutes_have_not_come_yet_is_not_judged() -> None:
+    scene = Lockstep(ranks=12, compute=dict.fromkeys(range(4, 8), np.where(np.arange(90) < 70, 2.0, 1.0)))
+    assert [one.scope.node for one in Straggler().detect(scene.frame()).candidates] == ["n1"]
+
     scene.late = {"n1": 14}
 
     assert not Straggler().detect(scene.frame()).candidates
