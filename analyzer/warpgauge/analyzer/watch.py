@@ -107,7 +107,7 @@ class Watch:
 
     async def forget(self, target: str) -> None:
         """Drop what is remembered for a target that is gone."""
-        await self._run(lambda: (self._intake.forget(target), self._close.forget(target)))
+        await self._run(lambda: self._forget(target))
 
     async def live(self) -> dict[str, Any]:
         """The live document."""
@@ -169,6 +169,10 @@ class Watch:
             self.opted_out |= {node}
         elif node in self.opted_out:
             self.opted_out -= {node}
+
+    def _forget(self, target: str) -> None:
+        self._intake.forget(target)
+        self._close.forget(target)
 
     def _not_after(self) -> float:
         return self._clock.now() + _FUTURE_SECONDS
