@@ -90,9 +90,7 @@ def _bearer(args: argparse.Namespace, config: Config) -> dict[str, str]:
     return {"Authorization": f"Bearer {token_reader(args, config)().decode()}"}
 
 
-def _answer(
-    client: HttpClient, method: str, url: str, body: bytes | None, headers: dict[str, str]
-) -> Any:  # noqa: ANN401 - as above
+def _answer(client: HttpClient, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Any:  # noqa: ANN401 - as above
     try:
         answer = client.request(method, url, body=body, headers=headers)
         document = json.loads(answer.body)
