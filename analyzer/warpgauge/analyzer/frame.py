@@ -97,8 +97,10 @@ _UNKNOWN: Final = np.float32(np.nan)
 
 
 def channel(metric: Metric, *extra: str) -> Signal:
-    """The signal that is a channel as it stands; `extra` as in `Frame.values`, of a histogram "count" or "sum"."""
+    """The signal that is a channel as it stands; `extra` as in `Frame.values`."""
     name = " ".join((metric.name, *extra))
+    if metric.kind is Kind.HISTOGRAM and extra == ("mean",):
+        return Signal(name, PLACES[metric.name].table, lambda columns: _mean_of(columns, metric))
     return Signal(name, PLACES[metric.name].table, lambda columns: columns.of(metric, *extra))
 
 
@@ -499,14 +501,18 @@ class Frame:
         return self._tables.by_number[_TABLES.index(place.table)]
 
     def _mean(self, table: Table[Any], metric: Metric, first: int, rows: int | slice | Ints) -> Floats:
-        columns = Columns(table, first, self.columns)
-        total, count = _picked(columns.of(metric, "sum"), rows), _picked(columns.of(metric, "count"), rows)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean: Floats = np.where(count > 0, total / count, _UNKNOWN)
-        return mean
+        return _mean_of(Columns(table, first, self.columns), metric, rows).T
 
     def _columns_of(self, seconds: float) -> int:
         return min(self.columns, max(1, round(seconds / self.step_seconds)))
+
+
+def _mean_of(columns: Columns, metric: Metric, rows: int | slice | Ints = _ALL_ROWS) -> Floats:
+    """Mean of a histogram's observations that ended in each column, [column, entity] of some rows."""
+    total, count = columns.of(metric, "sum")[:, rows], columns.of(metric, "count")[:, rows]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean: Floats = np.where(count > 0, total / count, _UNKNOWN)
+    return mean
 
 
 def _picked(values: Floats, rows: int | slice | Ints) -> Floats:
