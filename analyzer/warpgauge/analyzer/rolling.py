@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.schema import TableName
-    from warpgauge.analyzer.table import Floats, Table
+    from warpgauge.analyzer.table import Floats, Ints, Table
     from warpgauge.core.catalog import Metric
 
     Array = NDArray[np.floating[Any]]
     Doubles = NDArray[np.float64]
 
-__all__ = ["BLOCK_TILES", "TILE_COLUMNS", "Columns", "Rolling", "Signal", "Window"]
+__all__ = ["BLOCK_TILES", "TILE_COLUMNS", "Columns", "Picked", "Rolling", "Signal", "Window"]
 
 TILE_COLUMNS: Final = 6
 BLOCK_TILES: Final = 8
@@ -49,6 +49,20 @@ class Columns:
         if found is None:
             return np.broadcast_to(_UNKNOWN, (self._last - self._first, len(self._table)))
         return found
+
+
+class Picked(Columns):
+    """The columns of some rows only; with `columns` only these of them."""
+
+    def __init__(self, whole: Columns, rows: Sequence[int] | Ints, columns: slice = slice(None)) -> None:
+        self._whole = whole
+        self._rows = rows if isinstance(rows, np.ndarray) else list(rows)
+        self._columns = columns
+
+    def of(self, metric: Metric, *extra: str) -> Floats:
+        """A channel's values, [column, picked row]."""
+        picked: Floats = self._whole.of(metric, *extra)[self._columns][:, self._rows]
+        return picked
 
 
 @dataclass(frozen=True, slots=True)

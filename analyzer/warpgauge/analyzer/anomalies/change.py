@@ -24,6 +24,7 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Streng
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
+from warpgauge.analyzer.rolling import Picked
 from warpgauge.analyzer.windows import Array, Mask, mean, median
 from warpgauge.analyzer.wording import device_name, percent, span
 from warpgauge.core.catalog import device, host, training
@@ -169,9 +170,10 @@ def _screened(frame: Frame, signal: Signal) -> tuple[NDArray[np.intp], int]:
     sampled = len(range(0, frame.columns - 2 * recent, SCREEN_STRIDE))
     is_known = (sampled - (frame.columns - whole.count)) * SCREEN_STRIDE >= least * LEAST_COVERAGE
     is_short = whole.count * SCREEN_STRIDE < least * LEAST_COVERAGE
-    is_open = ~is_short & (~is_known | _may_be_far(signal, whole, frame.window(signal.standing, SPIKE_SECONDS)))
+    newest = frame.window(signal.standing, SPIKE_SECONDS)
+    is_open = ~is_short & (~is_known | _may_be_far(signal, whole, newest))
     rows = np.flatnonzero(is_open)
-    far, has_history = _looked_at(frame, signal, rows)
+    far, has_history = _looked_at(frame, signal, rows, newest)
     return rows[far & has_history], int((is_known & ~is_open).sum() + has_history.sum())
 
 
@@ -185,18 +187,17 @@ def _may_be_far(signal: Signal, whole: Window, newest: Window) -> Mask:
     return np.asarray(away >= _least(signal, level) * (1 - _ROUNDING))
 
 
-def _looked_at(frame: Frame, signal: Signal, rows: NDArray[np.intp]) -> tuple[Mask, Mask]:
+def _looked_at(frame: Frame, signal: Signal, rows: NDArray[np.intp], newest: Window) -> tuple[Mask, Mask]:
     """Of some rows: whether their last minutes lie apart from what was before, and whether enough of that is known."""
-    values, recent = frame.values(signal.metric, *signal.extra, rows=rows), _columns(frame, SPIKE_SECONDS)
-    past = values[:, : -2 * recent : SCREEN_STRIDE]
+    sampled = Picked(frame.columns_of(signal.standing.table), rows, slice(None, -2 * newest.columns, SCREEN_STRIDE))
+    past = signal.standing.read(sampled).T
     is_there = np.isfinite(past)
     count = is_there.sum(axis=1)
     usual = np.where(is_there, past, 0.0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
     spread = np.sqrt(np.where(is_there, np.square(past - usual[:, None]), 0.0).sum(axis=1) / np.maximum(count, 1))
-    newest = values[:, -recent:]
-    away = np.fmax.reduce(newest, axis=1) - usual
+    away = newest.peak[rows] - usual
     if signal.may_fall:
-        away = np.fmax(away, usual - np.fmin.reduce(newest, axis=1))
+        away = np.fmax(away, usual - newest.least[rows])
     has_history = count * SCREEN_STRIDE >= _columns(frame, HISTORY_SECONDS) * LEAST_COVERAGE
     least = _least(signal, usual)
     return np.asarray(away >= np.maximum(least, np.minimum(SCREEN_DEVIATIONS * spread, 2 * least))), has_history

@@ -147,7 +147,8 @@ def _screened(frame: Frame, jobs: _Jobs) -> NDArray[np.int8]:
     """[job], what is plain from window sums alone; OPEN where only a close look can tell.
 
     The wait of a job is the mean of input waits over the mean of steps, each of some rank in each column. So a job is
-    sound when its ranks' longest wait is below `HOLD_SHARE` of their shortest step; or, where ranks pause and both are
+    sound when its ranks' longest wait is below `HOLD_SHARE` of their shortest step; or of `_PAUSE` less all that their
+    steps fall short of it, so that one phase missing in one column opens nothing; or, where ranks pause and both are
     known together everywhere, when that holds for each rank and column by itself.
     """
     verdicts = np.full(len(jobs.jobs), int(_Verdict.UNTIMED), dtype=np.int8)
@@ -158,7 +159,10 @@ def _screened(frame: Frame, jobs: _Jobs) -> NDArray[np.int8]:
     limit = HOLD_SHARE * (1 - _ROUNDING)
     longest = np.fmax.reduceat(frame.window(_INPUT, WINDOW_SECONDS).peak[jobs.ranks], jobs.starts)
     shortest = np.fmin.reduceat(frame.window(_STEP, WINDOW_SECONDS).least[jobs.ranks], jobs.starts)
-    is_sound = longest < limit * shortest
+    shortfall = np.add.reduceat(frame.window(_SHORTFALL, WINDOW_SECONDS).total[jobs.ranks], jobs.starts)
+    columns = np.minimum.reduceat(frame.window(_STEP, WINDOW_SECONDS).count[jobs.ranks], jobs.starts)
+    mean_step = _PAUSE - shortfall / np.maximum(columns, 1)  # at least
+    is_sound = longest < limit * np.fmax(shortest, mean_step)
     if (shortest[~is_sound] < _PAUSE).any():
         wait = frame.window(_WAIT, WINDOW_SECONDS).peak[jobs.ranks]
         is_sound |= np.fmax.reduceat(wait, jobs.starts) < limit
@@ -190,7 +194,12 @@ def _step(columns: Columns) -> Floats:
     return np.where(is_unknown, np.float32(np.nan), step)
 
 
+def _shortfall(columns: Columns) -> Floats:
+    return np.maximum(np.float32(_PAUSE) - _step(columns), np.float32(0))
+
+
 _STEP: Final = Signal("step without checkpoints", TableName.RANKS, _step)
+_SHORTFALL: Final = Signal("step shorter than a pause", TableName.RANKS, _shortfall)
 _ACTIVE: Final = channel(device.COMPUTE_ACTIVE)
 _INPUT: Final = channel(training.PHASE_SECONDS, "input")
 _WAIT: Final = Signal("input wait", TableName.RANKS, _wait)

@@ -108,7 +108,7 @@ class DeviceState:
 def _showing(frame: Frame, fault: _Fault) -> NDArray[np.int64]:
     """Rows of the devices that are in a state; most never were in the whole window."""
     suspects = np.flatnonzero(frame.window(fault.signal, WINDOW_SECONDS).peak == 1)
-    recent = frame.values(device.DEVICE_STATE, fault.state, seconds=WINDOW_SECONDS)[suspects]
+    recent = frame.values(device.DEVICE_STATE, fault.state, seconds=WINDOW_SECONDS, rows=suspects)
     is_there = np.isfinite(recent)
     # The newest readings, gaps left out: position 1 is the newest.
     position = np.cumsum(is_there[:, ::-1], axis=1)[:, ::-1]
@@ -119,7 +119,7 @@ def _showing(frame: Frame, fault: _Fault) -> NDArray[np.int64]:
 
 def _candidate(frame: Frame, row: int, fault: _Fault) -> Candidate:
     entity = frame.devices.entities[row]
-    history = frame.values(device.DEVICE_STATE, fault.state)[row]
+    history = frame.values(device.DEVICE_STATE, fault.state, rows=row)
     since = onset_time(frame, history - np.float32(0.5))
     seconds = frame.now - since
     scope = device_scope(frame, row)

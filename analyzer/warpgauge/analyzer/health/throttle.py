@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.bottlenecks.levels import Picked
 from warpgauge.analyzer.bottlenecks.thermal_limited import WINDOW_SECONDS as THERMAL_SECONDS
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal, sm_clock
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
-from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.rolling import Picked, Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import job_slowdown
 from warpgauge.analyzer.windows import confidence, mean, onset_time
