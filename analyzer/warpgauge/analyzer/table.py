@@ -121,7 +121,8 @@ class Table(Generic[E]):
 
     def write(self, channels: Ints, columns: Ints, rows: Ints, values: Floats) -> None:
         """Set one value per (channel, column of the window, row); of several for one place, the last stands."""
-        self._block[channels, self._first[channels] + columns, rows] = values
+        _, height, width = self._block.shape
+        self._block.reshape(-1)[(channels * height + self._first[channels] + columns) * width + rows] = values
         self.writes += 1
         self.stamps[columns] = self.writes
 
