@@ -287,6 +287,16 @@ class Frame:
         return self._current_roster().device_job
 
     @property
+    def job_names(self) -> Sequence[JobKey | None]:
+        """Jobs by number, those that are over among them; the first is none."""
+        return self._current_roster().names
+
+    @property
+    def device_job_names(self) -> Ints:
+        """Per device the number of its `device_job` in `job_names`."""
+        return self._current_roster().device_names
+
+    @property
     def allocated_since(self) -> Doubles:
         """Per device: when its job was first seen on it, without a gap since; NaN without a job."""
         return self._current_roster().allocated_since

@@ -137,6 +137,8 @@ def _summary(findings: Sequence[Finding], cause: Finding | None) -> str:
 def _common(findings: Sequence[Finding]) -> Scope:
     """What all findings' scopes agree on."""
     first = findings[0].scope
+    if len(findings) == 1:
+        return first
     return Scope(
         **{
             name: getattr(first, name)
