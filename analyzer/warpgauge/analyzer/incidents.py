@@ -85,7 +85,8 @@ def _keys(scope: Scope, frame: Frame) -> Iterator[PlaceKey]:
         yield ("host", scope.cluster, scope.node)
     job = frame.jobs.get((scope.cluster or "", scope.job_id or ""))
     if job is not None and not scope.node:
-        for node in {frame.devices.entities[row].node for row in job.devices}:
+        entities = frame.devices.entities
+        for node in {entities[row].node for row in job.devices}:
             yield ("host", scope.cluster, node)
 
 
@@ -97,7 +98,7 @@ def _root(parents: list[int], at: int) -> int:
 
 
 def _incident(findings: Sequence[Finding]) -> Incident:
-    first = min(findings, key=lambda finding: (finding.since, finding.id))
+    first = min(findings, key=lambda finding: (finding.since, finding.id)) if len(findings) > 1 else findings[0]
     cause = _cause(findings)
     return Incident(
         id=stable_id("incident", first.id),

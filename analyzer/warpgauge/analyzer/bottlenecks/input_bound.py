@@ -21,7 +21,7 @@ from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.phases import BUCKETS, in_buckets, phase_rate
+from warpgauge.analyzer.phases import BUCKETS, in_buckets
 from warpgauge.analyzer.places import is_simulated, job_scope, only
 from warpgauge.analyzer.rolling import Signal
 from warpgauge.analyzer.schema import TableName
@@ -222,10 +222,10 @@ def _verdict(reading: _Reading | None) -> _Verdict:
 
 def _read(frame: Frame, job: Job) -> _Reading | None:
     stages: dict[int | None, list[int]] = {}
-    is_measured = np.isfinite(phase_rate(frame, "input", job.ranks, WINDOW_SECONDS)).any(axis=1)
-    for position in np.flatnonzero(is_measured):
-        row = job.ranks[int(position)]
-        stages.setdefault(frame.ranks.entities[row].stage, []).append(row)
+    is_measured, entities = frame.window(_INPUT, WINDOW_SECONDS).count[list(job.ranks)] > 0, frame.ranks.entities
+    for position in np.flatnonzero(is_measured).tolist():
+        row = job.ranks[position]
+        stages.setdefault(entities[row].stage, []).append(row)
     readings = [_read_stage(frame, job, rows) for rows in stages.values()]
     return max(readings, key=lambda reading: np.nan_to_num(reading.share), default=None)
 
@@ -332,8 +332,9 @@ def _whose(frame: Frame, reading: _Reading) -> str:
 
 def _cpu(frame: Frame, job: Job) -> float:
     """CPU use of the busiest node of the job, NaN if unknown."""
-    places = {(frame.devices.entities[row].cluster, frame.devices.entities[row].node) for row in job.devices}
-    places |= {(frame.ranks.entities[row].cluster, frame.ranks.entities[row].node) for row in job.ranks}
+    devices, ranks = frame.devices.entities, frame.ranks.entities
+    places = {(devices[row].cluster, devices[row].node) for row in job.devices}
+    places |= {(ranks[row].cluster, ranks[row].node) for row in job.ranks}
     rows = [int(row) for place in places for row in frame.sites.nodes_at(place)]
     return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS, rows)))) if rows else float("nan")
 

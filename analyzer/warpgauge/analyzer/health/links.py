@@ -159,7 +159,7 @@ def models_of(frame: Frame, row: int) -> str:
 
 def _models(frame: Frame) -> dict[str, NDArray[np.intp]]:
     """Rows of the devices of each model."""
-    return frame.once("devices by model", lambda: _by_model(frame), frame.job_version)
+    return frame.once("devices by model", lambda: _by_model(frame), frame.devices.changes)
 
 
 def _by_model(frame: Frame) -> dict[str, NDArray[np.intp]]:

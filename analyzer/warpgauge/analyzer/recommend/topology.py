@@ -44,7 +44,7 @@ def topology_of(frame: Frame) -> Topology:
     return Topology(
         nodes=Counter(cluster for cluster, _ in frame.sites.keys),
         platforms={key: job.scheduler for key, job in frame.jobs.items() if job.scheduler in _PLATFORMS},
-        models=frame.once("models", lambda: _models(frame), frame.job_version),
+        models=frame.once("models", lambda: _models(frame), frame.devices.changes),
         spares=spares,
         window_seconds=frame.columns * frame.step_seconds,
     )
