@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK_TILES", "TILE_COLUMNS", "Columns", "Picked", "Rolling", "Signal", "Window"]
 
-TILE_COLUMNS: Final = 6
+TILE_COLUMNS: Final = 3
 BLOCK_TILES: Final = 8
 _BLOCK_COLUMNS: Final = BLOCK_TILES * TILE_COLUMNS
 _UNKNOWN: Final = np.float32(np.nan)
@@ -165,6 +165,7 @@ class Rolling:
         self._table = table
         self._tiles: dict[tuple[str, str], dict[int, _Tile]] = {}
         self._blocks: dict[tuple[str, str], dict[int, _Tile]] = {}
+        self._longest: dict[tuple[str, str], int] = {}  # columns that were asked for
         self._windows: dict[tuple[str, int], Window] = {}
         self._state: tuple[int, ...] = ()
         self._renumberings = table.renumberings
@@ -241,8 +242,10 @@ class Rolling:
         tiles, blocks = self._tiles.setdefault(key, {}), self._blocks.setdefault(key, {})
         last = self._table.columns
         first = last - columns
-        self._forget(tiles, TILE_COLUMNS)
-        self._forget(blocks, _BLOCK_COLUMNS)
+        self._longest[key] = max(columns, self._longest.get(key, 0))
+        oldest = self._oldest + last - self._longest[key]
+        _forget(tiles, TILE_COLUMNS, oldest)
+        _forget(blocks, _BLOCK_COLUMNS, oldest)
         while first < last:
             start = self._oldest + first
             if start % _BLOCK_COLUMNS == 0 and first + _BLOCK_COLUMNS <= last:
@@ -252,11 +255,6 @@ class Rolling:
             end = min(last, (start // TILE_COLUMNS + 1) * TILE_COLUMNS - self._oldest)
             yield self._tile(tiles, first, end, signal, how)
             first = end
-
-    def _forget(self, kept: dict[int, _Tile], columns: int) -> None:
-        """Drop what slid out of the table."""
-        for number in [one for one in kept if (one + 1) * columns <= self._oldest]:
-            del kept[number]
 
     def _holds(self, piece: _Tile | None, first: int, end: int) -> bool:
         """Whether a kept piece is of these columns, none of which was written since."""
@@ -286,6 +284,12 @@ class Rolling:
             if first == max(0, number * TILE_COLUMNS - self._oldest):
                 kept[number] = tile
         return tile
+
+
+def _forget(kept: dict[int, _Tile], columns: int, oldest: int) -> None:
+    """Drop pieces of so many columns that slid out of the longest window that anyone asks for."""
+    for number in [one for one in kept if (one + 1) * columns <= oldest]:
+        del kept[number]
 
 
 def _padded(part: NDArray[Any], entities: int, nothing: float) -> NDArray[Any]:
