@@ -125,10 +125,7 @@ class SeriesStates:
         values = _sound(values, times_ms, behavior == Behavior.AGE)
         columns = times_ms // step_ms
         new_series = _changes(ids)
-        starts, ends = _EACH, _EACH
-        if not new_series.all():
-            starts = np.flatnonzero(new_series | _changes(columns))
-            ends = np.append(starts[1:], len(ids)) - 1
+        starts, ends = _bounds(new_series, columns)
         before_ms = _shifted(times_ms, self.last_ms[ids], new_series)
         before = _shifted(values, self.last[ids], new_series)
         elapsed_ms = times_ms - before_ms
@@ -205,6 +202,14 @@ def _changes(values: Ints) -> Bools:
     changes = np.ones(len(values), dtype=bool)
     changes[1:] = values[1:] != values[:-1]
     return changes
+
+
+def _bounds(new_series: Bools, columns: Ints) -> tuple[Ints | slice, Ints | slice]:
+    """First and last sample of each (series, column)."""
+    if new_series.all():
+        return _EACH, _EACH
+    starts = np.flatnonzero(new_series | _changes(columns))
+    return starts, np.append(starts[1:], len(columns)) - 1
 
 
 def _shifted(values: T, before: T, is_first: Bools) -> T:

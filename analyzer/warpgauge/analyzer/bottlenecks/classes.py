@@ -284,8 +284,9 @@ def _spread_jobs(frame: Frame, jobs: Sequence[Job]) -> list[tuple[Job, bool]]:
     for job in jobs:
         key = (job.cluster, job.job_id)
         before = known.get(key)
-        is_same = before is not None and before[0] is job
-        current[key] = before if is_same else (job, len(_nodes_of(frame, job.devices, job)) > 1)
+        if before is None or before[0] is not job:
+            before = (job, len(_nodes_of(frame, job.devices, job)) > 1)
+        current[key] = before
     known.clear()
     known.update(current)
     return list(current.values())

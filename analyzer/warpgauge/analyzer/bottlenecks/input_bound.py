@@ -195,7 +195,8 @@ def _step(columns: Columns) -> Floats:
 
 
 def _shortfall(columns: Columns) -> Floats:
-    return np.maximum(np.float32(_PAUSE) - _step(columns), np.float32(0))
+    shortfall: Floats = np.maximum(np.float32(_PAUSE) - _step(columns), np.float32(0))
+    return shortfall
 
 
 _STEP: Final = Signal("step without checkpoints", TableName.RANKS, _step)
