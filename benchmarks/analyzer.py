@@ -4,9 +4,9 @@ The samples come as columns (series ids looked up once) and go the way of the se
 `judge`, `accept` and the question for recommendations, with the default configuration and all detectors. The frame
 holds its full default window before anything is timed. A hundredth of the devices is at fault and the findings are
 held against the truth; 5 % of all label sets are new each hour, 0.5 % of the samples are missing. A second, sound fleet
-shows what the engine costs where there is nothing to say. Several `--devices` show how the cost grows. `--peers` scores
-the same samples with river, pyod and scikit-learn, each in an environment that is installed at the first use. `--short`
-takes 2,000 devices, `--json` prints one JSON object per figure.
+shows what the engine costs where there is nothing to say. What each detector costs is told of the first size; several
+`--devices` show how the cost grows. `--peers` scores the same samples with river, pyod and scikit-learn, each in an
+environment that is installed at the first use. `--short` takes 2,000 devices, `--json` prints one JSON object per figure.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from warpgauge.analyzer.detection import Detection, Detector
     from warpgauge.analyzer.engine import Result
+    from warpgauge.analyzer.frame import Frame
 
     Doubles = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -76,12 +78,29 @@ class Costs:
         return np.sum([self.labels, self.ingest, self.judge, self.advise], axis=0)
 
 
+class Timed:
+    """A detector of which is known what each tick cost, in CPU seconds."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.name = detector.name
+        self.seconds: list[float] = []
+        self._detector = detector
+
+    def detect(self, frame: Frame) -> Detection:
+        """What the detector says."""
+        began = time.thread_time()
+        found = self._detector.detect(frame)
+        self.seconds.append(time.thread_time() - began)
+        return found
+
+
 class Bench:
     """A watch as the service has it, and the fleet that it watches."""
 
     def __init__(self, devices: int, metrics: int, folder: Path, *, is_sound: bool = False) -> None:
         self.clock = ManualClock(seconds=START_SECONDS)
-        self.watch = Watch(AnalyzerConfig(), self.clock, DETECTORS)
+        self.detectors = tuple(Timed(detector) for detector in DETECTORS)
+        self.watch = Watch(AnalyzerConfig(), self.clock, self.detectors)
         outbox = Outbox(folder, [FileSink(folder / "recommendations.jsonl")], self.clock)
         self.advisor = Advisor(outbox, mode="propose", clock=self.clock)
         self.metrics = metrics
@@ -159,6 +178,7 @@ def figures(devices: int, metrics: int, ticks: int, *, is_first: bool, with_peer
         asyncio.run(bench.run(ticks))
         yield from _of_costs(f"{devices:,} devices", bench)
         if is_first:
+            yield from _of_detectors(bench)
             yield from _of_snapshot(bench, folder)
             yield from _of_state(bench)
         if with_peers:
@@ -193,6 +213,11 @@ def _of_costs(size: str, bench: Bench) -> Iterator[dict[str, object]]:
     yield row(f"share of a core at a tick of 10 s, {size}", float(whole.mean()) / 10.0, "", budget=share)
     yield row(f"precision, {size}", precision, "")
     yield row(f"recall, {size}", recall, "")
+
+
+def _of_detectors(bench: Bench) -> Iterator[dict[str, object]]:
+    for detector in sorted(bench.detectors, key=lambda one: -float(np.median(one.seconds[WARM_TICKS:]))):
+        yield row(f"detector {detector.name}, a tick", float(np.median(detector.seconds[WARM_TICKS:])) * 1000, "ms")
 
 
 def _of_snapshot(bench: Bench, folder: Path) -> Iterator[dict[str, object]]:
