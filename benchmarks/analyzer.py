@@ -6,7 +6,7 @@ holds its full default window before anything is timed. A hundredth of the devic
 held against the truth; 5 % of all label sets are new each hour, 0.5 % of the samples are missing. A second, sound fleet
 shows what the engine costs where there is nothing to say. What each detector costs is told of the first size; several
 `--devices` show how the cost grows. `--peers` scores the same samples with river, pyod and scikit-learn, each in an
-environment that is installed at the first use. `--short` takes 2,000 devices, `--json` prints one JSON object per figure.
+environment that is installed at the first use. `--short` takes 2,000 devices, `--json` prints an object per figure.
 """
 
 from __future__ import annotations
