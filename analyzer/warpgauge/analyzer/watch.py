@@ -212,7 +212,7 @@ class Watch:
         self._frame.expire()
         nodes, devices = self._frame.nodes.entities, self._frame.devices.entities
         unresolved = self._frame.once(
-            "unresolved", lambda: sum(not device.node for device in devices), self._frame.job_version
+            "unresolved", lambda: sum(not device.node for device in devices), self._frame.devices.changes
         )
         self.census = Census(
             nodes=len(nodes),

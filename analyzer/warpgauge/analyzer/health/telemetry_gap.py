@@ -75,8 +75,10 @@ def _candidates(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.fl
             yield _of_fleet(frame, cluster, own, totals[cluster])
         else:
             yield from (_of_node(frame, (cluster, node), seconds) for node, seconds in own.items())
-    answered_for = _answered_for(frame, devices)
-    for row in np.flatnonzero(devices >= SILENCE_SECONDS):
+    silent = np.flatnonzero(devices >= SILENCE_SECONDS)
+    parts = any(frame.devices.entities[row].instance_id for row in silent)
+    answered_for = _answered_for(frame, devices) if parts else set()
+    for row in silent:
         entity = frame.devices.entities[row]
         is_part = bool(entity.instance_id) and (entity.node, entity.uuid) in answered_for
         if (entity.cluster, entity.node) not in gone and not is_part:
