@@ -124,7 +124,7 @@ class Lint:
         if name in self.recorded:
             return self.labels_of(self.recorded[name])
         row = row_of(name)
-        own = {*row.labels, *({"le"} if name.endswith("_bucket") else ())} if row else set()
+        own = {*row.every_label, *({"le"} if name.endswith("_bucket") else ())} if row else set()
         return frozenset({*own, *TARGET_LABELS})
 
     def _labels_of_call(self, node: Any) -> frozenset[str]:

@@ -59,6 +59,13 @@ def test_alerts_fire_when_they_must_and_stay_silent_when_they_must(promtool: Pat
         ("host", "< 0.05", "> 0.05"),
         ("job", "for: 45m", "for: 5m"),
         ("pipeline", "(.+/)?warpgauge-agent", ".*warpgauge-agent"),
+        ("memory", "sum by (cluster, node, uuid, index) (increase", "max by (cluster, node, uuid, index) (rate"),
+        ("xid", "< 300", "< 3000"),
+        ("slowdown", "< 0.8", "< 0.5"),
+        ("fabric", "> 0 and on", "> 0 or on"),
+        ("node", "86400", "864000"),
+        ("training", "compute|input", "communication|input"),
+        ("watchers", "hung|crashed|failed|lost", "hung|crashed|failed|lost|inventory"),
     ],
 )
 def test_a_wrong_rule_fails_its_unit_test(promtool: Path, tmp_path: Path, group: str, right: str, wrong: str):

@@ -22,6 +22,7 @@ RUNBOOKS = ROOT / "alerts/runbooks"
 RULES = [rule for group in GROUPS for rule in group.rules]
 RECORDS = [rule for rule in RULES if isinstance(rule, RecordingRule)]
 LINT = Lint({rule.record: rule.expr for rule in RECORDS})
+SITE = Site()
 CHAPTERS = ("Meaning", "First look", "Mend", "When to silence", "How it was tested")
 
 
@@ -35,12 +36,12 @@ every_alert = pytest.mark.parametrize("rule", alerts(), ids=name_of)
 
 @every_rule
 def test_every_expression_keeps_to_the_catalog(rule: Rule | RecordingRule):
-    assert LINT.complaints(rule.expr) == []
+    assert LINT.complaints(rule.expression(SITE)) == []
 
 
 @every_alert
 def test_an_alert_carries_exactly_the_labels_it_declares(rule: Rule):
-    assert LINT.labels_of(rule.expr) == set(rule.labels)
+    assert LINT.labels_of(rule.expression(SITE)) == set(rule.labels)
 
 
 @every_alert

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.alerts.groups import GROUPS
 from warpgauge.alerts.rule import RecordingRule
+from warpgauge.alerts.site import Site
 from warpgauge.cli.docs.markdown import page_of, rows
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
+_DEFAULT: Final = Site()
 _INTRO: Final = """
 `warpgauge generate alerts` writes these rules, for Prometheus 2.42 and newer, with the Alertmanager configuration
 that groups and inhibits them. Every alert carries `severity` and `scope`, and its annotations link its runbook and
@@ -26,7 +28,11 @@ def page() -> str:
 
 
 def _group(group: Group) -> str:
-    recorded = [(f"`{rule.record}`", f"`{rule.expr}`") for rule in group.rules if isinstance(rule, RecordingRule)]
+    recorded = [
+        (f"`{rule.record}`", f"`{rule.expression(_DEFAULT)}`")
+        for rule in group.rules
+        if isinstance(rule, RecordingRule)
+    ]
     blocks = [
         f"## {group.name}\n\nEvaluated every {group.interval}.",
         rows(("Recorded series", "Expression"), recorded),
@@ -45,4 +51,5 @@ def _alert(rule: Rule) -> str:
         f"Labels: {', '.join(f'`{name}`' for name in rule.labels) or 'none'}. Runbook: {runbook}.",
     ]
     text = " ".join(facts).replace(" .", ".")
-    return f"### {rule.alert}\n\n{rule.summary}\n\n{text}\n\n```promql\n{rule.expr}\n```"
+    summary, expression = rule.annotations(_DEFAULT)["summary"], rule.expression(_DEFAULT)
+    return f"### {rule.alert}\n\n{summary}\n\n{text}\n\n```promql\n{expression}\n```"
