@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.loading import load
-from warpgauge.core.config.sections import AgentConfig, AnalyzerConfig, Config, DemoConfig
+from warpgauge.core.config.sections import AgentConfig, AlertsConfig, AnalyzerConfig, Config, DemoConfig
 from warpgauge.core.config.settings import Origin, Setting, origins
 
 __all__ = [
     "AgentConfig",
+    "AlertsConfig",
     "AnalyzerConfig",
     "Config",
     "DemoConfig",

@@ -6,7 +6,7 @@ import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.config.sections import AgentConfig, AnalyzerConfig, Config, DemoConfig
+from warpgauge.core.config.sections import AgentConfig, AlertsConfig, AnalyzerConfig, Config, DemoConfig
 from warpgauge.core.config.settings import Setting, Value, settings_of
 from warpgauge.core.errors import ConfigError
 
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
-_CLASSES: Final[dict[str, Any]] = {"agent": AgentConfig, "analyzer": AnalyzerConfig, "demo": DemoConfig}
+_CLASSES: Final[dict[str, Any]] = {
+    "agent": AgentConfig,
+    "analyzer": AnalyzerConfig,
+    "demo": DemoConfig,
+    "alerts": AlertsConfig,
+}
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20
 

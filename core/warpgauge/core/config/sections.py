@@ -10,7 +10,7 @@ from warpgauge.core.config.settings import setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FAULTS", "AgentConfig", "AnalyzerConfig", "Config", "DemoConfig"]
+__all__ = ["FAULTS", "AgentConfig", "AlertsConfig", "AnalyzerConfig", "Config", "DemoConfig"]
 
 FAULTS: Final = ("straggler", "thermal_limited", "idle_allocated", "input_bound")
 
@@ -123,12 +123,49 @@ class DemoConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsConfig:
+    """What this site has otherwise in the generated rules; the analyzer names its alerts by it too."""
+
+    selector: str = setting(
+        "", help='Matchers without braces, such as env="prod", that every series a rule reads must match.'
+    )
+    cluster_label: str = setting("cluster", help="Label that names the cluster at this site.")
+    thresholds: tuple[str, ...] = setting((), help="Thresholds that differ, as ALERT=NUMBER.")
+    holds: tuple[str, ...] = setting((), help="How long a condition must last where it differs, as ALERT=DURATION.")
+    severities: tuple[str, ...] = setting(
+        (), help="Severities that differ, as ALERT=SEVERITY: info, warning or critical."
+    )
+    disabled: tuple[str, ...] = setting((), help="Alerts that are left out, by name.")
+    extra_labels: tuple[str, ...] = setting((), help="Labels that every rule adds, as NAME=VALUE.")
+    runbooks_url: str = setting(
+        "http://127.0.0.1:9838", help="Where /runbooks/NAME is served; the analyzer does.", unit="URL", urls=True
+    )
+    grafana_url: str = setting("http://127.0.0.1:3000", help="Where Grafana is.", unit="URL", urls=True)
+    prometheus: str = setting(
+        "2.42",
+        help="Oldest Prometheus that must load the rules; older ones lack keep_firing_for, newer ones have labels of "
+        "groups.",
+        choices=("2.37", "2.42", "3.0"),
+    )
+    webhook_url: str = setting("", help="Where Alertmanager posts; empty means nowhere.", unit="URL", urls=True)
+    slack_url_file: str = setting("", help="File with the address of Slack's webhook; empty means no Slack.")
+    slack_channel: str = setting("#alerts", help="Slack's channel.")
+    email_to: str = setting("", help="Who gets mail; empty means nobody.")
+    email_from: str = setting("warpgauge@localhost", help="Sender of the mail.")
+    smtp_server: str = setting("localhost:25", help="Server that takes the mail, as HOST:PORT.")
+    pagerduty_key_file: str = setting(
+        "", help="File with PagerDuty's integration key (Events API v2); empty means no PagerDuty."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings in force."""
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
     demo: DemoConfig = field(default_factory=DemoConfig)
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod
