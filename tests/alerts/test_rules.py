@@ -130,7 +130,7 @@ def test_every_receiver_of_a_route_exists():
 )
 def test_an_inhibition_never_rests_on_labels_that_nobody_carries(inhibition: dict[str, list[str]]):
     asked = {matcher.partition("!=")[0] for matcher in inhibition["source_matchers"] if matcher.endswith('!=""')}
-    assert set(inhibition["equal"]) - {"cluster"} <= asked
+    assert set(inhibition["equal"]) - {"cluster", "alertname"} <= asked
 
 
 def test_every_alert_that_a_lost_node_silences_names_its_node():

@@ -7,9 +7,10 @@ from typing import Any, Final
 import yaml
 
 from warpgauge.alerts import dcgm, grafana, kubernetes
-from warpgauge.alerts.alertmanager import TEMPLATE, TEMPLATE_FILE, configuration
+from warpgauge.alerts.alertmanager import configuration
 from warpgauge.alerts.groups import GROUPS
 from warpgauge.alerts.site import Site
+from warpgauge.alerts.templates import TEMPLATE_FILE, template
 
 __all__ = ["FIRST_LINE", "files"]
 
@@ -28,7 +29,7 @@ def files(site: Site | None = None) -> dict[str, str]:
         **{f"kubernetes/{group.name}.yaml": _text(kubernetes.manifest(group, here)) for group in (*GROUPS, dcgm.GROUP)},
         "grafana/alerting.yaml": _text(grafana.document(GROUPS, here)),
         "alertmanager/alertmanager.yml": _text(configuration(here)),
-        f"alertmanager/{TEMPLATE_FILE}": TEMPLATE,
+        f"alertmanager/{TEMPLATE_FILE}": template(here.cluster_label),
     }
 
 

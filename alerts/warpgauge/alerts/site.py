@@ -27,8 +27,8 @@ class Site:
     slack_url_file: str = ""  # file with Slack's webhook address; empty: no Slack
     slack_channel: str = "#alerts"
     email_to: str = ""
-    email_from: str = ""
-    smtp_server: str = ""  # host:port
+    email_from: str = "warpgauge@localhost"
+    smtp_server: str = "localhost:25"  # host:port
     pagerduty_key_file: str = ""  # file with the integration key (Events API v2)
     selector: str = ""  # matchers without braces, such as env="prod", that every series read must match
     cluster_label: str = "cluster"

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.advisor import Advisor, local_outbox
+from warpgauge.analyzer.alerting import Naming
+from warpgauge.analyzer.alertmanager import Pusher
 from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
@@ -127,6 +129,11 @@ class Service:
         )
         self._ticks = Durations(own.TICK_SECONDS.buckets)
         self._keeper = keeper
+        naming, interval_seconds = Naming.of(config.alerts), self._config.interval_seconds
+        self._pushers = tuple(
+            Pusher(session, url, naming, self._clock, interval_seconds=interval_seconds)
+            for url in self._config.alertmanagers
+        )
 
     def _make_sources(self) -> tuple[AgentSource | PrometheusPoll, ...]:
         config = self._config
@@ -162,6 +169,8 @@ class Service:
             loops.create_task(self._tick_for_ever())
             loops.create_task(self._live_for_ever())
             loops.create_task(self._save_for_ever())
+            for pusher in self._pushers:
+                loops.create_task(self._push_for_ever(pusher))
 
     async def save(self) -> None:
         """Write a snapshot; before the first tick there is nothing that the last one does not know better."""
@@ -184,6 +193,12 @@ class Service:
         while self._keeper is not None:
             await asyncio.sleep(self._keeper.rest_seconds)
             await _surviving(self.save(), "snapshot failed")
+
+    async def _push_for_ever(self, pusher: Pusher) -> None:
+        while True:
+            if self.result is not None:
+                await _surviving(pusher.push(self.result.findings, self._advisor.open), "alerts not pushed")
+            await asyncio.sleep(self._config.interval_seconds)
 
     def close(self) -> None:
         """End the frame's thread."""

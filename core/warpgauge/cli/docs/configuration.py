@@ -30,6 +30,7 @@ prometheus_url = "http://127.0.0.1:9090"
 _SECTIONS: Final = {
     "agent": "The agent on each node: `warpgauge agent`, and the agent that `warpgauge up` starts.",
     "analyzer": "The analyzer with its console: `warpgauge analyzer`, `warpgauge up` and in part `analyze`.",
+    "alerts": "The generated rules and Alertmanager's configuration; the analyzer names what it pushes by it too.",
     "demo": "The simulated fleet. Nothing simulated appears unless `mode` says so.",
 }
 

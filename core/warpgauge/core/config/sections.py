@@ -105,6 +105,10 @@ class AnalyzerConfig:
     xid_overrides: tuple[str, ...] = setting(
         (), help="What to do on an XID where this site decides otherwise than the catalog, as NUMBER=ACTION."
     )
+    alertmanagers: tuple[str, ...] = setting(
+        (), help="Base URLs of the Alertmanagers that findings and recommendations are pushed to.", unit="URL",
+        urls=True,
+    )  # fmt: skip
     mode: str = setting(
         "propose", help="observe finds only, propose also recommends; neither acts.", choices=("observe", "propose")
     )
