@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DURATION: Final = r"(\d+)(ms|s|m|h|d)"
-AGE: Final = r"(time\(\) - .*?< (?:bool )?|time\(\) - .*?> )(\d+)"
+AGE: Final = r"(time\(\) - .*?> )(\d+)"
 
 
 def hurried(document: Any, scale: int) -> Any:
-    """The document with every duration divided by `scale`: whole values, ranges, offsets and ages, never prose."""
+    """The document with every duration divided by `scale`: whole values, ranges, offsets and the ages at which
+    something is too old; never prose, nor the age up to which something is fresh: readings do not hurry."""
     match document:
         case dict():
             return {key: hurried(value, scale) for key, value in document.items()}

@@ -125,12 +125,12 @@ def labeled(alertname: str, severity: str, scope: str, **labels: str) -> dict[st
 def test_only_durations_are_hurried():
     document = {
         "for": "5m",
-        "expr": "rate(x[5m] offset 15m) > 5 or time() - max(y) > 300",
+        "expr": "rate(x[5m] offset 15m) > 5 or time() - max(y) > 300 or time() - z < 60",
         "description": "after 5 minutes, say 5m",
     }
     assert hurried(document, SCALE) == {
         "for": "2000ms",
-        "expr": "rate(x[2000ms] offset 6000ms) > 5 or time() - max(y) > 2",
+        "expr": "rate(x[2000ms] offset 6000ms) > 5 or time() - max(y) > 2 or time() - z < 60",
         "description": "after 5 minutes, say 5m",
     }
 

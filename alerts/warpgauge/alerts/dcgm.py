@@ -88,9 +88,9 @@ _EXPRESSIONS: Final = {
 
 _STATE: Final = "dcgm-exporter has no state of a device: one that is lost only loses its series (NodeDevicesMissing)"
 _NOT_DEFAULT: Final = "its field is in none of dcgm-exporter's lists of counters"
-_ELSEWHERE: Final = "is not about accelerators: node_exporter's own rules cover it"
-_JOBS: Final = "needs the step timer, which reports to our agent"
-_OURS: Final = "is about our own agent or analyzer"
+_ELSEWHERE: Final = "it is not about accelerators: node_exporter's own rules cover it"
+_JOBS: Final = "it needs the step timer, which reports to our agent"
+_OURS: Final = "it is about our own agent or analyzer"
 
 NOT_GIVEN: Final = {
     "DeviceLost": _STATE,
