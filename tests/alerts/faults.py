@@ -76,6 +76,7 @@ HOST_FAULTS: Final = (
     "AgentDown",
     "FleetDevicesUnhealthy",
     "HealthyDeviceHoursBurnFast",
+    "TelemetryFreshnessBurnFast",
 )
 """What the other nodes of the same run must lead to; how, is in `test_firing`."""
 
@@ -85,17 +86,16 @@ NOT_INJECTED: Final = {
     "FleetDriversMixed": "it must last a day: promtool only",
     "TelemetryFreshnessBurnSlow": "its windows are days: promtool only",
     "HealthyDeviceHoursBurnSlow": "its windows are days: promtool only",
-    "TelemetryFreshnessBurnFast": "its windows are hours: promtool only",
     "AgentAbsent": "a Prometheus without any target: promtool only so far",
     "DeviceDataStale": "an agent that answers and reads nothing hides behind DeviceLost: promtool only so far",
     "DeviceFlapping": "promtool only so far",
     "SwitchErrors": "the kernel log of a node is a device file: the reading is tested apart, the rule by promtool",
     "HostFilesystemFull": "needs a file system of its own: promtool only so far",
     "FleetOverheating": "needs three hot nodes: promtool only so far",
-    "DeviceIdleAllocated": "needs a workload's attribution: promtool only so far",
+    "DeviceIdleAllocated": "it takes an hour, and a workload's attribution: promtool only",
     "JobStraggler": "promtool only so far",
-    "JobStalled": "needs a workload's attribution: promtool only so far",
     "JobInputBound": "promtool only so far",
+    "JobStalled": "needs a workload's attribution: promtool only so far",
     "AgentMissesTicks": "promtool only so far",
     "AgentChildRestarts": "promtool only so far",
     "KernelLogUnreadable": "promtool only so far",
