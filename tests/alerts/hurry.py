@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DURATION: Final = r"(\d+)(ms|s|m|h|d)"
-AGE: Final = r"(time\(\) - .*?> )(\d+)"
 
 
 def hurried(document: Any, scale: int) -> Any:
-    """The document with every duration divided by `scale`: whole values, ranges, offsets and the ages at which
-    something is too old; never prose, nor the age up to which something is fresh: readings do not hurry."""
+    """The document with every duration divided by `scale`: whole values, ranges and offsets, never prose.
+
+    Ages such as `time() - x > 120` stay: what is read does not hurry, and a busy machine must not look stale.
+    """
     match document:
         case dict():
             return {key: hurried(value, scale) for key, value in document.items()}
@@ -32,8 +33,7 @@ def hurried(document: Any, scale: int) -> Any:
             return shorter(document, scale)
         case str():
             inside = rf"(?<=\[){DURATION}(?=\])|(?<=offset ){DURATION}"
-            text = re.sub(inside, lambda found: shorter(found[0], scale), document)
-            return re.sub(AGE, lambda found: f"{found[1]}{int(found[2]) / scale:g}", text)
+            return re.sub(inside, lambda found: shorter(found[0], scale), document)
         case _:
             return document
 

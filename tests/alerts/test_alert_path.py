@@ -130,7 +130,7 @@ def test_only_durations_are_hurried():
     }
     assert hurried(document, SCALE) == {
         "for": "2000ms",
-        "expr": "rate(x[2000ms] offset 6000ms) > 5 or time() - max(y) > 2 or time() - z < 60",
+        "expr": "rate(x[2000ms] offset 6000ms) > 5 or time() - max(y) > 300 or time() - z < 60",
         "description": "after 5 minutes, say 5m",
     }
 
