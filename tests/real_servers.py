@@ -202,8 +202,10 @@ def _scrape_config(number: int, entry: str | Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def start_prometheus(servers: Servers, document: Mapping[str, Any], *, flags: Sequence[str] = ()) -> str:
-    """Start a Prometheus with a configuration; its base URL."""
+def start_prometheus(
+    servers: Servers, document: Mapping[str, Any], *, flags: Sequence[str] = (), data: Path | None = None
+) -> str:
+    """Start a Prometheus with a configuration, on a database that is there or a new one; its base URL."""
     program = fetched("prometheus")
 
     def command(port: int, home: Path) -> list[str | Path]:
@@ -212,7 +214,7 @@ def start_prometheus(servers: Servers, document: Mapping[str, Any], *, flags: Se
         return [
             program,
             f"--config.file={path}",
-            f"--storage.tsdb.path={home / 'data'}",
+            f"--storage.tsdb.path={data or home / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-lifecycle",
             "--web.enable-remote-write-receiver",
@@ -236,9 +238,13 @@ def prometheus_server(servers: Servers) -> Callable[..., str]:
         alertmanagers: Sequence[str] = (),
         interval: str = "1s",
         flags: Sequence[str] = (),
+        data: Path | None = None,
     ) -> str:
         return start_prometheus(
-            servers, config or prometheus_config(scrape, rules, alertmanagers, interval), flags=flags
+            servers,
+            config or prometheus_config(scrape, rules, alertmanagers, interval),
+            flags=flags,
+            data=data,
         )
 
     return start
