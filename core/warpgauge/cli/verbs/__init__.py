@@ -59,6 +59,7 @@ VERBS: Final = (
     Verb("explain", "say what a job is bound by, with its numbers and what to do about it"),
     Verb("detect", "score one series from a CSV file: how unusual is each value"),
     Verb("plan", "say where waiting pods should go and which moves would make room, from CSV files"),
+    Verb("simulate", "play a scenario: samples of a made-up fleet, and the truth about what is wrong with it"),
     Verb("generate", "write dashboards, alerts or docs from the catalog"),
     Verb("catalog", "list every metric"),
     Verb("doctor", "say what can be read on this machine, what cannot and what to do about it"),
