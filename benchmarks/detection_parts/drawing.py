@@ -28,8 +28,10 @@ __all__ = ["SOUND_EVERY", "Drawn", "draw", "is_sound"]
 SOUND_EVERY: Final = 10
 SOUND_OF_TEN: Final = 3  # 60 of 200 seeds are without any fault
 TRUE_SHARE: Final = 0.05  # of a step: from here on it is true to say that the step waits for this
+SMALL_KERNELS: Final = 0.5  # of the SMs: kernels that leave most of the device unused are too small for it
 XIDS: Final = (48, 62, 64, 74, 79, 95, 119, 120)
 SLOWING: Final = ("slow_clock", "slow_kernels")
+LONG_SCRAPE: Final = 30.0  # large fleets are scraped less often
 LONG: Final = ("memory_leak", "abandoned")
 _FREE: Final = ""
 
@@ -59,9 +61,9 @@ def is_sound(seed: int) -> bool:
 def draw(seed: int) -> Drawn:
     """The scenario of a seed."""
     random = Random(f"detection:{seed}")
-    nodes, width = random.choice((2, 3, 4, 4, 6, 8)), random.choice((4, 8, 8))
-    scrape = random.choice((10.0, 15.0, 15.0, 30.0, 30.0, 60.0))
-    duration = random.choice((6600.0, 7200.0, 9000.0))
+    scrape = random.choice((10.0, 15.0, 30.0, 30.0, 60.0, 60.0))
+    nodes, width = random.choice((2, 3, 4) if scrape < LONG_SCRAPE else (3, 4, 6, 8)), random.choice((4, 8))
+    duration = random.choice((6000.0, 6600.0, 7200.0))
     slots = _slots(random, nodes, width)
     for number, slot in enumerate(slots):
         slot.job = _job(random, number, slot, duration)
@@ -160,7 +162,7 @@ def _scale(random: Random, devices: int, duration: float) -> list[list[float]]:
 
 
 def _steps(random: Random, ranks: int) -> dict[str, object]:
-    compute = _log_uniform(random, 0.15, 6.0)
+    compute = _log_uniform(random, 0.4, 8.0)
     step = compute * 1.1
     stages = random.choice([1, 1, 1, *(count for count in (2, 4) if ranks % count == 0 and ranks // count >= 4)])
     has_evaluation = random.random() < 0.5
@@ -189,6 +191,8 @@ def _truths(jobs: tuple[JobPlan, ...]) -> list[tuple[str, str]]:
     """What is true of jobs by their plan."""
     found = []
     for job in jobs:
+        if job.kernel and job.kernel["sm"] < SMALL_KERNELS:
+            found.append(("launch_bound", job.id))
         if job.kind != "training":
             continue
         step = job.compute_seconds + job.communication_seconds + job.other_seconds
@@ -261,6 +265,8 @@ def _place(random: Random, name: str, slot: _Slot) -> dict[str, object] | None:
         return None
     if name == "pcie_contact" and not (job and job.kind == "training"):
         return None  # of a link that nobody uses nothing is known
+    if name == "slow_host" and (len(slot.nodes) < 2 or not (job and job.kind == "training")):
+        return None  # whose machine is slow shows against other machines of its job
     if cause.strikes is Strikes.NODE:
         return {"node": random.choice(slot.nodes)}
     if cause.strikes is Strikes.JOB:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame import Frame
     from warpgauge.core.catalog import Metric
     from warpgauge.core.finding import Finding
-    from warpgauge.exporters.synthetic.scenario import Scenario, Scrape
+    from warpgauge.exporters.synthetic.scenario import Channel, Scenario, Scrape
 
 __all__ = ["Outcome", "Page", "play"]
 
@@ -100,9 +100,17 @@ def _new(findings: Iterable[Finding], seen: set[str]) -> list[Finding]:
 
 def _page(finding: Finding, now: float) -> Page:
     scope = finding.to_json()["scope"]
-    return Page(
-        kind=finding.kind.value, scope=scope, told=now, confidence=finding.confidence, summary=finding.summary
-    )
+    return Page(kind=finding.kind.value, scope=scope, told=now, confidence=finding.confidence, summary=finding.summary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """Ids in the frame of the series of a page; of a histogram those of sum and count."""
+
+    channels: tuple[Channel, ...]  # kept, so that its identity stays taken
+    first: np.ndarray[Any, np.dtype[np.int64]]
+    second: np.ndarray[Any, np.dtype[np.int64]]
+    histograms: list[int]
 
 
 class _Feed:
@@ -113,6 +121,7 @@ class _Feed:
         self._first = np.full(channels, _UNASKED, dtype=np.int64)
         self._second = np.full(channels, _UNASKED, dtype=np.int64)
         self._generation = 0
+        self._known: dict[int, _Ids] = {}
         self._hold_seconds = _HOLD_INTERVALS * scrape_seconds
 
     def take(self, frame: Frame, scrapes: list[Scrape]) -> None:
@@ -120,6 +129,7 @@ class _Feed:
         if frame.generation != self._generation:
             self._generation = frame.generation
             self._first[:] = _UNASKED
+            self._known.clear()
         parts = [part for scrape in scrapes for part in self._of_scrape(frame, scrape)]
         if not parts:
             return
@@ -128,16 +138,22 @@ class _Feed:
         frame.ingest(ids[order], times[order], values[order], hold_seconds=self._hold_seconds)
 
     def _of_scrape(self, frame: Frame, scrape: Scrape) -> Iterable[tuple[Any, Any, Any]]:
+        ids = self._known.get(id(scrape.channels)) or self._look_up(frame, scrape)
+        counts = [scrape.values[at].counts[-1] for at in ids.histograms]  # type: ignore[union-attr]
+        for at in ids.histograms:
+            scrape.values[at] = scrape.values[at].sum  # type: ignore[union-attr]
+        stamp = round(scrape.time * 1000)
+        yield ids.first, np.full(len(ids.first), stamp, dtype=np.int64), np.array(scrape.values)
+        yield ids.second, np.full(len(ids.second), stamp, dtype=np.int64), np.array(counts, dtype=np.float64)
+
+    def _look_up(self, frame: Frame, scrape: Scrape) -> _Ids:
         numbers = np.array([channel.number for channel in scrape.channels], dtype=np.int64)
         for at in np.flatnonzero(self._first[numbers] == _UNASKED):
             self._ask(frame, scrape, int(at))
-        is_histogram = self._second[numbers] != _UNASKED
-        counts = [value.counts[-1] if isinstance(value, Histogram) else 0.0 for value in scrape.values]
-        values = [value.sum if isinstance(value, Histogram) else value for value in scrape.values]
-        stamp = round(scrape.time * 1000)
-        for ids, column in ((self._first[numbers], values), (self._second[numbers][is_histogram], None)):
-            chosen = np.array(counts)[is_histogram] if column is None else np.array(column)
-            yield ids, np.full(len(ids), stamp, dtype=np.int64), chosen
+        histograms = [at for at, value in enumerate(scrape.values) if isinstance(value, Histogram)]
+        found = _Ids(scrape.channels, self._first[numbers], self._second[numbers[histograms]], histograms)
+        self._known[id(scrape.channels)] = found
+        return found
 
     def _ask(self, frame: Frame, scrape: Scrape, at: int) -> None:
         channel = scrape.channels[at]

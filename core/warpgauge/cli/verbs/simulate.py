@@ -17,7 +17,9 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `simulate`."""
-    parser.add_argument("scenario", type=Path, metavar="SCENARIO", help="what happens, in TOML (docs/howto/simulate.md)")
+    parser.add_argument(
+        "scenario", type=Path, metavar="SCENARIO", help="what happens, in TOML (docs/howto/simulate.md)"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE|DIR",
         help="FILE.om (OpenMetrics) or FILE.csv (long table), the truth beside it as FILE.truth.json; or a directory"

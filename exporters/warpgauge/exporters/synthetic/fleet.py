@@ -151,7 +151,7 @@ def step_all(nodes: Sequence[Node], jobs: Iterable[Workload], time: float, until
     for node, demand in zip(nodes, demands, strict=True):
         node.host.advance(until - time, demand)
         for gpu in node.gpus:
-            gpu.launch_cost_ratio = node.host.starvation_ratio
+            gpu.launch_cost_ratio = node.host.starvation_ratio * node.host.slow_ratio
             gpu.advance(until - time, works.get(gpu.uuid, IDLE))
             if gpu.state is DeviceState.OK:
                 gpu.answered = until

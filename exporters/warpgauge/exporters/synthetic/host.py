@@ -61,6 +61,7 @@ class Host:
         self.pressure_seconds = dict.fromkeys(PRESSURES, 0.0)
         self.foreign_cores = 0.0  # a cause: what programs beside the jobs would like to have
         self.foreign_bytes = 0.0
+        self.slow_ratio = 1.0  # how much longer its cores take: a power profile, a memory channel that is missing
         self.root_used_ratio = random.uniform(0.2, 0.5)
         self.scratch_used_ratio = random.uniform(0.15, 0.6)
 

@@ -44,8 +44,13 @@ _CLOCK_OF_PHASE: Final = {"compute": "device", "communication": "device"}  # tim
 class Simulated(Protocol):
     """What a page needs to know of a simulated fleet."""
 
-    time: float
-    jobs: Sequence[Workload]
+    @property
+    def time(self) -> float:
+        """Seconds since the epoch."""
+
+    @property
+    def jobs(self) -> Sequence[Workload]:
+        """All jobs there ever are."""
 
 
 def of_node(fleet: Simulated, node: Node) -> Iterator[Series]:

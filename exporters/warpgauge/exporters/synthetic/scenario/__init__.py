@@ -13,7 +13,7 @@ from warpgauge.exporters.synthetic.scenario.plan import (
     TroublePlan,
 )
 from warpgauge.exporters.synthetic.scenario.reading import read_scenario, scenario_from_text
-from warpgauge.exporters.synthetic.scenario.telemetry import Scrape, Telemetry
+from warpgauge.exporters.synthetic.scenario.telemetry import Channel, Scrape, Telemetry
 from warpgauge.exporters.synthetic.scenario.world import World
 from warpgauge.exporters.synthetic.scenario.writing import write
 
@@ -21,6 +21,7 @@ __all__ = [
     "CAUSES",
     "SCENARIO_SCHEMA",
     "Cause",
+    "Channel",
     "FaultPlan",
     "FleetPlan",
     "JobPlan",

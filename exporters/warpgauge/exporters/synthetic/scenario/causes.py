@@ -198,6 +198,11 @@ def _cpu_hog(target: Target, size: float | None, _seconds: float) -> None:
         target.host.foreign_cores = (size or 0.0) * target.host.cpu_count
 
 
+def _slow_host(target: Target, size: float | None, _seconds: float) -> None:
+    if target.host is not None:
+        target.host.slow_ratio = 1.0 if size is None else size
+
+
 def _memory_hog(target: Target, size: float | None, _seconds: float) -> None:
     """A stranger takes all but `size` of the memory, whatever the jobs take."""
     host = target.host
@@ -311,6 +316,11 @@ CAUSES: Final[dict[str, Cause]] = {
         kind=FindingKind.HOST_SATURATED, strikes=Strikes.NODE, sizes=(0.05, 5.0), usual=1.3, least=1.0,
         measure="CPUs that strangers want, relative to those of the machine", strike=_cpu_hog,
         consequences=(FindingKind.NOISY_NEIGHBOR, FindingKind.STRAGGLER, FindingKind.INPUT_BOUND),
+    ),
+    "slow_host": Cause(
+        kind=FindingKind.STRAGGLER, strikes=Strikes.NODE, sizes=_SLOWDOWN, usual=1.5, least=_SLOW, slows=True,
+        measure="time that kernels take to be launched and done, relative to other machines; its CPUs are not full",
+        strike=_slow_host,
     ),
     "memory_hog": Cause(
         kind=FindingKind.MEMORY_PRESSURE, strikes=Strikes.NODE, sizes=(0.005, 0.5), usual=0.02, least=0.04,

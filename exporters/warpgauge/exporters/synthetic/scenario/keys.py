@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from warpgauge.core.errors import InputError
 
@@ -45,17 +45,18 @@ class Place:
     table: str
     lines: Mapping[tuple[str, str], int]
 
-    def error(self, name: str, wrong: str) -> InputError:
-        """The error to raise about a key; `wrong` goes on after its name."""
+    def fail(self, name: str, wrong: str) -> NoReturn:
+        """Raise InputError about a key; `wrong` goes on after its name."""
         line = self.lines.get((self.table, name)) or self.lines.get((self.table, ""))
         where = f"{self.file}:{line}" if line else self.file
         dotted = ".".join(part for part in (self.table, name) if part)
-        return InputError(f"{where}: {dotted} {wrong}")
+        msg = f"{where}: {dotted} {wrong}"
+        raise InputError(msg)
 
 
 def key(  # noqa: PLR0913 - a row of the reference
-    default: Any = MISSING,  # noqa: ANN401 - as dataclasses.field
     *,
+    default: Any = MISSING,  # noqa: ANN401 - as dataclasses.field
     kind: str,
     help: str,  # noqa: A002 - as everywhere a help text is called
     unit: str = "",
@@ -85,24 +86,24 @@ def read_table(cls: type[T], table: Mapping[str, Any], place: Place) -> T:
     values = {}
     for name, raw in table.items():
         if name not in rules:
-            raise place.error(name, f"is unknown{closest(name, rules)}")
+            place.fail(name, f"is unknown{closest(name, rules)}")
         values[name] = _checked(rules[name][1], raw, name, place)
     for name, (item, rule) in rules.items():
         if name not in values and item.default is MISSING:
-            raise place.error(name, f"is missing: {rule.help}")
+            place.fail(name, f"is missing: {rule.help}")
     return cls(**values)
 
 
 def _checked(rule: Rule, raw: Any, name: str, place: Place) -> Any:  # noqa: ANN401 - whatever TOML holds
     kinds, words = _KINDS[rule.kind]
     if not isinstance(raw, kinds) or (isinstance(raw, bool) and rule.kind != "bool"):
-        raise place.error(name, f"must be {words}, got {str(raw)[:_MOST_TEXT]!r}")
+        place.fail(name, f"must be {words}, got {str(raw)[:_MOST_TEXT]!r}")
     if rule.kind in {"float", "int"}:
         return _in_range(rule, float(raw) if rule.kind == "float" else raw, name, place)
     if rule.kind == "str" and (not raw or len(raw) > _MOST_TEXT):
-        raise place.error(name, f"must have 1 to {_MOST_TEXT} characters")
+        place.fail(name, f"must have 1 to {_MOST_TEXT} characters")
     if rule.choices and raw not in rule.choices:
-        raise place.error(name, f"is {raw!r}{closest(raw, rule.choices)}")
+        place.fail(name, f"is {raw!r}{closest(raw, rule.choices)}")
     return raw
 
 
@@ -111,7 +112,7 @@ def _in_range(rule: Rule, value: float, name: str, place: Place) -> float:
     high = float("inf") if rule.high is None else rule.high
     if not low <= value <= high:
         unit = f" {rule.unit}" if rule.unit else ""
-        raise place.error(name, f"must be from {low:g} to {high:g}{unit}, got {value:g}")
+        place.fail(name, f"must be from {low:g} to {high:g}{unit}, got {value:g}")
     return value
 
 

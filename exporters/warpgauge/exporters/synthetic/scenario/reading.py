@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from warpgauge.core.errors import InputError
@@ -73,26 +74,23 @@ def scenario_from_text(text: str, name: str) -> Scenario:
     tables = {key: document.pop(key) for key in list(document) if key in _TABLES}
     fleet = tables.pop("fleet", {})
     if not isinstance(fleet, dict):
-        raise Place(name, "", lines).error("fleet", "must be a table: [fleet]")
+        Place(name, "", lines).fail("fleet", "must be a table: [fleet]")
     plan = read_table(Scenario, document, Place(name, "", lines))
-    parts = {
-        "fleet": read_table(FleetPlan, fleet, Place(name, "fleet", lines)),
-        "jobs": _rows(JobPlan, "job", tables, Place(name, "", lines)),
-        "faults": _rows(FaultPlan, "fault", tables, Place(name, "", lines)),
-        "troubles": _rows(TroublePlan, "trouble", tables, Place(name, "", lines)),
-    }
-    scenario = Scenario(**{key: getattr(plan, key) for key in _SCALARS}, **parts)
+    scenario = replace(
+        plan,
+        fleet=read_table(FleetPlan, fleet, Place(name, "fleet", lines)),
+        jobs=_rows(JobPlan, "job", tables, Place(name, "", lines)),
+        faults=_rows(FaultPlan, "fault", tables, Place(name, "", lines)),
+        troubles=_rows(TroublePlan, "trouble", tables, Place(name, "", lines)),
+    )
     _Check(scenario, name, lines).all()
     return scenario
-
-
-_SCALARS: Final = ("schema", "name", "seed", "start", "duration_seconds", "scrape_seconds")
 
 
 def _rows(cls: type[T], word: str, tables: Mapping[str, Any], top: Place) -> tuple[T, ...]:
     rows = tables.get(word, [])
     if not isinstance(rows, list) or len(rows) > _MOST_ROWS or not all(isinstance(row, dict) for row in rows):
-        raise top.error(word, f"must be tables [[{word}]], at most {_MOST_ROWS}")
+        top.fail(word, f"must be tables [[{word}]], at most {_MOST_ROWS}")
     return tuple(
         read_table(cls, row, Place(top.file, f"{word}[{number}]", top.lines)) for number, row in enumerate(rows)
     )
@@ -152,7 +150,7 @@ class _Check:
             self._fault(fault, self._place("fault", number))
         for number, trouble in enumerate(self._scenario.troubles):
             if trouble.node >= self._scenario.fleet.nodes:
-                raise self._place("trouble", number).error("node", self._no_node(trouble.node))
+                self._place("trouble", number).fail("node", self._no_node(trouble.node))
 
     def _place(self, word: str, number: int) -> Place:
         return Place(self._name, f"{word}[{number}]", self._lines)
@@ -163,84 +161,84 @@ class _Check:
     def _fleet(self) -> None:
         fleet, place = self._scenario.fleet, Place(self._name, "fleet", self._lines)
         if fleet.boards and len(fleet.boards) != fleet.nodes:
-            raise place.error("boards", f"must name one board for each of the {fleet.nodes} nodes")
+            place.fail("boards", f"must name one board for each of the {fleet.nodes} nodes")
         for board in fleet.boards:
             if board not in BOARDS:
-                raise place.error("boards", f"holds {board!r}{closest(str(board), BOARDS)}")
+                place.fail("boards", f"holds {board!r}{closest(str(board), BOARDS)}")
         if fleet.racks > fleet.nodes:
-            raise place.error("racks", f"must not be more than the {fleet.nodes} nodes")
+            place.fail("racks", f"must not be more than the {fleet.nodes} nodes")
 
     def _job(self, job: JobPlan, place: Place, held: list[tuple[tuple[int, int], JobPlan]]) -> None:
         if job.id in self._seats:
-            raise place.error("id", f"{job.id!r} is taken by another job")
+            place.fail("id", f"{job.id!r} is taken by another job")
         seats = self._seats[job.id] = self._seats_of(job, place)
         if job.start_seconds >= job.end_seconds:
-            raise place.error("end_seconds", "must be after start_seconds")
+            place.fail("end_seconds", "must be after start_seconds")
         for seat in seats:
             for other, rival in held:
                 if other == seat and job.start_seconds < rival.end_seconds and rival.start_seconds < job.end_seconds:
-                    raise place.error("devices" if job.devices else "nodes", f"overlap with job {rival.id!r}")
+                    place.fail("devices" if job.devices else "nodes", f"overlap with job {rival.id!r}")
         held += [(seat, job) for seat in seats]
         if job.stages > len(seats):
-            raise place.error("stages", f"must not be more than its {len(seats)} ranks")
+            place.fail("stages", f"must not be more than its {len(seats)} ranks")
         if job.stage_ratios and (
             len(job.stage_ratios) != job.stages or not all(_is_ratio(each) for each in job.stage_ratios)
         ):
-            raise place.error("stage_ratios", f"must be {job.stages} numbers from 0.2 to 5")
+            place.fail("stage_ratios", f"must be {job.stages} numbers from 0.2 to 5")
         if job.kernel is not None:
             read_table(KernelPlan, job.kernel, Place(self._name, f"{place.table}.kernel", self._lines))
         self._scale(job, place, len(seats))
 
     def _scale(self, job: JobPlan, place: Place, seats: int) -> None:
         if job.scale and job.kind != "serving":
-            raise place.error("scale", "is for kind serving")
+            place.fail("scale", "is for kind serving")
         for pair in job.scale:
             if not (isinstance(pair, list) and len(pair) == 2 and 0 <= pair[1] <= seats):  # noqa: PLR2004 - a pair
-                raise place.error("scale", f"must hold pairs [seconds, devices], at most {seats} devices; got {pair!r}")
+                place.fail("scale", f"must hold pairs [seconds, devices], at most {seats} devices; got {pair!r}")
 
     def _seats_of(self, job: JobPlan, place: Place) -> list[tuple[int, int]]:
         fleet = self._scenario.fleet
         if bool(job.nodes) == bool(job.devices):
-            raise place.error("nodes", "or devices must be given, and only one of them")
+            place.fail("nodes", "or devices must be given, and only one of them")
         try:
             seats = devices_of(job.devices) if job.devices else []
         except ValueError as error:
-            raise place.error("devices", f"must name devices: {error}") from error
+            place.fail("devices", f"must name devices: {error}")
         for node in job.nodes:
             if type(node) is not int:
-                raise place.error("nodes", f"must be whole numbers, got {node!r}")
+                place.fail("nodes", f"must be whole numbers, got {node!r}")
             seats += [(node, index) for index in range(fleet.devices_per_node)]
         for node, index in seats:
             if not 0 <= node < fleet.nodes:
-                raise place.error("devices" if job.devices else "nodes", f"name {self._no_node(node)}")
+                place.fail("devices" if job.devices else "nodes", f"name {self._no_node(node)}")
             if index >= fleet.devices_per_node:
-                raise place.error("devices", f"name device {index} of {fleet.devices_per_node} (0 is the first)")
+                place.fail("devices", f"name device {index} of {fleet.devices_per_node} (0 is the first)")
         return seats
 
     def _fault(self, fault: FaultPlan, place: Place) -> None:
         cause = CAUSES.get(fault.cause)
         if cause is None:
-            raise place.error("cause", f"is {fault.cause!r}{closest(fault.cause, CAUSES)}")
+            place.fail("cause", f"is {fault.cause!r}{closest(fault.cause, CAUSES)}")
         low, high = cause.sizes
         if fault.size and not low <= fault.size <= high:
-            raise place.error("size", f"must be from {low:g} to {high:g} for {fault.cause}: {cause.measure}")
+            place.fail("size", f"must be from {low:g} to {high:g} for {fault.cause}: {cause.measure}")
         if fault.start_seconds >= self._scenario.duration_seconds:
-            raise place.error("start_seconds", f"is past the scenario's {self._scenario.duration_seconds:g} s")
+            place.fail("start_seconds", f"is past the scenario's {self._scenario.duration_seconds:g} s")
         job = next((one for one in self._scenario.jobs if one.id == fault.job), None)
         if fault.job and job is None:
-            raise place.error("job", f"is {fault.job!r}{closest(fault.job, self._seats)}")
+            place.fail("job", f"is {fault.job!r}{closest(fault.job, self._seats)}")
         self._target(fault, job, cause.strikes, place)
         if cause.needs and (job is None or job.kind not in cause.needs):
-            raise place.error("job", f"must name a job of kind {' or '.join(cause.needs)} for {fault.cause}")
+            place.fail("job", f"must name a job of kind {' or '.join(cause.needs)} for {fault.cause}")
 
     def _target(self, fault: FaultPlan, job: JobPlan | None, strikes: Strikes, place: Place) -> None:
         """The one thing that the cause strikes must be named, and exist."""
         if strikes is Strikes.NODE and not 0 <= fault.node < self._scenario.fleet.nodes:
-            raise place.error("node", f"must be named: {fault.cause} strikes a machine, 0 to {self._last}")
+            place.fail("node", f"must be named: {fault.cause} strikes a machine, 0 to {self._last}")
         if strikes is Strikes.JOB and job is None:
-            raise place.error("job", f"must be named: {fault.cause} strikes a job")
+            place.fail("job", f"must be named: {fault.cause} strikes a job")
         if strikes is Strikes.STAGE and (job is None or not 0 <= fault.stage < job.stages):
-            raise place.error("stage", f"must be named with its job: {fault.cause} strikes a pipeline stage")
+            place.fail("stage", f"must be named with its job: {fault.cause} strikes a pipeline stage")
         if strikes is Strikes.DEVICE:
             self._device(fault, job, place)
 
@@ -252,15 +250,15 @@ class _Check:
         if job is not None:
             most = len(self._seats[job.id]) - 1
             if not 0 <= fault.rank <= most:
-                raise place.error("rank", f"must be a rank of {job.id}, 0 to {most}")
+                place.fail("rank", f"must be a rank of {job.id}, 0 to {most}")
             return
         try:
             seats = devices_of([fault.device])
-        except ValueError as error:
-            raise place.error("device", f"or job and rank must be given: {fault.cause} strikes a device") from error
+        except ValueError:
+            place.fail("device", f"or job and rank must be given: {fault.cause} strikes a device")
         fleet = self._scenario.fleet
         if len(seats) != 1 or seats[0][0] >= fleet.nodes or seats[0][1] >= fleet.devices_per_node:
-            raise place.error("device", f"must be one of {fleet.nodes} x {fleet.devices_per_node}, got {fault.device!r}")
+            place.fail("device", f"must be one of {fleet.nodes} x {fleet.devices_per_node}, got {fault.device!r}")
 
 
 def _is_ratio(value: object) -> bool:

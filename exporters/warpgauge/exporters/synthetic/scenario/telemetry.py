@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from warpgauge.exporters.synthetic.gpu import Gpu
     from warpgauge.exporters.synthetic.one_series import Series, Value
     from warpgauge.exporters.synthetic.scenario.plan import TroublePlan
-    from warpgauge.exporters.synthetic.scenario.world import World
+    from warpgauge.exporters.synthetic.scenario.world import Shift, World
 
 __all__ = ["Channel", "Scrape", "Telemetry"]
 
@@ -53,10 +53,7 @@ class Channel:
         value = self.read()
         if self.offset is None:
             return value
-        if isinstance(value, Histogram) and isinstance(self.offset, Histogram):
-            counts = tuple(now - then for now, then in zip(value.counts, self.offset.counts, strict=True))
-            return Histogram(counts, value.sum - self.offset.sum)
-        return value - self.offset  # type: ignore[operator] - both are numbers: the series' metric says so
+        return _since(value, self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +62,24 @@ class Scrape:
 
     node: str
     time: float
-    channels: list[Channel]
+    channels: tuple[Channel, ...]  # the same object as long as the same series are there
     values: list[Value]
+
+
+class _Page:
+    """A machine's page while the same series stand on it; what never moves is read once."""
+
+    def __init__(self, channels: tuple[Channel, ...]) -> None:
+        self.channels = channels
+        self._values = [channel.value() for channel in channels]
+        self._moving = [(at, one) for at, one in enumerate(channels) if not one.series.is_constant]
+
+    def values(self) -> list[Value]:
+        """The present values, in the order of the channels."""
+        values = self._values.copy()
+        for at, channel in self._moving:
+            values[at] = channel.read() if channel.offset is None else channel.value()
+        return values
 
 
 class Telemetry:
@@ -83,6 +96,10 @@ class Telemetry:
         self._of_node = {
             node.name: list(self._channels(node.name, number, wanted)) for number, node in enumerate(world.nodes)
         }
+        self._gates_of = {
+            node: sorted({channel.gate for channel in channels}) for node, channels in self._of_node.items()
+        }
+        self._pages: dict[tuple[str, tuple[bool, ...]], _Page] = {}
         self._restarted: set[tuple[int, int]] = set()
 
     def scrapes(self) -> Iterator[list[Scrape]]:
@@ -99,13 +116,21 @@ class Telemetry:
         node = self.world.nodes[number].name
         if self._restarts(number, seconds) or self._is_missed(number, seconds) or self._is_silent(number):
             return None
-        channels = [channel for channel in self._of_node[node] if is_there[channel.gate]]
-        values = [channel.value() for channel in channels]
+        page = self._page(node, is_there)
+        values, channels = page.values(), page.channels
         skew = sum(one.skew_seconds for one in self._troubles("clock_skew", number, seconds))
         if skew:
             values = list(starmap(_skewed, zip(channels, values, [skew] * len(values), strict=True)))
         time = self.world.time + skew + number * _STAGGER_SECONDS
         return Scrape(node, round(time, 3), channels, values)
+
+    def _page(self, node: str, is_there: list[bool]) -> _Page:
+        state = tuple(is_there[gate] for gate in self._gates_of[node])
+        page = self._pages.get((node, state))
+        if page is None:
+            channels = tuple(channel for channel in self._of_node[node] if is_there[channel.gate])
+            page = self._pages[node, state] = _Page(channels)
+        return page
 
     # ---- troubles
 
@@ -179,13 +204,21 @@ class Telemetry:
         targets = [one.target for one in self.world.faults if gpu in one.target.gpus]
         return lambda _now: not any(target.is_silent for target in targets)
 
-    def _seat(self, job_id: str, rank: int) -> tuple[object, int]:
+    def _seat(self, job_id: str, rank: int) -> tuple[Shift, int]:
         shift = next(one for one in self.world.shifts if one.owner.job_id == job_id)
         return shift, rank
 
     def _rank(self, job_id: str, uuid: str) -> int:
         shift = next(one for one in self.world.shifts if one.owner.job_id == job_id)
         return next(rank for rank, seat in enumerate(shift.seats) if seat.gpu.uuid == uuid)
+
+
+def _since(value: Value, offset: Value) -> Value:
+    """What was counted since; both are of one series, so both are histograms or neither is."""
+    if isinstance(value, Histogram):
+        then = offset if isinstance(offset, Histogram) else Histogram((0,) * len(value.counts), 0.0)
+        return Histogram(tuple(map(int.__sub__, value.counts, then.counts)), value.sum - then.sum)
+    return value - (0.0 if isinstance(offset, Histogram) else offset)
 
 
 def _place_of(series: Series) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from warpgauge.exporters.synthetic.scenario.plan import FaultPlan, JobPlan, Scenario
     from warpgauge.exporters.synthetic.workload import Demand, Workload
 
-__all__ = ["Struck", "World"]
+__all__ = ["Shift", "Struck", "World"]
 
 _WARM_UP_SECONDS: Final = 300.0
 _LONGEST_STEP_SECONDS: Final = 10.0
@@ -35,7 +35,7 @@ _SECOND_ROW: Final = (2, 3)  # breathes the air that the first has warmed
 _WARMED_CELSIUS: Final = 1.6
 
 
-class _Shift:
+class Shift:
     """A job and when it is there; away, its devices are free. A server may use some of its devices only."""
 
     def __init__(self, job: Workload, plan: JobPlan, start: float) -> None:
@@ -116,7 +116,7 @@ class World:
         self.nodes = tuple(self._node(number) for number in range(scenario.fleet.nodes))
         self.jobs: tuple[Workload, ...] = tuple(self._job(plan) for plan in scenario.jobs)
         self.shifts = tuple(
-            _Shift(job, plan, scenario.start) for job, plan in zip(self.jobs, scenario.jobs, strict=True)
+            Shift(job, plan, scenario.start) for job, plan in zip(self.jobs, scenario.jobs, strict=True)
         )
         self.faults = tuple(self._struck(plan) for plan in scenario.faults)
         self._series = {node.name: tuple(series.of_node(self, node)) for node in self.nodes}
