@@ -236,8 +236,8 @@ def _tell(outcome: Outcome) -> None:
             fault = found.fault
             scope = {key: value for key, value in fault["scope"].items() if key not in {"cluster", "rack"}}
             print(
-                f"{outcome.name}: missed {fault['cause']} of size {fault['size']:.3g} at {fault['start'] - start:.0f} s,"
-                f" scrapes of {outcome.scrape_seconds:g} s, {scope}"
+                f"{outcome.name}: missed {fault['cause']} of size {fault['size']:.3g}"
+                f" at {fault['start'] - start:.0f} s, scrapes of {outcome.scrape_seconds:g} s, {scope}"
             )
     for page in matched.false:
         print(f"{outcome.name}: false {page.kind} at {page.told - start:.0f} s: {page.summary}")

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Baseline"]
 
+HOT_CELSIUS: Final = 85.0
+SLOW_CLOCK: Final = 0.7  # of the highest
+WORKS: Final = 0.5  # utilization
+LOW: Final = 0.7
+IDLE: Final = 0.05
+IDLE_WATTS: Final = 150.0
+LITTLE_FREE: Final = 0.10
 _FOR_SECONDS: Final = 120.0
 _GONE_SECONDS: Final = 300.0
 
@@ -49,10 +56,10 @@ def _rules(frame: Frame) -> Iterator[Told]:
     clock, fastest = at(device.CLOCK, "sm"), at(device.CLOCK_MAX, "sm")
     busy = at(device.UTILIZATION, "compute")
     by_kind = {
-        "thermal_limited": at(device.TEMPERATURE, "core") > 85.0,
-        "straggler": (clock < 0.7 * fastest) & (busy > 0.5),
-        "idle_allocated": (busy < 0.05) & (used > 2.0**30),
-        "input_bound": (busy > 0.05) & (busy < 0.7),
+        "thermal_limited": at(device.TEMPERATURE, "core") > HOT_CELSIUS,
+        "straggler": (clock < SLOW_CLOCK * fastest) & (busy > WORKS),
+        "idle_allocated": (busy < IDLE) & (used > 2.0**30),
+        "input_bound": (busy > IDLE) & (busy < LOW),
         "memory_leak": used > 0.95 * total,
         "pcie_downtrained": at(device.PCIE_LINK_WIDTH) < at(device.PCIE_LINK_WIDTH_MAX),
         "row_remap": at(device.ROW_REMAP_PENDING) > 0,
@@ -61,7 +68,7 @@ def _rules(frame: Frame) -> Iterator[Told]:
         "device_hung": at(device.DEVICE_STATE, "hung") > 0,
         "ecc_degradation": _grew(frame, device.ECC_ERRORS, "corrected", "volatile"),
         "link_errors": _grew(frame, device.LINK_ERRORS, "0", "crc"),
-        "hang": (busy >= 1.0) & (at(device.POWER) < 150.0),
+        "hang": (busy >= 1.0) & (at(device.POWER) < IDLE_WATTS),
         "xid": _any_xid(frame),
     }
     for kind, fires in by_kind.items():
@@ -83,7 +90,7 @@ def _of_nodes(frame: Frame) -> Iterator[Told]:
     silent = frame.newest_sample - frame.nodes.last_seen_ms[: len(frame.nodes)] / 1000.0 > _GONE_SECONDS
     for kind, fires in (
         ("host_saturated", idle < 0.15 * count),
-        ("memory_pressure", free < 0.10),
+        ("memory_pressure", free < LITTLE_FREE),
         ("telemetry_gap", silent),
     ):
         for row in np.flatnonzero(fires):

@@ -29,6 +29,8 @@ SOUND_EVERY: Final = 10
 SOUND_OF_TEN: Final = 3  # 60 of 200 seeds are without any fault
 TRUE_SHARE: Final = 0.05  # of a step: from here on it is true to say that the step waits for this
 SMALL_KERNELS: Final = 0.5  # of the SMs: kernels that leave most of the device unused are too small for it
+WIDE_NODES: Final = 4  # there is room for a third fault
+FEWEST_RANKS: Final = 4  # of a pipeline stage
 XIDS: Final = (48, 62, 64, 74, 79, 95, 119, 120)
 SLOWING: Final = ("slow_clock", "slow_kernels")
 LONG_SCRAPE: Final = 30.0  # large fleets are scraped less often
@@ -89,6 +91,10 @@ def draw(seed: int) -> Drawn:
     return Drawn(scenario=scenario, true_of_jobs=frozenset(_truths(jobs)))
 
 
+def _happens(random: Random, chance: float) -> bool:
+    return random.random() < chance
+
+
 def _log_uniform(random: Random, low: float, high: float) -> float:
     return exp(random.uniform(log(low), log(high)))
 
@@ -100,7 +106,7 @@ def _slots(random: Random, nodes: int, width: int) -> list[_Slot]:
     slots: list[_Slot] = []
     at = 0
     while at < nodes:
-        if random.random() < 0.6:
+        if _happens(random, 0.6):
             taken = list(range(at, min(nodes, at + random.choice((1, 1, 2, 2, 3, 4)))))
             slots.append(_Slot([f"{node}:0-{width - 1}" for node in taken], taken))
             at += len(taken)
@@ -124,7 +130,7 @@ def _job(random: Random, number: int, slot: _Slot, duration: float) -> JobPlan |
         "start_seconds": start,
         "end_seconds": end,
         "scheduler": random.choice(("slurm", "kubernetes")),
-        "locked_clock_ratio": random.uniform(0.45, 0.95) if random.random() < 0.2 else 1.0,
+        "locked_clock_ratio": random.uniform(0.45, 0.95) if _happens(random, 0.2) else 1.0,
         "memory_ratio": random.uniform(0.15, 0.97),
         "host_bytes": _log_uniform(random, 2e9, 80e9),
         "kernel": {
@@ -144,8 +150,8 @@ def _job(random: Random, number: int, slot: _Slot, duration: float) -> JobPlan |
 
 def _shift(random: Random, duration: float) -> tuple[float, float]:
     """Most jobs are there all the time; some start or end while we watch."""
-    start = random.uniform(600.0, 3000.0) if random.random() < 0.15 else 0.0
-    end = duration - random.uniform(300.0, 1500.0) if random.random() < 0.15 else 86_400.0
+    start = random.uniform(600.0, 3000.0) if _happens(random, 0.15) else 0.0
+    end = duration - random.uniform(300.0, 1500.0) if _happens(random, 0.15) else 86_400.0
     return start, end
 
 
@@ -155,7 +161,7 @@ def _width(text: str) -> int:
 
 
 def _scale(random: Random, devices: int, duration: float) -> list[list[float]]:
-    if random.random() < 0.4:
+    if _happens(random, 0.4):
         return []
     times = sorted(random.uniform(300.0, duration) for _ in range(random.randrange(1, 5)))
     return [[0, max(1, devices // 2)], *([time, random.randint(1, devices)] for time in times)]
@@ -164,8 +170,10 @@ def _scale(random: Random, devices: int, duration: float) -> list[list[float]]:
 def _steps(random: Random, ranks: int) -> dict[str, object]:
     compute = _log_uniform(random, 0.4, 8.0)
     step = compute * 1.1
-    stages = random.choice([1, 1, 1, *(count for count in (2, 4) if ranks % count == 0 and ranks // count >= 4)])
-    has_evaluation = random.random() < 0.5
+    stages = random.choice(
+        [1, 1, 1, *(count for count in (2, 4) if ranks % count == 0 and ranks // count >= FEWEST_RANKS)]
+    )
+    has_evaluation = _happens(random, 0.5)
     return {
         "compute_seconds": compute,
         "communication_seconds": compute * _log_uniform(random, 0.01, 0.25),
@@ -175,7 +183,7 @@ def _steps(random: Random, ranks: int) -> dict[str, object]:
         "loader_workers": random.choice((1, 2, 4)),
         "loader_fill": random.uniform(0.1, 0.9),
         "batch_bytes": _log_uniform(random, 1e5, 1e8),
-        "loader_is_local": random.random() < 0.3,
+        "loader_is_local": _happens(random, 0.3),
         "link_bytes": _log_uniform(random, 1e8, 1e11) * compute,
         "network_bytes": _log_uniform(random, 1e7, 1e10) * compute,
         "checkpoint_steps": max(2, round(random.uniform(300.0, 3600.0) / step)),
@@ -183,7 +191,7 @@ def _steps(random: Random, ranks: int) -> dict[str, object]:
         "checkpoint_bytes": _log_uniform(random, 1e8, 2e10),
         "evaluation_steps": max(2, round(random.uniform(600.0, 2400.0) / step)) if has_evaluation else 0,
         "evaluation_seconds": _log_uniform(random, 15.0, 240.0),
-        "reports_steps": random.random() < 0.85,
+        "reports_steps": _happens(random, 0.85),
     }
 
 
@@ -208,9 +216,9 @@ def _truths(jobs: tuple[JobPlan, ...]) -> list[tuple[str, str]]:
 
 def _troubles(random: Random, nodes: int, duration: float) -> list[TroublePlan]:
     found = []
-    if random.random() < 0.7:
+    if _happens(random, 0.7):
         found.append(TroublePlan(kind="missing_scrapes", share=_log_uniform(random, 0.002, 0.15)))
-    if random.random() < 0.4:
+    if _happens(random, 0.4):
         skew = random.uniform(-10.0, 10.0)
         found.append(TroublePlan(kind="clock_skew", node=random.randrange(nodes), skew_seconds=skew))
     for _ in range(random.choice((0, 1, 1, 2))):
@@ -225,7 +233,7 @@ def _faults(random: Random, slots: list[_Slot], duration: float, nodes: int) -> 
     taken: set[int] = set()  # machines
     causes = [*CAUSES, *SLOWING, *SLOWING, "slow_loader"]
     for _ in range(40):
-        if len(found) == (3 if nodes >= 4 else 2):
+        if len(found) == (3 if nodes >= WIDE_NODES else 2):
             break
         cause = random.choice(causes)
         fault, held = _fault(random, cause, slots, duration)
@@ -243,7 +251,7 @@ def _fault(random: Random, name: str, slots: list[_Slot], duration: float) -> tu
     onset = random.uniform(300.0, 1200.0) if name in LONG else random.uniform(900.0, duration - 2700.0)
     if place is None or (slot.job and not _is_there(slot.job, onset, duration)):
         return None, set()
-    lasts = random.uniform(1200.0, 2400.0) if random.random() < 0.3 and name not in LONG else 0.0
+    lasts = random.uniform(1200.0, 2400.0) if _happens(random, 0.3) and name not in LONG else 0.0
     return (
         FaultPlan(cause=name, start_seconds=onset, duration_seconds=lasts, size=_size(random, name), **place),
         held if cause.strikes is not Strikes.NODE else {*held, place["node"]},
@@ -256,30 +264,48 @@ def _is_there(job: JobPlan, onset: float, duration: float) -> bool:
 
 
 def _place(random: Random, name: str, slot: _Slot) -> dict[str, object] | None:
+    """Where the cause strikes in a slot; None where it could not, or would show nowhere."""
     cause, job = CAUSES[name], slot.job
-    needs = cause.needs or (("notebook", "serving", _FREE) if name == "stuck_kernel" else ())
-    if needs and (job.kind if job else _FREE) not in needs:
+    if not _may_strike(name, slot):
         return None
-    is_seen = name in {"slow_clock"} or not (cause.slows and job and not job.reports_steps)
-    if not is_seen or (name == "silent_collective" and job and not job.reports_steps):
-        return None
-    if name == "pcie_contact" and not (job and job.kind == "training"):
-        return None  # of a link that nobody uses nothing is known
-    if name == "slow_host" and (len(slot.nodes) < 2 or not (job and job.kind == "training")):
-        return None  # whose machine is slow shows against other machines of its job
     if cause.strikes is Strikes.NODE:
         return {"node": random.choice(slot.nodes)}
-    if cause.strikes is Strikes.JOB:
-        return {"job": job.id} if job and not job.scale else None
-    if cause.strikes is Strikes.STAGE:
-        return {"job": job.id, "stage": random.randrange(job.stages)} if job and job.stages > 1 else None
-    ranks = sum(_width(text) for text in slot.devices)
+    if job and cause.strikes is Strikes.JOB:
+        return {"job": job.id}
+    if job and cause.strikes is Strikes.STAGE:
+        return {"job": job.id, "stage": random.randrange(job.stages)}
     if job and cause.needs:
-        return {"job": job.id, "rank": random.randrange(ranks)}
+        return {"job": job.id, "rank": random.randrange(sum(_width(text) for text in slot.devices))}
     text = random.choice(slot.devices)
     node, _, span = text.partition(":")
     first, _, last = span.partition("-")
     return {"device": f"{node}:{random.randint(int(first), int(last))}"}
+
+
+def _may_strike(name: str, slot: _Slot) -> bool:
+    """Whether a slot has what the cause strikes, and anything that tells of it: a slow rank that reports no step is
+    seen by its clock alone, a link that nobody uses by nothing, a slow machine against other machines of its job.
+    """
+    cause, job = CAUSES[name], slot.job
+    kind = job.kind if job else _FREE
+    wanted = cause.needs or _WANTED.get(name, ())
+    if wanted and kind not in wanted:
+        return False
+    if job is None:
+        return cause.strikes in {Strikes.NODE, Strikes.DEVICE}
+    tells = job.reports_steps or name not in _TOLD_BY_STEPS
+    fits = {Strikes.JOB: not job.scale, Strikes.STAGE: job.stages > 1}.get(cause.strikes, True)
+    return tells and fits and (name != "slow_host" or len(slot.nodes) > 1)
+
+
+_WANTED: Final = {
+    "stuck_kernel": ("notebook", "serving", _FREE),
+    "pcie_contact": ("training",),
+    "slow_host": ("training",),
+}
+_TOLD_BY_STEPS: Final = frozenset(
+    {"silent_collective", *(name for name, cause in CAUSES.items() if cause.slows)} - {"slow_clock"}
+)
 
 
 _SIZES: Final = {

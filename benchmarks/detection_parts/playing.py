@@ -1,4 +1,4 @@
-"""One scenario through the analyzer as the service runs it: samples as columns into a `Watch`, judged at each scrape."""
+"""One scenario through the analyzer as the service runs it: columns into a `Watch`, judged at each scrape."""
 
 from __future__ import annotations
 

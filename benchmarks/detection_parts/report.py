@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import sqrt
 from random import Random
 from statistics import median
@@ -86,7 +87,7 @@ def score(matched: Sequence[Matched]) -> Score:
 
 def by_size(matched: Sequence[Matched], causes: Sequence[str]) -> Iterator[tuple[float, float, Score]]:
     """(from, to, score) of faults of some causes whose size is a slowdown; a small one counts as any other here."""
-    for low, high in zip(SIZES, SIZES[1:], strict=False):
+    for low, high in pairwise(SIZES):
         total = Score()
         for found in (found for one in matched for found in one.found):
             if found.fault["cause"] in causes and low <= found.fault["size"] < high:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from warpgauge.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEXT = """
 schema = "warpgauge.scenario/v1"

@@ -9,6 +9,7 @@ from warpgauge.exporters.synthetic.scenario import CAUSES, read_scenario, scenar
 
 EXAMPLES = sorted(Path("examples/scenarios").glob("*.toml"))
 HEAD = 'schema = "warpgauge.scenario/v1"\nduration_seconds = 600\n'
+FAULT = "[[fault]]\nstart_seconds = 1\n"
 JOB = '[[job]]\nid = "a"\nnodes = [0, 1]\nstages = 2\n'
 
 
@@ -59,16 +60,16 @@ def test_whole_numbers_may_stand_where_numbers_are_asked_for():
         (HEAD + JOB + "kernel = { smm = 1 }", "job[0].kernel.smm is unknown; did you mean sm?"),
         (HEAD + JOB + "end_seconds = 0", "job[0].end_seconds must be after start_seconds"),
         (HEAD + "[[fault]]\ncause = 'slow'", "s.toml:3: fault[0].start_seconds is missing"),
-        (HEAD + "[[fault]]\ncause = 'xidd'\nstart_seconds = 1", "s.toml:4: fault[0].cause is 'xidd'; did you mean xid?"),
-        (HEAD + "[[fault]]\ncause = 'xid'\nstart_seconds = 1", "fault[0].device or job and rank must be given"),
-        (HEAD + "[[fault]]\ncause = 'xid'\ndevice = '9:0'\nstart_seconds = 1", "fault[0].device must be one of 4 x 8"),
-        (HEAD + "[[fault]]\ncause = 'cpu_hog'\nstart_seconds = 1", "fault[0].node must be named: cpu_hog strikes a"),
+        (HEAD + FAULT + "cause = 'xidd'", "s.toml:5: fault[0].cause is 'xidd'; did you mean xid?"),
+        (HEAD + FAULT + "cause = 'xid'", "fault[0].device or job and rank must be given"),
+        (HEAD + FAULT + "cause = 'xid'\ndevice = '9:0'", "fault[0].device must be one of 4 x 8"),
+        (HEAD + FAULT + "cause = 'cpu_hog'", "fault[0].node must be named: cpu_hog strikes a"),
         (HEAD + "[[fault]]\ncause = 'cpu_hog'\nnode = 0\nstart_seconds = 700", "is past the scenario's 600 s"),
-        (HEAD + JOB + "[[fault]]\ncause = 'slow_clock'\njob = 'a'\nstart_seconds = 1", "fault[0].rank must be a rank of a"),
-        (HEAD + JOB + "[[fault]]\ncause = 'slow_stage'\njob = 'a'\nstage = 2\nstart_seconds = 1", "fault[0].stage must be"),
-        (HEAD + JOB + "[[fault]]\ncause = 'abandoned'\njob = 'a'\nstart_seconds = 1", "a job of kind notebook or serving"),
-        (HEAD + JOB + "[[fault]]\ncause = 'slow_loader'\njob = 'b'\nstart_seconds = 1", "fault[0].job is 'b'; known are a"),
-        (HEAD + JOB + "[[fault]]\ncause = 'slow_loader'\njob = 'a'\nstart_seconds = 1\nsize = 9", "size must be from 1.01"),
+        (HEAD + JOB + FAULT + "cause = 'slow_clock'\njob = 'a'", "fault[0].rank must be a rank of a"),
+        (HEAD + JOB + FAULT + "cause = 'slow_stage'\njob = 'a'\nstage = 2", "fault[0].stage must be"),
+        (HEAD + JOB + FAULT + "cause = 'abandoned'\njob = 'a'", "a job of kind notebook or serving"),
+        (HEAD + JOB + FAULT + "cause = 'slow_loader'\njob = 'b'", "fault[0].job is 'b'; known are a"),
+        (HEAD + JOB + FAULT + "cause = 'slow_loader'\njob = 'a'\nsize = 9", "size must be from 1.01"),
         (HEAD + "[[trouble]]\nkind = 'clock_skew'\nnode = 4", "s.toml:5: trouble[0].node is 4, and the fleet has nodes"),
     ],
 )  # fmt: skip

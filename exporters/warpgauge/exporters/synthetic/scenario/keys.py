@@ -98,13 +98,14 @@ def _checked(rule: Rule, raw: Any, name: str, place: Place) -> Any:  # noqa: ANN
     kinds, words = _KINDS[rule.kind]
     if not isinstance(raw, kinds) or (isinstance(raw, bool) and rule.kind != "bool"):
         place.fail(name, f"must be {words}, got {str(raw)[:_MOST_TEXT]!r}")
+    value: Any = raw
     if rule.kind in {"float", "int"}:
-        return _in_range(rule, float(raw) if rule.kind == "float" else raw, name, place)
-    if rule.kind == "str" and (not raw or len(raw) > _MOST_TEXT):
+        return _in_range(rule, float(value) if rule.kind == "float" else value, name, place)
+    if rule.kind == "str" and (not value or len(value) > _MOST_TEXT):
         place.fail(name, f"must have 1 to {_MOST_TEXT} characters")
     if rule.choices and raw not in rule.choices:
-        place.fail(name, f"is {raw!r}{closest(raw, rule.choices)}")
-    return raw
+        place.fail(name, f"is {raw!r}{closest(value, rule.choices)}")
+    return value
 
 
 def _in_range(rule: Rule, value: float, name: str, place: Place) -> float:
