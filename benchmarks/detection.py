@@ -35,7 +35,7 @@ from warpgauge.core.table import table
 from warpgauge.exporters.synthetic.scenario import CAUSES, read_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from detection_parts.matching import Matched
 
@@ -61,17 +61,28 @@ def of_file(path: Path) -> Outcome:
     return asyncio.run(play(read_scenario(path)))
 
 
-def played(todo: Sequence[Callable[[], Outcome]], jobs: int, within_seconds: float) -> list[Outcome]:
+def played(todo: Sequence[Callable[[], Outcome]], jobs: int, within_seconds: float) -> Iterator[Outcome]:
     """Play one after the other, or in several processes; stop to begin new ones after some time."""
     end = time.monotonic() + within_seconds
     if jobs > 1:
         with ProcessPoolExecutor(jobs) as pool:
-            return [one.result() for one in [pool.submit(each) for each in todo]]
-    found = []
+            yield from (one.result() for one in [pool.submit(each) for each in todo])
+        return
     for each in todo:
         if time.monotonic() >= end:
-            break
-        found.append(each())
+            return
+        yield each()
+
+
+def kept(outcomes: Iterable[Outcome], args: argparse.Namespace) -> list[Outcome]:
+    """All of them; meanwhile each is told and saved, as wanted, so that a run that is cut short is not lost."""
+    found = []
+    for outcome in outcomes:
+        found.append(outcome)
+        if args.save:
+            args.save.write_bytes(pickle.dumps(found))
+        if args.details:
+            _tell(outcome)
     return found
 
 
@@ -177,20 +188,20 @@ def _left_out(tuning: Sequence[Outcome], reported: Sequence[Outcome]) -> Iterato
 def main() -> None:
     args = _arguments()
     if args.load:
-        outcomes = _loaded(args.load)
+        outcomes = kept((one for path in args.load for one in _loaded(path)), args)
     elif args.scenarios:
         paths = sorted(args.scenarios.glob("*.toml"))
         if not paths:
             sys.exit(f"{args.scenarios} holds no file that ends in .toml")
-        outcomes = played([partial(of_file, path) for path in paths], args.jobs, float("inf"))
+        outcomes = kept(played([partial(of_file, path) for path in paths], args.jobs, float("inf")), args)
     else:
         within = SHORT_SECONDS if args.short else float("inf")
-        outcomes = played([partial(of_seed, seed) for seed in args.seeds], 1 if args.short else args.jobs, within)
-    if args.save:
-        args.save.write_bytes(pickle.dumps(outcomes))
+        todo = [partial(of_seed, seed) for seed in args.seeds]
+        outcomes = kept(played(todo, 1 if args.short else args.jobs, within), args)
     rows = list(figures(outcomes))
     if args.leave_one_out:
-        tuning = _loaded(args.tuning) if args.tuning else played([partial(of_seed, n) for n in TUNING], args.jobs, 1e9)
+        todo = [partial(of_seed, seed) for seed in TUNING]
+        tuning = _loaded(args.tuning) if args.tuning else list(played(todo, args.jobs, float("inf")))
         rows += _left_out(tuning, outcomes)
     _print(rows, outcomes, args)
 
@@ -222,9 +233,6 @@ def _print(rows: Sequence[Row], outcomes: Sequence[Outcome], args: argparse.Name
         for one in rows
     ]
     print(table(("figure", "value", "95 %", "", "thresholds", "budget", "within"), cells, numeric=(1, 4, 5)))
-    if args.details:
-        for outcome in outcomes:
-            _tell(outcome)
 
 
 def _tell(outcome: Outcome) -> None:
@@ -237,10 +245,16 @@ def _tell(outcome: Outcome) -> None:
             scope = {key: value for key, value in fault["scope"].items() if key not in {"cluster", "rack"}}
             print(
                 f"{outcome.name}: missed {fault['cause']} of size {fault['size']:.3g}"
-                f" at {fault['start'] - start:.0f} s, scrapes of {outcome.scrape_seconds:g} s, {scope}"
+                f" at {fault['start'] - start:.0f} s, scrapes of {outcome.scrape_seconds:g} s, {scope}",
+                file=sys.stderr,
+                flush=True,
             )
     for page in matched.false:
-        print(f"{outcome.name}: false {page.kind} at {page.told - start:.0f} s: {page.summary}")
+        print(
+            f"{outcome.name}: false {page.kind} at {page.told - start:.0f} s: {page.summary}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _arguments() -> argparse.Namespace:
@@ -253,7 +267,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--details", action="store_true", help="tell each miss and each false page")
     parser.add_argument("--leave-one-out", action="store_true", help="tune without one kind of fault, for each kind")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep what was played")
-    parser.add_argument("--load", type=Path, metavar="FILE", help="report on what --save kept (your own files only)")
+    parser.add_argument(
+        "--load", type=Path, nargs="+", metavar="FILE", help="report on what --save kept (your own files only)"
+    )
     parser.add_argument(
         "--tuning", type=Path, metavar="FILE", help="for --leave-one-out: tuning seeds that --save kept"
     )

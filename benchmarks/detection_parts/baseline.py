@@ -29,6 +29,8 @@ IDLE: Final = 0.05
 IDLE_WATTS: Final = 150.0
 LITTLE_FREE: Final = 0.10
 _FOR_SECONDS: Final = 120.0
+_EVERY_SECONDS: Final = 30.0  # between two evaluations
+_TICKS: Final = round(_FOR_SECONDS / _EVERY_SECONDS)
 _GONE_SECONDS: Final = 300.0
 
 Told = tuple[str, dict[str, Any]]
@@ -37,15 +39,22 @@ Told = tuple[str, dict[str, Any]]
 class Baseline:
     """Remembers since when each rule holds at each place; tells once when it has held long enough."""
 
-    def __init__(self, interval_seconds: float) -> None:
-        self._ticks = max(1, round(_FOR_SECONDS / interval_seconds))
+    def __init__(self) -> None:
+        self._looked = 0.0
         self._held: dict[tuple[str, str], int] = {}
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to look again."""
+        if now - self._looked < _EVERY_SECONDS:
+            return False
+        self._looked = now
+        return True
 
     def look(self, frame: Frame) -> list[Told]:
         """What fires now and did not before."""
         holding = {(kind, str(sorted(scope.items()))): (kind, scope) for kind, scope in _rules(frame)}
         self._held = {key: self._held.get(key, 0) + 1 for key in holding}
-        return [holding[key] for key, ticks in self._held.items() if ticks == self._ticks]
+        return [holding[key] for key, ticks in self._held.items() if ticks == _TICKS]
 
 
 def _rules(frame: Frame) -> Iterator[Told]:

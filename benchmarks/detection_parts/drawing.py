@@ -63,9 +63,9 @@ def is_sound(seed: int) -> bool:
 def draw(seed: int) -> Drawn:
     """The scenario of a seed."""
     random = Random(f"detection:{seed}")
-    scrape = random.choice((10.0, 15.0, 30.0, 30.0, 60.0, 60.0))
-    nodes, width = random.choice((2, 3, 4) if scrape < LONG_SCRAPE else (3, 4, 6, 8)), random.choice((4, 8))
-    duration = random.choice((6000.0, 6600.0, 7200.0))
+    scrape = random.choice((15.0, 30.0, 30.0, 60.0))
+    nodes, width = random.choice((2, 3, 4) if scrape < LONG_SCRAPE else (3, 4, 6)), random.choice((4, 8))
+    duration = random.choice((5400.0, 6000.0, 6600.0))
     slots = _slots(random, nodes, width)
     for number, slot in enumerate(slots):
         slot.job = _job(random, number, slot, duration)
@@ -248,7 +248,7 @@ def _fault(random: Random, name: str, slots: list[_Slot], duration: float) -> tu
     slot = random.choice(slots)
     held = {node for one in slots if set(one.nodes) & set(slot.nodes) for node in one.nodes}
     place = _place(random, name, slot)
-    onset = random.uniform(300.0, 1200.0) if name in LONG else random.uniform(900.0, duration - 2700.0)
+    onset = random.uniform(300.0, 1200.0) if name in LONG else random.uniform(900.0, duration - 2400.0)
     if place is None or (slot.job and not _is_there(slot.job, onset, duration)):
         return None, set()
     lasts = random.uniform(1200.0, 2400.0) if _happens(random, 0.3) and name not in LONG else 0.0
@@ -283,8 +283,10 @@ def _place(random: Random, name: str, slot: _Slot) -> dict[str, object] | None:
 
 
 def _may_strike(name: str, slot: _Slot) -> bool:
-    """Whether a slot has what the cause strikes, and anything that tells of it: a slow rank that reports no step is
-    seen by its clock alone, a link that nobody uses by nothing, a slow machine against other machines of its job.
+    """Whether a slot has what the cause strikes, and anything that tells of it.
+
+    A slow rank that reports no step is seen by its clock alone, a link that nobody uses by nothing, a slow machine
+    against other machines of its job.
     """
     cause, job = CAUSES[name], slot.job
     kind = job.kind if job else _FREE

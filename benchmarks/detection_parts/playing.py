@@ -70,7 +70,7 @@ async def play(scenario: Scenario, true_of_jobs: Iterable[tuple[str, str]] = ())
         device_days=scenario.fleet.nodes * scenario.fleet.devices_per_node * scenario.duration_seconds / 86_400.0,
     )
     feed = _Feed(world.cluster, len(telemetry.channels), scenario.scrape_seconds)
-    baseline = Baseline(scenario.scrape_seconds)
+    baseline = Baseline()
     seen: set[str] = set()
     try:
         for scrapes in telemetry.scrapes():
@@ -79,10 +79,9 @@ async def play(scenario: Scenario, true_of_jobs: Iterable[tuple[str, str]] = ())
             result = await watch.judge({})
             await watch.accept(result)
             outcome.pages += [_page(one, world.time) for one in _new(result.findings, seen)]
-            outcome.baseline += [
-                Page(kind=kind, scope=scope, told=world.time, confidence=1.0)
-                for kind, scope in await watch.ask(baseline.look)
-            ]
+            if baseline.is_due(world.time):
+                told = await watch.ask(baseline.look)
+                outcome.baseline += [Page(kind=a, scope=b, told=world.time, confidence=1.0) for a, b in told]
     finally:
         watch.close()
     return outcome
