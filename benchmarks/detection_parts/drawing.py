@@ -171,7 +171,7 @@ def _steps(random: Random, ranks: int) -> dict[str, object]:
     compute = _log_uniform(random, 0.4, 8.0)
     step = compute * 1.1
     stages = random.choice(
-        [1, 1, 1, *(count for count in (2, 4) if ranks % count == 0 and ranks // count >= FEWEST_RANKS)]
+        [1, 1, 1, *(count for count in (2, 2, 4) if ranks % count == 0 and ranks // count >= FEWEST_RANKS)]
     )
     has_evaluation = _happens(random, 0.5)
     return {
@@ -236,16 +236,19 @@ def _faults(random: Random, slots: list[_Slot], duration: float, nodes: int) -> 
         if len(found) == (3 if nodes >= WIDE_NODES else 2):
             break
         cause = random.choice(causes)
-        fault, held = _fault(random, cause, slots, duration)
-        if fault is not None and not held & taken:
-            found.append(fault)
-            taken |= held
+        for slot in random.sample(slots, len(slots)):
+            fault, held = _fault(random, cause, slot, slots, duration)
+            if fault is not None and not held & taken:
+                found.append(fault)
+                taken |= held
+                break
     return found
 
 
-def _fault(random: Random, name: str, slots: list[_Slot], duration: float) -> tuple[FaultPlan | None, set[int]]:
+def _fault(
+    random: Random, name: str, slot: _Slot, slots: list[_Slot], duration: float
+) -> tuple[FaultPlan | None, set[int]]:
     cause = CAUSES[name]
-    slot = random.choice(slots)
     held = {node for one in slots if set(one.nodes) & set(slot.nodes) for node in one.nodes}
     place = _place(random, name, slot)
     onset = random.uniform(300.0, 1200.0) if name in LONG else random.uniform(900.0, duration - 2400.0)
