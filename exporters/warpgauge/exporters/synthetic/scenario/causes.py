@@ -269,7 +269,7 @@ CAUSES: Final[dict[str, Cause]] = {
     "stuck_kernel": Cause(
         kind=FindingKind.HANG, strikes=Strikes.DEVICE, sizes=(0.0, 0.3), usual=0.02, least=0.04,
         measure="power of a kernel that never ends, relative to full load", is_larger_worse=False,
-        strike=_spin,
+        strike=_spin, consequences=(FindingKind.LAUNCH_BOUND,),
     ),
     "power_brake": Cause(
         kind=FindingKind.HARDWARE_THROTTLE, strikes=Strikes.DEVICE, sizes=(0.02, 1.0), usual=0.5, least=0.2,
