@@ -31,6 +31,7 @@ TRUE_SHARE: Final = 0.05  # of a step: from here on it is true to say that the s
 SMALL_KERNELS: Final = 0.5  # of the SMs: kernels that leave most of the device unused are too small for it
 WIDE_NODES: Final = 4  # there is room for a third fault
 FEWEST_RANKS: Final = 4  # of a pipeline stage
+SELDOM_FIT: Final = ("slow_loader", "slow_network", "slow_stage", "slow_stage", "slow_host")  # few slots have the place
 XIDS: Final = (48, 62, 64, 74, 79, 95, 119, 120)
 SLOWING: Final = ("slow_clock", "slow_kernels")
 LONG_SCRAPE: Final = 30.0  # large fleets are scraped less often
@@ -231,7 +232,7 @@ def _faults(random: Random, slots: list[_Slot], duration: float, nodes: int) -> 
     """Two or three faults at places that have nothing to do with each other."""
     found: list[FaultPlan] = []
     taken: set[int] = set()  # machines
-    causes = [*CAUSES, *SLOWING, *SLOWING, "slow_loader"]
+    causes = [*CAUSES, *SLOWING, *SLOWING, *SELDOM_FIT]
     for _ in range(40):
         if len(found) == (3 if nodes >= WIDE_NODES else 2):
             break
