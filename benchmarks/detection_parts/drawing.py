@@ -30,7 +30,7 @@ SOUND_OF_TEN: Final = 3  # 60 of 200 seeds are without any fault
 TRUE_SHARE: Final = 0.05  # of a step: from here on it is true to say that the step waits for this
 SMALL_KERNELS: Final = 0.5  # of the SMs: kernels that leave most of the device unused are too small for it
 WIDE_NODES: Final = 4  # there is room for a third fault
-FEWEST_RANKS: Final = 4  # of a pipeline stage
+FEWEST_RANKS: Final = 4  # of a job or pipeline stage: of two or three peers nobody can tell which one is off
 SELDOM_FIT: Final = ("slow_loader", "slow_network", "slow_stage", "slow_stage", "slow_host")  # few slots have the place
 XIDS: Final = (48, 62, 64, 74, 79, 95, 119, 120)
 SLOWING: Final = ("slow_clock", "slow_kernels")
@@ -107,7 +107,7 @@ def _slots(random: Random, nodes: int, width: int) -> list[_Slot]:
     slots: list[_Slot] = []
     at = 0
     while at < nodes:
-        if _happens(random, 0.6):
+        if width < 2 * FEWEST_RANKS or _happens(random, 0.6):
             taken = list(range(at, min(nodes, at + random.choice((1, 1, 2, 2, 3, 4)))))
             slots.append(_Slot([f"{node}:0-{width - 1}" for node in taken], taken))
             at += len(taken)
