@@ -1,6 +1,7 @@
 """Work that has stopped though everything looks busy.
 
-Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits.
+Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits;
+not so if its job goes on stepping.
 And a job whose steps stopped while its devices stay busy at clearly less power than it draws when it steps waits in a
 collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL). An evaluation or a checkpoint
 also has no steps, but draws power or leaves the devices idle.
@@ -58,7 +59,8 @@ class Hang:
         is_judged = (covered >= LEAST_COVERAGE) & np.isfinite(limit)
         full = np.fmin.reduce(used, axis=1, initial=np.inf) >= FULL_UTILIZATION
         weak = np.fmax.reduce(power, axis=1, initial=-np.inf) < IDLE_POWER_RATIO * limit
-        candidates = [_stuck(frame, row, power, limit) for row in np.flatnonzero(is_judged & full & weak).tolist()]
+        suspects = np.flatnonzero(is_judged & full & weak).tolist()
+        candidates = [_stuck(frame, row, power, limit) for row in suspects if not _is_stepping(frame, row)]
         jobs = [_waiting(frame, key, job) for key, job in _silent_jobs(frame)]
         candidates += [found for found in jobs if found is not None]
         what = "devices and jobs, for work that stopped while they look busy"
@@ -98,6 +100,13 @@ def _stuck(frame: Frame, row: int, power: Array, limit: Array) -> Candidate:
         " process whose owner is gone. End it; if it does not end, reset the device.",
         impact=Impact(lost_device_seconds=round(frame.now - since, 1), method="time without work since the onset"),
     )
+
+
+def _is_stepping(frame: Frame, row: int) -> bool:
+    """Whether the device's job goes on: then it computes, however little power it takes for it (a clock far down)."""
+    key = frame.device_job[row]
+    ranks = list(frame.jobs[key].ranks) if key in frame.jobs else []
+    return bool(np.nan_to_num(frame.window(_STEPS, WINDOW_SECONDS).peak[ranks]).any())
 
 
 def _silent_jobs(frame: Frame) -> list[tuple[JobKey, Job]]:
