@@ -84,6 +84,7 @@ async def play(scenario: Scenario, true_of_jobs: Iterable[tuple[str, str]] = ())
                 outcome.baseline += [Page(kind=a, scope=b, told=world.time, confidence=1.0) for a, b in told]
     finally:
         watch.close()
+    outcome.truth = world.truth()  # what was felt of some faults is known by now
     return outcome
 
 

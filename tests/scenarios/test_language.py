@@ -64,7 +64,7 @@ def test_whole_numbers_may_stand_where_numbers_are_asked_for():
         (HEAD + FAULT + "cause = 'xid'", "fault[0].device or job and rank must be given"),
         (HEAD + FAULT + "cause = 'xid'\ndevice = '9:0'", "fault[0].device must be one of 4 x 8"),
         (HEAD + FAULT + "cause = 'cpu_hog'", "fault[0].node must be named: cpu_hog strikes a"),
-        (HEAD + "[[fault]]\ncause = 'cpu_hog'\nnode = 0\nstart_seconds = 700", "is past the scenario's 600 s"),
+        (HEAD + "[[fault]]\ncause = 'xid'\ndevice = '0:0'\nstart_seconds = 700", "is past the scenario's 600"),
         (HEAD + JOB + FAULT + "cause = 'slow_clock'\njob = 'a'", "fault[0].rank must be a rank of a"),
         (HEAD + JOB + FAULT + "cause = 'slow_stage'\njob = 'a'\nstage = 2", "fault[0].stage must be"),
         (HEAD + JOB + FAULT + "cause = 'abandoned'\njob = 'a'", "a job of kind notebook or serving"),

@@ -74,7 +74,7 @@ def test_the_truth_says_what_was_changed_where_and_for_how_long(cause):
     (fault,) = world.truth()["faults"]
     assert fault["kind"] == CAUSES[cause].kind
     assert fault["end"] - fault["start"] == 60.0
-    assert fault["must_be_found"]
+    assert fault["must_be_found"] is (cause != "failing_cooler")  # it costs nothing until it is too hot
     assert fault["nodes"]
     assert fault["uuids"] or CAUSES[cause].strikes is Strikes.NODE
     assert fault["culprit"]
@@ -109,6 +109,15 @@ def test_a_slow_rank_takes_as_many_times_as_long_as_the_scenario_says():
     world.advance(plan.start + 400.0)
     compute = [now[1] - then[1] for now, then in zip(world.jobs[0].phase_seconds, before, strict=True)]
     assert compute[5] / compute[4] == pytest.approx(2.0, rel=0.05)
+
+
+@pytest.mark.parametrize(("power", "is_due"), [(1.1, True), (0.1, False)])
+def test_a_failing_cooler_must_be_found_only_where_it_costs_clocks(power, is_due):
+    job = replace(TRAINING, kernel={"power": power})
+    plan = scenario(jobs=(job,), faults=(fault_of("failing_cooler", size=4.0),), duration_seconds=900.0)
+    world = World(plan)
+    world.advance(plan.start + 900.0)
+    assert world.truth()["faults"][0]["must_be_found"] is is_due
 
 
 def test_a_fault_that_ends_leaves_the_cause_as_it_was():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from warpgauge.exporters.synthetic.host import Host
     from warpgauge.exporters.synthetic.workload import Workload
 
-__all__ = ["CAUSES", "Cause", "Strikes", "Target"]
+__all__ = ["CAUSES", "LEAST_SLOWDOWN", "Cause", "Strikes", "Target"]
 
 _GIB: Final = 1024.0**3
 _COOLING_RAMP_SECONDS: Final = 90.0  # a pump or fan that fails takes a while
@@ -73,6 +73,8 @@ class Cause:
     needs: tuple[str, ...] = ()  # kinds of job
     is_larger_worse: bool = True
     slows: bool = False  # whether the size is the slowdown of what it strikes
+    felt: Callable[[Target], float] | None = None
+    """How many times as long as its peers it computes just now, where the size alone does not tell."""
 
     def is_due(self, size: float) -> bool:
         """Whether a fault of that size must be found."""
@@ -105,6 +107,12 @@ def _cooling(target: Target, size: float | None, seconds: float) -> None:
     grown = (1.0 - exp(-seconds / _COOLING_RAMP_SECONDS)) * (1.0 + hunting)
     for gpu in target.gpus:
         gpu.cooling_ratio = 1.0 if size is None else 1.0 + (size - 1.0) * grown
+
+
+def _clock_lost(target: Target) -> float:
+    """A cooler that fails costs nothing until it is too hot: at little load, or in cold air, it never is."""
+    usual = _clock_of(target.peers) if target.peers else 1.0
+    return max(usual / gpu.mean_clock_ratio for gpu in target.gpus)
 
 
 def _slow_loader(target: Target, size: float | None, _seconds: float) -> None:
@@ -217,44 +225,49 @@ def _silence(target: Target, size: float | None, _seconds: float) -> None:
 
 
 _SLOWDOWN: Final = (1.01, 5.0)
-_SLOW: Final = 1.15  # a tenth of a step is the least that counts; sizes near it are told but not asked for
+LEAST_SLOWDOWN: Final = 1.15  # a tenth of a step is the least that counts; sizes near it are told but not asked for
 _RATE: Final = 0.03  # one error in half a minute
 
 CAUSES: Final[dict[str, Cause]] = {
     "slow_clock": Cause(
-        kind=FindingKind.STRAGGLER, strikes=Strikes.DEVICE, sizes=_SLOWDOWN, usual=1.5, least=_SLOW, slows=True,
+        kind=FindingKind.STRAGGLER, strikes=Strikes.DEVICE, sizes=_SLOWDOWN, usual=1.5, least=LEAST_SLOWDOWN,
+        slows=True,
         measure="compute time of the rank, relative to its peers; firmware grants a low clock and says nothing",
         strike=_slow_clock, needs=("training",),
     ),
     "slow_kernels": Cause(
-        kind=FindingKind.STRAGGLER, strikes=Strikes.DEVICE, sizes=_SLOWDOWN, usual=1.5, least=_SLOW, slows=True,
+        kind=FindingKind.STRAGGLER, strikes=Strikes.DEVICE, sizes=_SLOWDOWN, usual=1.5, least=LEAST_SLOWDOWN,
+        slows=True,
         measure="compute time of the rank, relative to its peers; its clock is as theirs",
         strike=_slow_kernels, needs=("training",),
     ),
     "uneven_data": Cause(
-        kind=FindingKind.WORKLOAD_IMBALANCE, strikes=Strikes.JOB, sizes=_SLOWDOWN, usual=1.5, least=_SLOW, slows=True,
+        kind=FindingKind.WORKLOAD_IMBALANCE, strikes=Strikes.JOB, sizes=_SLOWDOWN, usual=1.5, least=LEAST_SLOWDOWN,
+        slows=True,
         measure="compute time of one rank, another one at every step, relative to the others",
         strike=_uneven_data, needs=("training",),
     ),
     "slow_stage": Cause(
-        kind=FindingKind.WORKLOAD_IMBALANCE, strikes=Strikes.STAGE, sizes=_SLOWDOWN, usual=1.5, least=_SLOW,
+        kind=FindingKind.WORKLOAD_IMBALANCE, strikes=Strikes.STAGE, sizes=_SLOWDOWN, usual=1.5, least=LEAST_SLOWDOWN,
         slows=True, measure="compute time of the stage's ranks, relative to what the plan gives them",
         strike=_slow_stage, needs=("training",),
     ),
     "slow_network": Cause(
-        kind=FindingKind.NETWORK_BOUND, strikes=Strikes.JOB, sizes=_SLOWDOWN, usual=1.5, least=_SLOW, slows=True,
+        kind=FindingKind.NETWORK_BOUND, strikes=Strikes.JOB, sizes=_SLOWDOWN, usual=1.5, least=LEAST_SLOWDOWN,
+        slows=True,
         measure="time of a step, relative to one before, that its collectives take longer",
         strike=_slow_network, needs=("training",), consequences=(FindingKind.INTERCONNECT_BOUND,),
     ),
     "slow_loader": Cause(
-        kind=FindingKind.INPUT_BOUND, strikes=Strikes.JOB, sizes=_SLOWDOWN, usual=1.5, least=_SLOW, slows=True,
+        kind=FindingKind.INPUT_BOUND, strikes=Strikes.JOB, sizes=_SLOWDOWN, usual=1.5, least=LEAST_SLOWDOWN,
+        slows=True,
         measure="time that preparing a batch takes, relative to an undisturbed step",
         strike=_slow_loader, needs=("training",), consequences=(FindingKind.HOST_SATURATED,),
     ),
     "failing_cooler": Cause(
-        kind=FindingKind.THERMAL_LIMITED, strikes=Strikes.DEVICE, sizes=(1.1, 5.0), usual=2.8, least=2.2,
+        kind=FindingKind.THERMAL_LIMITED, strikes=Strikes.DEVICE, sizes=(1.1, 5.0), usual=2.8, least=1.1,
         measure="thermal resistance of the cooler, relative to a sound one",
-        strike=_cooling, consequences=(FindingKind.STRAGGLER, FindingKind.HARDWARE_THROTTLE),
+        strike=_cooling, felt=_clock_lost, consequences=(FindingKind.STRAGGLER, FindingKind.HARDWARE_THROTTLE),
     ),
     "abandoned": Cause(
         kind=FindingKind.IDLE_ALLOCATED, strikes=Strikes.JOB, sizes=(1.0, 1.0), usual=1.0, least=1.0,
@@ -318,7 +331,8 @@ CAUSES: Final[dict[str, Cause]] = {
         consequences=(FindingKind.NOISY_NEIGHBOR, FindingKind.STRAGGLER, FindingKind.INPUT_BOUND),
     ),
     "slow_host": Cause(
-        kind=FindingKind.STRAGGLER, strikes=Strikes.NODE, sizes=_SLOWDOWN, usual=1.5, least=_SLOW, slows=True,
+        kind=FindingKind.STRAGGLER, strikes=Strikes.NODE, sizes=_SLOWDOWN, usual=1.5, least=LEAST_SLOWDOWN,
+        slows=True,
         measure="time that kernels take to be launched and done, relative to other machines; its CPUs are not full",
         strike=_slow_host,
     ),

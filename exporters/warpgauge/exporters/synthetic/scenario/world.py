@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from warpgauge.exporters.synthetic.gpu import BOARDS, IDLE, Gpu, Kernel
 from warpgauge.exporters.synthetic.host import Host
 from warpgauge.exporters.synthetic.job import TrainingJob
 from warpgauge.exporters.synthetic.roster import Loader, Owner, Session, Training
-from warpgauge.exporters.synthetic.scenario.causes import CAUSES, Cause, Strikes, Target
+from warpgauge.exporters.synthetic.scenario.causes import CAUSES, LEAST_SLOWDOWN, Cause, Strikes, Target
 from warpgauge.exporters.synthetic.scenario.plan import KernelPlan
 from warpgauge.exporters.synthetic.scenario.reading import devices_of
 from warpgauge.exporters.synthetic.sessions import Notebook, Server
@@ -78,6 +79,7 @@ class Struck:
     nodes: frozenset[str]  # on which it is felt
     uuids: frozenset[str]
     is_over: bool = False
+    felt: list[float] = field(default_factory=list)
 
     def apply(self, now: float) -> None:
         """Change the cause for the interval that ends at `now`, or take the change back once it is over."""
@@ -88,6 +90,14 @@ class Struck:
             self.cause.strike(self.target, None, now - self.start)
         else:
             self.cause.strike(self.target, self.size, now - self.start)
+            if self.cause.felt is not None:
+                self.felt.append(self.cause.felt(self.target))
+
+    @property
+    def must_be_found(self) -> bool:
+        """Whether it is large enough to matter, by its size or, where that does not tell, by what was felt of it."""
+        is_felt = self.cause.felt is None or fmean(self.felt or [1.0]) >= LEAST_SLOWDOWN
+        return self.cause.is_due(self.size) and is_felt
 
     def told(self) -> dict[str, Any]:
         """The fault as truth.json has it."""
@@ -102,7 +112,7 @@ class Struck:
             "end": self.end,
             "size": self.size,
             "measure": self.cause.measure,
-            "must_be_found": self.cause.is_due(self.size),
+            "must_be_found": self.must_be_found,
             "consequences": [kind.value for kind in self.cause.consequences],
         }
 
