@@ -70,7 +70,7 @@ def test_whole_numbers_may_stand_where_numbers_are_asked_for():
         (HEAD + JOB + FAULT + "cause = 'abandoned'\njob = 'a'", "a job of kind notebook or serving"),
         (HEAD + JOB + FAULT + "cause = 'slow_loader'\njob = 'b'", "fault[0].job is 'b'; known are a"),
         (HEAD + JOB + FAULT + "cause = 'slow_loader'\njob = 'a'\nsize = 9", "size must be from 1.01"),
-        (HEAD + "[[trouble]]\nkind = 'clock_skew'\nnode = 4", "s.toml:5: trouble[0].node is 4, and the fleet has nodes"),
+        (HEAD + "[[trouble]]\nkind = 'clock_skew'\nnode = 4", "s.toml:5: trouble[0].node is 4, and the fleet"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_line_its_key_and_the_mend(text, wanted):
