@@ -105,7 +105,7 @@ def _stuck(frame: Frame, row: int, power: Array, limit: Array) -> Candidate:
 def _is_stepping(frame: Frame, row: int) -> bool:
     """Whether the device's job goes on: then it computes, however little power it takes for it (a clock far down)."""
     key = frame.device_job[row]
-    ranks = list(frame.jobs[key].ranks) if key in frame.jobs else []
+    ranks = list(frame.jobs[key].ranks) if key is not None and key in frame.jobs else []
     return bool(np.nan_to_num(frame.window(_STEPS, WINDOW_SECONDS).peak[ranks]).any())
 
 
