@@ -290,7 +290,7 @@ def _may_strike(name: str, slot: _Slot) -> bool:
     """Whether a slot has what the cause strikes, and anything that tells of it.
 
     A slow rank that reports no step is seen by its clock alone, a link that nobody uses by nothing, a slow machine
-    against other machines of its job.
+    against other machines of its job, unless it is a whole stage: then it might as well be the stage.
     """
     cause, job = CAUSES[name], slot.job
     kind = job.kind if job else _FREE
@@ -301,12 +301,13 @@ def _may_strike(name: str, slot: _Slot) -> bool:
         return cause.strikes in {Strikes.NODE, Strikes.DEVICE}
     tells = job.reports_steps or name not in _TOLD_BY_STEPS
     fits = {Strikes.JOB: not job.scale, Strikes.STAGE: job.stages > 1}.get(cause.strikes, True)
-    return tells and fits and (name != "slow_host" or len(slot.nodes) > 1)
+    return tells and fits and (name != "slow_host" or (len(slot.nodes) > 1 and job.stages == 1))
 
 
 _WANTED: Final = {
     "stuck_kernel": ("notebook", "serving", _FREE),
     "pcie_contact": ("training",),
+    "power_brake": ("training",),  # of a device that does nothing nothing is taken
     "slow_host": ("training",),
 }
 _TOLD_BY_STEPS: Final = frozenset(
