@@ -328,7 +328,9 @@ CAUSES: Final[dict[str, Cause]] = {
     "cpu_hog": Cause(
         kind=FindingKind.HOST_SATURATED, strikes=Strikes.NODE, sizes=(0.05, 5.0), usual=1.3, least=1.0,
         measure="CPUs that strangers want, relative to those of the machine", strike=_cpu_hog,
-        consequences=(FindingKind.NOISY_NEIGHBOR, FindingKind.STRAGGLER, FindingKind.INPUT_BOUND, FindingKind.HOST_BOUND),
+        consequences=(
+            FindingKind.NOISY_NEIGHBOR, FindingKind.STRAGGLER, FindingKind.INPUT_BOUND, FindingKind.HOST_BOUND,
+        ),
     ),
     "slow_host": Cause(
         kind=FindingKind.STRAGGLER, strikes=Strikes.NODE, sizes=_SLOWDOWN, usual=1.5, least=LEAST_SLOWDOWN,
