@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
+    AlertsConfig,
     AnalyzerConfig,
     Config,
     DemoConfig,
@@ -32,6 +33,7 @@ _CLASSES: Final[dict[str, Any]] = {
     "acting": ActingConfig,
     "demo": DemoConfig,
     "web": WebConfig,
+    "alerts": AlertsConfig,
     "push": PushConfig,
     "remote_write": RemoteWriteConfig,
     "otlp": OtlpConfig,
