@@ -15,6 +15,7 @@ from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.child import Child
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
+from warpgauge.exporters.dictation import Listener
 from warpgauge.exporters.messages import (
     COMMON,
     Absent,
@@ -137,10 +138,10 @@ def told(collector, *commands):
     out = io.BytesIO()
     child = Child(collector, out)
     child.obey(json.dumps(command).encode() for command in commands)
-    for lane in child._lanes.values():
-        assert lane.wait(5.0)
+    assert child._rounds.wait(5.0)
     child.leave()
-    return [decode(line) for line in out.getvalue().splitlines()]
+    listener = Listener()
+    return [listener.decode(line) for line in out.getvalue().splitlines()]
 
 
 OPEN = {"do": "open", "only": None, "skip": []}

@@ -1,0 +1,141 @@
+"""The lines between child and supervisor, without what both sides know.
+
+A reading has the series of the one before it nearly always, and its numbers are a tenth of its line. So names and labels
+are said and checked once, and then again only when they change: the lines of `messages` stay what they are, and beside
+them stand two short ones that refer to the last long one of the same position.
+
+    {"say":"values","position":0,"tier":"fast","values":[...],"errors":[...]}
+    {"say":"gains","position":0,"gains":[[[...counts],sum],...],"bookmark":[[...],...]}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from warpgauge.core.catalog import Tier
+from warpgauge.core.sample import ReadError, Sample
+from warpgauge.exporters.collectors.increments import Increment
+from warpgauge.exporters.messages import BadMessageError, Gained, Message, Read, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from warpgauge.core.catalog import Metric
+
+__all__ = ["Listener", "Speaker"]
+
+_METRIC: Final = attrgetter("metric")
+_LABELS: Final = attrgetter("labels")
+_VALUE: Final = attrgetter("value")
+_VALUES_LINE: Final = b'{"say":"values",'
+_GAINS_LINE: Final = b'{"say":"gains",'
+
+_Series = tuple[list["Metric"], list[tuple[str, ...]]]
+_Marks = tuple[_Series, list[str]]
+"""Series of histograms, and the names in a bookmark."""
+
+
+class Speaker:
+    """What a child says. Messages about one position come from one thread at a time, and go out in their order."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[int, Tier], _Series] = {}
+        self._marks: dict[int, _Marks] = {}
+
+    def encode(self, message: Message) -> bytes:
+        """One line, newline included."""
+        if isinstance(message, Read):
+            return self._read(message)
+        return self._gained(message) if isinstance(message, Gained) else encode(message)
+
+    def _read(self, read: Read) -> bytes:
+        series, key = _series(read.samples), (read.position, read.tier)
+        if self._series.get(key) != series:
+            self._series[key] = series
+            return encode(read)
+        values = list(map(_VALUE, read.samples))
+        errors = [(error.reason, error.detail, error.device) for error in read.errors]
+        return _line("values", position=read.position, tier=read.tier, values=values, errors=errors)
+
+    def _gained(self, gained: Gained) -> bytes:
+        marks = (_series(gained.increments), list(gained.bookmark))
+        if self._marks.get(gained.position) != marks:
+            self._marks[gained.position] = marks
+            return encode(gained)
+        gains = [(gain.counts, gain.sum) for gain in gained.increments]
+        return _line("gains", position=gained.position, gains=gains, bookmark=list(gained.bookmark.values()))
+
+
+class Listener:
+    """What the supervisor hears of one child."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[int, Tier], _Series] = {}
+        self._marks: dict[int, _Marks] = {}
+
+    def decode(self, line: bytes) -> Message:
+        """The message on a line.
+
+        Raises:
+            BadMessageError: the line is not a message, or short for one that never was.
+
+        """
+        try:
+            if line.startswith(_VALUES_LINE):
+                return self._values(**json.loads(line))
+            if line.startswith(_GAINS_LINE):
+                return self._gains(**json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            msg = f"not a message: {line[:80]!r}: {error}"
+            raise BadMessageError(msg) from error
+        return self._kept(decode(line))
+
+    def _kept(self, message: Message) -> Message:
+        if isinstance(message, Read):
+            self._series[message.position, message.tier] = _series(message.samples)
+        elif isinstance(message, Gained):
+            self._marks[message.position] = (_series(message.increments), list(message.bookmark))
+        return message
+
+    def _values(self, *, say: str, position: int, tier: str, values: list[float], errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
+        key = (position, Tier(tier))
+        metrics, labels = self._series[key]
+        numbers = _finite(values, len(metrics))
+        samples = tuple(map(Sample, metrics, labels, numbers))
+        return Read(*key, samples, tuple(ReadError(*error) for error in errors))
+
+    def _gains(self, *, say: str, position: int, gains: list[list[Any]], bookmark: list[list[float]]) -> Gained:  # noqa: ARG002 - as above
+        (metrics, labels), names = self._marks[position]
+        sums = _finite([total for _, total in gains], len(metrics))
+        counts = [_whole(counts, len(metric.buckets) + 1) for metric, (counts, _) in zip(metrics, gains, strict=True)]
+        marks = [tuple(_finite(numbers, len(numbers))) for numbers in bookmark]
+        increments = tuple(map(Increment, metrics, labels, counts, sums))
+        return Gained(position, increments, dict(zip(names, marks, strict=True)))
+
+
+def _series(rows: Sequence[Sample] | Sequence[Increment]) -> _Series:
+    return list(map(_METRIC, rows)), list(map(_LABELS, rows))
+
+
+def _finite(numbers: list[float], count: int) -> list[float]:
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        msg = f"not {count} finite numbers: {numbers!r}"
+        raise ValueError(msg)
+    return list(map(float, numbers))
+
+
+def _whole(numbers: list[int], count: int) -> tuple[int, ...]:
+    if len(numbers) != count or set(map(type, numbers)) != {int} or min(numbers) < 0:
+        msg = f"not {count} whole numbers: {numbers!r}"
+        raise ValueError(msg)
+    return tuple(numbers)
+
+
+def _line(say: str, **body: Any) -> bytes:  # noqa: ANN401 - what JSON has
+    return cast("str", _ENCODER.encode({"say": say, **body})).encode() + b"\n"
+
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
