@@ -60,6 +60,7 @@ class Child:
 
     def __init__(self, collector: IsolatedCollector, out: IO[bytes]) -> None:
         self._collector = collector
+        self._accumulating = collector if isinstance(collector, Accumulating) else None
         self._out = out
         self._lock = Lock()
         self._speaker = Speaker()
@@ -143,8 +144,8 @@ class Child:
         self._each(positions, ALL_TIERS)
 
     def _resume(self, bookmarks: Mapping[str, Bookmark]) -> None:
-        if isinstance(self._collector, Accumulating):
-            self._collector.resume(bookmarks)
+        if self._accumulating is not None:
+            self._accumulating.resume(bookmarks)
 
     def _read(self, tiers: Sequence[Tier]) -> None:
         slow_only = () if Tier.SLOW in tiers else (COMMON,)  # the driver itself has nothing to say more often
@@ -180,9 +181,9 @@ class Child:
     def _gained(self, position: int) -> list[Message]:
         """Said before the readings: if they tell that the device is gone, its histograms go with its other data."""
         device = self._devices[position]
-        if device is None or not isinstance(self._collector, Accumulating):
+        if device is None or self._accumulating is None:
             return []
-        increments, bookmark = self._collector.gained(device)
+        increments, bookmark = self._accumulating.gained(device)
         return [Gained(position, tuple(increments), bookmark)] if increments or bookmark else []
 
     def _reading(self, position: int, tier: Tier) -> Read:

@@ -1,8 +1,8 @@
 """The lines between child and supervisor, without what both sides know.
 
-A reading has the series of the one before it nearly always, and its numbers are a tenth of its line. So names and labels
-are said and checked once, and then again only when they change: the lines of `messages` stay what they are, and beside
-them stand two short ones that refer to the last long one of the same position.
+A reading has the series of the one before it nearly always, and its numbers are a tenth of its line. So names and
+labels are said and checked once, and then again only when they change: the lines of `messages` stay what they are, and
+beside them stand two short ones that refer to the last long one of the same position.
 
     {"say":"values","position":0,"tier":"fast","values":[...],"errors":[...]}
     {"say":"gains","position":0,"gains":[[[...counts],sum],...],"bookmark":[[...],...]}
@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.catalog import Tier
 from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.collectors.increments import Increment
-from warpgauge.exporters.messages import BadMessageError, Gained, Message, Read, decode, encode
+from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,9 @@ class Speaker:
         """One line, newline included."""
         if isinstance(message, Read):
             return self._read(message)
-        return self._gained(message) if isinstance(message, Gained) else encode(message)
+        if isinstance(message, Gained):
+            return self._gained(message)
+        return _common(message) if isinstance(message, At | Done) else encode(message)
 
     def _read(self, read: Read) -> bytes:
         series, key = _series(read.samples), (read.position, read.tier)
@@ -114,6 +117,12 @@ class Listener:
         marks = [tuple(_finite(numbers, len(numbers))) for numbers in bookmark]
         increments = tuple(map(Increment, metrics, labels, counts, sums))
         return Gained(position, increments, dict(zip(names, marks, strict=True)))
+
+
+@lru_cache(maxsize=1024)
+def _common(message: At | Done) -> bytes:
+    """What is said about each position at each tick."""
+    return encode(message)
 
 
 def _series(rows: Sequence[Sample] | Sequence[Increment]) -> _Series:

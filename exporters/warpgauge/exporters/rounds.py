@@ -26,7 +26,7 @@ _Visit = tuple[int, "Callable[[int], None]"]
 
 
 class Rounds:
-    """Begins visits for one owner; `_lock` guards what the lanes share: who is to be visited, and who is visited now."""
+    """Begins visits for one owner; the lock guards what its lanes share: who is to be visited, and who is visited."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -19,7 +19,6 @@ __all__ = [
     "Field",
     "FieldValue",
     "Unwrapped",
-    "decode",
     "superseded",
     "to_readings",
     "union_number",
@@ -29,9 +28,9 @@ NANO: Final = 1e-9
 MILLI: Final = 1e-3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Field:
-    """One field: which metric it is, and what turns its unit into a base unit."""
+    """One field: which metric it is, and what turns its unit into a base unit. Each is a row, equal to itself only."""
 
     id: int
     metric: Metric
@@ -164,12 +163,6 @@ def union_number(value_type: int, union: Any) -> float:  # noqa: ANN401 - nvmlVa
     """The number in a union, taken from the member that its type names."""
     member, _ = _MEMBERS.get(value_type, ("ullVal", 64))
     return float(getattr(union, member))
-
-
-def decode(field: Field, raw: Any) -> FieldValue:  # noqa: ANN401 - nvmlFieldValue_t
-    """Take the union member that the value's type names."""
-    member, bits = _MEMBERS.get(int(raw.valueType), ("ullVal", 64))
-    return FieldValue(field, int(raw.nvmlReturn), float(getattr(raw.value, member)), bits)
 
 
 _BOOKMARK: Final = "field/"

@@ -33,9 +33,9 @@ PERCENT: Final = 0.01
 _NOT_AVAILABLE: Final = float(PYNVML.NVML_VALUE_NOT_AVAILABLE_uint.value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Source:
-    """One sample buffer: the distribution it feeds, and the getter that stands in while it is dry."""
+    """One sample buffer: the distribution it feeds, and the getter that stands in while it is dry. Equal to itself only."""
 
     name: str  # the period's label
     type: int  # nvmlSamplingType_t
