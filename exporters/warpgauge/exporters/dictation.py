@@ -5,7 +5,7 @@ labels are said and checked once, and then again only when they change: the line
 beside them stand two short ones that refer to the last long one of the same position.
 
     {"say":"values","position":0,"tier":"fast","values":[...],"errors":[...]}
-    {"say":"gains","position":0,"gains":[[[...counts],sum],...],"bookmark":[[...],...]}
+    {"say":"gains","position":0,"gains":[[[bucket,count,...],sum],...],"bookmark":[[...],...]}    buckets that gained
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Speaker:
         if self._marks.get(gained.position) != marks:
             self._marks[gained.position] = marks
             return encode(gained)
-        gains = [(gain.counts, gain.sum) for gain in gained.increments]
+        gains = [(_sparse(gain.counts), gain.sum) for gain in gained.increments]
         return _line("gains", position=gained.position, gains=gains, bookmark=list(gained.bookmark.values()))
 
 
@@ -113,7 +113,7 @@ class Listener:
     def _gains(self, *, say: str, position: int, gains: list[list[Any]], bookmark: list[list[float]]) -> Gained:  # noqa: ARG002 - as above
         (metrics, labels), names = self._marks[position]
         sums = _finite([total for _, total in gains], len(metrics))
-        counts = [_whole(counts, len(metric.buckets) + 1) for metric, (counts, _) in zip(metrics, gains, strict=True)]
+        counts = [_dense(pairs, len(metric.buckets) + 1) for metric, (pairs, _) in zip(metrics, gains, strict=True)]
         marks = [tuple(_finite(numbers, len(numbers))) for numbers in bookmark]
         increments = tuple(map(Increment, metrics, labels, counts, sums))
         return Gained(position, increments, dict(zip(names, marks, strict=True)))
@@ -136,11 +136,19 @@ def _finite(numbers: list[float], count: int) -> list[float]:
     return list(map(float, numbers))
 
 
-def _whole(numbers: list[int], count: int) -> tuple[int, ...]:
-    if len(numbers) != count or set(map(type, numbers)) != {int} or min(numbers) < 0:
-        msg = f"not {count} whole numbers: {numbers!r}"
-        raise ValueError(msg)
-    return tuple(numbers)
+def _sparse(counts: Sequence[int]) -> list[int]:
+    """Bucket and count, for each bucket that gained anything: two or three of a dozen do in a second."""
+    return [number for at, count in enumerate(counts) if count for number in (at, count)]
+
+
+def _dense(numbers: list[int], size: int) -> tuple[int, ...]:
+    counts = [0] * size
+    for at, count in zip(numbers[::2], numbers[1::2], strict=True):
+        if type(at) is not int or type(count) is not int or not 0 <= at < size or count < 0:
+            msg = f"not buckets of {size} and their counts: {numbers!r}"
+            raise ValueError(msg)
+        counts[at] = count
+    return tuple(counts)
 
 
 def _line(say: str, **body: Any) -> bytes:  # noqa: ANN401 - what JSON has

@@ -35,7 +35,7 @@ _NOT_AVAILABLE: Final = float(PYNVML.NVML_VALUE_NOT_AVAILABLE_uint.value)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Source:
-    """One sample buffer: the distribution it feeds, and the getter that stands in while it is dry. Equal to itself only."""
+    """One sample buffer: the distribution it feeds, and the getter that stands in while it is dry. Each is a row."""
 
     name: str  # the period's label
     type: int  # nvmlSamplingType_t
