@@ -134,6 +134,18 @@ class NvmlApi:
         except self.nvml.NVMLError as error:
             raise _failure(int(error.value), f"{function}: {error}") from error
 
+    def code(self, function: str, *arguments: Any) -> int:  # noqa: ANN401 - the foreign boundary
+        """Return code of one call of the library itself, not timed.
+
+        Raises:
+            CallFailedError: this library lacks the function.
+
+        """
+        try:
+            return int(self.nvml._nvmlGetFunctionPointer(function)(*arguments))  # noqa: SLF001 - pynvml has no other way
+        except self.nvml.NVMLError as error:
+            raise _failure(int(error.value), f"{function}: {error}") from error
+
     def direct(self, function: str, *arguments: Any) -> None:  # noqa: ANN401 - as above
         """Make one timed call of the library itself, where pynvml's own wrapper costs more than the call.
 
@@ -143,9 +155,7 @@ class NvmlApi:
         """
         begun = self._clock.monotonic()
         try:
-            code = int(self.nvml._nvmlGetFunctionPointer(function)(*arguments))  # noqa: SLF001 - pynvml has no other way
-        except self.nvml.NVMLError as error:  # this library lacks the function
-            raise _failure(int(error.value), f"{function}: {error}") from error
+            code = self.code(function, *arguments)
         finally:
             self._calls.add(function, self._clock.monotonic() - begun)
         if code:
