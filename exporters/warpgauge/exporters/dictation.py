@@ -31,6 +31,7 @@ __all__ = ["Listener", "Speaker"]
 _METRIC: Final = attrgetter("metric")
 _LABELS: Final = attrgetter("labels")
 _VALUE: Final = attrgetter("value")
+_MOST_USUAL: Final = 1024  # a bound on what a child makes us keep
 _VALUES_LINE: Final = b'{"say":"values",'
 _GAINS_LINE: Final = b'{"say":"gains",'
 
@@ -78,6 +79,7 @@ class Listener:
     def __init__(self) -> None:
         self._series: dict[tuple[int, Tier], _Series] = {}
         self._marks: dict[int, _Marks] = {}
+        self._usual: dict[bytes, Message] = {}  # what is said about each position at each tick, by its line
 
     def decode(self, line: bytes) -> Message:
         """The message on a line.
@@ -86,6 +88,9 @@ class Listener:
             BadMessageError: the line is not a message, or short for one that never was.
 
         """
+        usual = self._usual.get(line)
+        if usual is not None:
+            return usual
         try:
             if line.startswith(_VALUES_LINE):
                 return self._values(**json.loads(line))
@@ -94,10 +99,12 @@ class Listener:
         except (ValueError, TypeError, KeyError) as error:
             msg = f"not a message: {line[:80]!r}: {error}"
             raise BadMessageError(msg) from error
-        return self._kept(decode(line))
+        return self._kept(line, decode(line))
 
-    def _kept(self, message: Message) -> Message:
-        if isinstance(message, Read):
+    def _kept(self, line: bytes, message: Message) -> Message:
+        if isinstance(message, At | Done) and len(self._usual) < _MOST_USUAL:
+            self._usual[line] = message
+        elif isinstance(message, Read):
             self._series[message.position, message.tier] = _series(message.samples)
         elif isinstance(message, Gained):
             self._marks[message.position] = (_series(message.increments), list(message.bookmark))
@@ -119,7 +126,7 @@ class Listener:
         return Gained(position, increments, dict(zip(names, marks, strict=True)))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_MOST_USUAL)
 def _common(message: At | Done) -> bytes:
     """What is said about each position at each tick."""
     return encode(message)

@@ -131,7 +131,7 @@ class Link:
         """Pass on what the child says until it ends, hangs or speaks nonsense."""
         rested = self._clock.monotonic()
         while True:
-            line = await self._line()
+            line = self._lines.popleft() if self._lines else await self._line()
             if line is None:
                 blamed = self._overdue()
                 if self._ending or blamed:
@@ -147,9 +147,9 @@ class Link:
             heard(message)
             if self._clock.monotonic() - rested > AT_A_STRETCH_SECONDS:
                 await asyncio.sleep(0)  # whoever scrapes meanwhile goes first
+                if self._is_suspicion_ripe():  # the others talk on and on, so that there never is a pause to look
+                    return End("hung", self._overdue())
                 rested = self._clock.monotonic()
-            if self._is_suspicion_ripe():  # the others talk on and on, so that there never is a pause to look
-                return End("hung", self._overdue())
 
     async def close(self, *, farewell_seconds: float = 0.0) -> None:
         """See the child off, with some time to end by itself or without. One stuck in the kernel is left behind."""
