@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.clock import Clock
 
-__all__ = ["FAREWELL_SECONDS", "End", "Link", "Program", "is_leaving", "undead"]
+__all__ = ["FAREWELL_SECONDS", "GATHER_SECONDS", "End", "Link", "Program", "is_leaving", "undead"]
 
 GRACE_SECONDS: Final = 0.05  # to read what already waits in the pipe before anyone is blamed
 FAREWELL_SECONDS: Final = 0.5  # for a child that was asked to end

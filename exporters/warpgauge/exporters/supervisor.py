@@ -71,7 +71,9 @@ class Supervisor:
         intervals: Mapping[Tier, float],
         program: Program,
         clock: Clock | None = None,
+        phase: float | None = None,
     ) -> None:
+        """Supervisors with the same `phase`, in monotonic seconds, ask for readings at the same moments."""
         self.name = name
         self.is_settled = asyncio.Event()  # the first tick is over, one way or the other
         self.absence: str | None = None  # why there is nothing to read here
@@ -80,7 +82,7 @@ class Supervisor:
         self._tally = readings.tally
         self._program = program
         self._clock = clock or SystemClock()
-        self._schedule = Schedule(intervals, self._clock)
+        self._schedule = Schedule(intervals, self._clock, phase)
         self._quarantine = Quarantine(self._clock, program.retries)
         self._roster = Roster(name, readings)
         self._bookmarks: dict[str, Bookmark] = {}  # by uuid: where the next child goes on

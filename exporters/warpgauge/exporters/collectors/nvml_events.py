@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NvmlEvents"]
 
-_WAIT_MILLISECONDS: Final = 250  # how long a new GPU waits for its registration, and a stop for this thread
+_WAIT_MILLISECONDS: Final = 350  # how long a new GPU waits for its registration, and a stop for this thread
 _WAIT: Final = "nvmlEventSetWait_v2"
 _TIMEOUT: Final = constant("NVML_ERROR_TIMEOUT")
 _XID: Final = constant("nvmlEventTypeXidCriticalError")
@@ -55,7 +55,7 @@ class NvmlEvents:
         self._new.put((position, handle))
 
     def wait(self) -> list[Event] | None:
-        """What happened within a quarter of a second; None where this driver has no events at all."""
+        """What happened within a third of a second; None where this driver has no events at all."""
         try:
             self._set = self._set or self._api.untimed("nvmlEventSetCreate")
             self._register()
@@ -70,7 +70,7 @@ class NvmlEvents:
     def _next(self) -> list[Event]:
         data, timeout = PYNVML.c_nvmlEventData_t(), ctypes.c_uint(_WAIT_MILLISECONDS)
         code = self._api.code(_WAIT, self._set, ctypes.byref(data), timeout)
-        if code == _TIMEOUT:  # four times a second: not worth an exception
+        if code == _TIMEOUT:  # three times a second: not worth an exception
             return []
         if code:
             raise self._api.failure(code, _WAIT)

@@ -62,6 +62,7 @@ class TrainingCollector:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()  # guards the ledger
         self._ledger = StepLedger(Senders(proc_root), self._clock)
+        self._has_heard = False  # anything at all
         self._stop = threading.Event()
         self._socket: socket.socket | None = None
         self._path: Path | None = None
@@ -92,6 +93,10 @@ class TrainingCollector:
             if tier is Tier.NORMAL:
                 return self._ledger.own_samples(), []
         return [], []
+
+    def has_never_changed(self) -> bool:
+        """Whether no message ever came, as on every machine that trains nothing."""
+        return not self._has_heard
 
     def close(self) -> None:
         """Stop receiving and take the socket away."""
@@ -132,6 +137,7 @@ class TrainingCollector:
             pid, uid = _credentials(ancillary)
             with self._lock:
                 self._ledger.receive(data, pid=pid, uid=uid)
+            self._has_heard = True
             burst += 1
             if burst >= _BURST_MESSAGES:
                 self._stop.wait(max(since + _BURST_SECONDS - self._clock.monotonic(), 0))
