@@ -4,7 +4,7 @@ A reading has the series of the one before it nearly always, and its numbers are
 labels are said and checked once, and then again only when they change: the lines of `messages` stay what they are, and
 beside them stand two short ones that refer to the last long one of the same position.
 
-    {"say":"values","position":0,"tier":"fast","values":[...],"errors":[...]}
+    {"say":"values","position":0,"tier":"fast","errors":[...],"values":[...]}
     {"say":"gains","position":0,"gains":[[[bucket,count,...],sum],...],"bookmark":[[...],...]}    buckets that gained
 """
 
@@ -14,7 +14,7 @@ import json
 import math
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Tier
 from warpgauge.core.sample import ReadError, Sample
@@ -31,9 +31,10 @@ __all__ = ["Listener", "Speaker"]
 _METRIC: Final = attrgetter("metric")
 _LABELS: Final = attrgetter("labels")
 _VALUE: Final = attrgetter("value")
+_DECODER: Final = json.JSONDecoder()
 _MOST_USUAL: Final = 1024  # a bound on what a child makes us keep
-_VALUES_LINE: Final = b'{"say":"values",'
-_GAINS_LINE: Final = b'{"say":"gains",'
+_VALUES: Final = '{"say":"values",'  # Python writes finite numbers and lists of them as JSON does, and sooner
+_GAINS: Final = '{"say":"gains",'
 
 _Series = tuple[list["Metric"], list[tuple[str, ...]]]
 _Marks = tuple[_Series, list[str]]
@@ -60,17 +61,18 @@ class Speaker:
         if self._series.get(key) != series:
             self._series[key] = series
             return encode(read)
-        values = list(map(_VALUE, read.samples))
         errors = [(error.reason, error.detail, error.device) for error in read.errors]
-        return _line("values", position=read.position, tier=read.tier, values=values, errors=errors)
+        about = f'"position":{read.position},"tier":"{read.tier}","errors":{json.dumps(errors)}'
+        return f'{_VALUES}{about},"values":[{",".join(map(repr, map(_VALUE, read.samples)))}]}}\n'.encode()
 
     def _gained(self, gained: Gained) -> bytes:
         marks = (_series(gained.increments), list(gained.bookmark))
         if self._marks.get(gained.position) != marks:
             self._marks[gained.position] = marks
             return encode(gained)
-        gains = [(_sparse(gain.counts), gain.sum) for gain in gained.increments]
-        return _line("gains", position=gained.position, gains=gains, bookmark=list(gained.bookmark.values()))
+        gains = [[_sparse(gain.counts), gain.sum] for gain in gained.increments]
+        bookmark = list(map(list, gained.bookmark.values()))
+        return f'{_GAINS}"position":{gained.position},"gains":{gains},"bookmark":{bookmark}}}\n'.encode()
 
 
 class Listener:
@@ -92,10 +94,11 @@ class Listener:
         if usual is not None:
             return usual
         try:
-            if line.startswith(_VALUES_LINE):
-                return self._values(**json.loads(line))
-            if line.startswith(_GAINS_LINE):
-                return self._gains(**json.loads(line))
+            text = line.decode()
+            if text.startswith(_VALUES):
+                return self._values(**_DECODER.decode(text))
+            if text.startswith(_GAINS):
+                return self._gains(**_DECODER.decode(text))
         except (ValueError, TypeError, KeyError) as error:
             msg = f"not a message: {line[:80]!r}: {error}"
             raise BadMessageError(msg) from error
@@ -156,10 +159,3 @@ def _dense(numbers: list[int], size: int) -> tuple[int, ...]:
             raise ValueError(msg)
         counts[at] = count
     return tuple(counts)
-
-
-def _line(say: str, **body: Any) -> bytes:  # noqa: ANN401 - what JSON has
-    return cast("str", _ENCODER.encode({"say": say, **body})).encode() + b"\n"
-
-
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))

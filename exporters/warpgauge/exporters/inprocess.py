@@ -31,7 +31,7 @@ _Result = dict["Tier", tuple[list["Sample"], list["ReadError"]]]
 class InProcess:
     """Reads one collector on its schedule and files what it says; one that hangs or fails loses its samples."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of the world that a test hands in
         self,
         collector: Collector,
         readings: Readings,

@@ -7,6 +7,7 @@ not answer now, so that its series go on where they stood when it returns.
 from __future__ import annotations
 
 from itertools import accumulate
+from operator import add
 from typing import TYPE_CHECKING
 
 from warpgauge.core.sample import Histogram, Sample
@@ -35,8 +36,7 @@ class Ledger:
         account = self._accounts.setdefault(uuid, {})
         for gain in increments:
             counts, total = account.get((gain.metric, gain.labels), ((0,) * len(gain.counts), 0.0))
-            summed = tuple(old + new for old, new in zip(counts, gain.counts, strict=True))
-            account[gain.metric, gain.labels] = (summed, total + gain.sum)
+            account[gain.metric, gain.labels] = (tuple(map(add, counts, gain.counts)), total + gain.sum)
 
     def samples(self, device: Device) -> list[Sample]:
         """A device's histograms as they stand."""

@@ -63,7 +63,7 @@ _DEATH_SECONDS: Final = 1.0  # for killed children to come out of the kernel
 class Supervisor:
     """Runs the child of one isolated collector and files what it says."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of the world that a test hands in
         self,
         name: str,
         readings: Readings,

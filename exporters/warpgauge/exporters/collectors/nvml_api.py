@@ -153,11 +153,12 @@ class NvmlApi:
             CallFailedError: its return code was not success.
 
         """
-        begun = self._clock.monotonic()
+        monotonic = self._clock.monotonic
+        begun = monotonic()
         try:
             code = self.code(function, *arguments)
         finally:
-            self._calls.add(function, self._clock.monotonic() - begun)
+            self._calls.add(function, monotonic() - begun)
         if code:
             raise self.failure(code, function)
 

@@ -106,7 +106,8 @@ class Board:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
             return [], [self._error(GONE[failure.verdict], failure.detail)]
-        samples = [Sample(metric, (*self.device.labels, *labels), value) for metric, labels, value in readings]
+        identity = self.device.labels
+        samples = [Sample(metric, identity + labels, value) for metric, labels, value in readings]
         return ([*samples, *self._infos()] if tier is Tier.SLOW else samples), errors
 
     def gained(self) -> tuple[list[Increment], Bookmark]:

@@ -43,6 +43,8 @@ class RingReader:
         self._handle = handle
         self._type = ctypes.c_uint()
         self._count = ctypes.c_uint()
+        self._stamp = ctypes.c_ulonglong()
+        self._answers = ctypes.byref(self._type), ctypes.byref(self._count)
         self._room = _USUAL_ROOM
         self._samples = (PYNVML.c_nvmlSample_t * self._room)()
 
@@ -70,7 +72,5 @@ class RingReader:
         self._samples = (PYNVML.c_nvmlSample_t * self._room)()
 
     def _call(self, kind: int, after_us: int, samples: Any) -> None:  # noqa: ANN401 - an array of ctypes, or None
-        self._count.value = self._room
-        value_type, count = ctypes.byref(self._type), ctypes.byref(self._count)
-        stamp = ctypes.c_ulonglong(after_us)
-        self._api.direct(_FUNCTION, self._handle, ctypes.c_uint(kind), stamp, value_type, count, samples)
+        self._count.value, self._stamp.value = self._room, after_us
+        self._api.direct(_FUNCTION, self._handle, ctypes.c_uint(kind), self._stamp, *self._answers, samples)

@@ -139,10 +139,8 @@ class SampleBuffers:
             if failure.verdict is not Verdict.EMPTY:
                 raise
             return []
-        return [(at, self._scaled(source, number)) for at, number in raw if at and number < _NOT_AVAILABLE]
+        factor, most = source.factor, source.most
+        return [(at, min(most, number * factor)) for at, number in raw if at and number < _NOT_AVAILABLE]
 
     def _present(self, source: Source) -> float:
-        return self._scaled(source, source.pick(self._api.call(source.stand_in, self._handle)))
-
-    def _scaled(self, source: Source, number: float) -> float:
-        return min(source.most, number * source.factor)
+        return min(source.most, source.pick(self._api.call(source.stand_in, self._handle)) * source.factor)

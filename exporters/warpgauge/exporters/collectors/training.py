@@ -28,7 +28,7 @@ __all__ = ["TrainingCollector", "default_socket_path"]
 
 _SOCKET_NAME: Final = "warpgauge-train.sock"
 _CREDENTIALS: Final = struct.Struct("=iII")  # pid, uid, gid (man 7 unix, SCM_CREDENTIALS)
-_POLL_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 5.0  # closing does not wait for it: it sends itself a message
 # A flood costs its senders, not the agent: after so many messages in less than this time the receiver takes a rest.
 _BURST_MESSAGES: Final = 256
 _BURST_SECONDS: Final = 0.1
