@@ -28,6 +28,7 @@ from warpgauge.exporters.messages import (
     Positions,
     Read,
     Refused,
+    Took,
     decode,
     encode,
 )
@@ -58,6 +59,7 @@ messages = st.one_of(
     ),
     st.builds(Done, positions),
     st.builds(Calls, st.dictionaries(st.text(max_size=9), st.tuples(counts, st.floats(0, 9)), max_size=3)),
+    st.builds(Took, st.floats(0, 9)),
     st.builds(Absent, st.text(max_size=9)),
     st.builds(Failed, st.text(max_size=9), st.text(max_size=9)),
 )

@@ -39,6 +39,7 @@ from warpgauge.exporters.messages import (
     Positions,
     Read,
     Refused,
+    Took,
 )
 from warpgauge.exporters.rounds import Rounds
 
@@ -148,10 +149,13 @@ class Child:
             self._accumulating.resume(bookmarks)
 
     def _read(self, tiers: Sequence[Tier]) -> None:
+        begun = self._clock.monotonic()
         slow_only = () if Tier.SLOW in tiers else (COMMON,)  # the driver itself has nothing to say more often
         self._each([position for position in self._devices.copy() if position not in slow_only], tiers)
         if Tier.NORMAL in tiers:
             self._say(Calls(self._collector.calls.take()))
+        if self._rounds.wait(0.0):
+            self._say(Took(self._clock.monotonic() - begun))
 
     def _each(self, positions: Iterable[int], tiers: Sequence[Tier]) -> None:
         """Visit all that do not still answer something else."""

@@ -33,6 +33,7 @@ from warpgauge.exporters.messages import (
     Positions,
     Read,
     Refused,
+    Took,
 )
 from warpgauge.exporters.probe import REFUSALS, Probe, reason_gone
 from warpgauge.exporters.quarantine import Quarantine
@@ -87,7 +88,6 @@ class Supervisor:
         self._roster = Roster(name, readings)
         self._bookmarks: dict[str, Bookmark] = {}  # by uuid: where the next child goes on
         self._link: Link | None = None
-        self._tick_begun: float | None = None
         self._is_productive = False  # whether the running child has read a device
         self._delays = _RESTART_BACKOFF.delays()
         self._absent_delays = _ABSENT_BACKOFF.delays()
@@ -138,7 +138,6 @@ class Supervisor:
         self._quarantine.clear()
         self._delays = _RESTART_BACKOFF.delays()
         self._schedule.forget()
-        self._tick_begun = None
         self._is_read.clear()
         self._is_wanted.set()
         until = self._clock.monotonic() + self._program.start_seconds
@@ -203,7 +202,6 @@ class Supervisor:
             self._count_missed(missed)
             if link.is_busy:  # somebody still answers the last question, and will not hear this one
                 self._count_missed(dict.fromkeys(tiers, 1))
-            self._tick_begun = self._clock.monotonic()
             link.send({"do": "read", "tiers": [tier.value for tier in tiers], "settings": self.settings})
 
     def _count_missed(self, missed: Mapping[Tier, int]) -> None:
@@ -225,6 +223,8 @@ class Supervisor:
                 self._note(message)
             case Calls():
                 self._tally.add_calls(self.name, message.portion)
+            case Took():
+                self._tally.observe(own.COLLECT_SECONDS, self.name, seconds=message.seconds)
             case Positions():
                 self._compare(message.positions)
             case Refused():
@@ -275,10 +275,6 @@ class Supervisor:
         if self._roster.is_complete(self._quarantine.positions):
             self._roster.mark_missing()
             self._is_read.set()
-        if self._tick_begun is not None:
-            seconds = self._clock.monotonic() - self._tick_begun
-            self._tally.observe(own.COLLECT_SECONDS, self.name, seconds=seconds)
-            self._tick_begun = None
 
     def _meet(self, position: int, device: Device) -> None:
         """A device said its name; whoever was thought to be it or to sit there is corrected."""
