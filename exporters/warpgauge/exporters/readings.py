@@ -138,6 +138,7 @@ class Readings:
             if block.lines is None:
                 block.lines = block.renderer.render(sample for part in block.samples.values() for sample in part)
                 yield
+        yield from self.tally.freshen()
 
     def families(self) -> list[Mapping[Metric, FamilyText]]:
         """Lines of everything; only what changed is rendered again."""
