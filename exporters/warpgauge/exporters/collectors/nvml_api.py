@@ -146,19 +146,28 @@ class NvmlApi:
         except self.nvml.NVMLError as error:
             raise _failure(int(error.value), f"{function}: {error}") from error
 
-    def direct(self, function: str, *arguments: Any) -> None:  # noqa: ANN401 - as above
-        """Make one timed call of the library itself, where pynvml's own wrapper costs more than the call.
+    def timed_code(self, function: str, *arguments: Any) -> int:  # noqa: ANN401 - as above
+        """Return code of one timed call of the library itself, where pynvml's own wrapper costs more than the call.
 
         Raises:
-            CallFailedError: its return code was not success.
+            CallFailedError: this library lacks the function.
 
         """
         monotonic = self._clock.monotonic
         begun = monotonic()
         try:
-            code = self.code(function, *arguments)
+            return self.code(function, *arguments)
         finally:
             self._calls.add(function, monotonic() - begun)
+
+    def direct(self, function: str, *arguments: Any) -> None:  # noqa: ANN401 - as above
+        """Make one timed call of the library itself.
+
+        Raises:
+            CallFailedError: its return code was not success.
+
+        """
+        code = self.timed_code(function, *arguments)
         if code:
             raise self.failure(code, function)
 

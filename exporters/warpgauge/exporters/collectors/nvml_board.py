@@ -179,8 +179,8 @@ class Board:
             return ()
         for value in values:
             if value.code:
-                failure = self.api.failure(value.code, f"nvmlDeviceGetFieldValues, field {value.field.id}")
-                self._judge(failure, value.field, errors)
+                refusal = self.api.failure(value.code, f"nvmlDeviceGetFieldValues, field {value.field.id}")
+                self._judge(refusal, value.field, errors)
         if batch.is_new(values):
             self.unsupported.update(superseded(values))
         return to_readings(values, self.counters, self.clock.monotonic())

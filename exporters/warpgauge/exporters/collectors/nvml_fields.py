@@ -217,7 +217,9 @@ def to_readings(values: Sequence[FieldValue], counters: Unwrapped, now: float) -
     must not change its label values from one reading to the next.
     """
     given: set[tuple[Metric, tuple[str, ...]]] = set()
-    in_question = {value.field.metric for value in values if not value.field.stands_in and is_supported(value.code)}
+    in_question: set[Metric] = set()
+    if any(value.field.stands_in for value in values):
+        in_question = {value.field.metric for value in values if not value.field.stands_in and is_supported(value.code)}
     for value in values:
         field = value.field
         series = (field.metric, field.labels)

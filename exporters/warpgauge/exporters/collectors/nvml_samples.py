@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Metric, device
 from warpgauge.exporters.collectors.increments import Bookmark, Increment
-from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, Verdict, constant
+from warpgauge.exporters.collectors.nvml_api import PYNVML, constant
 from warpgauge.exporters.collectors.nvml_rings import RingReader
 from warpgauge.exporters.collectors.sample_time import SampleTime
 
@@ -133,12 +133,7 @@ class SampleBuffers:
 
     def _ask(self, source: Source, stamp: int) -> list[tuple[int, float]]:
         """Stamps and values, in base units; empty when nothing is new."""
-        try:
-            raw = self._rings.read(source.type, stamp)
-        except CallFailedError as failure:
-            if failure.verdict is not Verdict.EMPTY:
-                raise
-            return []
+        raw = self._rings.read(source.type, stamp)
         factor, most = source.factor, source.most
         return [(at, min(most, number * factor)) for at, number in raw if at and number < _NOT_AVAILABLE]
 
