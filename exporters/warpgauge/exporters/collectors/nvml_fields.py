@@ -216,13 +216,13 @@ def to_readings(values: Sequence[FieldValue], counters: Unwrapped, now: float) -
     A field that stands in gives nothing while another of its metric is still asked for, answered or not: the metric
     must not change its label values from one reading to the next.
     """
-    given: set[tuple[Metric, tuple[str, ...]]] = set()
+    given: set[tuple[str, tuple[str, ...]]] = set()
     in_question: set[Metric] = set()
     if any(value.field.stands_in for value in values):
         in_question = {value.field.metric for value in values if not value.field.stands_in and is_supported(value.code)}
     for value in values:
         field = value.field
-        series = (field.metric, field.labels)
+        series = (field.metric.name, field.labels)
         if value.code or series in given or (field.zero_is_absent and not value.number):
             continue
         if field.stands_in and field.metric in in_question:
