@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Agent", "stop_with_parent"]
 
 _COALESCE_SECONDS: Final = GATHER_SECONDS + 0.03  # readings of one tick arrive within this and make one page
-_AHEAD_TICKS: Final = 1.3  # whoever asks before the next fast tick is over, and a late one has its page ready
+_AHEAD_TICKS: Final = 1.2  # whoever asks before the next fast tick is over, and a late one has its page ready
 _PROCESSES_SECONDS: Final = 2.0  # how long an answer about processes is good
 _MOST_PROCESSES: Final = 100
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "packed"]
 
 _REMEMBERED_SECONDS: Final = 150.0  # two scrapes a minute apart, and then some: that is how often anybody should scrape
-_LATE_SECONDS: Final = 0.3  # how late the next one of a rhythm may come and still find its page ready
+_LATE_SECONDS: Final = 0.1  # how late the next one of a rhythm may come and still find its page ready
 _ASKS_KEPT: Final = 24
 _GZIP_LEVEL: Final = 1  # a page is repetitive: more effort saves little
 _GZIP_WINDOW: Final = 31  # zlib: 15 bits and a gzip header
@@ -52,7 +52,7 @@ class Pages:
         readings: Readings,
         clock: Clock,
         *,
-        ahead_seconds: float = 1.3,
+        ahead_seconds: float = 1.2,
         pack: Callable[[bytes, Callable[[bytes], None]], None] = _at_once,
     ) -> None:
         """Prepare what is expected to be asked for within `ahead_seconds`; `pack` compresses, maybe in a thread."""
