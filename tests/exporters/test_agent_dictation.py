@@ -86,6 +86,7 @@ def listening():
         b'{"say":"values","position":1,"tier":"fast","errors":[],"values":[1.0,2.0]}',
         b'{"say":"values","position":0,"tier":"fast","values":[1.0,2.0]}',
         b'{"say":"values","position":[],"tier":"fast","errors":[],"values":[1.0,2.0]}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,1' + b"0" * 400 + b"]}",
         b'{"say":"values",\xff',
         b'{"say":"gains","position":0,"gains":[],"bookmark":[[1.0,2.0]]}',
         b'{"say":"gains","position":0,"gains":[[[0,-1],1.0]],"bookmark":[[1.0,2.0]]}',

@@ -99,7 +99,7 @@ class Listener:
                 return self._values(**_DECODER.decode(text))
             if text.startswith(_GAINS):
                 return self._gains(**_DECODER.decode(text))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             msg = f"not a message: {line[:80]!r}: {error}"
             raise BadMessageError(msg) from error
         return self._kept(line, decode(line))
