@@ -378,8 +378,10 @@ class Supervisor:
     async def _probe(self, due: frozenset[int]) -> frozenset[int]:
         """Which of these devices answer again; the others wait longer, and may have told more about their state."""
         probe = Probe(await self._start(), due, lambda: self._farewell_seconds, self.settings)
-        answered = await probe.run()
-        for position in due - answered:
+        answered = await probe.run() & self._quarantine.positions
+        if probe.listed and probe.listed != self._roster.positions:
+            answered = frozenset()  # by a list that we have not heard of: who answered there may be another device
+        for position in (due - answered) & self._quarantine.positions:
             self._quarantine.put(position, probe.link.process)
             device = self._roster.get(position)
             if device is not None and position in probe.gone:
