@@ -33,6 +33,8 @@ _SECTIONS: Final = {
     "acting": "What may be done on recommendations, and where they go: see `docs/howto/act.md`.",
     "demo": "The simulated fleet. Nothing simulated appears unless `mode` says so.",
     "web": "The door of agent and analyzer: [guard them with TLS and users](../howto/tls-and-users.md).",
+    "fluentd": "Where log records go: [send logs to Fluentd](../howto/fluentd.md).",
+    "logs": "What is collected for it: [send logs to Fluentd](../howto/fluentd.md).",
 }
 
 

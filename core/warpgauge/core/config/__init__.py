@@ -10,6 +10,8 @@ from warpgauge.core.config.sections import (
     AnalyzerConfig,
     Config,
     DemoConfig,
+    FluentdConfig,
+    LogsConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Origin, Setting, origins
@@ -20,6 +22,8 @@ __all__ = [
     "AnalyzerConfig",
     "Config",
     "DemoConfig",
+    "FluentdConfig",
+    "LogsConfig",
     "Origin",
     "Setting",
     "WebConfig",

@@ -12,6 +12,8 @@ from warpgauge.core.config.sections import (
     AnalyzerConfig,
     Config,
     DemoConfig,
+    FluentdConfig,
+    LogsConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Setting, Value, settings_of
@@ -29,6 +31,8 @@ _CLASSES: Final[dict[str, Any]] = {
     "acting": ActingConfig,
     "demo": DemoConfig,
     "web": WebConfig,
+    "fluentd": FluentdConfig,
+    "logs": LogsConfig,
 }
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from warpgauge.exporters.doctor.check import Check, Verdict
+from warpgauge.exporters.doctor.log_sinks import log_sink_checks
 from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log
 from warpgauge.exporters.doctor.nvidia import nvidia_checks
 from warpgauge.exporters.doctor.privileges import PRIVILEGES, Privilege
@@ -25,4 +26,5 @@ def examine(config: Config) -> list[Check]:
         hostengine(agent.proc_root, agent.gpm),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),
+        *log_sink_checks(config),
     ]

@@ -1,0 +1,177 @@
+"""The agent's logs on their way out: sources and sinks as the settings want them, once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.catalog import device as rows
+from warpgauge.core.catalog import own
+from warpgauge.core.config import data_directory
+from warpgauge.core.errors import ConfigError, StorageError
+from warpgauge.core.queue import DurableQueue
+from warpgauge.exporters.logs.collection import Collection
+from warpgauge.exporters.logs.files import LogFiles
+from warpgauge.exporters.logs.nvrm import pci_address
+from warpgauge.exporters.logs.own_events import OwnEvents
+from warpgauge.exporters.push.worker import Delivery
+from warpgauge.exporters.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from warpgauge.core.clock import Clock
+    from warpgauge.core.config import Config
+    from warpgauge.exporters.logs.record import LogRecord
+    from warpgauge.exporters.push.sink import Sink
+    from warpgauge.exporters.readings import Readings
+
+__all__ = ["LogShipping", "log_sinks"]
+
+_LOG: Final = logging.getLogger(__name__)
+_LOOK_SECONDS: Final = 1.0
+_QUEUE_BYTES: Final = 1 << 30
+_QUEUE_SECONDS: Final = 7 * 86_400.0
+
+
+def log_sinks(config: Config, clock: Clock | None = None) -> list[Sink[Sequence[LogRecord]]]:
+    """Every configured sink for log records.
+
+    Raises:
+        ConfigError: a setting is unfit.
+        MissingExtraError: a sink's library is not installed.
+
+    """
+    if not config.fluentd.servers:
+        return []
+    from warpgauge.exporters.push.forward.settings import forward_sink  # noqa: PLC0415 - needs an extra
+
+    return [forward_sink(config.fluentd, clock)]
+
+
+class LogShipping:
+    """Collects and delivers log records; does nothing where no sink for them is configured."""
+
+    def __init__(
+        self, config: Config, readings: Readings, clock: Clock, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        """Open queues and positions.
+
+        Raises:
+            ConfigError: a setting is unfit.
+            MissingExtraError: a sink's library is not installed.
+            StorageError: a queue or the positions cannot be opened.
+
+        """
+        self._readings = readings
+        self._clock = clock
+        self._worker = Worker("logs")
+        self._troubles: dict[str, str] = {}
+        self._deliveries: list[Delivery[Sequence[LogRecord]]] = []
+        self._events = OwnEvents() if config.logs.events else None
+        self.wants_kernel = False
+        self._collection: Collection | None = None
+        sinks = log_sinks(config, clock)
+        if sinks:
+            self._open(config, sinks, environ)
+
+    def hear(self, line: str) -> None:
+        """Take a line of the kernel log."""
+        if self._collection is not None and self.wants_kernel:
+            self._collection.hear(line)
+
+    async def run(self) -> None:
+        """Collect until cancelled; what is in the queues then waits for the next start."""
+        if self._collection is None:
+            return
+        logger = logging.getLogger("warpgauge")
+        if self._events is not None:
+            logger.addHandler(self._events)
+        for delivery in self._deliveries:
+            delivery.start()
+        try:
+            while True:
+                await asyncio.sleep(_LOOK_SECONDS)
+                await self._look(self._collection)
+        finally:
+            if self._events is not None:
+                logger.removeHandler(self._events)
+            self._collection.close()
+            for delivery in self._deliveries:
+                delivery.close()
+
+    async def _look(self, collection: Collection) -> None:
+        tally = self._readings.tally
+        count = await self._worker.ask(collection.collect)
+        tally.count(own.LOG_RECORDS, by=float(count))
+        tally.put(own.LOG_RECORDS_DROPPED, value=float(collection.dropped))
+        for delivery in self._deliveries:
+            try:
+                self._tell(delivery.sink.name, (await self._worker.ask(delivery.stats)).trouble)
+            except StorageError as error:
+                self._tell(delivery.sink.name, str(error))
+
+    def _tell(self, sink: str, trouble: str) -> None:
+        """Once per change between well and not."""
+        before = self._troubles.get(sink, "")
+        self._troubles[sink] = trouble
+        if trouble and not before:
+            _LOG.warning("sink does not take all", extra={"sink": sink, "why": trouble})
+        elif before and not trouble:
+            _LOG.info("sink is well again", extra={"sink": sink})
+
+    def _open(self, config: Config, sinks: Sequence[Sink[Sequence[LogRecord]]], environ: Mapping[str, str]) -> None:
+        relative = [pattern for pattern in config.logs.files if not Path(pattern).is_absolute()]
+        if relative:
+            msg = f"logs.files must be absolute paths, got {relative[0]!r}"
+            raise ConfigError(msg)
+        folder = _folder(config, environ)
+        self._deliveries = [
+            Delivery(sink, self._queue(folder / f"{sink.name}.db"), clock=self._clock) for sink in sinks
+        ]
+        logs = config.logs
+        self.wants_kernel = logs.kernel and bool(config.agent.kernel_log)
+        self._collection = Collection(
+            self._deliveries,
+            node=platform.node(),
+            clock=self._clock,
+            whose=self._whose,
+            events=self._events,
+            files=LogFiles(
+                logs.files,
+                folder / "log-positions.json",
+                most_files=logs.max_files,
+                max_line_bytes=logs.max_line_bytes,
+            )
+            if logs.files
+            else None,
+            most_per_second=logs.max_records_per_second,
+        )
+
+    def _queue(self, path: Path) -> DurableQueue:
+        return DurableQueue(path, max_bytes=_QUEUE_BYTES, max_age_seconds=_QUEUE_SECONDS, clock=self._clock)
+
+    def _whose(self, pci_bus_id: str) -> tuple[str, str]:
+        """UUID of the device at an address, and its job where it has exactly one."""
+        address = pci_address(pci_bus_id)
+        for standing in self._readings.standings:
+            uuid = standing.device.uuid
+            if address is not None and pci_address(standing.device.pci_bus_id) == address:
+                found = [it for it in self._readings.samples_of(uuid) if it.metric is rows.WORKLOAD_INFO]
+                jobs = {job for it in found if (job := it.label("job_id"))}
+                return uuid, jobs.pop() if len(jobs) == 1 else ""
+        return "", ""
+
+
+def _folder(config: Config, environ: Mapping[str, str]) -> Path:
+    path = data_directory(config, environ) / "push"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        msg = f"cannot make {path}: {error.strerror or error}"
+        raise StorageError(msg) from error
+    return path
