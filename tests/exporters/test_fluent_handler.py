@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tests.real_servers import free_port, wait_until
-from warpgauge.exporters.fluent_handler import FluentHandler
+from warpgauge.exporters.fluent_handler import FluentLogging
 
 
 def logger_with(handler):
@@ -19,7 +19,7 @@ def logger_with(handler):
 @pytest.mark.real
 def test_a_record_arrives_with_its_fields(fluent_server):
     server = fluent_server()
-    handler = FluentHandler("train", port=server.port)
+    handler = FluentLogging("train", port=server.port)
     logger_with(handler).warning("loss is %s", "nan", extra={"step": 12, "where": {"rank": 3}})
     handler.close()
     wait_until(lambda: server.entries, what="the record arrived")
@@ -34,7 +34,7 @@ def test_a_record_arrives_with_its_fields(fluent_server):
 @pytest.mark.real
 def test_a_receiver_that_demands_a_key_gets_nothing_and_the_first_records_do_not_show_it(fluent_server):
     server = fluent_server(shared_key="key")
-    handler = FluentHandler("train", port=server.port)
+    handler = FluentLogging("train", port=server.port)
     logger_with(handler).warning("lost")
     assert handler.failures == 0  # it said True
     handler.close()
@@ -42,7 +42,7 @@ def test_a_receiver_that_demands_a_key_gets_nothing_and_the_first_records_do_not
 
 
 def test_while_nobody_listens_records_are_failures_and_a_full_buffer_is_thrown_away_whole():
-    handler = FluentHandler("train", port=free_port(), most_bytes=2000, timeout_seconds=0.5)
+    handler = FluentLogging("train", port=free_port(), most_bytes=2000, timeout_seconds=0.5)
     logger = logger_with(handler)
     for _ in range(20):
         logger.warning("x" * 200)
@@ -53,7 +53,7 @@ def test_while_nobody_listens_records_are_failures_and_a_full_buffer_is_thrown_a
 
 def test_a_record_that_cannot_be_packed_costs_only_itself(monkeypatch):
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    handler = FluentHandler("train", port=free_port())
+    handler = FluentLogging("train", port=free_port())
     logger_with(handler).warning("big", extra={"number": 1 << 70})
     handler.close()
     assert handler.failures == 1

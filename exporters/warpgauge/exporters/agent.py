@@ -29,6 +29,7 @@ from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
 from warpgauge.exporters.logs.shipping import LogShipping
 from warpgauge.exporters.pages import Pages, packed
 from warpgauge.exporters.processes import ProcessTable
+from warpgauge.exporters.push.pusher import Pusher
 from warpgauge.exporters.readings import Readings
 from warpgauge.exporters.release import Release
 from warpgauge.exporters.supervisor import Supervisor
@@ -75,6 +76,7 @@ class Agent:
         self._is_ready = False
         self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
         self._gpm_mode = GpmMode(config.agent.gpm, config.agent.proc_root, self.readings.tally)
+        self._pusher = Pusher(config, self.readings, self._clock, os.environ)
         self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
         self._driver_messages = DriverMessages()
         self._is_kernel_log_open: bool | None = None  # None: nobody asked for it yet
@@ -128,6 +130,7 @@ class Agent:
         self._adjust()
         tasks = [asyncio.create_task(collector.run()) for collector in self.collectors]
         tasks.append(asyncio.create_task(self._settle()))
+        tasks.append(asyncio.create_task(self._pusher.run()))
         tasks.append(asyncio.create_task(self._logs.run()))
         tasks.append(asyncio.create_task(self._gpm_mode.keep(self._config.agent.slow_interval_seconds, self._adjust)))
         try:

@@ -22,14 +22,14 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FluentHandler"]
+__all__ = ["FluentLogging"]
 
 _DEFAULT_PORT: Final = 24_224
 _MOST_BYTES: Final = 1 << 20
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-class FluentHandler(logging.Handler):
+class FluentLogging(logging.Handler):
     """Sends each record as one event: level, logger, message, host and the fields given as `extra=`.
 
     `failures` counts records that could not be handed over at once and `overflows` how often a full buffer was thrown

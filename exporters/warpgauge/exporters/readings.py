@@ -137,16 +137,28 @@ class Readings:
         about = self._about_devices.render(_standing_samples(self._standings.values()))
         return [about, self._events_lines(), *lines, *self.tally.families()]
 
+    def samples(self) -> Iterator[Sample]:
+        """Everything that is on the page."""
+        yield from _standing_samples(self._standings.values())
+        yield from self.events.samples(self._with_events())
+        for block in self._blocks.values():
+            for part in block.samples.values():
+                yield from part
+        yield from self.tally.samples()
+
     def samples_of(self, uuid: str | None) -> list[Sample]:
         """The latest samples of one device, or of no device."""
         return [sample for block in self._blocks.values() for sample in block.samples.get(uuid, ())]
 
     def _events_lines(self) -> Mapping[Metric, FamilyText]:
-        devices = tuple(it.device for it in self._standings.values() if it.device.vendor == "nvidia")
+        devices = self._with_events()
         state = (self.events.version, devices)
         if self._happened is None or self._happened[0] != state:
             self._happened = (state, self._happenings.render(self.events.samples(devices)))
         return self._happened[1]
+
+    def _with_events(self) -> tuple[Device, ...]:
+        return tuple(it.device for it in self._standings.values() if it.device.vendor == "nvidia")
 
     def _drop(self, is_gone: Callable[[str, str | None], bool]) -> None:
         for (collector, _), block in self._blocks.items():

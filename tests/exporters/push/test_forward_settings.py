@@ -7,11 +7,16 @@ import pytest
 from tests.real_servers import free_port
 from warpgauge.core.config import Config, FluentdConfig
 from warpgauge.core.errors import ConfigError
-from warpgauge.exporters.doctor.log_sinks import log_sink_checks
+from warpgauge.exporters.doctor.sinks import sink_checks
+from warpgauge.exporters.logs.shipping import log_sinks
 from warpgauge.exporters.push.forward.settings import forward_sink
 from warpgauge.exporters.push.sink import Retry
 
 ONE = ("127.0.0.1:24224",)
+
+
+def checks(config):
+    return list(sink_checks(log_sinks(config)))
 
 
 @pytest.mark.parametrize("server", ["logs", "logs:", ":24224", "logs:0", "logs:65536", "logs:x", "logs:²"])
@@ -53,20 +58,14 @@ def test_a_key_file_that_goes_away_later_makes_batches_wait(tmp_path):
 
 
 def test_the_doctor_is_silent_about_what_nobody_configured():
-    assert log_sink_checks(Config()) == []
+    assert checks(Config()) == []
 
 
 def test_the_doctor_tells_what_a_receiver_did_not_answer():
     port = free_port()
-    (check,) = log_sink_checks(Config(fluentd=FluentdConfig(servers=(f"127.0.0.1:{port}",))))
-    assert (check.subject, check.verdict) == ("sink fluentd", "WARN")
+    (check,) = checks(Config(fluentd=FluentdConfig(servers=(f"127.0.0.1:{port}",))))
+    assert (check.subject, check.verdict) == ("push fluentd", "FAIL")
     assert f"127.0.0.1:{port}" in check.detail
-
-
-def test_the_doctor_names_an_unfit_setting():
-    (check,) = log_sink_checks(Config(fluentd=FluentdConfig(servers=("logs",))))
-    assert check.verdict == "FAIL"
-    assert "HOST:PORT" in check.mend
 
 
 @pytest.mark.real
@@ -74,5 +73,5 @@ def test_the_doctor_shakes_hands_with_the_real_receiver(fluent_server, tmp_path)
     server = fluent_server(shared_key="key")
     (tmp_path / "key").write_text("key\n")
     config = FluentdConfig(servers=(f"127.0.0.1:{server.port}",), shared_key_file=str(tmp_path / "key"))
-    (check,) = log_sink_checks(Config(fluentd=config))
+    (check,) = checks(Config(fluentd=config))
     assert (check.verdict, check.detail) == ("OK", f"127.0.0.1:{server.port} knows the shared key")

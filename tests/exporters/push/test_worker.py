@@ -159,3 +159,27 @@ def test_a_stop_stores_what_was_offered(tmp_path, make):
     delivery.close()
     with DurableQueue(tmp_path / "q.db", max_bytes=100, max_age_seconds=100.0, clock=ManualClock(1000.0)) as queue:
         assert [batch.body for batch in queue.peek(9)] == [b"a", b"b", b"c"]
+
+
+def test_a_batch_that_a_receiver_cannot_digest_makes_way_once_the_next_is_taken(make):
+    fault = Retry("HTTP 500", is_suspect=True)
+    sink = Script(*[fault] * 10)
+    delivery = make(sink)
+    for word in ("poison", "b", "c"):
+        delivery.store(word)
+    for _ in range(11):
+        delivery.step()
+    assert sink.has == [b"b", b"c"]
+    assert (delivery.stats().dead_lettered, delivery.stats().acked) == (1, 2)
+
+
+def test_a_receiver_that_takes_nothing_costs_no_batch_however_long(make):
+    fault = Retry("HTTP 500", is_suspect=True)
+    sink = Script(*[fault] * 60)
+    delivery = make(sink)
+    for word in ("a", "b"):
+        delivery.store(word)
+    for _ in range(30):
+        delivery.step()
+    assert delivery.stats().records == 2
+    assert delivery.stats().dead_lettered == 0

@@ -7,11 +7,15 @@ from warpgauge.core.config.loading import load
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
+    AlertsConfig,
     AnalyzerConfig,
     Config,
     DemoConfig,
     FluentdConfig,
     LogsConfig,
+    OtlpConfig,
+    PushConfig,
+    RemoteWriteConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Origin, Setting, origins
@@ -19,12 +23,16 @@ from warpgauge.core.config.settings import Origin, Setting, origins
 __all__ = [
     "ActingConfig",
     "AgentConfig",
+    "AlertsConfig",
     "AnalyzerConfig",
     "Config",
     "DemoConfig",
     "FluentdConfig",
     "LogsConfig",
     "Origin",
+    "OtlpConfig",
+    "PushConfig",
+    "RemoteWriteConfig",
     "Setting",
     "WebConfig",
     "data_directory",

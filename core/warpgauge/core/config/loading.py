@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
+    AlertsConfig,
     AnalyzerConfig,
     Config,
     DemoConfig,
     FluentdConfig,
     LogsConfig,
+    OtlpConfig,
+    PushConfig,
+    RemoteWriteConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Setting, Value, settings_of
@@ -31,6 +35,10 @@ _CLASSES: Final[dict[str, Any]] = {
     "acting": ActingConfig,
     "demo": DemoConfig,
     "web": WebConfig,
+    "alerts": AlertsConfig,
+    "push": PushConfig,
+    "remote_write": RemoteWriteConfig,
+    "otlp": OtlpConfig,
     "fluentd": FluentdConfig,
     "logs": LogsConfig,
 }

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.catalog import own
-from warpgauge.core.config import data_directory
-from warpgauge.core.errors import ConfigError, StorageError
-from warpgauge.core.queue import DurableQueue
+from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.logs.collection import Collection
 from warpgauge.exporters.logs.files import LogFiles
 from warpgauge.exporters.logs.nvrm import pci_address
 from warpgauge.exporters.logs.own_events import OwnEvents
-from warpgauge.exporters.push.worker import Delivery
+from warpgauge.exporters.push.queues import QueueTeller, delivery_of, queue_folder
 from warpgauge.exporters.worker import Worker
 
 if TYPE_CHECKING:
@@ -28,14 +26,12 @@ if TYPE_CHECKING:
     from warpgauge.core.config import Config
     from warpgauge.exporters.logs.record import LogRecord
     from warpgauge.exporters.push.sink import Sink
+    from warpgauge.exporters.push.worker import Delivery
     from warpgauge.exporters.readings import Readings
 
 __all__ = ["LogShipping", "log_sinks"]
 
-_LOG: Final = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 1.0
-_QUEUE_BYTES: Final = 1 << 30
-_QUEUE_SECONDS: Final = 7 * 86_400.0
 
 
 def log_sinks(config: Config, clock: Clock | None = None) -> list[Sink[Sequence[LogRecord]]]:
@@ -70,7 +66,7 @@ class LogShipping:
         self._readings = readings
         self._clock = clock
         self._worker = Worker("logs")
-        self._troubles: dict[str, str] = {}
+        self._teller = QueueTeller(readings)
         self._deliveries: list[Delivery[Sequence[LogRecord]]] = []
         self._events = OwnEvents() if config.logs.events else None
         self.wants_kernel = False
@@ -109,30 +105,15 @@ class LogShipping:
         count = await self._worker.ask(collection.collect)
         tally.count(own.LOG_RECORDS, by=float(count))
         tally.put(own.LOG_RECORDS_DROPPED, value=float(collection.dropped))
-        for delivery in self._deliveries:
-            try:
-                self._tell(delivery.sink.name, (await self._worker.ask(delivery.stats)).trouble)
-            except StorageError as error:
-                self._tell(delivery.sink.name, str(error))
-
-    def _tell(self, sink: str, trouble: str) -> None:
-        """Once per change between well and not."""
-        before = self._troubles.get(sink, "")
-        self._troubles[sink] = trouble
-        if trouble and not before:
-            _LOG.warning("sink does not take all", extra={"sink": sink, "why": trouble})
-        elif before and not trouble:
-            _LOG.info("sink is well again", extra={"sink": sink})
+        await self._teller.tell(self._deliveries)
 
     def _open(self, config: Config, sinks: Sequence[Sink[Sequence[LogRecord]]], environ: Mapping[str, str]) -> None:
         relative = [pattern for pattern in config.logs.files if not Path(pattern).is_absolute()]
         if relative:
             msg = f"logs.files must be absolute paths, got {relative[0]!r}"
             raise ConfigError(msg)
-        folder = _folder(config, environ)
-        self._deliveries = [
-            Delivery(sink, self._queue(folder / f"{sink.name}.db"), clock=self._clock) for sink in sinks
-        ]
+        folder = queue_folder(config, environ)
+        self._deliveries = [delivery_of(sink, folder, config.push, self._clock) for sink in sinks]
         logs = config.logs
         self.wants_kernel = logs.kernel and bool(config.agent.kernel_log)
         self._collection = Collection(
@@ -152,9 +133,6 @@ class LogShipping:
             most_per_second=logs.max_records_per_second,
         )
 
-    def _queue(self, path: Path) -> DurableQueue:
-        return DurableQueue(path, max_bytes=_QUEUE_BYTES, max_age_seconds=_QUEUE_SECONDS, clock=self._clock)
-
     def _whose(self, pci_bus_id: str) -> tuple[str, str]:
         """UUID of the device at an address, and its job where it has exactly one."""
         address = pci_address(pci_bus_id)
@@ -165,13 +143,3 @@ class LogShipping:
                 jobs = {job for it in found if (job := it.label("job_id"))}
                 return uuid, jobs.pop() if len(jobs) == 1 else ""
         return "", ""
-
-
-def _folder(config: Config, environ: Mapping[str, str]) -> Path:
-    path = data_directory(config, environ) / "push"
-    try:
-        path.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        msg = f"cannot make {path}: {error.strerror or error}"
-        raise StorageError(msg) from error
-    return path

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from warpgauge.core.posting import Answer
-
-__all__ = ["Acked", "Dead", "Outcome", "Retry", "Sink", "judged"]
+__all__ = ["Acked", "Dead", "Outcome", "Retry", "Sink"]
 
 _BatchT_contra = TypeVar("_BatchT_contra", contravariant=True)
-_WORDS = 200  # of an answer that go into a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +24,7 @@ class Retry:
 
     reason: str
     seconds: float | None = None
+    is_suspect: bool = False  # an error that the batch itself may cause, such as HTTP 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +60,3 @@ class Sink(Protocol[_BatchT_contra]):
 
     def close(self) -> None:
         """Let go of connections."""
-
-
-def judged(answer: Answer, words: str, seconds: float | None, *, is_passing: bool) -> Outcome:
-    """What an HTTP answer without success means: try later if `is_passing`, else never again."""
-    reason = f"HTTP {answer.status} {words[:_WORDS]}".strip()
-    return Retry(reason, seconds) if is_passing else Dead(reason)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from warpgauge.core.errors import StorageError
 from warpgauge.core.retry import Backoff
-from warpgauge.exporters.push.sink import Acked, Retry
+from warpgauge.exporters.push.sink import Acked, Dead, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from warpgauge.core.clock import Clock
     from warpgauge.core.queue import Batch, DurableQueue
-    from warpgauge.exporters.push.sink import Dead, Sink
+    from warpgauge.exporters.push.sink import Outcome, Sink
 
 __all__ = ["Delivery", "DeliveryStats"]
 
@@ -29,6 +29,7 @@ _MOST_OFFERED: Final = (
     64  # batches between the sampler and the store: a disk that hangs costs no more memory than these
 )
 _IDLE_SECONDS: Final = 60.0  # between looks at an empty queue, which also drop what became too old
+_MOST_SUSPECT: Final = 10  # failures in a row that a batch may have caused, before the next one is tried in its place
 _STORE_PAUSE_SECONDS: Final = 10.0  # before the next look at a queue that cannot be read
 
 
@@ -66,6 +67,7 @@ class Delivery(Generic[_BatchT]):
         self._backoff = backoff or Backoff(first_seconds=1.0, max_seconds=60.0, jitter=0.5)
         self._pace_seconds = pace_seconds
         self._delays: Iterator[float] | None = None  # of the batch in front, while it fails
+        self._suspicion = 0  # its failures in a row that it may have caused
         self._changed = threading.Condition()  # guards what follows, and tells both threads that it changed
         self._offered: deque[_BatchT] = deque()
         self._has_new = False
@@ -110,7 +112,9 @@ class Delivery(Generic[_BatchT]):
         """Send the oldest batch; seconds until the next may be sent, None if there is none."""
         try:
             batches = self._queue.peek(1)
-            return self._deliver(batches[0]) if batches else None
+            if not batches:
+                return None
+            return self._deliver(batches[0], self._sent(batches[0].body))
         except StorageError as error:
             self._say(str(error))
             return _STORE_PAUSE_SECONDS
@@ -136,7 +140,7 @@ class Delivery(Generic[_BatchT]):
                 trouble=self._trouble,
             )
 
-    def close(self, seconds: float = 5.0) -> None:
+    def close(self, seconds: float = 1.0) -> None:
         """Store what was offered and end; what was not sent waits in the queue for the next start."""
         with self._changed:
             self._is_closing = True
@@ -147,8 +151,11 @@ class Delivery(Generic[_BatchT]):
             self.sink.close()
             self._queue.close()
 
-    def _deliver(self, batch: Batch) -> float:
-        outcome = self._sent(batch.body)
+    def _deliver(self, batch: Batch, outcome: Outcome) -> float:
+        """Do what the outcome asks for; seconds until the next batch may be sent."""
+        self._suspicion = self._suspicion + 1 if isinstance(outcome, Retry) and outcome.is_suspect else 0
+        if isinstance(outcome, Retry) and self._suspicion >= _MOST_SUSPECT and self._goes_on_without(batch):
+            outcome = Dead(f"{outcome.reason} ({self._suspicion} times, while the next batch was taken)")
         if isinstance(outcome, Retry):
             self._delays = self._delays or self._backoff.delays()
             with self._changed:
@@ -156,17 +163,30 @@ class Delivery(Generic[_BatchT]):
             self._say(f"batches wait: {outcome.reason}")
             return max(next(self._delays), outcome.seconds or 0.0)
         self._delays = None
+        self._suspicion = 0
         if isinstance(outcome, Acked):
-            self._queue.ack([batch.id])
-            with self._changed:
-                self._refused += outcome.refused
-            self._say(f"{outcome.refused} records were refused: {outcome.reason}" if outcome.refused else "")
+            self._acknowledge(batch, outcome)
         else:
             self._queue.dead_letter([batch.id], outcome.reason)
             self._say(f"a batch was set aside: {outcome.reason}")
         return self._pace_seconds
 
-    def _sent(self, body: bytes) -> Acked | Retry | Dead:
+    def _goes_on_without(self, batch: Batch) -> bool:
+        """Whether the batch behind is taken: then it is this one that the receiver cannot digest."""
+        behind = self._queue.peek(1, after=batch.id)
+        outcome = self._sent(behind[0].body) if behind else None
+        if not isinstance(outcome, Acked):
+            return False
+        self._acknowledge(behind[0], outcome)
+        return True
+
+    def _acknowledge(self, batch: Batch, outcome: Acked) -> None:
+        self._queue.ack([batch.id])
+        with self._changed:
+            self._refused += outcome.refused
+        self._say(f"{outcome.refused} records were refused: {outcome.reason}" if outcome.refused else "")
+
+    def _sent(self, body: bytes) -> Outcome:
         try:
             return self.sink.send(body)
         except Exception as error:  # noqa: BLE001 - whatever a sink does wrong, its batch stays and its thread lives
