@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,9 @@ from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import AgentConfig, AnalyzerConfig, Config, FluentdConfig, LogsConfig
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.errors import ConfigError
+from warpgauge.core.exposition import Format
+from warpgauge.exporters.agent import Agent
+from warpgauge.exporters.collectors import COLLECTORS
 from warpgauge.exporters.logs.shipping import LogShipping
 from warpgauge.exporters.readings import Readings
 
@@ -75,3 +79,42 @@ def test_kernel_reports_files_and_events_arrive_though_the_receiver_came_only_in
     assert [(it["kind"], it.get("uuid"), it["message"]) for it in records if it["kind"] != "event"] == [
         ("xid", "GPU-1", XID), ("line", None, "written while the agent was down"),
     ]  # fmt: skip
+
+
+def page_of(agent):
+    agent.pages.publish()
+    return agent.pages.body(Format.TEXT, is_compressed=False)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_an_agent_without_any_device_sends_what_the_kernel_reports(fluent_server, tmp_path):
+    server = fluent_server()
+    pipe = tmp_path / "kmsg"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    config = config_for(tmp_path, server.port, events=False)
+    config = replace(config, agent=AgentConfig(kernel_log=str(pipe), disabled_collectors=tuple(COLLECTORS)))
+
+    async def run():
+        agent = Agent(config)
+        task = asyncio.create_task(agent.run())
+        await asyncio.sleep(0.3)
+        os.write(writer, b"4,1,1,-;Out of memory: Killed process 4711 (python3) total-vm:1kB\n")
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            if server.entries and b'queue_acked_total{sink="fluentd"} 1' in page_of(agent):
+                break
+        page = page_of(agent)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return page
+
+    try:
+        page = asyncio.run(run())
+    finally:
+        os.close(writer)
+    (entry,) = server.entries
+    assert (entry["record"]["kind"], entry["record"]["pid"]) == ("oom_kill", 4711)
+    assert b"warpgauge_agent_log_records_total 1" in page
+    assert b'warpgauge_agent_queue_acked_total{sink="fluentd"} 1' in page

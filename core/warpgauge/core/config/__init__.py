@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.loading import load
+from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
@@ -11,8 +12,6 @@ from warpgauge.core.config.sections import (
     AnalyzerConfig,
     Config,
     DemoConfig,
-    FluentdConfig,
-    LogsConfig,
     OtlpConfig,
     PushConfig,
     RemoteWriteConfig,

@@ -6,6 +6,7 @@ import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
@@ -13,8 +14,6 @@ from warpgauge.core.config.sections import (
     AnalyzerConfig,
     Config,
     DemoConfig,
-    FluentdConfig,
-    LogsConfig,
     OtlpConfig,
     PushConfig,
     RemoteWriteConfig,
