@@ -81,6 +81,22 @@ def test_kernel_reports_files_and_events_arrive_though_the_receiver_came_only_in
     ]  # fmt: skip
 
 
+def test_a_fault_while_collecting_costs_that_look_and_is_told_once(tmp_path, caplog, monkeypatch):
+    config = config_for(tmp_path, free_port())
+
+    async def run():
+        readings = Readings(SystemClock())
+        shipping = LogShipping(config, readings, SystemClock())
+        monkeypatch.setattr(type(shipping._collection), "collect", lambda _: 1 / 0)
+        for _ in range(2):
+            await shipping._look(shipping._collection)
+        monkeypatch.undo()
+        await shipping._look(shipping._collection)
+
+    asyncio.run(run())
+    assert [record.message for record in caplog.records] == ["logs not collected"]
+
+
 def page_of(agent):
     agent.pages.publish()
     return agent.pages.body(Format.TEXT, is_compressed=False)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LogShipping", "log_sinks"]
 
+_LOG: Final = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 1.0
+_FAREWELL_SECONDS: Final = 12.0  # two joins of five seconds, and the last writes
 
 
 def log_sinks(config: Config, clock: Clock | None = None) -> list[Sink[Sequence[LogRecord]]]:
@@ -66,6 +69,7 @@ class LogShipping:
         self._readings = readings
         self._clock = clock
         self._worker = Worker("logs")
+        self._trouble = ""
         self._teller = QueueTeller(readings)
         self._deliveries: list[Delivery[Sequence[LogRecord]]] = []
         self._events = OwnEvents() if config.logs.events else None
@@ -96,16 +100,33 @@ class LogShipping:
         finally:
             if self._events is not None:
                 logger.removeHandler(self._events)
+            with suppress(TimeoutError):  # a disk that hangs does not keep us from ending: what it has is safe
+                await asyncio.wait_for(self._worker.ask(self._end), _FAREWELL_SECONDS)
+
+    def _end(self) -> None:
+        """In the thread that collects, after what it does."""
+        if self._collection is not None:
             self._collection.close()
-            for delivery in self._deliveries:
-                delivery.close()
+        for delivery in self._deliveries:
+            delivery.close()
 
     async def _look(self, collection: Collection) -> None:
         tally = self._readings.tally
-        count = await self._worker.ask(collection.collect)
+        try:
+            count = await self._worker.ask(collection.collect)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this look, not the agent
+            self._complain(f"{type(error).__name__}: {error}")
+            return
+        self._complain("")
         tally.count(own.LOG_RECORDS, by=float(count))
         tally.put(own.LOG_RECORDS_DROPPED, value=float(collection.dropped))
         await self._teller.tell(self._deliveries)
+
+    def _complain(self, why: str) -> None:
+        """Once per change."""
+        if why and why != self._trouble:
+            _LOG.error("logs not collected", extra={"why": why})
+        self._trouble = why
 
     def _open(self, config: Config, sinks: Sequence[Sink[Sequence[LogRecord]]], environ: Mapping[str, str]) -> None:
         relative = [pattern for pattern in config.logs.files if not Path(pattern).is_absolute()]
