@@ -147,6 +147,19 @@ def test_several_rotations_while_nobody_read_are_caught_up_in_order(tmp_path):
     assert reader.contents == [b"a", b"b", b"c", b"d"]
 
 
+def test_what_a_writer_still_writes_into_the_renamed_file_comes_before_the_new_file(tmp_path):
+    path = tmp_path / "app.log"
+    path.write_bytes(b"a\n")
+    reader = Reader(path)
+    reader.read()
+    rename(path)
+    append(path, b"c\n")
+    reader.read(1)
+    append(tmp_path / "app.log.1", b"b\n")
+    reader.read()
+    assert reader.contents == [b"a", b"b", b"c"]
+
+
 def test_a_file_that_was_cut_without_a_copy_is_read_from_its_beginning(tmp_path):
     path = tmp_path / "app.log"
     path.write_bytes(TEXT)
