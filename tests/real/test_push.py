@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -56,6 +58,14 @@ class Restartable:
         if self._process is not None:
             (self._process.kill if is_sudden else self._process.terminate)()
             self._process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def values(self) -> list[float]:
         """Every value that it has of the numbered series, in the order of their times."""
@@ -120,6 +130,21 @@ def test_every_sample_of_an_outage_arrives_once_the_receiver_is_back(name, tmp_p
         assert delivery.stats().dead_lettered == delivery.stats().dropped == 0
         assert delivery.stats().retries > 0
         delivery.close()
+
+
+def test_a_receiver_that_is_frozen_gets_everything_once_it_goes_on(tmp_path):
+    with receiver("prometheus", tmp_path / "prometheus") as target:
+        delivery = delivery_to(target.url, tmp_path / "queue.db")
+        delivery.start()
+        with target.frozen():
+            for number in range(20):
+                assert delivery.store(numbered(number))
+                time.sleep(0.002)
+            wait_until(lambda: delivery.stats().retries > 0, what="an answer was waited for in vain")
+            assert delivery.stats().acked == 0
+        wait_until(lambda: delivery.stats().acked == 20, what="the receiver acknowledged all")
+        delivery.close()
+        assert target.values() == list(map(float, range(20)))
 
 
 def test_what_was_safe_arrives_though_the_agents_process_is_killed_again_and_again(tmp_path):

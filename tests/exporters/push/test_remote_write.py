@@ -137,6 +137,13 @@ def test_a_malformed_header_is_told_without_its_secret(tmp_path):
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_password_in_the_url_is_refused_without_being_shown():
+    with pytest.raises(ConfigError) as caught:
+        sink("http://me:s3cret@127.0.0.1:9/api/v1/write")
+    assert "headers_file" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("status", [200, 204])
 def test_success_is_the_acknowledgement(target, status):
     assert outcome(target, Reply(status)) == Acked()

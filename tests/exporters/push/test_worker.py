@@ -183,3 +183,23 @@ def test_a_receiver_that_takes_nothing_costs_no_batch_however_long(make):
         delivery.step()
     assert delivery.stats().records == 2
     assert delivery.stats().dead_lettered == 0
+
+
+def test_a_receiver_that_never_answers_keeps_nobody_from_storing(make):
+    answer = threading.Event()
+
+    class Silent(Script):
+        def send(self, body: bytes) -> Outcome:
+            answer.wait(5)
+            return super().send(body)
+
+    sink = Silent()
+    delivery = make(sink)
+    delivery.start()
+    for word in ("a", "b", "c"):
+        delivery.offer(word)
+    while delivery.stats().records < 3:
+        pass
+    assert sink.tried == []
+    answer.set()
+    assert all(sink.arrived.acquire(timeout=5) for _ in range(3))

@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.lane import TryLaterError
@@ -40,9 +40,12 @@ class Poster:
         """`headers` come from the user, see `headers_of_file`.
 
         Raises:
-            ConfigError: a file of certificates cannot be used.
+            ConfigError: the URL holds a password, or a file of certificates cannot be used.
 
         """
+        if urlsplit(settings.url).username is not None:
+            msg = "a url of a sink must hold no user and password: it is shown in messages; use headers_file"
+            raise ConfigError(msg)
         self.url = settings.url
         self._headers = {"User-Agent": f"warpgauge/{VERSION}", **headers}
         self._client = HttpClient(context=_context(settings), timeout_seconds=settings.timeout_seconds)

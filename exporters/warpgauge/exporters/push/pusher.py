@@ -70,14 +70,17 @@ class Pusher:
             return
         for delivery in self._deliveries:
             delivery.start()
+        telling = asyncio.create_task(self.tell())
         try:
             due = self._clock.monotonic()
             while True:
                 due = max(due + self._settings.interval_seconds, self._clock.monotonic())
                 await asyncio.sleep(due - self._clock.monotonic())
                 self.push()
-                await self.tell()
+                if telling.done():  # a disk that hangs holds up what is told about it, not the next push
+                    telling = asyncio.create_task(self.tell())
         finally:
+            telling.cancel()
             for delivery in self._deliveries:
                 delivery.close()
 
