@@ -81,6 +81,11 @@ def test_kernel_reports_files_and_events_arrive_though_the_receiver_came_only_in
     ]  # fmt: skip
 
 
+def test_lines_longer_than_a_small_queue_could_hold_are_refused_at_the_start(tmp_path):
+    with pytest.raises(ConfigError, match="max_line_bytes must be <= 65536, got 100000"):
+        LogShipping(config_for(tmp_path, 9, max_line_bytes=100_000), Readings(SystemClock()), SystemClock())
+
+
 def test_a_fault_while_collecting_costs_that_look_and_is_told_once(tmp_path, caplog, monkeypatch):
     config = config_for(tmp_path, free_port())
 

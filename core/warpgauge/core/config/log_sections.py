@@ -46,7 +46,7 @@ class LogsConfig:
     )
     max_files: int = setting(64, help="Files that are followed at most.", unit="files", at_least=1)
     max_line_bytes: int = setting(
-        16384, help="A longer line is cut, and its record says is_cut.", unit="bytes", at_least=80
+        16384, help="A longer line is cut, and its record says is_cut; 65536 at most.", unit="bytes", at_least=80
     )
     max_records_per_second: int = setting(
         1000,

@@ -29,7 +29,7 @@ __all__ = ["Collection", "Store", "Whose"]
 _LOG: Final = logging.getLogger(__name__)
 _MOST_WAITING: Final = 1000
 _MOST_IN_A_BATCH: Final = 500
-_MOST_BATCH_BYTES: Final = 1 << 20  # of messages
+_MOST_BATCH_CHARACTERS: Final = 1 << 17  # of messages: with one more line it fits the smallest queue
 
 
 class Store(Protocol):
@@ -209,7 +209,7 @@ def _batches(records: Sequence[LogRecord]) -> Iterator[Sequence[LogRecord]]:
     for record in records:
         batch.append(record)
         size += len(record.message)
-        if len(batch) >= _MOST_IN_A_BATCH or size >= _MOST_BATCH_BYTES:
+        if len(batch) >= _MOST_IN_A_BATCH or size >= _MOST_BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
     if batch:

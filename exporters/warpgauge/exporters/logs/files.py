@@ -125,6 +125,7 @@ class LogFiles:
             if file.is_at_the_end():
                 file.close()
                 del self._files[path]
+                self._troubles.pop(path, None)
 
     def _read(self, file: FollowedFile, most_lines: int) -> list[FileLine]:
         try:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["LogShipping", "log_sinks"]
 
 _LOG: Final = logging.getLogger(__name__)
+_LONGEST_LINE_BYTES: Final = 1 << 16  # a batch of such lines fits the smallest queue that push.queue_max_bytes allows
 _LOOK_SECONDS: Final = 1.0
 _FAREWELL_SECONDS: Final = 12.0  # two joins of five seconds, and the last writes
 
@@ -132,6 +133,9 @@ class LogShipping:
         relative = [pattern for pattern in config.logs.files if not Path(pattern).is_absolute()]
         if relative:
             msg = f"logs.files must be absolute paths, got {relative[0]!r}"
+            raise ConfigError(msg)
+        if config.logs.max_line_bytes > _LONGEST_LINE_BYTES:
+            msg = f"logs.max_line_bytes must be <= {_LONGEST_LINE_BYTES}, got {config.logs.max_line_bytes}"
             raise ConfigError(msg)
         folder = queue_folder(config, environ)
         self._deliveries = [delivery_of(sink, folder, config.push, self._clock) for sink in sinks]
