@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 import threading
@@ -176,6 +177,20 @@ def test_no_answer_but_the_right_one_counts(answer):
         threading.Thread(target=serve, daemon=True).start()
         sink = sink_to(server.getsockname()[1], timeout_seconds=1.0)
         assert isinstance(sink.send(sink.encode([record(1)])), Retry)
+
+
+def test_what_a_frozen_server_took_and_never_read_is_sent_again_to_the_one_that_comes_after_it(fluent_server):
+    server = fluent_server()
+    sink = sink_to(server.port, timeout_seconds=0.3)
+    assert sink.send(sink.encode([record(0)])) == Acked()
+    server.process.send_signal(signal.SIGSTOP)
+    body = sink.encode([record(1)])
+    assert isinstance(sink.send(body), Retry)  # the kernel took it all the same
+    server.kill()
+    server.start()
+    assert sink.send(body) == Acked()
+    sink.close()
+    assert ids(server) == ["0", "1"]
 
 
 @pytest.mark.slow
