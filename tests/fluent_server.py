@@ -38,7 +38,7 @@ def installed_module() -> Path:
         return module
     home.mkdir(parents=True, exist_ok=True)
     command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-    command += ["--prefix", str(home), f"{PACKAGE}@{VERSION}"]
+    command += ["--cache", str(CACHE / "npm" / "cache"), "--prefix", str(home), f"{PACKAGE}@{VERSION}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_SECONDS)
     except subprocess.TimeoutExpired:
