@@ -175,6 +175,21 @@ def test_more_files_than_allowed_are_left_out_and_counted(tmp_path, caplog):
     assert [record.message for record in caplog.records] == ["log files left out"]
 
 
+def test_files_are_searched_for_at_every_nth_reading_only(tmp_path):
+    (tmp_path / "positions.json").write_text(OURS.replace('{"a": %s}', "{}"))
+    files = LogFiles(
+        [str(tmp_path / "*.log")],
+        tmp_path / "positions.json",
+        most_files=8,
+        max_line_bytes=100,
+        reads_between_searches=3,
+    )
+    assert files.read(10) == []
+    (tmp_path / "a.log").write_text("one\n")
+    assert [len(files.read(10)) for _ in range(3)] == [0, 0, 1]
+    files.close()
+
+
 def test_a_file_that_is_removed_is_let_go(site):
     site.write("a.log", "one\n")
     site.collect()

@@ -48,8 +48,11 @@ class LogFiles:
         *,
         most_files: int,
         max_line_bytes: int,
+        reads_between_searches: int = 1,
     ) -> None:
         """Take up the positions of the last time; without any, what the files hold already is not told.
+
+        A pattern over many folders costs more than reading does, so it is looked up at every n-th reading only.
 
         Raises:
             StorageError: the positions cannot be read or are not ours.
@@ -60,6 +63,8 @@ class LogFiles:
         self._most_files = most_files
         self._max_line_bytes = max_line_bytes
         self._positions = read_positions(positions_path)
+        self._reads_between_searches = reads_between_searches
+        self._reads = 0
         self._is_first_look = not positions_path.exists()
         self._files: dict[Path, FollowedFile] = {}
         self._troubles: dict[Path, str] = {}  # told once for each change
@@ -69,7 +74,9 @@ class LogFiles:
 
     def read(self, most_lines: int) -> list[FileLine]:
         """What was written since, at most so many lines over all files; the rest waits in the files."""
-        self._look_for_files()
+        if self._reads % self._reads_between_searches == 0:
+            self._look_for_files()
+        self._reads += 1
         files = list(self._files.values())
         turn = self._next % len(files) if files else 0
         found: list[FileLine] = []

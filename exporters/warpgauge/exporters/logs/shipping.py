@@ -35,6 +35,7 @@ __all__ = ["LogShipping", "log_sinks"]
 _LOG: Final = logging.getLogger(__name__)
 _LONGEST_LINE_BYTES: Final = 1 << 16  # a batch of such lines fits the smallest queue that push.queue_max_bytes allows
 _LOOK_SECONDS: Final = 1.0
+_LOOKS_BETWEEN_SEARCHES: Final = 5
 _FAREWELL_SECONDS: Final = 12.0  # two joins of five seconds, and the last writes
 
 
@@ -152,6 +153,7 @@ class LogShipping:
                 folder / "log-positions.json",
                 most_files=logs.max_files,
                 max_line_bytes=logs.max_line_bytes,
+                reads_between_searches=_LOOKS_BETWEEN_SEARCHES,
             )
             if logs.files
             else None,
