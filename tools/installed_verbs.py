@@ -29,16 +29,18 @@ url = "http://127.0.0.1:9/api/v1/write"
 [otlp]
 url = "http://127.0.0.1:9/v1/metrics"
 """
+FLUENTD: Final = '[analyzer]\ndata_directory = "data"\n[fluentd]\nservers = ["127.0.0.1:9"]\n'
 EXTRAS: Final = {
     "none": frozenset[str](),
     "analyzer": frozenset({"analyzer"}),
     "dashboards": frozenset({"dashboards"}),
+    "fluentd": frozenset({"fluentd"}),
     "forest": frozenset({"analyzer", "forest"}),
     "push": frozenset({"push"}),
     "record": frozenset({"record"}),
     "remote-write": frozenset({"analyzer", "remote-write"}),
     "web-config": frozenset({"web-config"}),
-    "all": frozenset({"analyzer", "dashboards", "forest", "push", "record", "remote-write", "web-config"}),
+    "all": frozenset({"analyzer", "dashboards", "fluentd", "forest", "push", "record", "remote-write", "web-config"}),
 }
 
 
@@ -58,6 +60,7 @@ CALLS: Final = (
     Call("doctor"),
     Call("agent --web.listen-address=127.0.0.1:0"),
     Call("agent --web.listen-address=127.0.0.1:0 --web.config.file=web-config.yml", frozenset({"web-config"})),
+    Call("agent --config fluentd.toml --web.listen-address=127.0.0.1:0", frozenset({"fluentd"})),
     Call("agent --config push.toml --web.listen-address=127.0.0.1:0", frozenset({"push"})),
     Call("analyze page.om", frozenset({"analyzer"})),
     Call("detect series.csv", frozenset({"analyzer"})),
@@ -93,6 +96,7 @@ def main(arguments: list[str]) -> int:
         Path(scratch, "page.om").write_text(PAGE)
         Path(scratch, "web-config.yml").write_text(WEB_CONFIG)
         Path(scratch, "push.toml").write_text(PUSH)
+        Path(scratch, "fluentd.toml").write_text(FLUENTD)
         Path(scratch, "recording.jsonl.zst").write_bytes(b64decode(RECORDING))
         Path(scratch, "scenario.toml").write_text('schema = "warpgauge.scenario/v1"\nduration_seconds = 60\n')
         Path(scratch, "series.csv").write_text("timestamp,value\n1750000000,1.5\n")

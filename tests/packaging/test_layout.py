@@ -38,6 +38,8 @@ HOMES = {
         "analyzer/warpgauge/analyzer/sources/snappy.py",
         "exporters/warpgauge/exporters/push/write_request.py",
     ),
+    "fluent": ("exporters/warpgauge/exporters/fluent_handler.py",),
+    "msgpack": ("exporters/warpgauge/exporters/push/forward/messages.py",),
     "google": ("exporters/warpgauge/exporters/push/",),
     "opentelemetry": ("exporters/warpgauge/exporters/push/",),
     "grafanalib": ("dashboards/warpgauge/dashboards/grafana/",),

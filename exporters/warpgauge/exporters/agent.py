@@ -26,6 +26,7 @@ from warpgauge.exporters.inprocess import InProcess
 from warpgauge.exporters.link import GATHER_SECONDS, Program
 from warpgauge.exporters.logs.kernel_log import KernelLog
 from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
+from warpgauge.exporters.logs.shipping import LogShipping
 from warpgauge.exporters.pages import Pages, packed
 from warpgauge.exporters.processes import ProcessTable
 from warpgauge.exporters.push.pusher import Pusher
@@ -79,6 +80,8 @@ class Agent:
         self._pusher = Pusher(config, self.readings, self._clock, os.environ)
         self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
         self._driver_messages = DriverMessages()
+        self._is_kernel_log_open: bool | None = None  # None: nobody asked for it yet
+        self._logs = LogShipping(config, self.readings, self._clock)
         self._has_met_nvidia = False
         self.collectors = [self._collector(name) for name in self._wanted()]
         supervisors = [collector for collector in self.collectors if isinstance(collector, Supervisor)]
@@ -125,11 +128,14 @@ class Agent:
     async def run(self) -> None:
         """Read until cancelled."""
         self.pages.publish()
+        if self._logs.wants_kernel:
+            self._open_kernel_log()
         await self._gpm_mode.first_look()
         self._adjust()
         tasks = [asyncio.create_task(collector.run()) for collector in self.collectors]
         tasks.append(asyncio.create_task(self._settle()))
         tasks.append(asyncio.create_task(self._pusher.run()))
+        tasks.append(asyncio.create_task(self._logs.run()))
         tasks.append(asyncio.create_task(self._gpm_mode.keep(self._config.agent.slow_interval_seconds, self._adjust)))
         try:
             await asyncio.gather(*tasks)
@@ -207,10 +213,16 @@ class Agent:
         self._has_met_nvidia = True
         self._gpm_mode.show()
         if self._config.agent.kernel_log:
-            self.readings.tally.put(own.KERNEL_LOG_READABLE, value=float(self._kernel_log.open()))
+            self.readings.tally.put(own.KERNEL_LOG_READABLE, value=float(self._open_kernel_log()))
+
+    def _open_kernel_log(self) -> bool:
+        if self._is_kernel_log_open is None:
+            self._is_kernel_log_open = self._kernel_log.open()
+        return self._is_kernel_log_open
 
     def _hear_kernel(self, line: str) -> None:
         """File what the driver wrote into the kernel log; of a GPU that nobody knows it stays in that log only."""
+        self._logs.hear(line)
         message = self._driver_messages.read(line)
         if message is None:
             return

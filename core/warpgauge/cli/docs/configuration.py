@@ -37,6 +37,8 @@ _SECTIONS: Final = {
     "push": "What the agent pushes, and the queue under it: [push metrics](../howto/push.md).",
     "remote_write": "The sink for Prometheus and whatever takes its remote write; needs the extra push.",
     "otlp": "The sink for OpenTelemetry receivers; needs the extra push.",
+    "fluentd": "Where log records go: [send logs to Fluentd](../howto/fluentd.md).",
+    "logs": "What is collected for it: [send logs to Fluentd](../howto/fluentd.md).",
 }
 
 

@@ -72,6 +72,18 @@ KERNEL_LOG_READABLE: Final = _agent(
     Unit.NONE,
     "1 if XIDs are also read from the kernel log, 0 if it may not be read; absent where no device needs it.",
 )
+LOG_RECORDS: Final = _agent(
+    "warpgauge_agent_log_records_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Log records put into the queue of every log sink; absent where none is configured.",
+)
+LOG_RECORDS_DROPPED: Final = _agent(
+    "warpgauge_agent_log_records_dropped_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Log records of the kernel or our own that were more than logs.max_records_per_second or could not be stored.",
+)
 GPM_MODE: Final = _agent(
     "warpgauge_agent_gpm_mode",
     Kind.STATE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.loading import load
+from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
@@ -25,6 +26,8 @@ __all__ = [
     "AnalyzerConfig",
     "Config",
     "DemoConfig",
+    "FluentdConfig",
+    "LogsConfig",
     "Origin",
     "OtlpConfig",
     "PushConfig",

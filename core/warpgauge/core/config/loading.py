@@ -6,6 +6,7 @@ import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
@@ -37,6 +38,8 @@ _CLASSES: Final[dict[str, Any]] = {
     "push": PushConfig,
     "remote_write": RemoteWriteConfig,
     "otlp": OtlpConfig,
+    "fluentd": FluentdConfig,
+    "logs": LogsConfig,
 }
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.settings import setting
 
 if TYPE_CHECKING:
@@ -304,6 +305,8 @@ class Config:
     push: PushConfig = field(default_factory=PushConfig)
     remote_write: RemoteWriteConfig = field(default_factory=RemoteWriteConfig)
     otlp: OtlpConfig = field(default_factory=OtlpConfig)
+    fluentd: FluentdConfig = field(default_factory=FluentdConfig)
+    logs: LogsConfig = field(default_factory=LogsConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod

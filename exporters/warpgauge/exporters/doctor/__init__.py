@@ -11,6 +11,7 @@ from warpgauge.exporters.doctor.nvidia import nvidia_checks
 from warpgauge.exporters.doctor.privileges import PRIVILEGES, Privilege
 from warpgauge.exporters.doctor.released import released_check, seconds_released
 from warpgauge.exporters.doctor.sinks import sink_checks
+from warpgauge.exporters.logs.shipping import log_sinks
 from warpgauge.exporters.push.pusher import metric_sinks
 
 if TYPE_CHECKING:
@@ -33,5 +34,5 @@ def examine(config: Config) -> list[Check]:
         hostengine(agent.proc_root, agent.gpm),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),
-        *sink_checks(metric_sinks(config, os.environ)),
+        *sink_checks([*metric_sinks(config, os.environ), *log_sinks(config)]),
     ]

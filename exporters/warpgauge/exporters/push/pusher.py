@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from warpgauge.core.catalog import own
-from warpgauge.core.config import data_directory
-from warpgauge.core.errors import ConfigError, StorageError
-from warpgauge.core.queue import DurableQueue
+from warpgauge.core.errors import ConfigError
+from warpgauge.exporters.push.queues import QueueTeller, delivery_of, queue_folder
 from warpgauge.exporters.push.reading import Reading
-from warpgauge.exporters.push.worker import Delivery
-from warpgauge.exporters.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import Config
     from warpgauge.exporters.push.sink import Sink
-    from warpgauge.exporters.push.worker import DeliveryStats
+    from warpgauge.exporters.push.worker import Delivery
     from warpgauge.exporters.readings import Readings
 
 __all__ = ["Pusher", "metric_sinks"]
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 def metric_sinks(config: Config, environ: Mapping[str, str]) -> list[Sink[Reading]]:
@@ -65,11 +57,12 @@ class Pusher:
         self._readings = readings
         self._clock = clock
         self._settings = config.push
-        self._troubles: dict[str, str] = {}
-        self._worker = Worker("push")
+        self._teller = QueueTeller(readings)
         sinks = metric_sinks(config, environ)
-        folder = _folder(config, environ) if sinks else None
-        self._deliveries: list[Delivery[Reading]] = [self._delivery(sink, folder) for sink in sinks if folder]
+        folder = queue_folder(config, environ) if sinks else None
+        self._deliveries: list[Delivery[Reading]] = [
+            delivery_of(sink, folder, config.push, clock) for sink in sinks if folder
+        ]
 
     async def run(self) -> None:
         """Push until cancelled; what is in the queues then waits for the next start."""
@@ -99,52 +92,4 @@ class Pusher:
 
     async def tell(self) -> None:
         """Put on the page what waits and what became of the rest."""
-        for delivery in self._deliveries:
-            try:
-                self._show(delivery.sink.name, await self._worker.ask(delivery.stats))
-            except StorageError as error:
-                self._log(delivery.sink.name, str(error))
-        self._readings.on_change()
-
-    def _delivery(self, sink: Sink[Reading], folder: Path) -> Delivery[Reading]:
-        queue = DurableQueue(
-            folder / f"{sink.name}.db",
-            max_bytes=self._settings.queue_max_bytes,
-            max_age_seconds=self._settings.queue_max_age_seconds,
-            clock=self._clock,
-        )
-        return Delivery(sink, queue, clock=self._clock, pace_seconds=self._settings.pace_seconds)
-
-    def _show(self, sink: str, stats: DeliveryStats) -> None:
-        tally = self._readings.tally
-        tally.put(own.QUEUE_RECORDS, sink, value=float(stats.records))
-        tally.put(own.QUEUE_BYTES, sink, value=float(stats.bytes))
-        tally.put(own.QUEUE_ACKED, sink, value=float(stats.acked))
-        tally.put(own.QUEUE_DROPPED, sink, value=float(stats.dropped))
-        tally.put(own.QUEUE_RETRIES, sink, value=float(stats.retries))
-        tally.put(own.QUEUE_DEAD_LETTERED, sink, value=float(stats.dead_lettered))
-        tally.put(own.QUEUE_REFUSED, sink, value=float(stats.refused))
-        if stats.oldest_timestamp is None:
-            tally.remove(own.QUEUE_OLDEST, sink)
-        else:
-            tally.put(own.QUEUE_OLDEST, sink, value=stats.oldest_timestamp)
-        self._log(sink, stats.trouble)
-
-    def _log(self, sink: str, trouble: str) -> None:
-        """Once per change between well and not."""
-        before = self._troubles.get(sink, "")
-        self._troubles[sink] = trouble
-        if trouble and not before:
-            _LOG.warning("sink does not take all", extra={"sink": sink, "why": trouble})
-        elif before and not trouble:
-            _LOG.info("sink is well again", extra={"sink": sink})
-
-
-def _folder(config: Config, environ: Mapping[str, str]) -> Path:
-    path = data_directory(config, environ) / "push"
-    try:
-        path.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        msg = f"cannot make {path}: {error.strerror or error}"
-        raise StorageError(msg) from error
-    return path
+        await self._teller.tell(self._deliveries)

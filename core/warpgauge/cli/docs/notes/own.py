@@ -37,6 +37,14 @@ NOTES: Final[dict[Metric, Note]] = {
         "`NAME 0`: run the agent as root or with CAP_SYSLOG, or set kernel.dmesg_restrict=0.",
         "a fault: NVML delivers most XIDs by itself; SXIDs and some lost GPUs only the kernel log tells.",
     ),
+    own.LOG_RECORDS: Note(
+        "`NAME 3120`: 3120 kernel reports, lines of files and own events came into the queue since the agent started.",
+        "delivered: what a receiver acknowledged is told by the queue of its sink.",
+    ),
+    own.LOG_RECORDS_DROPPED: Note(
+        "`rate(NAME[5m]) 4`: the kernel or the agent itself logs more than the rate allows, or the disk takes nothing.",
+        "lost lines of files: these wait in their files until the rate allows them.",
+    ),
     own.GPM_MODE: Note(
         '`NAME{mode="auto_yielding"} 1`: DCGM runs on this machine and has the profiling counters for itself; read them'
         " there, or set agent.gpm to on.",
