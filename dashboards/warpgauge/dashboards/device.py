@@ -10,6 +10,7 @@ from warpgauge.core.promql import aggregate, increase, over_time, rate, select, 
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Levels, Query, Section
 from warpgauge.dashboards.queries import IDENTITY, WINDOW, each
+from warpgauge.dashboards.shared import uncorrected_errors, xids
 
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
@@ -49,7 +50,6 @@ def _lines(metric: Metric, *labels: str, **fixed: str) -> Query:
 
 def _state() -> Section:
     age = f"time() - {select(device.LAST_SAMPLE, **HERE)}"
-    uncorrected = increase(device.ECC_ERRORS, "$__range", severity="uncorrected", persistence="volatile", **HERE)
     throttle = select(device.THROTTLE_ACTIVE, reason=device.THROTTLE_REASONS[1:], **HERE)
     return Section(
         "State",
@@ -67,21 +67,8 @@ def _state() -> Section:
                 unit="s",
                 levels=Levels(warning=30, critical=120),
             ),
-            grafana.stat(
-                device.XID_EVENTS,
-                f"round(sum({increase(device.XID_EVENTS, '$__range', **HERE)}))",
-                title="XIDs in this time",
-                unit="short",
-                levels=Levels(warning=1),
-            ),
-            grafana.stat(
-                device.ECC_ERRORS,
-                f"round(sum({uncorrected}))",
-                title="Uncorrected errors",
-                note="Memory errors in the chosen time.",
-                unit="short",
-                levels=Levels(critical=1),
-            ),
+            xids(**HERE),
+            uncorrected_errors(**HERE),
             grafana.state_timeline(
                 device.THROTTLE_ACTIVE,
                 aggregate("max", throttle, by=(*IDENTITY, "reason")),

@@ -9,7 +9,7 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, own_labels, select
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
-from warpgauge.dashboards.queries import drill_down
+from warpgauge.dashboards.shared import open_findings
 
 __all__ = ["NAME", "dashboard"]
 
@@ -81,38 +81,7 @@ def _now() -> Section:
 
 
 def _open() -> Section:
-    keys = {
-        "severity": "Severity",
-        "kind": "Kind",
-        "cluster": "Cluster",
-        "node": "Node",
-        "uuid": "UUID",
-        "job_id": "Job",
-        "simulated": "Simulated",
-    }
-    return Section(
-        "Open",
-        (
-            grafana.table(
-                "Findings that hold now",
-                (
-                    Column(
-                        title="Open",
-                        expr=aggregate("max", _found(), by=tuple(keys)),
-                        metric=own.FINDING_ACTIVE,
-                        hidden=True,
-                    ),
-                ),
-                keys=keys,
-                description="The console has evidence, cost and remedy of each; the runbook has the name of the kind.",
-                links={
-                    "Node": drill_down("node", cluster="Cluster", node="Node"),
-                    "UUID": drill_down("device", cluster="Cluster", node="Node", uuid="UUID"),
-                    "Job": drill_down("job", cluster="Cluster", job_id="Job"),
-                },
-            ),
-        ),
-    )
+    return Section("Open", (open_findings(height=10),))
 
 
 def _past() -> Section:

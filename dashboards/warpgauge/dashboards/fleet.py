@@ -6,19 +6,17 @@ from typing import Final
 
 from warpgauge.core.catalog import device, own
 from warpgauge.core.links import dashboard_uid
-from warpgauge.core.promql import aggregate, own_labels, select, state_code
+from warpgauge.core.promql import aggregate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
-from warpgauge.dashboards.queries import HARDWARE, IDENTITY, NAMES, THERMAL, busy, drill_down, each, held_by, per_job
+from warpgauge.dashboards.queries import HARDWARE, IDENTITY, NAMES, THERMAL, busy, each, held_by, per_job
+from warpgauge.dashboards.shared import DEVICE_LINK, JOB_LINK, NODE_LINK, open_findings
 
 __all__ = ["NAME", "dashboard"]
 
 NAME: Final = "fleet"
 
 HERE: Final = grafana.chosen("cluster", "node")
-NODE_LINK: Final = drill_down("node", cluster="Cluster", node="Node")
-DEVICE_LINK: Final = drill_down("device", cluster="Cluster", node="Node", uuid="UUID")
-JOB_LINK: Final = drill_down("job", cluster="Cluster", job_id="Job")
 
 
 def dashboard() -> grafana.Dashboard:
@@ -89,30 +87,7 @@ def _health() -> Section:
 
 
 def _findings() -> Section:
-    keys = {
-        "severity": "Severity",
-        "kind": "Kind",
-        "cluster": "Cluster",
-        "node": "Node",
-        "uuid": "UUID",
-        "job_id": "Job",
-        "simulated": "Simulated",
-    }
-    open_now = aggregate("max", own_labels(select(own.FINDING_ACTIVE), "cluster", "node"), by=tuple(keys))
-    return Section(
-        "Findings",
-        (
-            grafana.table(
-                "Open findings",
-                (Column(title="Open", expr=open_now, metric=own.FINDING_ACTIVE, hidden=True),),
-                keys=keys,
-                description="What the analyzer holds to be wrong now, over all clusters; its console has evidence and "
-                "remedy. Empty where no analyzer is scraped.",
-                links={"Node": NODE_LINK, "UUID": DEVICE_LINK, "Job": JOB_LINK},
-                height=6,
-            ),
-        ),
-    )
+    return Section("Findings", (open_findings(height=6),))
 
 
 def _devices() -> Section:

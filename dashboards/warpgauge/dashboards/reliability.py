@@ -10,6 +10,7 @@ from warpgauge.core.promql import aggregate, increase, rate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
 from warpgauge.dashboards.queries import HARDWARE, HOST, IDENTITY, NAMES, THERMAL, WINDOW, drill_down, each
+from warpgauge.dashboards.shared import uncorrected_errors, xids
 
 __all__ = ["NAME", "dashboard"]
 
@@ -40,7 +41,6 @@ def dashboard() -> grafana.Dashboard:
 
 def _now() -> Section:
     asked = f"sum({each(select(device.RECOVERY_ACTION, action=device.RECOVERY_ACTION.states[1:], **HERE))})"
-    uncorrected = increase(device.ECC_ERRORS, "$__range", severity="uncorrected", persistence="volatile", **HERE)
     return Section(
         "Now",
         (
@@ -63,21 +63,8 @@ def _now() -> Section:
                 title="Resets due for a remap",
                 levels=Levels(warning=1),
             ),
-            grafana.stat(
-                device.ECC_ERRORS,
-                f"round(sum({uncorrected}))",
-                title="Uncorrected errors",
-                note="Memory errors in the chosen time.",
-                unit="short",
-                levels=Levels(critical=1),
-            ),
-            grafana.stat(
-                device.XID_EVENTS,
-                f"round(sum({increase(device.XID_EVENTS, '$__range', **HERE)}))",
-                title="XIDs in this time",
-                unit="short",
-                levels=Levels(warning=1),
-            ),
+            uncorrected_errors(**HERE),
+            xids(**HERE),
             grafana.stat(
                 own.KERNEL_LOG_READABLE,
                 f"sum({select(own.KERNEL_LOG_READABLE, **HERE)} == bool 0)",
