@@ -183,7 +183,7 @@ def test_a_real_fault_is_named_within_ten_seconds_and_cleared(here: Up, job: Job
     assert finding["scope"].get("rank") == rank
     assert remedy in finding["remedy"]
     assert finding["simulated"] is False
-    assert abs(finding["since"] - onset["time"]) <= 4.0
+    assert abs(finding["since"] - onset["time"]) <= 10.0
     assert finding["impact"]["slowdown_ratio"] > 1.1
     if fault == "hog":
         assert f"(pid {onset['pid']}" in finding["summary"]
