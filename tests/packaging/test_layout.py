@@ -35,6 +35,8 @@ HOMES = {
     "backports": ("exporters/warpgauge/exporters/recording/storage.py",),
     "compression": ("exporters/warpgauge/exporters/recording/storage.py",),  # of the standard library from 3.14 on
     "cramjam": ("analyzer/warpgauge/analyzer/sources/snappy.py",),
+    "google": ("exporters/warpgauge/exporters/attribution/pod_resources.py",),  # protobuf
+    "grpc": ("exporters/warpgauge/exporters/attribution/pod_resources.py",),
     "grafanalib": ("dashboards/warpgauge/dashboards/grafana/",),
     "numpy": ("analyzer/warpgauge/analyzer/",),
     "prometheus_client": ("exporters/warpgauge/exporters/", "analyzer/warpgauge/analyzer/", "core/warpgauge/web/"),

@@ -113,6 +113,14 @@ class Agent:
         settings: dict[str, dict[str, object]] = {
             "host": {"proc_root": agent.proc_root, "sys_root": agent.sys_root},
             "training": {"socket_path": agent.training_socket, "proc_root": agent.proc_root},
+            "attribution": {
+                "held": self.readings.held,
+                "proc_root": agent.proc_root,
+                "sys_root": agent.sys_root,
+                "pod_resources": agent.pod_resources_socket,
+                "job_mapping": agent.job_mapping_directory,
+                "gpustat": agent.gpustat_directory,
+            },
         }
         return settings.get(name, {})
 
@@ -182,6 +190,7 @@ class Agent:
                     "gpm": self._gpm_mode.is_on,
                     "processes": processes,
                     "proc_root": agent.proc_root,
+                    "holders": "attribution" not in agent.disabled_collectors,
                 }
 
     async def _settle(self) -> None:

@@ -33,6 +33,11 @@ COLLECTORS: Final = {
         isolated=False,
         help="training steps reported by the step timer",
     ),
+    "attribution": Entry(
+        "warpgauge.exporters.collectors.attribution:AttributionCollector",
+        isolated=False,
+        help="which jobs, pods, containers and users have which device",
+    ),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from warpgauge.exporters.doctor import attribution
 from warpgauge.exporters.doctor.check import Check, Verdict
 from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log
 from warpgauge.exporters.doctor.nvidia import nvidia_checks
@@ -25,4 +26,6 @@ def examine(config: Config) -> list[Check]:
         hostengine(agent.proc_root, agent.gpm),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),
+        attribution.environments(agent.proc_root),
+        *([found] if (found := attribution.pods(agent.pod_resources_socket)) else []),
     ]
