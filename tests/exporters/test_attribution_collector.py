@@ -14,6 +14,7 @@ from warpgauge.core.catalog import Tier, device, host
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.exporters.attribution.claims import Held
+from warpgauge.exporters.attribution.speaking import Spoken
 from warpgauge.exporters.attribution.workload import Holder
 from warpgauge.exporters.collectors.attribution import AttributionCollector
 
@@ -29,13 +30,15 @@ class Site:
         self.proc = FakeProc(root / "proc")
         self.proc.root.mkdir()
         self.clock = ManualClock(0.0)
+        self.spoken: dict[int, Spoken] = {}
         self.held: tuple[Held, ...] = (Held(GPU, ()), Held(OTHER, ()))
         self.collector = self.agent()
 
     def agent(self, **more: object) -> AttributionCollector:
         given: dict[str, object] = {"pod_resources": "", "gpustat": self.root / "gpustat"} | more
         return AttributionCollector(
-            held=lambda: self.held, proc_root=self.proc.root, sys_root=self.root / "sys", job_mapping=self.root / "map",
+            held=lambda: self.held, spoken=lambda: dict(self.spoken), proc_root=self.proc.root,
+            sys_root=self.root / "sys", job_mapping=self.root / "map",
             name_of=lambda _: "ada", clock=self.clock, system="linux", **given,
         )  # fmt: skip
 
@@ -265,4 +268,45 @@ def test_a_kubelet_that_fails_costs_the_pods_names_only(site):
         samples, errors = site.collector.read(Tier.FAST)
         assert [sample.metric for sample in samples] == [host.WORKLOAD_INFO]
         assert [error.reason for error in errors] == ["kubelet"]
+        site.collector.close()
+
+
+# ---- jobs that report steps
+
+
+def test_a_job_that_reports_steps_has_its_user_on_machine_and_device(site):
+    site.proc.start(10)
+    site.hold(Holder(10))
+    site.spoken[10] = Spoken("10.0.0.1:29500", 2)
+    job = {"scheduler": "none", "job_id": "10.0.0.1:29500", "rank": "2", "user": "ada"}
+    assert site.on_devices() == [("GPU-1", job)]
+    assert site.on_host() == [job]
+
+
+def test_a_slurm_job_keeps_its_id_and_takes_the_rank_it_reports(site):
+    site.proc.start(10, SLURM_JOB_ID="77", SLURM_PROCID="0")
+    site.proc.start(11, SLURM_JOB_ID="77")
+    site.spoken[11] = Spoken("77", 5)
+    assert [(who["job_id"], who["rank"]) for who in site.on_host()] == [("77", "0"), ("77", "5")]
+
+
+def test_a_job_that_stops_reporting_is_the_plain_process_again(site):
+    site.proc.start(10)
+    site.hold(Holder(10))
+    site.spoken[10] = Spoken("mine", 0)
+    assert [who["job_id"] for who in site.on_host()] == ["mine"]
+    site.spoken.clear()
+    assert site.on_host(1.0) == []
+    assert site.on_devices() == [("GPU-1", {"scheduler": "none", "user": "ada"})]
+
+
+def test_a_job_in_a_pod_has_the_pods_names_on_one_series(site):
+    site.proc.start(10, cgroup=POD_CGROUP)
+    site.hold(Holder(10))
+    site.spoken[10] = Spoken("pretrain", 1)
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "k.sock") as kubelet:
+        kubelet.give("research", "trainer-0", "main", "nvidia.com/gpu", "GPU-1")
+        site.collector = site.agent(pod_resources=kubelet.socket)
+        names = {"scheduler": "kubernetes", "namespace": "research", "pod": "trainer-0", "container": "main"}
+        assert site.on_devices() == [("GPU-1", names | {"job_id": "pretrain", "rank": "1"})]
         site.collector.close()

@@ -18,6 +18,7 @@ from warpgauge.core.catalog import Tier, own
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.errors import ConfigError
+from warpgauge.exporters.attribution.speaking import Speaking
 from warpgauge.exporters.collectors import COLLECTORS, make
 from warpgauge.exporters.dcgm import DcgmView
 from warpgauge.exporters.demo import Demo
@@ -77,6 +78,7 @@ class Agent:
         self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
         self._driver_messages = DriverMessages()
         self._has_met_nvidia = False
+        self._speaking = Speaking()
         self.collectors = [self._collector(name) for name in self._wanted()]
         supervisors = [collector for collector in self.collectors if isinstance(collector, Supervisor)]
         self.release = Release(supervisors, self.readings.tally, self._clock)
@@ -112,9 +114,14 @@ class Agent:
         agent = self._config.agent
         settings: dict[str, dict[str, object]] = {
             "host": {"proc_root": agent.proc_root, "sys_root": agent.sys_root},
-            "training": {"socket_path": agent.training_socket, "proc_root": agent.proc_root},
+            "training": {
+                "socket_path": agent.training_socket,
+                "proc_root": agent.proc_root,
+                "speaking": self._speaking,
+            },
             "attribution": {
                 "held": self.readings.held,
+                "spoken": self._speaking.ask,
                 "proc_root": agent.proc_root,
                 "sys_root": agent.sys_root,
                 "pod_resources": agent.pod_resources_socket,

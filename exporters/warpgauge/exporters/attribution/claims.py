@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.exporters.attribution.speaking import as_spoken
 from warpgauge.exporters.attribution.workload import Claim, Holder
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from warpgauge.exporters.attribution.census import Census
     from warpgauge.exporters.attribution.pod_resources import PodDevice
     from warpgauge.exporters.attribution.slurm_files import FileClaim
+    from warpgauge.exporters.attribution.speaking import Spoken
+    from warpgauge.exporters.attribution.workload import Workload
 
 __all__ = ["Held", "by_allocation", "by_file", "by_pid", "by_pod", "settled"]
 
@@ -30,8 +33,13 @@ class Held:
     instances: Mapping[str, str] = field(default_factory=dict)  # of a partitioned device: id by UUID
 
 
-def by_pid(held: Iterable[Held], files: Mapping[str, set[int]], census: Census) -> Iterable[Claim]:
-    """What the processes are that have a device open; `files` are pids by PCI address where no driver lists them."""
+def by_pid(
+    held: Iterable[Held], files: Mapping[str, set[int]], census: Census, spoken: Mapping[int, Spoken]
+) -> Iterable[Claim]:
+    """What the processes are that have a device open, and the job they report steps of.
+
+    `files` are pids by PCI address where no driver lists them.
+    """
     for one in held:
         holders = one.holders
         if holders is None:
@@ -39,7 +47,8 @@ def by_pid(held: Iterable[Held], files: Mapping[str, set[int]], census: Census) 
         for holder in holders[:_MOST_HOLDERS]:
             resident = census.find(holder.pid)
             if resident is not None:
-                yield Claim(one.device.uuid, holder.instance_id, resident.workload)
+                workload = as_spoken(resident.workload, spoken.get(holder.pid))
+                yield Claim(one.device.uuid, holder.instance_id, workload)
 
 
 def by_pod(held: Iterable[Held], given: Iterable[PodDevice]) -> Iterable[Claim]:
@@ -87,10 +96,26 @@ def settled(claims: Iterable[Claim]) -> list[Claim]:
     found: dict[tuple[str, str], list[Claim]] = {}
     for claim in claims:
         found.setdefault((claim.uuid, claim.instance_id), []).append(claim)
+    groups = [_with_pods(group) for group in found.values()]
     return sorted(
-        {claim for group in found.values() for claim in group if not any(_says_more(one, claim) for one in group)},
+        {claim for group in groups for claim in group if not any(_says_more(one, claim) for one in group)},
         key=lambda claim: (claim.uuid, claim.instance_id, claim.workload.labels),
     )
+
+
+def _with_pods(group: list[Claim]) -> list[Claim]:
+    """What a process in a pod says, under the names that the kubelet gave, where it is plain which pod that is."""
+    named = {claim.workload for claim in group if claim.workload.pod and claim.workload.container}
+    return [replace(claim, workload=_in_pod(claim.workload, named)) for claim in group]
+
+
+def _in_pod(workload: Workload, named: set[Workload]) -> Workload:
+    if workload.scheduler != "kubernetes" or workload in named:
+        return workload
+    fitting = [pod for pod in named if (workload.namespace, workload.pod) in {("", ""), (pod.namespace, pod.pod)}]
+    if len(fitting) != 1:
+        return workload
+    return replace(fitting[0], job_id=workload.job_id, rank=workload.rank)
 
 
 def _says_more(one: Claim, other: Claim) -> bool:

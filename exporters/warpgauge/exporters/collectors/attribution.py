@@ -19,13 +19,15 @@ from warpgauge.exporters.attribution.device_files import files_by_pci_address, h
 from warpgauge.exporters.attribution.pod_resources import SOCKET, PodDevice, PodResources, PodResourcesError
 from warpgauge.exporters.attribution.procfs import ProcFs, user_name
 from warpgauge.exporters.attribution.slurm_files import GPUSTAT, gpustat_claims, mapping_claims
+from warpgauge.exporters.attribution.speaking import as_spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from warpgauge.core.device import Device
     from warpgauge.exporters.attribution.claims import Held
     from warpgauge.exporters.attribution.slurm_files import FileClaim
+    from warpgauge.exporters.attribution.speaking import Spoken
     from warpgauge.exporters.attribution.workload import Claim, Workload
 
 __all__ = ["AttributionCollector"]
@@ -45,6 +47,7 @@ class AttributionCollector:
         self,
         *,
         held: Callable[[], Sequence[Held]] = tuple,
+        spoken: Callable[[], Mapping[int, Spoken]] = dict,
         proc_root: str | Path = "/proc",
         sys_root: str | Path = "/sys",
         pod_resources: str | Path = SOCKET,
@@ -54,8 +57,12 @@ class AttributionCollector:
         clock: Clock | None = None,
         system: str = sys.platform,
     ) -> None:
-        """`held` gives the devices and who has them open; the paths are where schedulers publish, empty for nowhere."""
+        """Take the world in: where schedulers publish (empty for nowhere), and what others of the agent know.
+
+        `held` gives the devices and who has them open, `spoken` the processes that report training steps.
+        """
         self._held = held
+        self._spoken = spoken
         self._roots = Path(proc_root), Path(sys_root)
         self._kubelet = PodResources(pod_resources) if pod_resources else None
         self._job_mapping = Path(job_mapping) if job_mapping else None
@@ -65,7 +72,7 @@ class AttributionCollector:
         self._system = system
         self._census = Census(ProcFs(proc_root, name_of))
         self._looked: float | None = None
-        self._seen: Sequence[Held] = ()  # what the last answer was made from
+        self._seen: tuple[Sequence[Held], Mapping[int, Spoken]] = ((), {})  # what the last answer was made from
         self._pods: list[PodDevice] = []
         self._said: list[FileClaim] = []
         self._files: dict[str, str] = {}
@@ -86,14 +93,14 @@ class AttributionCollector:
         """Every workload, each second; made anew only when something changed."""
         if tier is not Tier.FAST:
             return [], []
-        held = self._held()
+        held, spoken = self._held(), self._spoken()
         is_due = self._looked is None or self._clock.monotonic() - self._looked >= _LOOK_SECONDS
         if is_due:
             self._looked = self._clock.monotonic()
             self._look(held)
-        if self._has_lost_somebody() or is_due or held != self._seen:
-            self._seen = held
-            self._answer = self._attributed(held)
+        if self._has_lost_somebody() or is_due or (held, spoken) != self._seen:
+            self._seen = (held, spoken)
+            self._answer = self._attributed(held, spoken)
             return self._answer[0], [*self._answer[1], *(self._errors if is_due else ())]
         return self._answer[0], []
 
@@ -127,10 +134,17 @@ class AttributionCollector:
             self._errors.append(ReadError("kubelet", str(error)))
             return []
 
-    def _attributed(self, held: Sequence[Held]) -> tuple[list[Sample], list[ReadError]]:
+    def _reporting(self, spoken: Mapping[int, Spoken]) -> Iterable[Workload]:
+        """Jobs that report steps, with the scheduler and the user of the process that does."""
+        for pid, said in spoken.items():
+            resident = self._census.find(pid)
+            if resident is not None:
+                yield as_spoken(resident.workload, said)
+
+    def _attributed(self, held: Sequence[Held], spoken: Mapping[int, Spoken]) -> tuple[list[Sample], list[ReadError]]:
         found: list[Claim] = claims.settled(
             [
-                *claims.by_pid(held, self._open, self._census),
+                *claims.by_pid(held, self._open, self._census, spoken),
                 *claims.by_pod(held, self._pods),
                 *claims.by_file(held, self._said),
                 *claims.by_allocation(held, self._files, self._census),
@@ -138,7 +152,7 @@ class AttributionCollector:
         )
         pids = {holder.pid for one in held for holder in one.holders or ()}.union(*self._open.values())
         self._holders = [pid for pid in pids if self._census.is_alive(pid)]
-        running = _distinct(self._census.workloads)
+        running = _distinct([*self._census.workloads, *self._reporting(spoken)])
         errors = [
             ReadError("over_limit", f"{len(all_)} {what}, of which {most} are named")
             for what, all_, most in (("claims", found, _MOST_CLAIMS), ("workloads", running, _MOST_WORKLOADS))
@@ -157,8 +171,8 @@ def _device_sample(claim: Claim) -> Sample:
 def _distinct(workloads: Iterable[Workload]) -> list[Workload]:
     """Without those of which another one says all and more: a job's launcher beside its ranks."""
     groups: dict[tuple[str, str, str], list[Workload]] = {}
-    for one in workloads:
-        groups.setdefault((one.scheduler, one.job_id, one.pod), []).append(one)
+    for one in dict.fromkeys(workloads):
+        groups.setdefault((one.scheduler, one.pod, one.container or one.job_id), []).append(one)
     kept = [
         one
         for group in groups.values()
