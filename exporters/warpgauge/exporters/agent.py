@@ -114,6 +114,10 @@ class Agent:
         agent = self._config.agent
         settings: dict[str, dict[str, object]] = {
             "host": {"proc_root": agent.proc_root, "sys_root": agent.sys_root},
+            "infiniband": {
+                "sys_root": agent.sys_root,
+                "accelerators": lambda: [standing.device for standing in self.readings.standings],
+            },
             "training": {
                 "socket_path": agent.training_socket,
                 "proc_root": agent.proc_root,

@@ -28,6 +28,11 @@ COLLECTORS: Final = {
         isolated=False,
         help="CPU, memory, disks and network of this machine",
     ),
+    "infiniband": Entry(
+        "warpgauge.exporters.collectors.infiniband:InfinibandCollector",
+        isolated=False,
+        help="InfiniBand and RoCE ports",
+    ),
     "training": Entry(
         "warpgauge.exporters.collectors.training:TrainingCollector",
         isolated=False,

@@ -72,6 +72,12 @@ PRIVILEGES: Final = (
         "host_filesystem_* of that mount",
     ),
     Privilege(
+        "infiniband",
+        "/sys/class/infiniband",
+        "nothing; in a container, the host's /sys, as agent.sys_root names it",
+        "host_infiniband_* metrics",
+    ),
+    Privilege(
         "training",
         "steps that users' programs report on a Unix socket",
         "write permission in the socket's folder; the host's PID namespace to tell which job a sender belongs to",
