@@ -4,8 +4,9 @@ The samples come as columns (series ids looked up once) and go the way of the se
 `judge`, `accept` and the question for recommendations, with the default configuration and all detectors. The frame
 holds its full default window before anything is timed. A hundredth of the devices is at fault and the findings are
 held against the truth; 5 % of all label sets are new each hour, 0.5 % of the samples are missing. A second, sound fleet
-shows what the engine costs where there is nothing to say. `--peers` scores the same samples with river, pyod and
-scikit-learn, as far as they are installed. `--short` takes 2,000 devices, `--json` prints one JSON object per figure.
+shows what the engine costs where there is nothing to say. What each detector costs is told of the first size; several
+`--devices` show how the cost grows. `--peers` scores the same samples with river, pyod and scikit-learn, each in an
+environment that is installed at the first use. `--short` takes 2,000 devices, `--json` prints an object per figure.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import json
 import resource
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -21,6 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # tools/, which makes the peers' environments
+
 from support import peers
 from support.fleet import CHANNELS, STEP_MS, Fleet, key_of
 
@@ -34,11 +39,13 @@ from warpgauge.core.config import AnalyzerConfig
 from warpgauge.core.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from warpgauge.analyzer.detection import Detection, Detector
     from warpgauge.analyzer.engine import Result
+    from warpgauge.analyzer.frame import Frame
 
     Doubles = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -71,12 +78,29 @@ class Costs:
         return np.sum([self.labels, self.ingest, self.judge, self.advise], axis=0)
 
 
+class Timed:
+    """A detector of which is known what each tick cost, in CPU seconds."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.name = detector.name
+        self.seconds: list[float] = []
+        self._detector = detector
+
+    def detect(self, frame: Frame) -> Detection:
+        """What the detector says."""
+        began = time.thread_time()
+        found = self._detector.detect(frame)
+        self.seconds.append(time.thread_time() - began)
+        return found
+
+
 class Bench:
     """A watch as the service has it, and the fleet that it watches."""
 
     def __init__(self, devices: int, metrics: int, folder: Path, *, is_sound: bool = False) -> None:
         self.clock = ManualClock(seconds=START_SECONDS)
-        self.watch = Watch(AnalyzerConfig(), self.clock, DETECTORS)
+        self.detectors = tuple(Timed(detector) for detector in DETECTORS)
+        self.watch = Watch(AnalyzerConfig(), self.clock, self.detectors)
         outbox = Outbox(folder, [FileSink(folder / "recommendations.jsonl")], self.clock)
         self.advisor = Advisor(outbox, mode="propose", clock=self.clock)
         self.metrics = metrics
@@ -108,10 +132,13 @@ class Bench:
         if is_judged:
             self.result = await self.watch.judge({})
         marks.append(time.process_time())
+        step = None
         if self.result is not None:
             await self.watch.accept(self.result)
-            await self.watch.ask(self.advisor.question(self.result))
+            step = await self.watch.ask(self.advisor.question(self.result))
         marks.append(time.process_time())
+        if step is not None:
+            self.advisor.send(step)  # the ledger goes on from it; what the disk costs is not the tick's
         if is_timed:
             self.costs.samples = len(ids)
             self.costs.labels.append(marks[1] - marks[0])
@@ -154,6 +181,7 @@ def figures(devices: int, metrics: int, ticks: int, *, is_first: bool, with_peer
         asyncio.run(bench.run(ticks))
         yield from _of_costs(f"{devices:,} devices", bench)
         if is_first:
+            yield from _of_detectors(bench)
             yield from _of_snapshot(bench, folder)
             yield from _of_state(bench)
         if with_peers:
@@ -190,6 +218,11 @@ def _of_costs(size: str, bench: Bench) -> Iterator[dict[str, object]]:
     yield row(f"recall, {size}", recall, "")
 
 
+def _of_detectors(bench: Bench) -> Iterator[dict[str, object]]:
+    for detector in sorted(bench.detectors, key=lambda one: -float(np.median(one.seconds[WARM_TICKS:]))):
+        yield row(f"detector {detector.name}, a tick", float(np.median(detector.seconds[WARM_TICKS:])) * 1000, "ms")
+
+
 def _of_snapshot(bench: Bench, folder: Path) -> Iterator[dict[str, object]]:
     """Wall seconds: what the frame's thread is held up for, what a save takes in all, and a restart."""
     keeper = Keeper(folder, interval_seconds=60.0)
@@ -217,6 +250,19 @@ def _of_state(bench: Bench) -> Iterator[dict[str, object]]:
     yield row("peak memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0, "B")
 
 
+def all_figures(sizes: Sequence[int], metrics: int, ticks: int, *, with_peers: bool) -> Iterator[dict[str, object]]:
+    """Rows for every size, and how the cost of a sample grows from the smallest to the largest."""
+    cost: dict[int, float] = {}
+    for at, size in enumerate(sizes):
+        for one in figures(size, metrics, ticks, is_first=at == 0, with_peers=with_peers and at == 0):
+            if one["unit"] == "ns":
+                cost[size] = float(str(one["value"]))
+            yield one
+    if len(cost) > 1:
+        least, most = min(cost), max(cost)
+        yield row(f"a sample at {most:,} devices against {least:,}", cost[most] / cost[least], "times")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--devices", type=int, action="append", help="may be given several times; default 10,000")
@@ -228,11 +274,7 @@ def main() -> None:
     args = parser.parse_args()
     sizes = args.devices or [2_000 if args.short else 10_000]
     ticks = args.ticks or (30 if args.short else 100)
-    rows = (
-        one
-        for at, size in enumerate(sizes)
-        for one in figures(size, args.metrics, ticks, is_first=at == 0, with_peers=args.peers and at == 0)
-    )
+    rows = all_figures(sizes, args.metrics, ticks, with_peers=args.peers)
     if args.json:
         for figure in rows:
             print(json.dumps(figure), flush=True)

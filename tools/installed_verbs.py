@@ -46,6 +46,7 @@ CALLS: Final = (
     Call("--help"),
     Call("catalog --family training"),
     Call("config check"),
+    Call("simulate scenario.toml --out simulated"),
     Call("doctor"),
     Call("agent --web.listen-address=127.0.0.1:0"),
     Call("agent --web.listen-address=127.0.0.1:0 --web.config.file=web-config.yml", frozenset({"web-config"})),
@@ -83,6 +84,7 @@ def main(arguments: list[str]) -> int:
         Path(scratch, "page.om").write_text(PAGE)
         Path(scratch, "web-config.yml").write_text(WEB_CONFIG)
         Path(scratch, "recording.jsonl.zst").write_bytes(b64decode(RECORDING))
+        Path(scratch, "scenario.toml").write_text('schema = "warpgauge.scenario/v1"\nduration_seconds = 60\n')
         Path(scratch, "series.csv").write_text("timestamp,value\n1750000000,1.5\n")
         for call in CALLS:
             print(

@@ -1,7 +1,8 @@
-"""Install other people's GPU exporters, each into an environment of its own below `.cache/peers/`.
+"""Install other people's GPU exporters and detectors, each into an environment of its own below `.cache/peers/`.
 
-They pin versions of pynvml that shut each other out, and an older pynvml silently takes the place of nvidia-ml-py's:
-none of them may share an environment with this project. Each is installed once, at the version below.
+The exporters pin versions of pynvml that shut each other out, and an older pynvml silently takes the place of
+nvidia-ml-py's; the detectors bring numpy and scikit-learn of their own. None of them may share an environment with this
+project. Each is installed once, at the version below.
 
 Run it by hand to install everything at once:  python3 tools/peers.py
 """
@@ -24,6 +25,9 @@ PINS: Final = {
     "gpustat": ("gpustat==1.1.1", "nvidia-ml-py==13.615.71"),
     "gpucm": ("gpucm==0.0.2",),  # demands pynvml 11.4
     "l9gpu": ("l9gpu==0.2.3",),  # demands pynvml 11.4 and a certifi of October 2026 or newer
+    "river": ("river==0.26.1",),
+    "pyod": ("pyod==3.6.7",),
+    "scikit-learn": ("scikit-learn==1.9.1",),
 }
 """Environment -> what is installed into it."""
 

@@ -1,77 +1,69 @@
-"""The same kind of samples through libraries that keep a model per series: what a sample costs there.
+"""The same samples through libraries that keep a model per series: what a sample costs there.
 
-None of them is a dependency of ours. One that is not installed prints the command that installs it.
+Each library runs in an environment of its own (`tools/peers.py` makes it) and in one process with one thread, so none
+of them is a dependency of ours. One that cannot be installed is named with the reason and left out.
 """
 
 from __future__ import annotations
 
-import importlib
+import json
+import os
+import subprocess
 import sys
-import time
-import warnings
-from typing import TYPE_CHECKING, Any, Final
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tools.peers import PeerMissingError, environment
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
 __all__ = ["figures"]
 
-USUAL: Final = 1.0
+SCORING: Final = Path(__file__).with_name("scoring.py")
+LONGEST_SECONDS: Final = 300
+ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A scorer of `scoring.py` and the environment that it needs."""
+
+    name: str
+    scorer: str
+    environment: str
+
+
+PEERS: Final = (
+    Peer(name="river GaussianScorer, streaming", scorer="river-gaussian", environment="river"),
+    Peer(name="river HalfSpaceTrees, streaming", scorer="river-trees", environment="river"),
+    Peer(name="pyod MAD, batch", scorer="pyod-mad", environment="pyod"),
+    Peer(name="pyod ECOD, batch", scorer="pyod-ecod", environment="pyod"),
+    Peer(name="scikit-learn IsolationForest per series, batch", scorer="isolation-forest", environment="scikit-learn"),
+)
 
 
 def figures(values: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
-    """(name, nanoseconds per sample) of each peer that is installed, over [series, sample]; gaps are left out."""
-    warnings.simplefilter("ignore")  # pyod divides by the spread of series that stand still
-    series = [one[~np.isnan(one)] for one in values]
-    for name, package, score in PEERS:
-        try:
-            score(series[0][:50])  # imports, and whatever is compiled at first
-        except ImportError:
-            print(f"{name}: not installed; pip install {package}", file=sys.stderr)
-            continue
-        began = time.process_time()
-        for one in series:
-            score(one)
-        yield f"peer: {name}", (time.process_time() - began) / sum(map(len, series)) * 1e9
+    """(name, nanoseconds of CPU per sample) of each peer, over [series, sample]; gaps are left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "series.npy"
+        np.save(path, values)
+        for peer in PEERS:
+            try:
+                yield f"peer: {peer.name}", _nanoseconds(peer, path)
+            except (PeerMissingError, subprocess.SubprocessError) as error:
+                print(f"{peer.name}: {error}", file=sys.stderr)
 
 
-def _river_gaussian(series: NDArray[np.float64]) -> None:
-    anomaly = importlib.import_module("river.anomaly")
-    scorer = anomaly.GaussianScorer()
-    for value in series.tolist():
-        scorer.score_one(None, value)
-        scorer.learn_one(None, value)
-
-
-def _river_trees(series: NDArray[np.float64]) -> None:
-    anomaly = importlib.import_module("river.anomaly")
-    trees = anomaly.HalfSpaceTrees(seed=42)
-    for value in (series / (2 * USUAL)).tolist():
-        trees.score_one({"value": value})
-        trees.learn_one({"value": value})
-
-
-def _pyod(module: str, cls: str) -> Callable[[NDArray[np.float64]], None]:
-    def score(series: NDArray[np.float64]) -> None:
-        model: Any = getattr(importlib.import_module(f"pyod.models.{module}"), cls)()
-        model.fit(series[:, None])
-
-    return score
-
-
-def _isolation_forest(series: NDArray[np.float64]) -> None:
-    ensemble = importlib.import_module("sklearn.ensemble")
-    ensemble.IsolationForest(random_state=42).fit(series[:, None]).score_samples(series[:, None])
-
-
-PEERS: Final[tuple[tuple[str, str, Callable[[NDArray[np.float64]], None]], ...]] = (
-    ("river GaussianScorer, streaming", "river", _river_gaussian),
-    ("river HalfSpaceTrees, streaming", "river", _river_trees),
-    ("pyod MAD, batch", "pyod", _pyod("mad", "MAD")),
-    ("pyod ECOD, batch", "pyod", _pyod("ecod", "ECOD")),
-    ("scikit-learn IsolationForest per series, batch", "scikit-learn", _isolation_forest),
-)
+def _nanoseconds(peer: Peer, path: Path) -> float:
+    command = [str(environment(peer.environment) / "bin" / "python"), str(SCORING), peer.scorer, str(path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=LONGEST_SECONDS, env=os.environ | ONE_THREAD
+    )
+    return float(json.loads(done.stdout)["ns_per_sample"])

@@ -35,6 +35,9 @@ class Exchange(Protocol):
     def reduce(self, vector: Sequence[float], timer: StepTimer) -> list[float]:
         """The sum over all ranks, once all of them have called."""
 
+    def close(self) -> None:
+        """Leave the exchange."""
+
 
 class GlooExchange:
     """PyTorch's all-reduce on CPUs."""
@@ -54,6 +57,10 @@ class GlooExchange:
             self._dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]
 
+    def close(self) -> None:
+        """Leave the process group."""
+        self._dist.destroy_process_group()
+
 
 class SocketExchange:
     """One connection to the hub."""
@@ -71,6 +78,10 @@ class SocketExchange:
         with timer.phase("allreduce"):
             total = receive(self._socket, 8 * len(vector))
         return list(struct.unpack(f"!{len(vector)}d", total))
+
+    def close(self) -> None:
+        """Leave; the hub then ends the job for all."""
+        self._socket.close()
 
 
 def receive(source: socket.socket, size: int) -> bytes:
@@ -103,6 +114,10 @@ class Hub:
         self._leaving = threading.Barrier(ranks)
         for _ in range(ranks):
             threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more ranks."""
+        self._listener.close()
 
     def _add(self) -> None:
         self._total = [sum(values) for values in zip(*self._sent, strict=True)]
@@ -138,6 +153,10 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections; the one that there is goes on."""
+        self._listener.close()
 
     def _accept(self) -> None:
         below, _ = self._listener.accept()

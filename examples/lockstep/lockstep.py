@@ -155,17 +155,31 @@ def free_port() -> int:
         return port
 
 
+@contextlib.contextmanager
+def told(job: Job, kind: str) -> Iterator[None]:
+    """A fault that says when it began and ended."""
+    with job.fault(kind) as pid:
+        say(event="onset", fault=kind, pid=pid, time=time.time())
+        yield
+    say(event="end", fault=kind, time=time.time())
+
+
 def run(job: Job, arguments: argparse.Namespace) -> None:
     """Train, with the fault in the middle."""
-    job.start()
-    say(event="started", job=job.name, backend=job.backend, ranks=RANKS, victim=VICTIM, time=time.time())
     time.sleep(arguments.onset)
     if arguments.fault:
-        with job.fault(arguments.fault) as pid:
-            say(event="onset", fault=arguments.fault, pid=pid, time=time.time())
+        with told(job, arguments.fault):
             time.sleep(arguments.duration)
-        say(event="end", fault=arguments.fault, time=time.time())
     time.sleep(max(arguments.seconds - arguments.onset - arguments.duration, 0))
+
+
+def obey(job: Job) -> None:
+    """Train with the faults that standard input names, a line each; an empty line ends one."""
+    with contextlib.ExitStack() as present:
+        for line in sys.stdin:
+            present.close()
+            if line.strip() in FAULTS:
+                present.enter_context(told(job, line.strip()))
 
 
 def main() -> None:
@@ -175,6 +189,7 @@ def main() -> None:
     parser.add_argument("--onset", type=float, default=20.0, help="seconds until the fault begins")
     parser.add_argument("--duration", type=float, default=20.0, help="seconds that it lasts")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to train in all")
+    parser.add_argument("--orders", action="store_true", help="take faults from standard input, until it closes")
     parser.add_argument("--job", default="lockstep")
     parser.add_argument("--backend", choices=("auto", "gloo", "socket"), default="auto")
     parser.add_argument("--socket", help="where the agent listens, if not at its usual place")
@@ -182,10 +197,16 @@ def main() -> None:
     if not hasattr(os, "sched_setaffinity"):
         parser.error("this system cannot pin a process to a CPU")
     use_gloo = arguments.backend == "gloo" or (arguments.backend == "auto" and has_torch())
-    backend = "gloo" if use_gloo and arguments.fault != "link" else "socket"
+    can_be_slow = arguments.fault == "link" or arguments.orders  # gloo has no link that could be delayed
+    backend = "gloo" if use_gloo and not can_be_slow else "socket"
     job = Job(arguments.job, backend, arguments.socket, victim_core=cores()[0])
     try:
-        run(job, arguments)
+        job.start()
+        say(event="started", job=job.name, backend=job.backend, ranks=RANKS, victim=VICTIM, time=time.time())
+        if arguments.orders:
+            obey(job)
+        else:
+            run(job, arguments)
     except KeyboardInterrupt:
         pass
     finally:

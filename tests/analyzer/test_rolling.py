@@ -16,7 +16,7 @@ from warpgauge.core.catalog import device
 START_MS = 1_750_000_000_000
 POWER = channel(device.POWER)
 ENERGY = channel(device.ENERGY)
-SECONDS = (10.0, 70.0, 190.0, 300.0)
+SECONDS = (10.0, 70.0, 190.0, 300.0, 1130.0)  # the longest holds whole blocks of tiles
 
 
 def _hot(columns: Columns) -> np.ndarray:
@@ -31,7 +31,7 @@ class Devices:
     """A frame with devices that come and go."""
 
     def __init__(self) -> None:
-        self.frame = Frame(window_seconds=300)
+        self.frame = Frame(window_seconds=1200)
         self._ids: dict[tuple[int, str], int] = {}
         self._generation = 0
 
@@ -65,7 +65,7 @@ steps = st.one_of(
         st.just("sample"), st.integers(0, 9), st.integers(-40_000, 30_000), st.sampled_from([0.0, 0.1, 600.0, 1e30])
     ),
     st.tuples(st.just("count"), st.integers(0, 9), st.integers(0, 20_000), st.floats(0, 1e9)),  # falls are resets
-    st.tuples(st.just("wait"), st.just(0), st.integers(0, 400_000), st.just(0.0)),
+    st.tuples(st.just("wait"), st.just(0), st.integers(0, 700_000), st.just(0.0)),
     st.tuples(st.just("expire"), st.just(0), st.just(0), st.just(0.0)),
     st.tuples(st.just("ask"), st.just(0), st.just(0), st.just(0.0)),
 )
@@ -94,7 +94,7 @@ def test_renumbered_rows_keep_their_windows():
     for number in range(100):
         devices.sample(number, device.POWER, 0, float(number))
     devices.assert_windows_are_naive()
-    for step in range(40):
+    for step in range(130):
         devices.sample(99, device.POWER, 10_000 * step, 7.0)
     devices.frame.expire()
 

@@ -76,7 +76,7 @@ class OwnPage:
         elif row.unit is Unit.TIMESTAMP:
             yield Sample(row, labels, self._clock.now())
         else:
-            yield Sample(row, labels, float(self._readings))
+            yield Sample(row, labels, float(self._readings) if row.kind is Kind.COUNTER else 1.0)
 
 
 def scrape(job: str, address: str, path: str, *, honor: bool, **labels: str) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Lockstep:
     stages: Mapping[int, int] = field(default_factory=dict)
     paused: ArrayLike = False  # columns without steps, as in an evaluation
     gap: ArrayLike = False  # columns without any sample
+    late: Mapping[str, int] = field(default_factory=dict)  # by node, how many of the newest columns have not come yet
     clock_of_phases: str = "device"
     has_phases: bool = True
     has_device_metrics: bool = True
@@ -114,14 +115,15 @@ class Lockstep:
         step = proper + checkpoint
         works = np.where(np.broadcast_to(np.asarray(self.paused), (self.columns,)), 0.0, 1.0)
         for rank in range(self.ranks):
+            is_missing = missing | (np.arange(self.columns) >= self.columns - self.late.get(self.place(rank)[0], 0))
             labels = {
                 "job_id": JOB,
                 "rank": str(rank),
                 "stage": str(self.stages.get(rank, "")),
                 "node": self.place(rank)[0],
             }
-            builder.rate(training.STEP_SECONDS, self._known(works / step, missing), part="count", **labels)
-            builder.rate(training.STEP_SECONDS, self._known(works, missing), part="sum", **labels)
+            builder.rate(training.STEP_SECONDS, self._known(works / step, is_missing), part="count", **labels)
+            builder.rate(training.STEP_SECONDS, self._known(works, is_missing), part="sum", **labels)
             spent = {
                 "input": waits[rank],
                 "compute": compute[rank],
@@ -130,7 +132,7 @@ class Lockstep:
                 **({training.TRANSFER: sends[rank]} if self.transfer else {}),
             }
             for phase, seconds in spent.items() if self.has_phases else ():
-                share = self._known(works * seconds / step, missing)
+                share = self._known(works * seconds / step, is_missing)
                 is_asynchronous = self.has_devices and phase in {"compute", "communication", training.TRANSFER}
                 clock = self.clock_of_phases if is_asynchronous else "host"
                 builder.rate(training.PHASE_SECONDS, share, phase=phase, clock=clock, **labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from tests.detectors.scenes import Lockstep, since
@@ -13,7 +14,6 @@ from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 TEN_MINUTES = 60
@@ -38,6 +38,15 @@ def test_a_host_all_of_whose_ranks_are_slow_is_one_finding_about_the_host(ranks:
     assert candidate.remedy.startswith("Drain n1 after the next checkpoint")
     assert candidate.impact is not None
     assert candidate.impact.slowdown_ratio == pytest.approx(1.61 / 1.11, rel=0.02)
+
+
+def test_a_host_whose_newest_minutes_have_not_come_yet_is_not_judged() -> None:
+    scene = Lockstep(ranks=12, compute=dict.fromkeys(range(4, 8), np.where(np.arange(90) < 70, 2.0, 1.0)))
+    assert [one.scope.node for one in Straggler().detect(scene.frame()).candidates] == ["n1"]
+
+    scene.late = {"n1": 14}
+
+    assert not Straggler().detect(scene.frame()).candidates
 
 
 def test_two_slow_ranks_of_a_host_of_four_are_not_the_host() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import ssl
+import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +26,6 @@ from warpgauge.core.recommendation import Approval
 from warpgauge.core.retry import Backoff
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -67,7 +69,8 @@ def receiving(context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # a handshake that fails is the client's to report
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     receiver.url = f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}/hook"
@@ -286,6 +289,47 @@ def test_a_secrets_file_that_breaks_later_waits_and_loses_nothing(tmp_path: Path
         (tmp_path / "webhook.secret").unlink()
         with pytest.raises(TryLaterError, match="cannot read the webhook secrets"):
             one.deliver([BODY])
+    assert receiver.requests == []
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> dict[str, tuple[str, str]]:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl: sudo apt install openssl")
+    return {name: certificate(tmp_path, name) for name in ("server", "client", "stranger")}
+
+
+def certificate(folder: Path, name: str) -> tuple[str, str]:
+    paths = (str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -addext"
+    more = ["subjectAltName=IP:127.0.0.1", "-subj", f"/CN={name}", "-out", paths[0], "-keyout", paths[1]]
+    subprocess.run([*command.split(), *more], check=True, capture_output=True)
+    return paths
+
+
+@pytest.mark.parametrize(("shown", "is_taken"), [("client", True), ("stranger", False), ("", False)])
+def test_a_receiver_that_asks_for_a_certificate_gets_ours(
+    shown: str, *, is_taken: bool, certificates: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificates["server"])
+    context.load_verify_locations(certificates["client"][0])
+    context.verify_mode = ssl.CERT_REQUIRED
+    ours = client_context(certificates["server"][0], *certificates.get(shown, ("", "")))
+    with receiving(context) as receiver:
+        one = WebhookSink("webhook", receiver.url, secrets_file(tmp_path, NEW), clock=SystemClock(), context=ours)
+        with nullcontext() if is_taken else pytest.raises(TryLaterError):
+            one.deliver([BODY])
+    assert len(receiver.requests) == is_taken
+
+
+def test_a_receiver_with_a_certificate_of_nobody_known_gets_nothing(
+    certificates: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificates["server"])
+    with receiving(context) as receiver, pytest.raises(TryLaterError, match="certificate"):
+        sink(receiver.url, tmp_path).deliver([BODY])
     assert receiver.requests == []
 
 

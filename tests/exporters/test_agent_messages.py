@@ -15,6 +15,7 @@ from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.child import Child
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
+from warpgauge.exporters.dictation import Listener
 from warpgauge.exporters.messages import (
     COMMON,
     Absent,
@@ -28,6 +29,7 @@ from warpgauge.exporters.messages import (
     Positions,
     Read,
     Refused,
+    Took,
     decode,
     encode,
 )
@@ -63,6 +65,7 @@ messages = st.one_of(
     ),
     st.builds(Done, positions),
     st.builds(Calls, st.dictionaries(st.text(max_size=9), st.tuples(counts, st.floats(0, 9)), max_size=3)),
+    st.builds(Took, st.floats(0, 9)),
     st.builds(Absent, st.text(max_size=9)),
     st.builds(Failed, st.text(max_size=9), st.text(max_size=9)),
 )
@@ -149,10 +152,10 @@ def told(collector, *commands):
     out = io.BytesIO()
     child = Child(collector, out)
     child.obey(json.dumps(command).encode() for command in commands)
-    for lane in child._lanes.values():
-        assert lane.wait(5.0)
+    assert child._rounds.wait(5.0)
     child.leave()
-    return [decode(line) for line in out.getvalue().splitlines()]
+    listener = Listener()
+    return [listener.decode(line) for line in out.getvalue().splitlines()]
 
 
 OPEN = {"do": "open", "only": None, "skip": []}

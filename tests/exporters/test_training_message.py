@@ -28,6 +28,10 @@ def test_a_pipeline_stage_is_kept():
     assert parse(encoded(stage=2)).stage == 2
 
 
+def test_the_sending_of_a_ranks_own_data_is_a_phase():
+    assert parse(encoded(phases={"transfer": 0.25})).phase_seconds == {"transfer": 0.25}
+
+
 def test_a_heartbeat_without_steps_is_a_message():
     assert parse(encoded(steps=[], phases={})).step_seconds == ()
 

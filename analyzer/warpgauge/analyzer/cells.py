@@ -38,10 +38,11 @@ class Cells:
         self.row = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
         self.origin = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
         self._members: dict[int, Ints] | None = None
+        self._groups: Ints | None = None
 
     def add(self, table: int, reduce: Reduce, channel: int, row: int, origin: int) -> None:
         """Place the next series."""
-        self._members = None
+        self._forget()
         if self.size == len(self.table):
             for name in _ARRAYS:
                 array = getattr(self, name)
@@ -56,7 +57,7 @@ class Cells:
             array = getattr(self, name)
             array[: len(kept)] = array[kept]
         self.size = len(kept)
-        self._members = None
+        self._forget()
 
     def content(self) -> dict[str, NDArray[Any]]:
         """A copy of all arrays, by name."""
@@ -64,11 +65,33 @@ class Cells:
 
     def fill(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `content` gave."""
-        self.size, self._members = len(arrays[_ARRAYS[0]]), None
+        self.size = len(arrays[_ARRAYS[0]])
+        self._forget()
         for name in _ARRAYS:
             room = np.zeros(max(_FIRST_CAPACITY, self.size), dtype=getattr(self, name).dtype)
             room[: self.size] = arrays[name]
             setattr(self, name, room)
+
+    @property
+    def groups(self) -> Ints:
+        """Per series the number of the group (cell and origin) that it folds with, -1 where it has its cell alone."""
+        if self._groups is None:
+            self._groups = self._grouped()
+        return self._groups
+
+    def _grouped(self) -> Ints:
+        groups = np.full(self.size, -1, dtype=np.int64)
+        several = np.flatnonzero(self.reduce[: self.size] != _REDUCES.index(Reduce.LAST))
+        keys = tuple(array[several] for array in (self.origin, self.row, self.channel, self.table))
+        order = np.lexsort(keys)
+        cells = np.cumsum(_begins(keys[1:], order)) - 1
+        is_shared = np.bincount(cells)[cells] > 1 if len(several) else np.zeros(0, dtype=bool)
+        groups[several[order]] = np.where(is_shared, np.cumsum(_begins(keys, order)), -1)
+        return groups
+
+    def _forget(self) -> None:
+        """Drop what was worked out for the series as they were."""
+        self._members = self._groups = None
 
     def members(self, table: int, channel: int) -> Ints:
         """Ids of the series in a channel."""
@@ -89,30 +112,36 @@ def fold(cells: Cells, found: ColumnValues) -> tuple[Ints, Ints, Doubles]:
     Series of one cell fold only within one origin (one scraped endpoint) and batch, so that two exporters on a node
     are never added up. A sum with an unknown part is unknown.
     """
-    reduce = cells.reduce[found.ids]
-    alone = np.flatnonzero(reduce == _REDUCES.index(Reduce.LAST))
-    if len(alone) == len(found.ids):
+    groups = cells.groups[found.ids]
+    is_alone = groups < 0
+    if is_alone.all():
         return found.ids, found.columns, found.values
+    alone, reduce = np.flatnonzero(is_alone), cells.reduce[found.ids]
     parts = [(found.ids[alone], found.columns[alone], found.values[alone])]
     for how in (Reduce.SUM, Reduce.MAX):
-        members = np.flatnonzero(reduce == _REDUCES.index(how))
+        members = np.flatnonzero(~is_alone & (reduce == _REDUCES.index(how)))
         if len(members):
-            parts.append(_folded(cells, found, members, how))
+            parts.append(_folded(found, groups, members, how))
     ids, columns, values = zip(*parts, strict=True)
     return np.concatenate(ids), np.concatenate(columns), np.concatenate(values)
 
 
-def _folded(cells: Cells, found: ColumnValues, members: Ints, how: Reduce) -> tuple[Ints, Ints, Doubles]:
+def _folded(found: ColumnValues, groups: Ints, members: Ints, how: Reduce) -> tuple[Ints, Ints, Doubles]:
     ids, columns = found.ids[members], found.columns[members]
-    keys = (columns, cells.origin[ids], cells.row[ids], cells.channel[ids], cells.table[ids])
+    keys = (columns, groups[members])
     order = np.lexsort(keys)
-    changes = np.ones(len(ids), dtype=bool)
-    changes[1:] = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
-    starts = np.flatnonzero(changes)
+    starts = np.flatnonzero(_begins(keys, order))
     values = found.values[members][order]
     firsts = order[starts]
     folded = np.fmax.reduceat(values, starts) if how is Reduce.MAX else np.add.reduceat(values, starts)
     return ids[firsts], columns[firsts], folded
+
+
+def _begins(keys: tuple[NDArray[Any], ...], order: Ints) -> NDArray[np.bool_]:
+    """Where in an order that brings equal keys together another key begins."""
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
+    return begins
 
 
 def combine(cells: Cells, ids: Ints, values: Doubles) -> tuple[Ints, Doubles]:

@@ -37,23 +37,20 @@ fill the entities and jobs. A row number is valid for one frame state only; reme
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from warpgauge.analyzer.cells import NOWHERE, Cells, combine, fold
+from warpgauge.analyzer.cells import combine
 from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity
-from warpgauge.analyzer.identities import Identities, digest_of
 from warpgauge.analyzer.layout import Layout
-from warpgauge.analyzer.placement import Tables
 from warpgauge.analyzer.rolling import Columns, Rolling, Signal, Window
-from warpgauge.analyzer.schema import HISTOGRAM_PARTS, PLACES, Place, TableName
+from warpgauge.analyzer.samples import DESCRIPTION, NOT_KEPT, FrameParts, Ingested, Samples
+from warpgauge.analyzer.schema import PLACES, TableName
 from warpgauge.analyzer.sites import Sites
-from warpgauge.analyzer.states import Behavior, Doubles, SeriesStates
+from warpgauge.analyzer.states import Doubles
 from warpgauge.analyzer.table import Floats, Ints, Table
-from warpgauge.analyzer.workloads import Holding, Roster
-from warpgauge.core.catalog import Kind, device
+from warpgauge.core.catalog import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -83,76 +80,31 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-NOT_KEPT: Final = -1
-"""Series id of what the frame has no place for."""
-
-DESCRIPTION: Final = -2
-"""Series id of what was taken in at once: an info series without values."""
-
 _FRESH_SECONDS: Final = 60.0  # how far `latest` looks back
-_RANK_SILENCE_SECONDS: Final = 120.0  # a rank whose series vanished for longer is gone
-_DEAD_SHARE: Final = 0.25  # forget vanished series when they are this share of all
 _TABLES: Final = tuple(TableName)
 _ALL_ROWS: Final = slice(None)
 _UNKNOWN: Final = np.float32(np.nan)
 
 
 def channel(metric: Metric, *extra: str) -> Signal:
-    """The signal that is a channel as it stands; `extra` as in `Frame.values`, of a histogram "count" or "sum"."""
+    """The signal that is a channel as it stands; `extra` as in `Frame.values`."""
     name = " ".join((metric.name, *extra))
+    if metric.kind is Kind.HISTOGRAM and extra == ("mean",):
+        return Signal(name, PLACES[metric.name].table, lambda columns: _mean_of(columns, metric))
     return Signal(name, PLACES[metric.name].table, lambda columns: columns.of(metric, *extra))
 
 
-@dataclass(frozen=True, slots=True)
-class Ingested:
-    """What became of the samples of one batch."""
-
-    kept: int
-    late: int  # older than the window or than the series' newest sample, or dated in the future
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameParts:
-    """What a frame consists of."""
-
-    tables: Tables
-    states: SeriesStates
-    cells: Cells
-    identities: Identities
-    origins: dict[str, int]
-    holdings: Mapping[int, Holding]
-    newest: int | None  # number since the epoch of the newest column
-    newest_ms: int  # time of the newest sample
-
-
-class Frame:
-    """A sliding window of values per device, node and rank; see the module's text for how to read it.
-
-    Not thread-safe: whoever made it owns it.
-    """
+class Frame(Samples):
+    """A sliding window of values per device, node and rank; see the module's text for how to read it."""
 
     def __init__(self, *, step_seconds: float = 10.0, window_seconds: float = 3600.0) -> None:
-        self.step_seconds = step_seconds
-        self.columns = max(2, round(window_seconds / step_seconds))
+        super().__init__(step_seconds, window_seconds)
         self.layout = Layout()
         self.close_up: Frame | None = None  # the same fleet in columns of a second, as far as it is read so often
-        self.generation = 0  # series ids given out under another generation are void
-        self._step_ms = round(step_seconds * 1000)
-        self._tables = Tables(self.columns)
-        self._states = SeriesStates()
-        self._cells = Cells()
-        self._identities = Identities()
-        self._origins: dict[str, int] = {}
         self._rolling = tuple(Rolling(table) for table in self._tables.by_number)
         self._memory: dict[Hashable, tuple[Hashable, Any]] = {}
         self._sites = Sites()
         self._sites_state = -1
-        self._newest: int | None = None  # column number since the epoch
-        self._newest_ms = 0  # newest sample
-        self._roster = Roster()
-        self._is_roster_old = True
-        self._changes = 0  # rises whenever something in the frame may read differently
 
     @property
     def devices(self) -> Table[DeviceEntity]:
@@ -168,28 +120,6 @@ class Frame:
     def ranks(self) -> Table[RankEntity]:
         """Ranks of training jobs that report steps."""
         return self._tables.ranks
-
-    @property
-    def series(self) -> int:
-        """Series the frame knows."""
-        return self._states.size
-
-    @property
-    def time_ms(self) -> Ints:
-        """End of each column in milliseconds since the epoch."""
-        newest = self._newest if self._newest is not None else 0
-        ends: Ints = (np.arange(newest - self.columns + 1, newest + 1, dtype=np.int64) + 1) * self._step_ms
-        return ends
-
-    @property
-    def now(self) -> float:
-        """End of the newest column in seconds since the epoch: up to one step after the newest sample."""
-        return ((self._newest if self._newest is not None else -1) + 1) * self._step_ms / 1000.0
-
-    @property
-    def newest_sample(self) -> float:
-        """Time of the newest sample in seconds since the epoch, 0 before the first."""
-        return self._newest_ms / 1000.0
 
     def values(
         self,
@@ -289,6 +219,16 @@ class Frame:
         return self._current_roster().device_job
 
     @property
+    def job_names(self) -> Sequence[JobKey | None]:
+        """Jobs by number, those that are over among them; the first is none."""
+        return self._current_roster().names
+
+    @property
+    def device_job_names(self) -> Ints:
+        """Per device the number of its `device_job` in `job_names`."""
+        return self._current_roster().device_names
+
+    @property
     def allocated_since(self) -> Doubles:
         """Per device: when its job was first seen on it, without a gap since; NaN without a job."""
         return self._current_roster().allocated_since
@@ -313,187 +253,6 @@ class Frame:
         depends = (len(self.ranks), self._tables.clocks)
         return self.once("device clocks", self._tables.device_clocks, depends)
 
-    def series_id(self, metric: Metric, labels: Mapping[str, str], *, part: str = "", origin: str = "") -> int:
-        """Id under which samples of this series are ingested, or NOT_KEPT, or DESCRIPTION (taken in already).
-
-        `labels` are catalog labels plus `cluster` and `node`; `part` is a histogram's suffix (sum, count);
-        `origin` names the scraped endpoint. Ask once per series and keep the id while `generation` stands.
-        """
-        if metric.kind is Kind.INFO:
-            return self._info_id(metric, labels, origin)
-        place = PLACES.get(metric.name)
-        if place is None or (metric.kind is Kind.HISTOGRAM and part not in HISTOGRAM_PARTS):
-            return NOT_KEPT
-        extra = tuple(labels.get(label, "") for label in place.keep) + ((part,) if part else ())
-        number = _TABLES.index(place.table)
-        into = self._tables.by_number[number].channel(metric.name, extra)
-        if into is None:
-            return NOT_KEPT
-        row = self._tables.row(place.table, labels)
-        digest = digest_of(metric.name, labels, part, origin)
-        known = self._identities.claim(digest)
-        if known is not None:
-            return known
-        self._identities.add(digest)
-        self._cells.add(number, place.reduce, into, row, self._origins.setdefault(origin, len(self._origins)))
-        return self._states.add(_behavior(metric, place))
-
-    def ingest(
-        self, ids: Ints, times_ms: Ints, values: Doubles, *, hold_seconds: float = 25.0, not_after: float | None = None
-    ) -> Ingested:
-        """Take in samples of known series, in any order; ids below 0 are skipped.
-
-        A batch is whole: all series that fold into one value (the CPUs of a node) come in one batch for the times it
-        covers. `hold_seconds` bounds how far apart two samples may be for what lies between them to count as known:
-        two and a half scrape intervals. Samples later than `not_after` (seconds since the epoch) are dropped.
-        """
-        ids, times_ms, values, late = self._timely(ids, times_ms, values, not_after)
-        if not len(ids):
-            return Ingested(kept=0, late=late)
-        self._advance_to(int(times_ms.max()))
-        found = self._states.absorb(ids, times_ms, values, self._step_ms, round(hold_seconds * 1000))
-        written, columns, written_values = fold(self._cells, found)
-        self._write(written, columns, written_values)
-        self._change()
-        return Ingested(kept=len(ids), late=late)
-
-    def advance(self, now: float) -> None:
-        """Let time pass without samples, so that silence shows; `now` in seconds since the epoch."""
-        if self._newest is not None and now * 1000.0 > self._newest_ms:
-            self._advance_to(round(now * 1000.0))
-            self._change()
-
-    def is_new(self, ids: Ints, times_ms: Ints) -> NDArray[np.bool_]:
-        """Which samples are newer than all that their series had before."""
-        return self._states.is_fresh(ids, times_ms)
-
-    def expire(self) -> None:
-        """Forget series without a sample in the window, and entities without series, once they are many."""
-        states = self._states
-        oldest_ms = int(self.time_ms[0]) - self._step_ms
-        alive = states.last_ms[: states.size] >= oldest_ms
-        if np.count_nonzero(~alive) <= max(64, _DEAD_SHARE * states.size):
-            return
-        kept = np.flatnonzero(alive)
-        states.keep(kept)
-        self._cells.keep(kept)
-        self._identities.keep(kept)
-        new_ids = {int(old): new for new, old in enumerate(kept)}
-        holdings = {new_ids[old]: holding for old, holding in self._roster.holdings.items() if old in new_ids}
-        self._keep_rows(holdings)
-        self.generation += 1
-        self._change()
-
-    def _change(self) -> None:
-        self._changes += 1
-        self._is_roster_old = True
-
-    def parts(self) -> FrameParts:
-        """What a snapshot copies; the frame's own, to be read in the thread that owns it."""
-        return FrameParts(
-            tables=self._tables,
-            states=self._states,
-            cells=self._cells,
-            identities=self._identities,
-            origins=self._origins,
-            holdings=self._roster.holdings,
-            newest=self._newest,
-            newest_ms=self._newest_ms,
-        )
-
-    def resume(self, holdings: Mapping[int, Holding], newest: int | None, newest_ms: int) -> None:
-        """Go on from what a snapshot put into `parts`; series that are asked for again get the ids they had."""
-        self._roster = Roster(holdings)
-        self._newest, self._newest_ms = newest, newest_ms
-        self._change()
-
-    def _keep_rows(self, holdings: Mapping[int, Holding]) -> None:
-        table, row = self._cells.table[: self._cells.size], self._cells.row[: self._cells.size]
-        held = np.fromiter((holding.device for holding in holdings.values()), dtype=np.int64)
-        rows = [np.unique(row[table == number]) for number in range(len(_TABLES))]
-        renumbered = self._tables.keep_rows((np.union1d(rows[0], held), rows[1], rows[2]))
-        for number, numbers in enumerate(renumbered):
-            row[table == number] = numbers[row[table == number]]
-        self._roster = Roster(
-            {id_: replace(holding, device=int(renumbered[0][holding.device])) for id_, holding in holdings.items()}
-        )
-
-    def _timely(
-        self, ids: Ints, times_ms: Ints, values: Doubles, not_after: float | None
-    ) -> tuple[Ints, Ints, Doubles, int]:
-        known = ids >= 0
-        if not known.all():
-            ids, times_ms, values = ids[known], times_ms[known], values[known]
-        fresh = self._states.is_fresh(ids, times_ms)
-        if self._newest is not None:
-            fresh &= times_ms >= (self._newest - self.columns + 1) * self._step_ms
-        if not_after is not None:
-            fresh &= times_ms <= not_after * 1000.0
-        late = len(ids) - int(np.count_nonzero(fresh))
-        if late:
-            ids, times_ms, values = ids[fresh], times_ms[fresh], values[fresh]
-        if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
-            ids, times_ms, values = _sorted(ids, times_ms, values)
-        return ids, times_ms, values, late
-
-    def _advance_to(self, time_ms: int) -> None:
-        self._newest_ms = max(self._newest_ms, time_ms)
-        column = time_ms // self._step_ms
-        if self._newest is None:
-            self._newest = column
-        if column > self._newest:
-            for table in self._tables.by_number:
-                table.advance(column - self._newest)
-            self._newest = column
-
-    def _write(self, ids: Ints, columns: Ints, values: Doubles) -> None:
-        newest = self._newest if self._newest is not None else 0
-        places = columns - (newest - self.columns + 1)
-        tables = self._cells.table[ids]
-        for number, table in enumerate(self._tables.by_number):
-            chosen = np.flatnonzero((tables == number) & (places >= 0))
-            if len(chosen):
-                own = ids[chosen]
-                rows = self._cells.row[own]
-                table.write(self._cells.channel[own], places[chosen], rows, values[chosen].astype(np.float32))
-                table.last_seen_ms[rows] = self._states.last_ms[own]
-
-    def _info_id(self, metric: Metric, labels: Mapping[str, str], origin: str) -> int:
-        if metric is device.DEVICE_INFO:
-            self._tables.describe_device(labels)
-        if metric is not device.WORKLOAD_INFO:
-            return DESCRIPTION
-        row = self._tables.device_row(labels)
-        holding = Holding.from_labels(labels, cluster=labels.get("cluster", ""), device=row)
-        if holding is None:
-            return DESCRIPTION
-        digest = digest_of(metric.name, labels, "", origin)
-        known = self._identities.claim(digest)
-        if known is not None:
-            return known
-        self._identities.add(digest)
-        self._cells.add(NOWHERE, Place(table=TableName.DEVICES).reduce, 0, row, 0)
-        number = self._states.add(Behavior.INFO)
-        self._roster.add(number, holding)
-        self._change()
-        return number
-
-    def _current_roster(self) -> Roster:
-        if self._is_roster_old or self.devices.touched or self.ranks.touched:
-            seen_ms = self.ranks.last_seen_ms[: len(self.ranks)]
-            reports = seen_ms >= self._newest_ms - _RANK_SILENCE_SECONDS * 1000
-            self._roster.update(self._held_since_ms(), reports, self.devices, self.ranks)
-            self._is_roster_old = False
-        return self._roster
-
-    def _held_since_ms(self) -> Ints:
-        """Per workload info series when it came into force, -1 if it is not."""
-        states, ids = self._states, self._roster.ids
-        silence_ms = np.maximum(states.hold_ms[ids], self._step_ms)
-        is_held = (states.last_ms[ids] + silence_ms >= self._newest_ms) & (states.last[ids] == 1.0)
-        since: Ints = np.where(is_held, states.run_start_ms[ids], -1)
-        return since
-
     def table_of(self, metric: Metric) -> Table[Any]:
         """The table that a metric's values stand in."""
         place = PLACES.get(metric.name)
@@ -503,14 +262,18 @@ class Frame:
         return self._tables.by_number[_TABLES.index(place.table)]
 
     def _mean(self, table: Table[Any], metric: Metric, first: int, rows: int | slice | Ints) -> Floats:
-        columns = Columns(table, first, self.columns)
-        total, count = _picked(columns.of(metric, "sum"), rows), _picked(columns.of(metric, "count"), rows)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean: Floats = np.where(count > 0, total / count, _UNKNOWN)
-        return mean
+        return _mean_of(Columns(table, first, self.columns), metric, rows).T
 
     def _columns_of(self, seconds: float) -> int:
         return min(self.columns, max(1, round(seconds / self.step_seconds)))
+
+
+def _mean_of(columns: Columns, metric: Metric, rows: int | slice | Ints = _ALL_ROWS) -> Floats:
+    """Mean of a histogram's observations that ended in each column, [column, entity] of some rows."""
+    total, count = columns.of(metric, "sum")[:, rows], columns.of(metric, "count")[:, rows]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean: Floats = np.where(count > 0, total / count, _UNKNOWN)
+    return mean
 
 
 def _picked(values: Floats, rows: int | slice | Ints) -> Floats:
@@ -521,18 +284,3 @@ def _picked(values: Floats, rows: int | slice | Ints) -> Floats:
 
 def _index(rows: Rows) -> int | slice | Ints:
     return rows if isinstance(rows, (int, slice)) else np.asarray(rows, dtype=np.int64)
-
-
-def _behavior(metric: Metric, place: Place) -> Behavior:
-    if place.is_age:
-        return Behavior.AGE
-    return Behavior.COUNTER if metric.is_cumulative else Behavior.GAUGE
-
-
-def _sorted(ids: Ints, times_ms: Ints, values: Doubles) -> tuple[Ints, Ints, Doubles]:
-    """Order by (id, time); of several samples of a series at one time the last one given stands."""
-    order = np.lexsort((times_ms, ids))
-    ids, times_ms, values = ids[order], times_ms[order], values[order]
-    last = np.ones(len(ids), dtype=bool)
-    last[:-1] = (ids[1:] != ids[:-1]) | (times_ms[1:] != times_ms[:-1])
-    return ids[last], times_ms[last], values[last]

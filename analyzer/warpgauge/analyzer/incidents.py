@@ -164,7 +164,8 @@ def _keys(scope: Scope, frame: Frame) -> Iterator[PlaceKey]:
         yield ("host", scope.cluster, scope.node)
     job = frame.jobs.get((scope.cluster or "", scope.job_id or ""))
     if job is not None and not scope.node:
-        for node in {frame.devices.entities[row].node for row in job.devices}:
+        entities = frame.devices.entities
+        for node in {entities[row].node for row in job.devices}:
             yield ("host", scope.cluster, node)
 
 
@@ -254,6 +255,8 @@ def _spread(shared: Shared) -> str:
 def _common(findings: Sequence[Finding]) -> Scope:
     """What all findings' scopes agree on."""
     first = findings[0].scope
+    if len(findings) == 1:
+        return first
     return Scope(
         **{
             name: getattr(first, name)

@@ -1,9 +1,10 @@
 """Standing windows: mean, coverage, peak and least of the newest minutes, at the cost of what changed since last asked.
 
 The columns of a signal are summed up in tiles of `TILE_COLUMNS`, aligned to the column number since the epoch. A tile
-is kept until one of its columns is written again (the newest columns, a late sample), so a window costs a few columns
-and its tiles, whatever its length: O(metrics x devices) per new column. Nothing is ever subtracted, so a huge value
-that leaves the window leaves no rounding error behind, and the answer does not depend on when it was asked before.
+is kept until one of its columns is written again (the newest columns, a late sample), and so are blocks of
+`BLOCK_TILES` tiles; a window costs a few columns, the tiles at its ends and its blocks: O(metrics x devices) per new
+column. Nothing is ever subtracted, so a huge value that leaves the window leaves no rounding error behind, and the
+answer does not depend on when it was asked before.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.schema import TableName
-    from warpgauge.analyzer.table import Floats, Table
+    from warpgauge.analyzer.table import Floats, Ints, Table
     from warpgauge.core.catalog import Metric
 
     Array = NDArray[np.floating[Any]]
     Doubles = NDArray[np.float64]
 
-__all__ = ["TILE_COLUMNS", "Columns", "Rolling", "Signal", "Window"]
+__all__ = ["BLOCK_TILES", "TILE_COLUMNS", "Columns", "Picked", "Rolling", "Signal", "Window"]
 
-TILE_COLUMNS: Final = 6
+TILE_COLUMNS: Final = 3
+BLOCK_TILES: Final = 8
+_BLOCK_COLUMNS: Final = BLOCK_TILES * TILE_COLUMNS
 _UNKNOWN: Final = np.float32(np.nan)
 
 
@@ -46,6 +49,20 @@ class Columns:
         if found is None:
             return np.broadcast_to(_UNKNOWN, (self._last - self._first, len(self._table)))
         return found
+
+
+class Picked(Columns):
+    """The columns of some rows only; with `columns` only these of them."""
+
+    def __init__(self, whole: Columns, rows: Sequence[int] | Ints, columns: slice = slice(None)) -> None:
+        self._whole = whole
+        self._rows = rows if isinstance(rows, np.ndarray) else list(rows)
+        self._columns = columns
+
+    def of(self, metric: Metric, *extra: str) -> Floats:
+        """A channel's values, [column, picked row]."""
+        picked: Floats = self._whole.of(metric, *extra)[self._columns][:, self._rows]
+        return picked
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +164,8 @@ class Rolling:
     def __init__(self, table: Table[Any]) -> None:
         self._table = table
         self._tiles: dict[tuple[str, str], dict[int, _Tile]] = {}
+        self._blocks: dict[tuple[str, str], dict[int, _Tile]] = {}
+        self._longest: dict[tuple[str, str], int] = {}  # columns that were asked for
         self._windows: dict[tuple[str, int], Window] = {}
         self._state: tuple[int, ...] = ()
         self._renumberings = table.renumberings
@@ -170,7 +189,7 @@ class Rolling:
             return
         if self._renumberings != self._table.renumberings:
             self._renumberings = self._table.renumberings
-            self._tiles, self._traces = {}, {}
+            self._tiles, self._blocks, self._traces = {}, {}, {}
         self._state, self._windows = state, {}
         self._older_traces, self._traces = self._traces, {}
         self._oldest = newest - self._table.columns + 1
@@ -201,39 +220,83 @@ class Rolling:
         return min(int(written[0]), is_new) if len(written) else is_new
 
     def merged(self, signal: Signal, columns: int, how: _Aggregate) -> tuple[NDArray[Any], ...]:
-        """Aggregates over a window: of whole tiles from what is kept, of a cut one anew."""
+        """Aggregates over a window: of whole blocks and tiles from what is kept, of a cut tile anew."""
+        return self._merged(self._pieces_of(signal, columns, how), how)
+
+    def _merged(self, pieces: Iterable[_Tile], how: _Aggregate) -> tuple[NDArray[Any], ...]:
         entities = len(self._table)
         parts: list[NDArray[Any]] = []
-        for tile in self._tiles_of(signal, columns, how):
-            for at, (part, merge) in enumerate(zip(tile.parts, how.merges, strict=True)):
-                if at == len(parts):
-                    parts.append(np.full(entities, how.neutral[at], dtype=part.dtype))
-                known = parts[at][: len(part)]  # rows that came later had no value in this tile
-                merge(known, part, out=known)
+        for piece in pieces:
+            if not parts:
+                parts = [
+                    _padded(part, entities, nothing) for part, nothing in zip(piece.parts, how.neutral, strict=True)
+                ]
+                continue
+            for known, part, merge in zip(parts, piece.parts, how.merges, strict=True):
+                own = known[: len(part)]  # rows that came later had no value in this tile
+                merge(own, part, out=own)
         return tuple(parts)
 
-    def _tiles_of(self, signal: Signal, columns: int, how: _Aggregate) -> Iterator[_Tile]:
-        kept = self._tiles.setdefault((signal.name, how.name), {})
+    def _pieces_of(self, signal: Signal, columns: int, how: _Aggregate) -> Iterator[_Tile]:
+        key = (signal.name, how.name)
+        tiles, blocks = self._tiles.setdefault(key, {}), self._blocks.setdefault(key, {})
         last = self._table.columns
         first = last - columns
-        for number in [one for one in kept if (one + 1) * TILE_COLUMNS <= self._oldest]:
-            del kept[number]
-        number = (self._oldest + first) // TILE_COLUMNS
+        self._longest[key] = max(columns, self._longest.get(key, 0))
+        oldest = self._oldest + last - self._longest[key]
+        _forget(tiles, TILE_COLUMNS, oldest)
+        _forget(blocks, _BLOCK_COLUMNS, oldest)
         while first < last:
-            end = min(last, (number + 1) * TILE_COLUMNS - self._oldest)
-            tile = kept.get(number)
             start = self._oldest + first
-            if (
-                tile is None
-                or (tile.first, tile.last) != (start, self._oldest + end)
-                or self._table.stamps[first:end].max() > tile.writes
-            ):
-                values = signal.read(Columns(self._table, first, end))
-                tile = _Tile(self._table.writes, start, self._oldest + end, how.of(values))
-                if first == max(0, number * TILE_COLUMNS - self._oldest):
-                    kept[number] = tile
-            yield tile
-            first, number = end, number + 1
+            if start % _BLOCK_COLUMNS == 0 and first + _BLOCK_COLUMNS <= last:
+                yield self._block(blocks, tiles, first, signal, how)
+                first += _BLOCK_COLUMNS
+                continue
+            end = min(last, (start // TILE_COLUMNS + 1) * TILE_COLUMNS - self._oldest)
+            yield self._tile(tiles, first, end, signal, how)
+            first = end
+
+    def _holds(self, piece: _Tile | None, first: int, end: int) -> bool:
+        """Whether a kept piece is of these columns, none of which was written since."""
+        return (
+            piece is not None
+            and (piece.first, piece.last) == (self._oldest + first, self._oldest + end)
+            and bool(self._table.stamps[first:end].max() <= piece.writes)
+        )
+
+    def _block(
+        self, kept: dict[int, _Tile], tiles: dict[int, _Tile], first: int, signal: Signal, how: _Aggregate
+    ) -> _Tile:
+        number, end = (self._oldest + first) // _BLOCK_COLUMNS, first + _BLOCK_COLUMNS
+        block = kept.get(number)
+        if block is None or not self._holds(block, first, end):
+            of = (self._tile(tiles, at, at + TILE_COLUMNS, signal, how) for at in range(first, end, TILE_COLUMNS))
+            parts = self._merged(of, how)
+            block = kept[number] = _Tile(self._table.writes, self._oldest + first, self._oldest + end, parts)
+        return block
+
+    def _tile(self, kept: dict[int, _Tile], first: int, end: int, signal: Signal, how: _Aggregate) -> _Tile:
+        number = (self._oldest + first) // TILE_COLUMNS
+        tile = kept.get(number)
+        if tile is None or not self._holds(tile, first, end):
+            values = signal.read(Columns(self._table, first, end))
+            tile = _Tile(self._table.writes, self._oldest + first, self._oldest + end, how.of(values))
+            if first == max(0, number * TILE_COLUMNS - self._oldest):
+                kept[number] = tile
+        return tile
+
+
+def _forget(kept: dict[int, _Tile], columns: int, oldest: int) -> None:
+    """Drop pieces of so many columns that slid out of the longest window that anyone asks for."""
+    for number in [one for one in kept if (one + 1) * columns <= oldest]:
+        del kept[number]
+
+
+def _padded(part: NDArray[Any], entities: int, nothing: float) -> NDArray[Any]:
+    """A copy with room for rows that came later."""
+    if len(part) == entities:
+        return part.copy()
+    return np.concatenate([part, np.full(entities - len(part), nothing, dtype=part.dtype)])
 
 
 def _sums(values: Floats) -> tuple[NDArray[Any], ...]:

@@ -29,6 +29,7 @@ T = TypeVar("T", Ints, Doubles)
 _FIRST_CAPACITY: Final = 256
 _LARGEST: Final = 1e30  # nothing measured is larger; what is cannot be kept as float32
 _NEVER: Final = int(np.iinfo(np.int64).min) // 4
+_EACH: Final = slice(None)  # every sample begins and ends a column of its own: the usual batch, one sample a series
 
 
 class Behavior(IntEnum):
@@ -70,7 +71,7 @@ class _Pieces:
     ids: Ints
     increase: Doubles
     elapsed_ms: Ints
-    starts: Ints
+    starts: Ints | slice
 
 
 class SeriesStates:
@@ -124,13 +125,12 @@ class SeriesStates:
         values = _sound(values, times_ms, behavior == Behavior.AGE)
         columns = times_ms // step_ms
         new_series = _changes(ids)
-        starts = np.flatnonzero(new_series | _changes(columns))
-        ends = np.append(starts[1:], len(ids)) - 1
+        starts, ends = _bounds(new_series, columns)
         before_ms = _shifted(times_ms, self.last_ms[ids], new_series)
         before = _shifted(values, self.last[ids], new_series)
         elapsed_ms = times_ms - before_ms
         is_near = elapsed_ms <= hold_ms
-        rates, fillers = values[ends], before[starts]
+        rates, fillers = values[ends].copy(), before[starts].copy()
         self.instant[ids[ends]] = rates
         gaps = np.where(is_near[starts], columns[starts] - before_ms[starts] // step_ms, 1)
         counts = behavior == Behavior.COUNTER
@@ -141,9 +141,9 @@ class SeriesStates:
                 ids[chosen],
                 values[chosen] - before[chosen],
                 np.where(is_near[chosen], elapsed_ms[chosen], 0),
-                np.searchsorted(chosen, starts[of_counters]),  # all samples of a series are counters or none is
-            )
-            begins = starts[of_counters]
+                _EACH if isinstance(starts, slice) else np.searchsorted(chosen, starts[of_counters]),
+            )  # all samples of a series are counters or none is
+            begins = of_counters if isinstance(starts, slice) else starts[of_counters]
             carried = new_series[begins] & (before_ms[begins] // step_ms == columns[begins])
             rates[of_counters], fillers[of_counters] = self._rates(pieces, carried)
         self._remember(ids, times_ms, values, is_near, hold_ms)
@@ -152,13 +152,13 @@ class SeriesStates:
     def _rates(self, pieces: _Pieces, carried: Bools) -> tuple[Doubles, Doubles]:
         """Rate per (series, column), and the rate between its first sample and the one before that."""
         ids, starts = pieces.ids, pieces.starts
-        ends = np.append(starts[1:], len(ids)) - 1
+        ends = starts if isinstance(starts, slice) else np.append(starts[1:], len(ids)) - 1
         counts = (pieces.increase >= 0) & (pieces.elapsed_ms > 0)  # False for NaN too
         newest = np.where(pieces.increase[ends] >= 0, pieces.increase[ends], np.nan)
         self.instant[ids[ends]] = _ratio(newest, pieces.elapsed_ms[ends])
         increase, elapsed_ms = np.where(counts, pieces.increase, 0.0), np.where(counts, pieces.elapsed_ms, 0)
         single = _ratio(increase[starts], elapsed_ms[starts])
-        if len(starts) < len(ids):
+        if not isinstance(starts, slice) and len(starts) < len(ids):
             increase, elapsed_ms = np.add.reduceat(increase, starts), np.add.reduceat(elapsed_ms, starts)
         owners = ids[starts]
         increase = increase + np.where(carried, self.increase[owners], 0.0)
@@ -168,7 +168,8 @@ class SeriesStates:
 
     def _remember(self, ids: Ints, times_ms: Ints, values: Doubles, is_near: Bools, hold_ms: int) -> None:
         self.last_ms[ids], self.last[ids] = times_ms, values
-        self.hold_ms[ids] = hold_ms
+        if (self.hold_ms[ids] != hold_ms).any():
+            self.hold_ms[ids] = hold_ms
         begins = np.flatnonzero(~is_near)
         self.run_start_ms[ids[begins]] = times_ms[begins]
 
@@ -203,8 +204,18 @@ def _changes(values: Ints) -> Bools:
     return changes
 
 
+def _bounds(new_series: Bools, columns: Ints) -> tuple[Ints | slice, Ints | slice]:
+    """First and last sample of each (series, column)."""
+    if new_series.all():
+        return _EACH, _EACH
+    starts = np.flatnonzero(new_series | _changes(columns))
+    return starts, np.append(starts[1:], len(columns)) - 1
+
+
 def _shifted(values: T, before: T, is_first: Bools) -> T:
     """The value before each one: of the same series in this batch, else what the state remembers."""
+    if is_first.all():
+        return before
     shifted = before.copy()
     shifted[1:][~is_first[1:]] = values[:-1][~is_first[1:]]
     return shifted

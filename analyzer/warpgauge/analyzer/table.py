@@ -54,6 +54,7 @@ class Table(Generic[E]):
         self.writes = 0  # rises with every write
         self.renumberings = 0  # rises when rows get other numbers
         self.stamps: Ints = np.zeros(columns, dtype=np.int64)  # [column], `writes` when it last changed
+        self.changes = 0  # rises when an entity is new or told differently
         self.touched: set[int] = set()  # rows whose entity is new or changed since someone cleared this
 
     def __len__(self) -> int:
@@ -65,6 +66,7 @@ class Table(Generic[E]):
         if row is None:
             row = self._rows[key] = len(self.entities)
             self.entities.append(make())
+            self.changes += 1
             self.touched.add(row)
             if row >= self._block.shape[2]:
                 self._grow(channels=self._block.shape[0], entities=self._block.shape[2] * 3 // 2)
@@ -74,6 +76,7 @@ class Table(Generic[E]):
         """Let the entity of a row be told differently; its key stays."""
         if self.entities[row] != entity:
             self.entities[row] = entity
+            self.changes += 1
             self.touched.add(row)
 
     def find(self, key: Hashable) -> int | None:
@@ -121,7 +124,8 @@ class Table(Generic[E]):
 
     def write(self, channels: Ints, columns: Ints, rows: Ints, values: Floats) -> None:
         """Set one value per (channel, column of the window, row); of several for one place, the last stands."""
-        self._block[channels, self._first[channels] + columns, rows] = values
+        _, height, width = self._block.shape
+        self._block.reshape(-1)[(channels * height + self._first[channels] + columns) * width + rows] = values
         self.writes += 1
         self.stamps[columns] = self.writes
 
@@ -148,6 +152,7 @@ class Table(Generic[E]):
     def keep_rows(self, kept: Ints) -> Ints:
         """Forget all rows but these (in this order); gives the new number of each old row, -1 for the forgotten."""
         self.renumberings += 1
+        self.changes += 1
         renumbered = np.full(len(self.entities), -1, dtype=np.int64)
         renumbered[kept] = np.arange(len(kept))
         for channel in range(len(self._channels)):
@@ -172,6 +177,7 @@ class Table(Generic[E]):
     def fill(self, rows: Mapping[Hashable, int], entities: list[E], keys: list[ChannelKey]) -> None:
         """Take over rows and channels, in a table without any yet; `room_for` gives where their values go."""
         self._rows, self.entities, self.touched = dict(rows), entities, set(range(len(entities)))
+        self.changes += 1
         size = max(_FIRST_ENTITIES, len(entities) + len(entities) // 32)
         self._block = self._empty(max(_FIRST_CHANNELS, len(keys)), size)
         self._first = np.zeros(len(self._block), dtype=np.int64)

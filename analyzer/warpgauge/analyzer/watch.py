@@ -107,7 +107,7 @@ class Watch:
 
     async def forget(self, target: str) -> None:
         """Drop what is remembered for a target that is gone."""
-        await self._run(lambda: (self._intake.forget(target), self._close.forget(target)))
+        await self._run(lambda: self._forget(target))
 
     async def live(self) -> dict[str, Any]:
         """The live document."""
@@ -170,6 +170,10 @@ class Watch:
         elif node in self.opted_out:
             self.opted_out -= {node}
 
+    def _forget(self, target: str) -> None:
+        self._intake.forget(target)
+        self._close.forget(target)
+
     def _not_after(self) -> float:
         return self._clock.now() + _FUTURE_SECONDS
 
@@ -208,7 +212,7 @@ class Watch:
         self._frame.expire()
         nodes, devices = self._frame.nodes.entities, self._frame.devices.entities
         unresolved = self._frame.once(
-            "unresolved", lambda: sum(not device.node for device in devices), self._frame.job_version
+            "unresolved", lambda: sum(not device.node for device in devices), self._frame.devices.changes
         )
         self.census = Census(
             nodes=len(nodes),

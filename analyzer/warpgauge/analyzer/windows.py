@@ -29,6 +29,7 @@ __all__ = [
     "onset_columns",
     "onset_time",
     "onset_times",
+    "onset_times_of",
     "ratio",
     "robust_z",
 ]
@@ -112,6 +113,14 @@ def onset_time(frame: Frame, excess: Array) -> float:
 def onset_times(frame: Frame, excess: Array) -> NDArray[np.float64]:
     """`onset_time` of each row of [..., column]."""
     ago = excess.shape[-1] - onset_columns(excess)  # columns from its start to now
+    return np.asarray(frame.now - ago * frame.step_seconds, dtype=np.float64)
+
+
+def onset_times_of(frame: Frame, holds: Mask, known: Mask) -> NDArray[np.float64]:
+    """`onset_times` of a condition that holds or does not where it is known; both [column, row], oldest first."""
+    steps = known.astype(np.int32)
+    steps[known & ~holds] = -1
+    ago = 1 + np.argmax(np.cumsum(steps[::-1], axis=0), axis=0)  # columns from its start to now
     return np.asarray(frame.now - ago * frame.step_seconds, dtype=np.float64)
 
 

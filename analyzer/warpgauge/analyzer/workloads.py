@@ -65,6 +65,9 @@ class Roster:
         self.device_job: list[JobKey | None] = []  # the youngest allocation of each device
         self.allocated_since: Doubles = np.empty(0)  # [device], seconds since the epoch, NaN where no job is
         self.version = 0
+        self.names: list[JobKey | None] = [None]  # every job that ever held a device; number 0 is none
+        self.device_names: Ints = np.empty(0, dtype=np.int64)  # [device], number in `names` of `device_job`
+        self._numbers: dict[JobKey | None, int] = {None: 0}
         self._by_job: dict[JobKey, list[int]] = {}
         self._by_device: dict[int, list[int]] = {}
         self._since: dict[int, float] = {}  # of the holdings in force
@@ -132,11 +135,19 @@ class Roster:
         if more:
             self.device_job += [None] * more
             self.allocated_since = np.concatenate([self.allocated_since, np.full(more, np.nan)])
+            self.device_names = np.concatenate([self.device_names, np.zeros(more, dtype=np.int64)])
         for row in changed:
             holding = [number for number in self._by_device[row] if number in self._since]
             youngest = max(holding, key=lambda number: self._since[number], default=None)
-            self.device_job[row] = None if youngest is None else self.holdings[youngest].job
+            key = None if youngest is None else self.holdings[youngest].job
+            self.device_job[row], self.device_names[row] = key, self._number(key)
             self.allocated_since[row] = np.nan if youngest is None else self._since[youngest]
+
+    def _number(self, key: JobKey | None) -> int:
+        number = self._numbers.setdefault(key, len(self.names))
+        if number == len(self.names):
+            self.names.append(key)
+        return number
 
     def _rebuild(self, key: JobKey) -> None:
         held: dict[int, Holding] = {}

@@ -42,7 +42,10 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """0 for info to 2 for critical, for sorting."""
-        return list(Severity).index(self)
+        return _SEVERITY_RANKS[self]
+
+
+_SEVERITY_RANKS: Final = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class FindingKind(StrEnum):

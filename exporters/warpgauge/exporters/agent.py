@@ -24,7 +24,7 @@ from warpgauge.exporters.dcgm import DcgmView
 from warpgauge.exporters.demo import Demo
 from warpgauge.exporters.gpm_mode import GpmMode
 from warpgauge.exporters.inprocess import InProcess
-from warpgauge.exporters.link import Program
+from warpgauge.exporters.link import GATHER_SECONDS, Program
 from warpgauge.exporters.logs.kernel_log import KernelLog
 from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
 from warpgauge.exporters.pages import Pages, packed
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Agent", "stop_with_parent"]
 
-_COALESCE_SECONDS: Final = 0.05  # readings of one tick arrive over a few milliseconds and make one page
-_AHEAD_TICKS: Final = 1.3  # whoever asks before the next fast tick is over, and a late one has its page ready
+_COALESCE_SECONDS: Final = GATHER_SECONDS + 0.03  # readings of one tick arrive within this and make one page
+_AHEAD_TICKS: Final = 1.2  # whoever asks before the next fast tick is over, and a late one has its page ready
 _PROCESSES_SECONDS: Final = 2.0  # how long an answer about processes is good
 _MOST_PROCESSES: Final = 100
 
@@ -62,6 +62,7 @@ class Agent:
     ) -> None:
         """`programs` replaces the child program of isolated collectors, by name."""
         self._clock = clock or SystemClock()
+        self._phase = self._clock.monotonic()  # all ticks together: each time that we wake up costs more than a reading
         self.readings = Readings(self._clock, self._schedule_publish)
         ahead_seconds = _AHEAD_TICKS * config.agent.fast_interval_seconds
         self.pages = Pages(self.readings, self._clock, ahead_seconds=ahead_seconds, pack=self._pack)
@@ -101,13 +102,16 @@ class Agent:
         if COLLECTORS[name].isolated:
             command = (sys.executable, "-m", "warpgauge.exporters.child", name)
             program = self._programs.get(name) or Program(command=command, deadline_seconds=agent.deadline_seconds)
-            return Supervisor(name, self.readings, intervals=intervals, program=program, clock=self._clock)
+            return Supervisor(
+                name, self.readings, intervals=intervals, program=program, clock=self._clock, phase=self._phase
+            )
         return InProcess(
             make(name, **self._settings(name)),
             self.readings,
             intervals=intervals,
             deadline_seconds=agent.deadline_seconds,
             clock=self._clock,
+            phase=self._phase,
         )
 
     def _settings(self, name: str) -> dict[str, object]:

@@ -46,6 +46,7 @@ __all__ = [
     "Positions",
     "Read",
     "Refused",
+    "Took",
     "decode",
     "encode",
 ]
@@ -134,6 +135,13 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
+class Took:
+    """Everybody who was asked last has answered, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Absent:
     """The collector's devices are not on this machine; the child ends."""
 
@@ -157,10 +165,10 @@ class Event:
     number: int
 
 
-Message = At | Positions | Found | Refused | Read | Gained | Holding | Done | Calls | Absent | Failed | Event
+Message = At | Positions | Found | Refused | Read | Gained | Holding | Done | Calls | Took | Absent | Failed | Event
 _WORDS: Final[dict[str, type]] = {
     kind.__name__.lower(): kind
-    for kind in (At, Positions, Found, Refused, Read, Gained, Holding, Done, Calls, Absent, Failed, Event)
+    for kind in (At, Positions, Found, Refused, Read, Gained, Holding, Done, Calls, Took, Absent, Failed, Event)
 }
 
 
@@ -261,6 +269,14 @@ def _holding(body: dict[str, Any]) -> Holding:
     return Holding(int(body["position"]), checked)
 
 
+def _took(body: dict[str, Any]) -> Took:
+    seconds = float(body["seconds"])
+    if not 0.0 <= seconds < math.inf:
+        msg = f"took {seconds!r} s"
+        raise ValueError(msg)
+    return Took(seconds)
+
+
 def _counts(counts: list[int], seconds: float) -> tuple[list[int], float]:
     return [int(count) for count in counts], float(seconds)
 
@@ -272,6 +288,7 @@ _BUILDERS: Final[dict[type, Callable[[dict[str, Any]], Message]]] = {
     Found: lambda body: Found(int(body["position"]), _device(body["device"])),
     Positions: lambda body: Positions(tuple(int(position) for position in body["positions"])),
     Calls: lambda body: Calls({str(name): _counts(*pair) for name, pair in body["portion"].items()}),
+    Took: _took,
     Event: lambda body: Event(int(body["position"]), str(body["kind"])[:_MOST_CHARACTERS], int(body["number"])),
 }
 """Messages that are more than their fields as JSON has them."""

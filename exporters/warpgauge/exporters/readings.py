@@ -48,9 +48,19 @@ class Standing:
 class _Block:
     """Samples of one collector and tier, by device (None: of no device), and their lines once rendered."""
 
-    samples: dict[str | None, Sequence[Sample]] = field(default_factory=dict)
+    samples: dict[str | None, Iterable[Sample]] = field(default_factory=dict)
     renderer: FamilyRenderer = field(default_factory=FamilyRenderer)
     lines: Mapping[Metric, FamilyText] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """Samples that are made when somebody looks at them, which is seldom."""
+
+    make: Callable[[], Iterable[Sample]]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.make())
 
 
 class Readings:
@@ -120,7 +130,7 @@ class Readings:
         """What a device's histograms gained; they go on from where they stood, however often its data went away."""
         self._ledger.add(device.uuid, increments)
         block = self._blocks.setdefault((collector, None), _Block())
-        block.samples[device.uuid] = self._ledger.samples(device)
+        block.samples[device.uuid] = _Later(lambda: self._ledger.samples(device))
         block.lines = None
         self.on_change()
 
@@ -148,6 +158,7 @@ class Readings:
             if block.lines is None:
                 block.lines = block.renderer.render(sample for part in block.samples.values() for sample in part)
                 yield
+        yield from self.tally.freshen()
 
     def families(self) -> list[Mapping[Metric, FamilyText]]:
         """Lines of everything; only what changed is rendered again."""

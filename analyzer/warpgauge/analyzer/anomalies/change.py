@@ -23,8 +23,10 @@ from warpgauge.analyzer.anomalies.self_history import BLOCK_ROWS, LEAST_EFFECT, 
 from warpgauge.analyzer.bottlenecks.thermal_limited import sm_clock
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Strength
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
-from warpgauge.analyzer.windows import Array, mean, median
+from warpgauge.analyzer.rolling import Picked
+from warpgauge.analyzer.windows import Array, Mask, mean, median
 from warpgauge.analyzer.wording import device_name, percent, span
 from warpgauge.core.catalog import device, host, training
 from warpgauge.core.finding import FindingKind, Scope, Severity
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Signal as Standing
+    from warpgauge.analyzer.rolling import Window
     from warpgauge.core.catalog import Metric
 
 __all__ = ["SIGNALS", "Change", "Signal"]
@@ -54,6 +58,7 @@ MOST_ROWS: Final = 200  # looked at closely per signal and tick
 STEADY_DEVIATION: Final = 0.10  # of the share of time at work: what works on and off swings by itself
 CLOCK_CHANGE: Final = 0.05  # then heat, power or a silent limit is the cause, which other detectors name
 CONFIDENCE: Final = 0.6
+_ROUNDING: Final = 1e-6  # means differ from what they are the mean of by less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,11 @@ class Signal:
     may_fall: bool = False  # whether less of it is worth a word too
     what: str
     look: str
+
+    @property
+    def standing(self) -> Standing:
+        """What its windows are kept of."""
+        return channel(self.metric, *self.extra)
 
 
 SIGNALS: Final = (
@@ -137,8 +147,7 @@ class Change:
         for signal in SIGNALS:
             if not frame.has(signal.metric, *signal.extra):
                 continue
-            values = frame.values(signal.metric, *signal.extra)
-            rows, known = _screened(frame, signal, values)
+            rows, known = _screened(frame, signal)
             judged += known
             candidates += _of_signal(frame, signal, rows, workload)
         what = "signals of devices, machines and ranks, for levels that changed"
@@ -150,23 +159,49 @@ def _columns(frame: Frame, seconds: float) -> int:
     return max(round(seconds / frame.step_seconds), 1)
 
 
-def _screened(frame: Frame, signal: Signal, values: Array) -> tuple[NDArray[np.intp], int]:
-    """Rows whose last minutes lie apart from what was before, and how many could be looked at."""
-    recent = _columns(frame, SPIKE_SECONDS)
-    if values.shape[1] < _columns(frame, HISTORY_SECONDS) + recent or not len(values):
+def _screened(frame: Frame, signal: Signal) -> tuple[NDArray[np.intp], int]:
+    """Rows whose last minutes lie apart from what was before, and how many could be looked at.
+
+    Standing windows settle nearly all rows; the columns are read of those only that they leave open.
+    """
+    recent, least = _columns(frame, SPIKE_SECONDS), _columns(frame, HISTORY_SECONDS)
+    if frame.columns < least + recent or not len(frame.table_of(signal.metric)):
         return np.zeros(0, dtype=np.intp), 0
-    past = values[:, : -2 * recent : SCREEN_STRIDE]
+    whole = frame.window(signal.standing, frame.columns * frame.step_seconds)
+    sampled = len(range(0, frame.columns - 2 * recent, SCREEN_STRIDE))
+    is_known = (sampled - (frame.columns - whole.count)) * SCREEN_STRIDE >= least * LEAST_COVERAGE
+    is_short = whole.count * SCREEN_STRIDE < least * LEAST_COVERAGE
+    newest = frame.window(signal.standing, SPIKE_SECONDS)
+    is_open = ~is_short & (~is_known | _may_be_far(signal, whole, newest))
+    rows = np.flatnonzero(is_open)
+    far, has_history = _looked_at(frame, signal, rows, newest)
+    return rows[far & has_history], int((is_known & ~is_open).sum() + has_history.sum())
+
+
+def _may_be_far(signal: Signal, whole: Window, newest: Window) -> Mask:
+    """False where the extremes alone tell that no mean of the past can lie far enough from the last minutes."""
+    low, high = whole.least.astype(np.float64), whole.peak.astype(np.float64)
+    level = np.maximum(np.maximum(low, -high), 0.0)  # no mean is nearer to zero
+    away = newest.peak - low
+    if signal.may_fall:
+        away = np.fmax(away, high - newest.least)
+    return np.asarray(away >= _least(signal, level) * (1 - _ROUNDING))
+
+
+def _looked_at(frame: Frame, signal: Signal, rows: NDArray[np.intp], newest: Window) -> tuple[Mask, Mask]:
+    """Of some rows: whether their last minutes lie apart from what was before, and whether enough of that is known."""
+    sampled = Picked(frame.columns_of(signal.standing.table), rows, slice(None, -2 * newest.columns, SCREEN_STRIDE))
+    past = signal.standing.read(sampled).T
     is_there = np.isfinite(past)
     count = is_there.sum(axis=1)
     usual = np.where(is_there, past, 0.0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
     spread = np.sqrt(np.where(is_there, np.square(past - usual[:, None]), 0.0).sum(axis=1) / np.maximum(count, 1))
-    newest = values[:, -recent:]
-    away = np.fmax.reduce(newest, axis=1) - usual
+    away = newest.peak[rows] - usual
     if signal.may_fall:
-        away = np.fmax(away, usual - np.fmin.reduce(newest, axis=1))
-    is_known = count * SCREEN_STRIDE >= _columns(frame, HISTORY_SECONDS) * LEAST_COVERAGE
-    far = away >= np.maximum(_least(signal, usual), np.minimum(SCREEN_DEVIATIONS * spread, 2 * _least(signal, usual)))
-    return np.flatnonzero(is_known & far), int(is_known.sum())
+        away = np.fmax(away, usual - newest.least[rows])
+    has_history = count * SCREEN_STRIDE >= _columns(frame, HISTORY_SECONDS) * LEAST_COVERAGE
+    least = _least(signal, usual)
+    return np.asarray(away >= np.maximum(least, np.minimum(SCREEN_DEVIATIONS * spread, 2 * least))), has_history
 
 
 def _least(signal: Signal, level: Array) -> Array:
@@ -176,18 +211,21 @@ def _least(signal: Signal, level: Array) -> Array:
 def _of_signal(frame: Frame, signal: Signal, rows: NDArray[np.intp], workload: _Workload) -> Iterator[Candidate]:
     if not len(rows):
         return
-    values = frame.values(signal.metric, *signal.extra)
     changed = set(rows.tolist())
     groups = _groups(frame, signal, rows)
     alone = [row for row in rows.tolist() if not _is_shared(row, groups, changed)]
     for row in alone[:MOST_ROWS]:
-        found = _judged(frame, signal, values[row], workload.begin(signal, row))
+        found = _judged(frame, signal, _of_rows(frame, signal, row), workload.begin(signal, row))
         if found is None or (found.after < found.before and not signal.may_fall):
             continue
-        if not _is_common(found, signal, values[groups.get(row, [])]) and not workload.explains(
-            signal, row, found.onset
-        ):
+        peers = _of_rows(frame, signal, groups.get(row, []))
+        if not _is_common(found, signal, peers) and not workload.explains(signal, row, found.onset):
             yield _candidate(frame, signal, row, found)
+
+
+def _of_rows(frame: Frame, signal: Signal, rows: int | Sequence[int]) -> Array:
+    """[row, column] of the whole frame, or [column] of a single row."""
+    return frame.values(signal.metric, *signal.extra, rows=rows)
 
 
 # ---- whose change it is
@@ -198,8 +236,12 @@ def _groups(frame: Frame, signal: Signal, rows: NDArray[np.intp]) -> dict[int, l
     if frame.table_of(signal.metric) is frame.nodes:
         everyone = list(range(len(frame.nodes)))
         return {int(row): everyone for row in rows}
-    groups: dict[int, list[int]] = {}
     is_rank = frame.table_of(signal.metric) is frame.ranks
+    return frame.once(("changes together", is_rank), lambda: _of_jobs(frame, is_rank=is_rank), frame.job_version)
+
+
+def _of_jobs(frame: Frame, *, is_rank: bool) -> dict[int, list[int]]:
+    groups: dict[int, list[int]] = {}
     for job in frame.jobs.values():
         members = list(job.ranks if is_rank else job.devices)
         groups |= dict.fromkeys(members, members)

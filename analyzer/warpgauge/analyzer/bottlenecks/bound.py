@@ -110,7 +110,10 @@ class Bound:
 
 
 def _suspects(frame: Frame) -> tuple[list[Job], list[int]]:
-    """Jobs, and busy devices that no job is known to hold, which may have a finding."""
+    """Jobs, and busy devices that no job is known to hold, which may have a finding.
+
+    A job's class is that of most of its devices, so one with a few odd ones is none.
+    """
     is_gainful = np.array([kind in GAINFUL for kind in ORDER])
     may_be: Mask = np.zeros(len(frame.devices), dtype=bool)
     for codes in fleet_classes(frame):
@@ -118,7 +121,10 @@ def _suspects(frame: Frame) -> tuple[list[Job], list[int]]:
         is_own = (codes == code_of(FindingKind.POWER_LIMITED)) & ~is_lowered(frame)
         may_be |= is_gainful[codes] & ~is_steady & ~is_own
     places = places_of_jobs(frame)
-    chosen = np.unique(places.job_of[may_be & (places.job_of >= 0)])
+    is_held = places.job_of >= 0
+    own, odd = (np.bincount(places.job_of[rows], minlength=len(places.jobs)) for rows in (is_held, is_held & may_be))
+    elsewhere = places.sizes - own  # devices that a younger job holds too: told of that one
+    chosen = np.flatnonzero((odd > 0) & (2 * (odd + elsewhere) > places.sizes))
     on_cpus = [job for job in places.jobs if job.ranks and not job.devices]
     loose = [int(row) for row in np.flatnonzero(may_be & (places.job_of < 0))]
     return [*(places.jobs[at] for at in chosen), *on_cpus], loose

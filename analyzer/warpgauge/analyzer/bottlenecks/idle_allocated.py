@@ -15,7 +15,7 @@ from warpgauge.analyzer.activity import SIGNALS, Activity, read_activity
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.places import job_scope
-from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, onset_times
+from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, onset_times_of
 from warpgauge.analyzer.wording import count, device_name, gibibytes, listed, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
@@ -106,7 +106,7 @@ def _candidates(frame: Frame, reading: _Reading, judged: Mask) -> tuple[Candidat
 
 
 def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) -> Candidate:
-    since = float(_since(frame, reading.activity, rows).max())
+    since, entities = float(_since(frame, reading.activity, rows).max()), frame.devices.entities
     seconds = frame.now - since
     peak = float(reading.peak[rows].max())
     covered = float(reading.covered[rows].min())
@@ -124,7 +124,7 @@ def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) ->
             lost_device_seconds=round(idle_share * len(rows) * seconds, 1),
             method="share of time without work x devices x time since the onset",
         ),
-        simulated=any(frame.devices.entities[row].simulated for row in rows),
+        simulated=any(entities[row].simulated for row in rows),
         strength=Strength.RAISE if bool((reading.peak[rows] <= IDLE_ACTIVITY).all()) else Strength.HOLD,
         fraction=idle_share,
     )
@@ -132,9 +132,9 @@ def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) ->
 
 def _since(frame: Frame, activity: Activity, rows: list[int]) -> Array:
     """Onset of each device's idleness."""
-    whole = activity.values(rows)
-    excess = np.where(np.isfinite(whole), np.where(whole <= IDLE_ACTIVITY, 1.0, -1.0), np.nan)
-    return np.maximum(onset_times(frame, excess), frame.allocated_since[rows])
+    whole = activity.values(rows).T
+    onsets = onset_times_of(frame, whole <= IDLE_ACTIVITY, np.isfinite(whole))
+    return np.maximum(onsets, frame.allocated_since[rows])
 
 
 def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int], seconds: float) -> str:

@@ -21,7 +21,7 @@ from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.phases import BUCKETS, in_buckets, phase_rate
+from warpgauge.analyzer.phases import BUCKETS, in_buckets
 from warpgauge.analyzer.places import is_simulated, job_scope, only
 from warpgauge.analyzer.rolling import Signal
 from warpgauge.analyzer.schema import TableName
@@ -147,7 +147,8 @@ def _screened(frame: Frame, jobs: _Jobs) -> NDArray[np.int8]:
     """[job], what is plain from window sums alone; OPEN where only a close look can tell.
 
     The wait of a job is the mean of input waits over the mean of steps, each of some rank in each column. So a job is
-    sound when its ranks' longest wait is below `HOLD_SHARE` of their shortest step; or, where ranks pause and both are
+    sound when its ranks' longest wait is below `HOLD_SHARE` of their shortest step; or of `_PAUSE` less all that their
+    steps fall short of it, so that one phase missing in one column opens nothing; or, where ranks pause and both are
     known together everywhere, when that holds for each rank and column by itself.
     """
     verdicts = np.full(len(jobs.jobs), int(_Verdict.UNTIMED), dtype=np.int8)
@@ -158,7 +159,10 @@ def _screened(frame: Frame, jobs: _Jobs) -> NDArray[np.int8]:
     limit = HOLD_SHARE * (1 - _ROUNDING)
     longest = np.fmax.reduceat(frame.window(_INPUT, WINDOW_SECONDS).peak[jobs.ranks], jobs.starts)
     shortest = np.fmin.reduceat(frame.window(_STEP, WINDOW_SECONDS).least[jobs.ranks], jobs.starts)
-    is_sound = longest < limit * shortest
+    shortfall = np.add.reduceat(frame.window(_SHORTFALL, WINDOW_SECONDS).total[jobs.ranks], jobs.starts)
+    columns = np.minimum.reduceat(frame.window(_STEP, WINDOW_SECONDS).count[jobs.ranks], jobs.starts)
+    mean_step = _PAUSE - shortfall / np.maximum(columns, 1)  # at least
+    is_sound = longest < limit * np.fmax(shortest, mean_step)
     if (shortest[~is_sound] < _PAUSE).any():
         wait = frame.window(_WAIT, WINDOW_SECONDS).peak[jobs.ranks]
         is_sound |= np.fmax.reduceat(wait, jobs.starts) < limit
@@ -190,7 +194,13 @@ def _step(columns: Columns) -> Floats:
     return np.where(is_unknown, np.float32(np.nan), step)
 
 
+def _shortfall(columns: Columns) -> Floats:
+    shortfall: Floats = np.maximum(np.float32(_PAUSE) - _step(columns), np.float32(0))
+    return shortfall
+
+
 _STEP: Final = Signal("step without checkpoints", TableName.RANKS, _step)
+_SHORTFALL: Final = Signal("step shorter than a pause", TableName.RANKS, _shortfall)
 _ACTIVE: Final = channel(device.COMPUTE_ACTIVE)
 _INPUT: Final = channel(training.PHASE_SECONDS, "input")
 _WAIT: Final = Signal("input wait", TableName.RANKS, _wait)
@@ -213,10 +223,10 @@ def _verdict(reading: _Reading | None) -> _Verdict:
 
 def _read(frame: Frame, job: Job) -> _Reading | None:
     stages: dict[int | None, list[int]] = {}
-    is_measured = np.isfinite(phase_rate(frame, "input", job.ranks, WINDOW_SECONDS)).any(axis=1)
-    for position in np.flatnonzero(is_measured):
-        row = job.ranks[int(position)]
-        stages.setdefault(frame.ranks.entities[row].stage, []).append(row)
+    is_measured, entities = frame.window(_INPUT, WINDOW_SECONDS).count[list(job.ranks)] > 0, frame.ranks.entities
+    for position in np.flatnonzero(is_measured).tolist():
+        row = job.ranks[position]
+        stages.setdefault(entities[row].stage, []).append(row)
     readings = [_read_stage(frame, job, rows) for rows in stages.values()]
     return max(readings, key=lambda reading: np.nan_to_num(reading.share), default=None)
 
@@ -323,8 +333,9 @@ def _whose(frame: Frame, reading: _Reading) -> str:
 
 def _cpu(frame: Frame, job: Job) -> float:
     """CPU use of the busiest node of the job, NaN if unknown."""
-    places = {(frame.devices.entities[row].cluster, frame.devices.entities[row].node) for row in job.devices}
-    places |= {(frame.ranks.entities[row].cluster, frame.ranks.entities[row].node) for row in job.ranks}
+    devices, ranks = frame.devices.entities, frame.ranks.entities
+    places = {(devices[row].cluster, devices[row].node) for row in job.devices}
+    places |= {(ranks[row].cluster, ranks[row].node) for row in job.ranks}
     rows = [int(row) for place in places for row in frame.sites.nodes_at(place)]
     return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS, rows)))) if rows else float("nan")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.rolling import Columns, Signal
+from warpgauge.analyzer.rolling import Picked, Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.core.catalog import device
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
     from warpgauge.analyzer.table import Floats
     from warpgauge.analyzer.windows import Array
     from warpgauge.core.catalog import Metric
 
-__all__ = ["METRICS", "PIPES", "Levels", "Picked", "column_levels", "growth_bound", "mean_levels", "pcie_capacity"]
+__all__ = ["METRICS", "PIPES", "Levels", "column_levels", "growth_bound", "mean_levels", "pcie_capacity"]
 
 PIPES: Final = ("tensor", "fp64", "fp32", "fp16", "int")
 LINKS: Final = 18
@@ -83,19 +84,6 @@ def column_levels(frame: Frame, columns: Columns, rows: Sequence[int]) -> Levels
     own = Picked(columns, list(rows))
     read: dict[str, Array] = {name: one.read(own) for name, one in _SIGNALS.items()}
     return Levels(**read | {"link": _quotient(read["link"], _link_capacity(frame)[list(rows)])})
-
-
-class Picked(Columns):
-    """The columns of some rows only."""
-
-    def __init__(self, columns: Columns, rows: list[int]) -> None:
-        self._whole = columns
-        self._rows = rows
-
-    def of(self, metric: Metric, *extra: str) -> Floats:
-        """A channel's values, [column, picked row]."""
-        picked: Floats = self._whole.of(metric, *extra)[:, self._rows]
-        return picked
 
 
 def _engine(columns: Columns) -> Floats:

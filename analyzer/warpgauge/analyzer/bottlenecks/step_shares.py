@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.bottlenecks.levels import Picked
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.phases import in_buckets
-from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.rolling import Picked, Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
 from warpgauge.core.catalog import training

@@ -16,7 +16,7 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJud
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
-from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.rolling import Picked, Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import job_slowdown
 from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, median, onset_time, ratio
@@ -47,7 +47,6 @@ LEAST_PEERS: Final = 3
 LEAST_COVERAGE: Final = 0.5
 BUSY: Final = 0.05  # clocks of idle devices say nothing about heat
 
-_ALL: Final = slice(None)
 _TEMPERATURE: Final = channel(device.TEMPERATURE, "core")
 _SM_CLOCK: Final = channel(device.CLOCK, "sm")
 _GRAPHICS_CLOCK: Final = channel(device.CLOCK, "graphics")
@@ -101,15 +100,15 @@ def _read_thermal(frame: Frame) -> ThermalReading:
     )
 
 
-def _throttled(columns: Columns, rows: slice = _ALL) -> Floats:
+def _throttled(columns: Columns) -> Floats:
     """Share of each column in which heat held a device's clocks down, 0-1."""
     parts: list[Floats] = []
-    brake = columns.of(device.THROTTLE_ACTIVE, "hw_power_brake")[:, rows]
+    brake = columns.of(device.THROTTLE_ACTIVE, "hw_power_brake")
     for reason in THERMAL_REASONS:
-        bit = columns.of(device.THROTTLE_ACTIVE, reason)[:, rows]
+        bit = columns.of(device.THROTTLE_ACTIVE, reason)
         if reason == "hw_slowdown":  # the driver sets it for a power brake too
             bit = np.where(brake == 1, np.float32(0), bit)
-        parts += [bit, np.clip(columns.of(device.THROTTLE_SECONDS, reason)[:, rows], 0, 1)]
+        parts += [bit, np.clip(columns.of(device.THROTTLE_SECONDS, reason), 0, 1)]
     throttled: Floats = np.fmax.reduce(parts)
     return throttled
 
@@ -117,9 +116,13 @@ def _throttled(columns: Columns, rows: slice = _ALL) -> Floats:
 THROTTLED: Final = Signal("throttled by heat", TableName.DEVICES, _throttled)
 
 
-def _throttled_of(frame: Frame, row: int) -> Floats:
+def _throttled_of(frame: Frame, row: int) -> Array:
     """[column of the whole frame] of one device."""
-    return _throttled(frame.columns_of(TableName.DEVICES), slice(row, row + 1))[:, 0]
+
+    def read(columns: Columns) -> Array:
+        return _throttled(Picked(columns, [row]))[:, 0]
+
+    return frame.trace(TableName.DEVICES, ("throttled by heat", row), read)
 
 
 def clock_signal(frame: Frame) -> Signal:
@@ -161,7 +164,8 @@ class ThermalLimited:
         has_clock = np.isfinite(reading.clock_ratio)
         judged = has_reason & has_clock
         holds = judged & reading.is_limited
-        found = tuple(self._candidate(frame, reading, int(row)) for row in np.flatnonzero(holds))
+        ratios = reading.clock_ratio
+        found = tuple(self._candidate(frame, reading, int(row), float(ratios[row])) for row in np.flatnonzero(holds))
         return Detection(
             candidates=found,
             judged=Judgement(
@@ -192,9 +196,8 @@ class ThermalLimited:
             if rows.any() and len(frame.devices)
         )
 
-    def _candidate(self, frame: Frame, reading: ThermalReading, row: int) -> Candidate:
+    def _candidate(self, frame: Frame, reading: ThermalReading, row: int, clock_ratio: float) -> Candidate:
         share = float(reading.share[row])
-        clock_ratio = float(reading.clock_ratio[row])
         entity = frame.devices.entities[row]
         since = onset_time(frame, _throttled_of(frame, row) - max(HOLD_SHARE, share / 2))
         raises = share >= RAISE_SHARE and clock_ratio < RAISE_CLOCK_RATIO

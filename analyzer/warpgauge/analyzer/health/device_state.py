@@ -11,12 +11,14 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJud
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
-from warpgauge.analyzer.windows import onset_time
+from warpgauge.analyzer.windows import onset_times
 from warpgauge.analyzer.wording import device_name, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import Frame
@@ -81,7 +83,7 @@ class DeviceState:
         is_known = frame.window(_OK, WINDOW_SECONDS).count > 0
         for fault in FAULTS if not is_known.all() else ():
             is_known |= frame.window(fault.signal, WINDOW_SECONDS).count > 0
-        found = tuple(_candidate(frame, int(row), fault) for fault in FAULTS for row in _showing(frame, fault))
+        found = tuple(one for fault in FAULTS for one in _candidates(frame, fault, _showing(frame, fault)))
         unknown = int((~is_known).sum())
         what = "devices, for whether they answer"
         return Detection(
@@ -108,7 +110,7 @@ class DeviceState:
 def _showing(frame: Frame, fault: _Fault) -> NDArray[np.int64]:
     """Rows of the devices that are in a state; most never were in the whole window."""
     suspects = np.flatnonzero(frame.window(fault.signal, WINDOW_SECONDS).peak == 1)
-    recent = frame.values(device.DEVICE_STATE, fault.state, seconds=WINDOW_SECONDS)[suspects]
+    recent = frame.values(device.DEVICE_STATE, fault.state, seconds=WINDOW_SECONDS, rows=suspects)
     is_there = np.isfinite(recent)
     # The newest readings, gaps left out: position 1 is the newest.
     position = np.cumsum(is_there[:, ::-1], axis=1)[:, ::-1]
@@ -117,10 +119,17 @@ def _showing(frame: Frame, fault: _Fault) -> NDArray[np.int64]:
     return np.asarray(suspects[shows])
 
 
-def _candidate(frame: Frame, row: int, fault: _Fault) -> Candidate:
+def _candidates(frame: Frame, fault: _Fault, rows: NDArray[np.int64]) -> Iterator[Candidate]:
+    if not len(rows):
+        return
+    history = frame.values(device.DEVICE_STATE, fault.state, rows=rows)
+    since, shown = onset_times(frame, history - np.float32(0.5)).tolist(), (history == 1).sum(axis=1).tolist()
+    for at, row in enumerate(rows.tolist()):
+        yield _candidate(frame, row, fault, since[at], shown[at])
+
+
+def _candidate(frame: Frame, row: int, fault: _Fault, since: float, shown: int) -> Candidate:
     entity = frame.devices.entities[row]
-    history = frame.values(device.DEVICE_STATE, fault.state)[row]
-    since = onset_time(frame, history - np.float32(0.5))
     seconds = frame.now - since
     scope = device_scope(frame, row)
     holds = f"; job {scope.job_id} holds it" if scope.job_id else ""
@@ -136,7 +145,7 @@ def _candidate(frame: Frame, row: int, fault: _Fault) -> Candidate:
                 1.0,
                 unit=fault.state,
                 window_seconds=seconds,
-                samples=int((history == 1).sum()),
+                samples=shown,
             ),
         ),
         summary=f"{device_name(entity)} {fault.words}, for {span(seconds)}{holds}.",

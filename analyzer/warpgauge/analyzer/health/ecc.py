@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import columns_of, detection, increase, on_device, start_of
 from warpgauge.analyzer.wording import count, device_name, span, times
 from warpgauge.core.catalog import device
@@ -59,8 +60,11 @@ class EccDegradation:
 
 
 def _is_known(frame: Frame) -> Mask:
-    rates = [frame.values(device.ECC_ERRORS, "uncorrected", kind, seconds=WINDOW_SECONDS) for kind in _KINDS]
-    return np.asarray(np.isfinite(np.fmax(*rates)).any(axis=1))
+    is_known = np.zeros(len(frame.devices), dtype=bool)
+    for kind in _KINDS:
+        if frame.has(device.ECC_ERRORS, "uncorrected", kind):
+            is_known |= frame.window(channel(device.ECC_ERRORS, "uncorrected", kind), WINDOW_SECONDS).count > 0
+    return is_known
 
 
 def _counted(frame: Frame, severity: str) -> str:

@@ -1,6 +1,7 @@
 """Work that has stopped though everything looks busy.
 
-Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits.
+Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits;
+not so if its job goes on stepping.
 And a job whose steps stopped while its devices stay busy at clearly less power than it draws when it steps waits in a
 collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL). An evaluation or a checkpoint
 also has no steps, but draws power or leaves the devices idle.
@@ -18,6 +19,8 @@ from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
 from warpgauge.analyzer.places import is_simulated, job_scope
+from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import mean, median, onset_time
 from warpgauge.analyzer.wording import count, device_name, percent, span
 from warpgauge.core.catalog import device, training
@@ -42,6 +45,9 @@ LEAST_COVERAGE: Final = 0.8
 CONFIDENCE_DEVICE: Final = 0.8
 CONFIDENCE_JOB: Final = 0.85
 _STEPS: Final = channel(training.STEP_SECONDS, "count")
+_POWER: Final = channel(device.POWER)
+_USED: Final = channel(device.UTILIZATION, "compute")
+_BOTH: Final = Signal("power and utilization", TableName.DEVICES, lambda it: _POWER.read(it) + _USED.read(it))
 
 
 class Hang:
@@ -51,14 +57,13 @@ class Hang:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every device with utilization and power, and every job that ever stepped."""
-        power = frame.values(device.POWER, seconds=WINDOW_SECONDS)
-        used = frame.values(device.UTILIZATION, "compute", seconds=WINDOW_SECONDS)
+        power, used, both = (frame.window(one, WINDOW_SECONDS) for one in (_POWER, _USED, _BOTH))
         limit = frame.latest(device.POWER_LIMIT, "enforced", seconds=2 * WINDOW_SECONDS)
-        covered = np.isfinite(power + used).mean(axis=1)
-        is_judged = (covered >= LEAST_COVERAGE) & np.isfinite(limit)
-        full = np.fmin.reduce(used, axis=1, initial=np.inf) >= FULL_UTILIZATION
-        weak = np.fmax.reduce(power, axis=1, initial=-np.inf) < IDLE_POWER_RATIO * limit
-        candidates = [_stuck(frame, row, power, limit) for row in np.flatnonzero(is_judged & full & weak).tolist()]
+        is_judged = (both.coverage >= LEAST_COVERAGE) & np.isfinite(limit)
+        stuck = is_judged & (used.least >= FULL_UTILIZATION) & (power.peak < IDLE_POWER_RATIO * limit)
+        candidates = [
+            _stuck(frame, row, limit) for row in np.flatnonzero(stuck).tolist() if not _is_stepping(frame, row)
+        ]
         jobs = [_waiting(frame, key, job) for key, job in _silent_jobs(frame)]
         candidates += [found for found in jobs if found is not None]
         what = "devices and jobs, for work that stopped while they look busy"
@@ -66,10 +71,10 @@ class Hang:
         return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
 
 
-def _stuck(frame: Frame, row: int, power: Array, limit: Array) -> Candidate:
-    watts, most = float(mean(power[row])), float(limit[row])
-    history = (frame.values(device.UTILIZATION, "compute")[row] >= FULL_UTILIZATION) & (
-        frame.values(device.POWER)[row] < IDLE_POWER_RATIO * most
+def _stuck(frame: Frame, row: int, limit: Array) -> Candidate:
+    watts, most = float(mean(frame.values(device.POWER, seconds=WINDOW_SECONDS, rows=row))), float(limit[row])
+    history = (frame.values(device.UTILIZATION, "compute", rows=row) >= FULL_UTILIZATION) & (
+        frame.values(device.POWER, rows=row) < IDLE_POWER_RATIO * most
     )
     since = onset_time(frame, np.where(history, 1.0, -1.0))
     name = device_name(frame.devices.entities[row])
@@ -98,6 +103,13 @@ def _stuck(frame: Frame, row: int, power: Array, limit: Array) -> Candidate:
         " process whose owner is gone. End it; if it does not end, reset the device.",
         impact=Impact(lost_device_seconds=round(frame.now - since, 1), method="time without work since the onset"),
     )
+
+
+def _is_stepping(frame: Frame, row: int) -> bool:
+    """Whether the device's job goes on: then it computes, however little power it takes for it (a clock far down)."""
+    key = frame.device_job[row]
+    ranks = list(frame.jobs[key].ranks) if key is not None and key in frame.jobs else []
+    return bool(np.nan_to_num(frame.window(_STEPS, WINDOW_SECONDS).peak[ranks]).any())
 
 
 def _silent_jobs(frame: Frame) -> list[tuple[JobKey, Job]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ def start_of(frame: Frame, column: int) -> float:
     return float(frame.time_ms[column]) / 1000.0 - frame.step_seconds
 
 
-def increase(frame: Frame, metric: Metric, *extra: str, seconds: float | None = None) -> Array:
+def increase(frame: Frame, metric: Metric, *extra: str, seconds: float) -> Array:
     """How much a counter grew, [entity], rounded to whole events; 0 where nothing is known."""
-    rates = frame.values(metric, *extra, seconds=seconds)
-    grown = np.where(np.isfinite(rates), rates, 0.0).sum(axis=1, dtype=np.float64) * frame.step_seconds
-    return np.asarray(np.round(grown, 3))
+    if not frame.has(metric, *extra):
+        return np.zeros(len(frame.table_of(metric)))
+    return np.asarray(np.round(frame.window(channel(metric, *extra), seconds).total * frame.step_seconds, 3))
 
 
 def happened(rates: Array) -> Mask:

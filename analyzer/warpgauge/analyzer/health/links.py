@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device, start_of
 from warpgauge.analyzer.wording import count, device_name, listed, span
 from warpgauge.core.catalog import device
@@ -71,10 +72,9 @@ def _errors(frame: Frame) -> tuple[list[str], Array, Array]:
     recoveries = np.zeros_like(totals)
     for at, link in enumerate(links):
         for kind in kinds[link]:
-            rates = frame.values(device.LINK_ERRORS, link, kind, seconds=WINDOW_SECONDS)
-            known = np.isfinite(rates)
-            grown = np.where(known, rates, 0.0).sum(axis=1, dtype=np.float64) * frame.step_seconds
-            totals[at] = np.where(known.any(axis=1), np.nan_to_num(totals[at]) + grown, totals[at])
+            seen = frame.window(channel(device.LINK_ERRORS, link, kind), WINDOW_SECONDS)
+            grown = seen.total * frame.step_seconds
+            totals[at] = np.where(seen.count > 0, np.nan_to_num(totals[at]) + grown, totals[at])
             if kind == "recovery":
                 recoveries[at] += grown
     return links, totals, recoveries
@@ -128,7 +128,7 @@ def _noisy(frame: Frame, row: int, links: list[str], errors: Array, recoveries: 
 
 def _began(frame: Frame, row: int, link: str) -> float:
     kinds = [kind for name, kind in frame.channels(device.LINK_ERRORS) if name == link]
-    rates = np.fmax.reduce([frame.values(device.LINK_ERRORS, link, kind)[row] for kind in kinds])
+    rates = np.fmax.reduce([frame.values(device.LINK_ERRORS, link, kind, rows=row) for kind in kinds])
     recent = np.flatnonzero(rates[-columns_of(frame, WINDOW_SECONDS) :] > 0)
     return (
         start_of(frame, len(rates) - columns_of(frame, WINDOW_SECONDS) + int(recent[0])) if len(recent) else frame.now
@@ -142,13 +142,12 @@ def _down(frame: Frame) -> tuple[dict[int, list[str]], Mask]:
     """Devices with the links that are down and should not be; which devices report any state."""
     has_state = np.zeros(len(frame.devices), dtype=bool)
     down: dict[int, list[str]] = defaultdict(list)
-    models = _models(frame)
     for link in dict.fromkeys(extra[0] for extra in frame.channels(device.LINK_STATE)):
         active = frame.latest(device.LINK_STATE, link, "active", seconds=FRESH_SECONDS)
         inactive = frame.latest(device.LINK_STATE, link, "inactive", seconds=FRESH_SECONDS)
         has_state |= np.isfinite(active) | np.isfinite(inactive)
         for row in np.flatnonzero(inactive == 1).tolist():
-            if _was_up(frame, row, link) or _is_up_elsewhere(models[models_of(frame, row)], active, row):
+            if _was_up(frame, row, link) or _is_up_elsewhere(_models(frame)[models_of(frame, row)], active, row):
                 down[row].append(link)
     return dict(down), has_state
 
@@ -159,6 +158,11 @@ def models_of(frame: Frame, row: int) -> str:
 
 
 def _models(frame: Frame) -> dict[str, NDArray[np.intp]]:
+    """Rows of the devices of each model."""
+    return frame.once("devices by model", lambda: _by_model(frame), frame.devices.changes)
+
+
+def _by_model(frame: Frame) -> dict[str, NDArray[np.intp]]:
     rows: dict[str, list[int]] = defaultdict(list)
     for row, entity in enumerate(frame.devices.entities):
         rows[entity.model].append(row)
@@ -166,7 +170,7 @@ def _models(frame: Frame) -> dict[str, NDArray[np.intp]]:
 
 
 def _was_up(frame: Frame, row: int, link: str) -> bool:
-    return bool((frame.values(device.LINK_STATE, link, "active")[row] == 1).any())
+    return bool((frame.values(device.LINK_STATE, link, "active", rows=row) == 1).any())
 
 
 def _is_up_elsewhere(peers: NDArray[np.intp], active: Array, row: int) -> bool:
@@ -177,7 +181,7 @@ def _is_up_elsewhere(peers: NDArray[np.intp], active: Array, row: int) -> bool:
 
 def _dead(frame: Frame, row: int, links: list[str]) -> Candidate:
     entity = frame.devices.entities[row]
-    shown = frame.values(device.LINK_STATE, links[0], "inactive")[row] == 1
+    shown = frame.values(device.LINK_STATE, links[0], "inactive", rows=row) == 1
     since = start_of(frame, int(np.flatnonzero(shown)[0]))
     return on_device(
         frame,

@@ -14,16 +14,16 @@ import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import detection, on_device
 from warpgauge.analyzer.wording import count, device_name, gibibytes, span
 from warpgauge.core.catalog import device, host
 from warpgauge.core.finding import FindingKind, Scope, Severity
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from warpgauge.analyzer.detection import Detection
-    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame import Doubles, Frame, Ints
+    from warpgauge.analyzer.rolling import Window
     from warpgauge.analyzer.windows import Array
 
 __all__ = ["MemoryLeak"]
@@ -33,6 +33,7 @@ LEAST_SECONDS: Final = 1800.0  # of history; a warm-up ends sooner
 LEAST_GROWTH: Final = 0.03  # of the memory, over the frame
 HOLD_GROWTH: Final = 0.02
 HELD_SHARE: Final = 0.9  # of the time the present job must have held the device
+LEAST_RISE: Final = HOLD_GROWTH * (PARTS - 1) / PARTS  # from the lowest of the first part to that of the last one
 EVEN_SHARE: Final = 0.5  # the slowest part grows at least half as much as the mean one
 LEAST_CORRELATION: Final = 0.9  # with time: noise of some percent also has rising minima now and then
 LEAST_COVERAGE: Final = 0.8
@@ -40,6 +41,9 @@ LONGEST_SECONDS: Final = 86_400.0  # until full: what fills later is for another
 WARNING_SECONDS: Final = 6 * 3600.0
 CRITICAL_SECONDS: Final = 1800.0
 CONFIDENCE: Final = 0.75
+_ROUNDING: Final = 1e-6
+_USED: Final = channel(device.MEMORY_USED)
+_AVAILABLE: Final = channel(host.MEMORY_AVAILABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,20 +78,16 @@ class MemoryLeak:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every device and machine with enough history."""
-        device_total = frame.latest(device.MEMORY_TOTAL, seconds=LEAST_SECONDS).astype(np.float64)
-        used = frame.values(device.MEMORY_USED)
+        on_device, on_host = _DeviceMemory(frame), _HostMemory(frame)
         since = frame.allocated_since
         on_devices = [
             _of_device(frame, trend)
-            for trend in _trends(frame, used, device_total)
+            for trend in _trends(frame, on_device)
             if not since[trend.row] > frame.now - HELD_SHARE * trend.seconds  # else it is a start, not a leak
         ]
-        host_total = frame.latest(host.MEMORY_TOTAL, seconds=LEAST_SECONDS).astype(np.float64)
-        taken = host_total[:, None] - frame.values(host.MEMORY_AVAILABLE)
-        on_hosts = [_of_host(frame, trend) for trend in _trends(frame, taken, host_total)]
-        is_judged = np.concatenate([_covered(used), _covered(taken)]) & (
-            frame.columns * frame.step_seconds >= LEAST_SECONDS
-        )
+        on_hosts = [_of_host(frame, trend) for trend in _trends(frame, on_host)]
+        has_history = frame.columns * frame.step_seconds >= LEAST_SECONDS
+        is_judged = np.concatenate([one.covered >= LEAST_COVERAGE for one in (on_device, on_host)]) & has_history
         what = "devices and machines, for memory that grows without end"
         missing = (device.MEMORY_USED, host.MEMORY_AVAILABLE)
         return detection(
@@ -100,37 +100,89 @@ class MemoryLeak:
         )
 
 
-def _covered(used: Array) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(used).mean(axis=1) >= LEAST_COVERAGE)
+class _DeviceMemory:
+    """Memory in use on each device, in bytes."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self.total: Doubles = frame.latest(device.MEMORY_TOTAL, seconds=LEAST_SECONDS).astype(np.float64)
+
+    @property
+    def covered(self) -> Array:
+        """[device], share of the frame that was measured."""
+        return self._window(self._frame.columns).coverage
+
+    def least(self, columns: int) -> Array:
+        """[device], least use in the newest columns."""
+        return self._window(columns).least
+
+    def of(self, rows: Ints) -> Array:
+        """[device, column] of some."""
+        return self._frame.values(device.MEMORY_USED, rows=rows)
+
+    def _window(self, columns: int) -> Window:
+        return self._frame.window(_USED, columns * self._frame.step_seconds)
 
 
-def _trends(frame: Frame, used: Array, total: Array) -> list[_Trend]:
+class _HostMemory:
+    """Memory of each machine that is not available, in bytes."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self.total: Doubles = frame.latest(host.MEMORY_TOTAL, seconds=LEAST_SECONDS).astype(np.float64)
+
+    @property
+    def covered(self) -> Array:
+        """[node], share of the frame that was measured."""
+        return np.asarray(np.where(np.isfinite(self.total), self._window(self._frame.columns).coverage, 0.0))
+
+    def least(self, columns: int) -> Array:
+        """[node], least use in the newest columns."""
+        return np.asarray(self.total - self._window(columns).peak)
+
+    def of(self, rows: Ints) -> Array:
+        """[node, column] of some."""
+        return np.asarray(self.total[rows, None] - self._frame.values(host.MEMORY_AVAILABLE, rows=rows))
+
+    def _window(self, columns: int) -> Window:
+        return self._frame.window(_AVAILABLE, columns * self._frame.step_seconds)
+
+
+def _trends(frame: Frame, memory: _DeviceMemory | _HostMemory) -> list[_Trend]:
     """Rows that grow evenly through all parts of the frame."""
     seconds = frame.columns * frame.step_seconds
-    if seconds < LEAST_SECONDS or not len(used):
+    if seconds < LEAST_SECONDS or not len(memory.total):
         return []
     width = frame.columns // PARTS
+    rows = _may_grow(memory, width, frame.columns)
+    used, total = memory.of(rows), memory.total[rows]
     newest, oldest = (np.fmin.reduce(part, axis=1) for part in (used[:, -width:], used[:, :width]))
-    grows = np.flatnonzero((newest - oldest) / total >= HOLD_GROWTH * (PARTS - 1) / PARTS)
+    grows = np.flatnonzero((newest - oldest) / total >= LEAST_RISE)
     parts = used[grows, : PARTS * width].reshape(len(grows), PARTS, width)
     steps = np.diff(np.fmin.reduce(parts, axis=2), axis=1)
     is_even = (steps >= EVEN_SHARE * steps.mean(axis=1, keepdims=True)).all(axis=1)
     found = []
     for at in np.flatnonzero(is_even).tolist():
-        row, step = int(grows[at]), float(steps[at].mean())
-        known = np.isfinite(used[row])
-        if not (known.mean() >= LEAST_COVERAGE and _correlation(used[row]) >= LEAST_CORRELATION):
+        own, step = used[grows[at]], float(steps[at].mean())
+        known = np.isfinite(own)
+        if not (known.mean() >= LEAST_COVERAGE and _correlation(own) >= LEAST_CORRELATION):
             continue
         trend = _Trend(
-            row=row,
-            used=float(used[row][known][-1]),
-            total=float(total[row]),
+            row=int(rows[grows[at]]),
+            used=float(own[known][-1]),
+            total=float(total[grows[at]]),
             per_second=step / (width * frame.step_seconds),
             seconds=seconds,
         )
         if trend.growth >= HOLD_GROWTH and 0 < trend.left_seconds <= LONGEST_SECONDS:
             found.append(trend)
     return found
+
+
+def _may_grow(memory: _DeviceMemory | _HostMemory, newest: int, all_columns: int) -> Ints:
+    """Rows that rose enough since their lowest value; all others rose less since the frame began."""
+    rise = (memory.least(newest) - memory.least(all_columns)) / memory.total
+    return np.flatnonzero(rise >= LEAST_RISE * (1 - _ROUNDING))
 
 
 def _correlation(values: Array) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import detection, on_device, start_of
 from warpgauge.analyzer.windows import confidence
 from warpgauge.analyzer.wording import device_name, percent, span
@@ -21,6 +22,7 @@ from warpgauge.core.finding import FindingKind, Severity
 if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Candidate, Detection
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Window
     from warpgauge.analyzer.windows import Array, Mask
     from warpgauge.core.catalog import Metric
 
@@ -44,21 +46,21 @@ class PcieDowntrained:
     def detect(self, frame: Frame) -> Detection:
         """Judge every device whose link and its best are known and that was busy."""
         pairs = tuple(_pair(frame, *metrics) for metrics in _METRICS)
-        is_short = np.fmax(*(now < best[:, None] for now, best in pairs))
-        is_known = np.isfinite(pairs[0][0]) | np.isfinite(pairs[1][0])
-        has_best = np.isfinite(pairs[0][1]) | np.isfinite(pairs[1][1])
-        suspects = np.flatnonzero((is_short & is_known).any(axis=1))
+        suspects = np.flatnonzero(np.logical_or(*(now.least < best for now, best in pairs)))
+        is_known = np.logical_or(*(now.count > 0 for now, _ in pairs))
+        has_best = np.logical_or(*(np.isfinite(best) for _, best in pairs))
         candidates: list[Candidate] = []
         if len(suspects):
+            best = np.array([best for _, best in pairs])
             busy = read_activity(frame, WINDOW_SECONDS).values(suspects.tolist(), WINDOW_SECONDS) >= BUSY
             candidates = [
                 found
                 for row, works in zip(suspects.tolist(), busy, strict=True)
-                if (found := _candidate(frame, row, is_short[row] & is_known[row], works & is_known[row])) is not None
+                if (found := _candidate(frame, row, *_short_and_busy(frame, row, best[:, row], works))) is not None
             ]
         what = "devices, for a PCIe link below what slot and device can"
         missing = tuple(metric for pair in _METRICS for metric in pair)
-        is_judged = is_known.any(axis=1) & has_best
+        is_judged = is_known & has_best
         return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
 
 
@@ -68,8 +70,15 @@ _METRICS: Final = (
 )
 
 
-def _pair(frame: Frame, now: Metric, best: Metric) -> tuple[Array, Array]:
-    return frame.values(now, seconds=WINDOW_SECONDS), frame.latest(best, seconds=WINDOW_SECONDS)
+def _pair(frame: Frame, now: Metric, best: Metric) -> tuple[Window, Array]:
+    return frame.window(channel(now), WINDOW_SECONDS), frame.latest(best, seconds=WINDOW_SECONDS)
+
+
+def _short_and_busy(frame: Frame, row: int, best: Array, works: Mask) -> tuple[Mask, Mask]:
+    """[column], where the link of a device is below its best, and where it is known and the device works."""
+    generation, width = (frame.values(now, seconds=WINDOW_SECONDS, rows=row) for now, _ in _METRICS)
+    is_short = (generation < best[0]) | (width < best[1])
+    return is_short, works & (np.isfinite(generation) | np.isfinite(width))
 
 
 def _candidate(frame: Frame, row: int, is_short: Mask, is_busy: Mask) -> Candidate | None:
@@ -108,7 +117,7 @@ def _candidate(frame: Frame, row: int, is_short: Mask, is_busy: Mask) -> Candida
 
 
 def _number(frame: Frame, metric: Metric, row: int) -> float:
-    values = frame.values(metric, seconds=WINDOW_SECONDS)[row]
+    values = frame.values(metric, seconds=WINDOW_SECONDS, rows=row)
     known = values[np.isfinite(values)]
     return float(known[-1]) if len(known) else 0.0
 
@@ -125,9 +134,9 @@ def _since(frame: Frame, row: int) -> float:
     busy = read_activity(frame, WINDOW_SECONDS).values([row], whole_seconds)[0] >= BUSY
     whole = np.ones(frame.columns, dtype=bool)
     for now, best in _METRICS:
-        values = frame.values(now)[row]
+        values = frame.values(now, rows=row)
         whole &= ~(values < _number(frame, best, row))
-    last = np.flatnonzero(busy & whole & np.isfinite(frame.values(_METRICS[0][0])[row]))
+    last = np.flatnonzero(busy & whole & np.isfinite(frame.values(_METRICS[0][0], rows=row)))
     short = np.flatnonzero(busy & ~whole)
     first = short[short > (last[-1] if len(last) else -1)]
     return start_of(frame, int(first[0])) if len(first) else frame.now

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import detection, on_device, start_of
 from warpgauge.analyzer.wording import count, device_name, span
 from warpgauge.core.catalog import device
@@ -29,6 +30,7 @@ FRESH_SECONDS: Final = 300.0  # the slow tier is read once a minute
 CONFIDENCE: Final = 0.99  # the driver said so
 TREND_BANKS: Final = 2  # banks that lost spares within the frame: errors gather
 LEAST_LOW_BANKS: Final = 1
+_FULL_BANKS: Final = channel(device.ROW_REMAP_BANKS, "max")
 
 
 class RowRemap:
@@ -64,15 +66,14 @@ def _banks(frame: Frame, availability: str) -> Array:
 
 def _lost_spares(frame: Frame) -> Array:
     """Banks that had all their spares when the frame began and have fewer now."""
-    full = frame.values(device.ROW_REMAP_BANKS, "max")
-    if not full.shape[1] or not len(full):
-        return np.zeros(len(full))
-    first = np.fmax.reduce(full, axis=1)
+    if not frame.has(device.ROW_REMAP_BANKS, "max"):
+        return np.zeros(len(frame.devices))
+    first = frame.window(_FULL_BANKS, frame.columns * frame.step_seconds).peak
     return np.asarray(np.nan_to_num(first - frame.latest(device.ROW_REMAP_BANKS, "max", seconds=FRESH_SECONDS)))
 
 
 def _since(frame: Frame, metric: Metric, row: int) -> float:
-    shown = np.flatnonzero(frame.values(metric)[row] == 1)
+    shown = np.flatnonzero(frame.values(metric, rows=row) == 1)
     return start_of(frame, int(shown[0])) if len(shown) else frame.now
 
 
@@ -143,6 +144,6 @@ def _running_out(frame: Frame, row: int, empty: float, low: float, lost: float) 
 
 
 def _lost_since(frame: Frame, row: int) -> float:
-    full = frame.values(device.ROW_REMAP_BANKS, "max")[row]
+    full = frame.values(device.ROW_REMAP_BANKS, "max", rows=row)
     fewer = np.flatnonzero(full < np.nanmax(full))
     return start_of(frame, int(fewer[0])) if len(fewer) else frame.now

@@ -16,6 +16,8 @@ from warpgauge.analyzer.bottlenecks.thermal_limited import WINDOW_SECONDS as THE
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal, sm_clock
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
+from warpgauge.analyzer.rolling import Picked, Signal
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import job_slowdown
 from warpgauge.analyzer.windows import confidence, mean, onset_time
 from warpgauge.analyzer.wording import device_name, gigahertz, percent, span
@@ -25,6 +27,8 @@ from warpgauge.core.finding import FindingKind, Severity
 if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Candidate, Detection
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.table import Floats
     from warpgauge.analyzer.windows import Array, Mask
 
 __all__ = ["HardwareThrottle"]
@@ -57,6 +61,9 @@ _REASONS: Final = {
 }
 
 
+_HEAT: Final = ("sw_thermal", "hw_thermal")
+
+
 class HardwareThrottle:
     """Names devices that the hardware slows down."""
 
@@ -64,7 +71,7 @@ class HardwareThrottle:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every device that reports throttle reasons."""
-        shares = {reason: mean(_held(frame, reason, WINDOW_SECONDS)) for reason in _REASONS}
+        shares = {reason: frame.window(_HELD[reason], WINDOW_SECONDS).mean for reason in _REASONS}
         is_judged = (
             np.isfinite(np.fmax.reduce(list(shares.values()))) if len(frame.devices) else np.zeros(0, dtype=bool)
         )
@@ -83,15 +90,28 @@ class HardwareThrottle:
         return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
 
 
-def _held(frame: Frame, reason: str, seconds: float | None = None) -> Array:
+def _held(reason: str) -> Signal:
     """Share of each column in which a reason held, by the driver's own count of time or else by the bit."""
-    counted = np.clip(frame.values(device.THROTTLE_SECONDS, reason, seconds=seconds), 0, 1)
-    return np.asarray(np.fmax(counted, frame.values(device.THROTTLE_ACTIVE, reason, seconds=seconds)))
+
+    def read(columns: Columns) -> Floats:
+        counted = np.clip(columns.of(device.THROTTLE_SECONDS, reason), 0, 1)
+        held: Floats = np.fmax(counted, columns.of(device.THROTTLE_ACTIVE, reason))
+        return held
+
+    return Signal(f"held by {reason}", TableName.DEVICES, read)
+
+
+_HELD: Final = {reason: _held(reason) for reason in (*_REASONS, *_HEAT)}
+
+
+def _over_time(frame: Frame, reason: str, row: int) -> Array:
+    """`_held` of one device, [column of the whole frame]."""
+    return _HELD[reason].read(Picked(frame.columns_of(TableName.DEVICES), [row]))[:, 0]
 
 
 def _is_hot(frame: Frame) -> Mask:
     """Devices on which a thermal reason itself shows, and not only the slowdown that heat brings along."""
-    shares = [mean(_held(frame, reason, THERMAL_SECONDS)) for reason in ("sw_thermal", "hw_thermal")]
+    shares = [frame.window(_HELD[reason], THERMAL_SECONDS).mean for reason in _HEAT]
     return np.asarray(np.nan_to_num(np.fmax(*shares)) >= HOLD_SHARE)
 
 
@@ -108,9 +128,10 @@ def _reason(shares: dict[str, float], *, is_by_heat: bool) -> str | None:
 
 def _candidate(frame: Frame, row: int, reason: str, share: float) -> Candidate:
     words, remedy = _REASONS[reason]
-    since = onset_time(frame, _held(frame, reason)[row] - max(HOLD_SHARE, share / 2))
+    held = _over_time(frame, reason, row)
+    since = onset_time(frame, held - max(HOLD_SHARE, share / 2))
     clock = float(mean(sm_clock(frame, [row], WINDOW_SECONDS)[0]))
-    best = float(frame.latest(device.CLOCK_MAX, "sm", seconds=WINDOW_SECONDS)[row])
+    best = float(frame.latest(device.CLOCK_MAX, "sm", seconds=WINDOW_SECONDS, rows=[row])[0])
     known = np.isfinite(clock) and np.isfinite(best) and best > 0
     at = f", {gigahertz(clock)} of {gigahertz(best)}" if known else ""
     evidence = [
@@ -122,7 +143,7 @@ def _candidate(frame: Frame, row: int, reason: str, share: float) -> Candidate:
             baseline=0.0,
             threshold=RAISE_SHARE,
             window_seconds=WINDOW_SECONDS,
-            samples=int(np.isfinite(_held(frame, reason)[row, -columns_of(frame, WINDOW_SECONDS) :]).sum()),
+            samples=int(np.isfinite(held[-columns_of(frame, WINDOW_SECONDS) :]).sum()),
         )
     ]
     if known:

@@ -18,6 +18,7 @@ from warpgauge.analyzer.recommend.ledger import Ledger
 from warpgauge.core.ack import Ack, Phase, ack_from_event
 from warpgauge.core.errors import StorageError
 from warpgauge.core.recommendation import Approval, Recommendation, recommendation_from_event
+from warpgauge.core.transaction import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -248,15 +249,8 @@ class Book:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._told():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        with self._lock, self._told(), transaction(self._connection) as connection:
+            yield connection
 
     @contextmanager
     def _told(self) -> Iterator[None]:

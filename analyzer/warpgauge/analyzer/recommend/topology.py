@@ -54,7 +54,7 @@ def topology_of(
     return Topology(
         nodes=Counter(cluster for cluster, _ in frame.sites.keys),
         platforms=_platforms(frame, scheduler),
-        models=frame.once("models", lambda: _models(frame), frame.job_version),
+        models=frame.once("models", lambda: _models(frame), frame.devices.changes),
         spares=spares,
         window_seconds=frame.columns * frame.step_seconds,
         job_nodes=frame.once("job nodes", lambda: _job_nodes(frame), frame.job_version),

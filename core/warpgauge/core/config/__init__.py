@@ -7,6 +7,7 @@ from warpgauge.core.config.loading import load
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
+    AlertsConfig,
     AnalyzerConfig,
     Config,
     DemoConfig,
@@ -17,6 +18,7 @@ from warpgauge.core.config.settings import Origin, Setting, origins
 __all__ = [
     "ActingConfig",
     "AgentConfig",
+    "AlertsConfig",
     "AnalyzerConfig",
     "Config",
     "DemoConfig",

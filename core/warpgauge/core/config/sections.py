@@ -10,7 +10,16 @@ from warpgauge.core.config.settings import setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FAULTS", "ActingConfig", "AgentConfig", "AnalyzerConfig", "Config", "DemoConfig", "WebConfig"]
+__all__ = [
+    "FAULTS",
+    "ActingConfig",
+    "AgentConfig",
+    "AlertsConfig",
+    "AnalyzerConfig",
+    "Config",
+    "DemoConfig",
+    "WebConfig",
+]
 
 FAULTS: Final = ("straggler", "thermal_limited", "idle_allocated", "input_bound")
 
@@ -126,6 +135,10 @@ class AnalyzerConfig:
     xid_overrides: tuple[str, ...] = setting(
         (), help="What to do on an XID where this site decides otherwise than the catalog, as NUMBER=ACTION."
     )
+    alertmanagers: tuple[str, ...] = setting(
+        (), help="Base URLs of the Alertmanagers that findings and recommendations are pushed to.", unit="URL",
+        urls=True,
+    )  # fmt: skip
     mode: str = setting(
         "propose",
         help="observe finds only, propose also recommends, approve lets executors follow what a person approved, auto "
@@ -191,6 +204,42 @@ class DemoConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsConfig:
+    """What this site has otherwise in the generated rules; the analyzer names its alerts by it too."""
+
+    selector: str = setting(
+        "", help='Matchers without braces, such as env="prod", that every series a rule reads must match.'
+    )
+    cluster_label: str = setting("cluster", help="Label that names the cluster at this site.")
+    thresholds: tuple[str, ...] = setting((), help="Thresholds that differ, as ALERT=NUMBER.")
+    holds: tuple[str, ...] = setting((), help="How long a condition must last where it differs, as ALERT=DURATION.")
+    severities: tuple[str, ...] = setting(
+        (), help="Severities that differ, as ALERT=SEVERITY: info, warning or critical."
+    )
+    disabled: tuple[str, ...] = setting((), help="Alerts that are left out, by name.")
+    extra_labels: tuple[str, ...] = setting((), help="Labels that every rule adds, as NAME=VALUE.")
+    runbooks_url: str = setting(
+        "http://127.0.0.1:9838", help="Where /runbooks/NAME is served; the analyzer does.", unit="URL", urls=True
+    )
+    grafana_url: str = setting("http://127.0.0.1:3000", help="Where Grafana is.", unit="URL", urls=True)
+    prometheus: str = setting(
+        "2.42",
+        help="Oldest Prometheus that must load the rules; older ones lack keep_firing_for, newer ones have labels of "
+        "groups.",
+        choices=("2.37", "2.42", "3.0"),
+    )
+    webhook_url: str = setting("", help="Where Alertmanager posts; empty means nowhere.", unit="URL", urls=True)
+    slack_url_file: str = setting("", help="File with the address of Slack's webhook; empty means no Slack.")
+    slack_channel: str = setting("#alerts", help="Slack's channel.")
+    email_to: str = setting("", help="Who gets mail; empty means nobody.")
+    email_from: str = setting("warpgauge@localhost", help="Sender of the mail.")
+    smtp_server: str = setting("localhost:25", help="Server that takes the mail, as HOST:PORT.")
+    pagerduty_key_file: str = setting(
+        "", help="File with PagerDuty's integration key (Events API v2); empty means no PagerDuty."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings in force."""
 
@@ -199,6 +248,7 @@ class Config:
     acting: ActingConfig = field(default_factory=ActingConfig)
     demo: DemoConfig = field(default_factory=DemoConfig)
     web: WebConfig = field(default_factory=WebConfig)
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod

@@ -22,6 +22,7 @@ __all__ = [
     "EventSource",
     "HolderSource",
     "IsolatedCollector",
+    "Quiet",
     "Settings",
 ]
 
@@ -89,6 +90,14 @@ class HolderSource(Protocol):
 
     def holders(self, device: Device) -> Sequence[tuple[int, str]] | None:
         """Pid and GPU instance (empty for a whole device) as of the last normal tier; None if nobody can tell."""
+
+
+@runtime_checkable
+class Quiet(Protocol):
+    """A collector in our own process that often has nothing to tell: then no thread is woken up to ask it."""
+
+    def has_never_changed(self) -> bool:
+        """Whether it says what it said the first time. Never waits."""
 
 
 @runtime_checkable

@@ -1,10 +1,12 @@
-"""One rank that all others of its job wait for.
+"""Ranks, hosts and links that all others of a job wait for.
 
 Peers are the ranks of the same job, pipeline stage and device model; the same shift on all of them is the workload and
 raises nothing. Where the device's clock timed the steps, the culprit is the rank that computes longest and waits least
 (TraceML, C4D); without trusted phases it is a device whose SM clock stays below that of its peers while it works just
-as much. A rank whose slowness has a name already (heat) is left to that finding, and imbalance that moves from rank to
-rank stays below the persistence that is asked for here.
+as much. Where all ranks of a host are slow the host is; who sends longer than its peers has a slow link, and hosts that
+do so together share a switch; a rank that became slow with a load beside it has a noisy neighbor. A rank whose slowness
+has a name already (heat) is left to that finding, and imbalance that moves from rank to rank stays below the
+persistence that is asked for here.
 """
 
 from __future__ import annotations

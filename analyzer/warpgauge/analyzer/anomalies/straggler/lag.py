@@ -51,7 +51,7 @@ class Lag:
     step: Array  # [member]
     steps: Array  # [member], how many there were in the window
     parts: Array  # [member, part], the lag in each part of the window as a ratio, NaN without steps
-    covered: float  # share of the window with steps of all members
+    covered: float  # share of the window in which all members report
 
     @property
     def extra(self) -> Array:
@@ -102,7 +102,10 @@ def read_lag(frame: Frame, group: Group, seconds: float, *, parts: int) -> Lag |
         return None
     rows = list(group.ranks)
     steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=rows).astype(np.float64)
+    together = np.isfinite(steps).all(axis=0)  # who is compared is compared over the same time
+    steps = np.where(together, steps, np.nan)
     total = frame.values(training.STEP_SECONDS, "sum", seconds=seconds, rows=rows).astype(np.float64)
+    total = np.where(together, total, np.nan)
     phases = OWN_PHASES if are_timed_by_device(frame, group) else ("input",)
     spent = {one: _spent(frame, one, seconds, rows, steps) for one in (*phases, "communication")}
     count = np.nansum(steps, axis=1)
@@ -115,7 +118,7 @@ def read_lag(frame: Frame, group: Group, seconds: float, *, parts: int) -> Lag |
         step=ratio(np.nansum(total, axis=1), count),
         steps=count * frame.step_seconds,
         parts=_in_parts(own, steps, total, parts),
-        covered=float((np.nan_to_num(steps) > 0).mean(axis=1).min()),
+        covered=float(together.mean()),
     )
 
 
