@@ -130,6 +130,13 @@ def test_a_damaged_stat_is_no_process(proc, stat):
     assert ProcFs(proc.root).facts(10) is None
 
 
+def test_a_dead_process_that_nobody_has_waited_for_is_gone(proc):
+    proc.start(10)
+    stat = proc.root / "10/stat"
+    stat.write_text(stat.read_text().replace(") S ", ") Z "))
+    assert ProcFs(proc.root).started(10) is None
+
+
 def test_values_from_an_environment_are_bounded_and_printable(proc):
     proc.start(10, HOSTNAME="a\nb\x1b" + "c" * 10_000)
     value = ProcFs(proc.root).facts(10).environment["HOSTNAME"]

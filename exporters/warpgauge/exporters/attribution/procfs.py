@@ -21,6 +21,7 @@ ENVIRONMENT: Final = frozenset(
 
 _MOST_PIDS: Final = 32768
 _MOST_BYTES: Final = {"stat": 4096, "cgroup": 16384, "environ": 1 << 20}
+_DEAD: Final = frozenset({b"Z", b"X", b"x"})  # the state, the first of those words
 _START_TICKS: Final = 19  # words after the command in /proc/PID/stat (man 5 proc, field 22)
 
 
@@ -56,9 +57,11 @@ class ProcFs:
         return frozenset([int(name) for name in names if name.isdecimal()][:_MOST_PIDS])
 
     def started(self, pid: int) -> int | None:
-        """When it began, in ticks since boot; None when it is gone, or hidden from us."""
+        """When it began, in ticks since boot; None when it is gone, hidden, or dead and not yet waited for."""
         words = self._bytes(pid, "stat").rpartition(b")")[2].split()
-        return int(words[_START_TICKS]) if len(words) > _START_TICKS and words[_START_TICKS].isdigit() else None
+        if len(words) <= _START_TICKS or words[0] in _DEAD or not words[_START_TICKS].isdigit():
+            return None
+        return int(words[_START_TICKS])
 
     def facts(self, pid: int) -> ProcessFacts | None:
         """Everything at once, None unless the same process was there from the first to the last byte."""
