@@ -186,7 +186,7 @@ def test_the_landing_page_says_what_runs_without_a_script_or_style():
 
 
 def test_an_unknown_collector_in_the_settings_is_named():
-    with pytest.raises(ConfigError, match=r"'hots'; there are nvml, host, training"):
+    with pytest.raises(ConfigError, match=r"'hots'; there are nvml, host, infiniband, training, attribution"):
         Agent(config(disabled=("hots",)))
 
 

@@ -25,6 +25,7 @@ from warpgauge.exporters.messages import (
     Done,
     Failed,
     Found,
+    Holding,
     Positions,
     Read,
     Refused,
@@ -56,6 +57,11 @@ messages = st.one_of(
         st.sampled_from(Tier),
         st.lists(samples, max_size=4).map(tuple),
         st.lists(errors, max_size=2).map(tuple),
+    ),
+    st.builds(
+        Holding,
+        positions,
+        st.none() | st.lists(st.tuples(st.integers(1, 1 << 22), st.text(max_size=3)), max_size=4).map(tuple),
     ),
     st.builds(Done, positions),
     st.builds(Calls, st.dictionaries(st.text(max_size=9), st.tuples(counts, st.floats(0, 9)), max_size=3)),
@@ -95,6 +101,12 @@ def test_a_sample_that_is_none_is_refused(row):
     line = json.dumps({"say": "read", "position": 0, "tier": "fast", "samples": [row], "errors": []}).encode()
     with pytest.raises(BadMessageError):
         decode(line)
+
+
+@pytest.mark.parametrize("holders", [[[0, ""]], [[-4, ""]], [["x", ""]], [[7, "i" * 41]], [[7]], [[7, ""]] * 1025])
+def test_a_list_of_holders_that_cannot_be_is_refused(holders):
+    with pytest.raises(BadMessageError):
+        decode(json.dumps({"say": "holding", "position": 0, "holders": holders}).encode())
 
 
 class Scripted:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from warpgauge.core.catalog import Tier, host
+from warpgauge.core.catalog import Tier, host, linux
 from warpgauge.core.exposition import labels_of, parse
 from warpgauge.exporters.collectors.host import HostCollector
 
@@ -50,6 +50,8 @@ GAUGES = (
     Pair(host.MEMORY_FREE, "node_memory_MemFree_bytes", share=0.05),
     Pair(host.SWAP_TOTAL, "node_memory_SwapTotal_bytes"),
     Pair(host.SWAP_FREE, "node_memory_SwapFree_bytes", slack=64 * MEBIBYTE),
+    Pair(linux.HUGE_TOTAL, "node_memory_Hugetlb_bytes"),  # of all sizes there, of the default one here
+    Pair(linux.HUGE_TRANSPARENT, "node_memory_AnonHugePages_bytes", share=0.05, slack=64 * MEBIBYTE),
     Pair(host.BOOT_TIME, "node_boot_time_seconds", slack=1.0),
     # A frequency changes within a millisecond; only its order of magnitude can be compared.
     Pair(host.CPU_FREQUENCY, "node_cpu_scaling_frequency_hertz", ("cpu",), share=5.0),

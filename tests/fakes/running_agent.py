@@ -101,8 +101,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(program: Program, script: Path, *faults: str, **more: object) -> AsyncIterator[Running]:
-    """An agent with the nvml collector only, until the block ends.
+async def running(
+    program: Program, script: Path, *faults: str, collectors: Sequence[str] = ("nvml",), **more: object
+) -> AsyncIterator[Running]:
+    """An agent with these collectors only, until the block ends.
 
     `faults` are there from the start; `more` are settings of the agent.
     """
@@ -113,7 +115,7 @@ async def running(program: Program, script: Path, *faults: str, **more: object) 
         fast_interval_seconds=TICK_SECONDS,
         normal_interval_seconds=TICK_SECONDS * 2,
         slow_interval_seconds=TICK_SECONDS * 3,
-        disabled_collectors=tuple(name for name in COLLECTORS if name != "nvml"),
+        disabled_collectors=tuple(name for name in COLLECTORS if name not in collectors),
         **more,
     )
     agent = Agent(replace(config, agent=settings), programs={"nvml": program})

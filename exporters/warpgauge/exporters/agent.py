@@ -18,6 +18,7 @@ from warpgauge.core.catalog import Tier, own
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.errors import ConfigError
+from warpgauge.exporters.attribution.speaking import Speaking
 from warpgauge.exporters.collectors import COLLECTORS, make
 from warpgauge.exporters.dcgm import DcgmView
 from warpgauge.exporters.demo import Demo
@@ -83,6 +84,7 @@ class Agent:
         self._is_kernel_log_open: bool | None = None  # None: nobody asked for it yet
         self._logs = LogShipping(config, self.readings, self._clock)
         self._has_met_nvidia = False
+        self._speaking = Speaking()
         self.collectors = [self._collector(name) for name in self._wanted()]
         supervisors = [collector for collector in self.collectors if isinstance(collector, Supervisor)]
         self.release = Release(supervisors, self.readings.tally, self._clock)
@@ -121,7 +123,24 @@ class Agent:
         agent = self._config.agent
         settings: dict[str, dict[str, object]] = {
             "host": {"proc_root": agent.proc_root, "sys_root": agent.sys_root},
-            "training": {"socket_path": agent.training_socket, "proc_root": agent.proc_root},
+            "infiniband": {
+                "sys_root": agent.sys_root,
+                "accelerators": lambda: [standing.device for standing in self.readings.standings],
+            },
+            "training": {
+                "socket_path": agent.training_socket,
+                "proc_root": agent.proc_root,
+                "speaking": self._speaking,
+            },
+            "attribution": {
+                "held": self.readings.held,
+                "spoken": self._speaking.ask,
+                "proc_root": agent.proc_root,
+                "sys_root": agent.sys_root,
+                "pod_resources": agent.pod_resources_socket,
+                "job_mapping": agent.job_mapping_directory,
+                "gpustat": agent.gpustat_directory,
+            },
         }
         return settings.get(name, {})
 
@@ -195,6 +214,7 @@ class Agent:
                     "gpm": self._gpm_mode.is_on,
                     "processes": processes,
                     "proc_root": agent.proc_root,
+                    "holders": "attribution" not in agent.disabled_collectors,
                 }
 
     async def _settle(self) -> None:

@@ -23,7 +23,13 @@ from warpgauge.core.catalog import Tier
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.sample import ReadError
 from warpgauge.exporters.collectors import make
-from warpgauge.exporters.collectors.collector import Adjustable, DeviceRefusedError, DriverError, EventSource
+from warpgauge.exporters.collectors.collector import (
+    Adjustable,
+    DeviceRefusedError,
+    DriverError,
+    EventSource,
+    HolderSource,
+)
 from warpgauge.exporters.collectors.increments import Accumulating
 from warpgauge.exporters.dictation import Speaker
 from warpgauge.exporters.messages import (
@@ -35,6 +41,7 @@ from warpgauge.exporters.messages import (
     Failed,
     Found,
     Gained,
+    Holding,
     Message,
     Positions,
     Read,
@@ -172,7 +179,8 @@ class Child:
             self._say(At(position, "read"))
             inventory = [Positions(tuple(self._collector.positions()))] if position == COMMON else []
             readings = [self._reading(position, tier) for tier in tiers]
-            self._say(*inventory, *self._gained(position), *readings, Done(position))
+            told = [*readings, *(self._holding(position) if Tier.NORMAL in tiers else ())]
+            self._say(*inventory, *self._gained(position), *told, Done(position))
         except DeviceRefusedError as error:
             self._say(Refused(position, error.reason, error.detail))
         except DriverError as error:
@@ -189,6 +197,13 @@ class Child:
             return []
         increments, bookmark = self._accumulating.gained(device)
         return [Gained(position, tuple(increments), bookmark)] if increments or bookmark else []
+
+    def _holding(self, position: int) -> list[Message]:
+        device = self._devices[position]
+        if device is None or not isinstance(self._collector, HolderSource):
+            return []
+        holders = self._collector.holders(device)
+        return [Holding(position, None if holders is None else tuple(holders))]
 
     def _reading(self, position: int, tier: Tier) -> Read:
         device = self._devices[position]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COMMON",
     "LINE_LIMIT",
+    "MOST_HOLDERS",
     "Absent",
     "At",
     "BadMessageError",
@@ -40,6 +41,7 @@ __all__ = [
     "Failed",
     "Found",
     "Gained",
+    "Holding",
     "Message",
     "Positions",
     "Read",
@@ -50,6 +52,7 @@ __all__ = [
 ]
 
 LINE_LIMIT: Final = 1 << 20  # bytes; a slow tier of 64 devices with 500 series is a tenth of this per line
+MOST_HOLDERS: Final = 1024  # processes of one device
 _MOST_CHARACTERS: Final = 40  # of a kind of event, which becomes a label
 COMMON: Final = -1  # the position that stands for the driver as a whole
 
@@ -110,6 +113,14 @@ class Gained:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """Which processes have a device open, as (pid, id of the GPU instance or nothing); None: nobody can tell."""
+
+    position: int
+    holders: tuple[tuple[int, str], ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The lane of a position has finished what it was asked to do."""
 
@@ -154,10 +165,10 @@ class Event:
     number: int
 
 
-Message = At | Positions | Found | Refused | Read | Gained | Done | Calls | Took | Absent | Failed | Event
+Message = At | Positions | Found | Refused | Read | Gained | Holding | Done | Calls | Took | Absent | Failed | Event
 _WORDS: Final[dict[str, type]] = {
     kind.__name__.lower(): kind
-    for kind in (At, Positions, Found, Refused, Read, Gained, Done, Calls, Took, Absent, Failed, Event)
+    for kind in (At, Positions, Found, Refused, Read, Gained, Holding, Done, Calls, Took, Absent, Failed, Event)
 }
 
 
@@ -247,6 +258,17 @@ def _device(body: dict[str, Any]) -> Device:
     return Device(**{**body, "kind": DeviceKind(body["kind"])})
 
 
+def _holding(body: dict[str, Any]) -> Holding:
+    holders = body["holders"]
+    if holders is None:
+        return Holding(int(body["position"]), None)
+    checked = tuple((int(pid), str(instance)) for pid, instance in holders)
+    if len(checked) > MOST_HOLDERS or any(pid <= 0 or len(instance) > _MOST_CHARACTERS for pid, instance in checked):
+        msg = f"{len(checked)} holders: {checked[:3]!r}"
+        raise ValueError(msg)
+    return Holding(int(body["position"]), checked)
+
+
 def _took(body: dict[str, Any]) -> Took:
     seconds = float(body["seconds"])
     if not 0.0 <= seconds < math.inf:
@@ -262,6 +284,7 @@ def _counts(counts: list[int], seconds: float) -> tuple[list[int], float]:
 _BUILDERS: Final[dict[type, Callable[[dict[str, Any]], Message]]] = {
     Read: _read,
     Gained: _gained,
+    Holding: _holding,
     Found: lambda body: Found(int(body["position"]), _device(body["device"])),
     Positions: lambda body: Positions(tuple(int(position) for position in body["positions"])),
     Calls: lambda body: Calls({str(name): _counts(*pair) for name, pair in body["portion"].items()}),

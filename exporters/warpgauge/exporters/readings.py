@@ -14,6 +14,8 @@ from warpgauge.core.catalog import device as rows
 from warpgauge.core.device import DeviceState
 from warpgauge.core.exposition import FamilyRenderer, FamilyText
 from warpgauge.core.sample import Sample
+from warpgauge.exporters.attribution.claims import Held
+from warpgauge.exporters.attribution.workload import Holder
 from warpgauge.exporters.device_events import DeviceEvents
 from warpgauge.exporters.ledger import Ledger
 from warpgauge.exporters.tally import Tally
@@ -69,6 +71,8 @@ class Readings:
         self.on_change = on_change
         self._clock = clock
         self._standings: dict[str, Standing] = {}
+        self._holders: Mapping[str, tuple[Holder, ...] | None] = {}
+        self._instances: Mapping[str, Mapping[str, str]] = {}  # of each partitioned device: id by UUID
         self._blocks: dict[tuple[str, Tier | None], _Block] = {}  # None: what the ledger holds
         self._ledger = Ledger()
         self._about_devices = FamilyRenderer()
@@ -95,11 +99,26 @@ class Readings:
         if self._standings.pop(uuid, None) is not None:
             self.on_change()
 
+    def hold(self, uuid: str, holders: Sequence[tuple[int, str]] | None) -> None:
+        """Who has a device open now, None if its driver does not tell."""
+        found = None if holders is None else tuple(Holder(pid, instance) for pid, instance in holders)
+        if self._holders.get(uuid) != found:
+            self._holders = {**self._holders, uuid: found}  # never changed in place: another thread looks at it
+
+    def held(self) -> tuple[Held, ...]:
+        """Every device and who has it open; may be called from any thread."""
+        holders, instances = self._holders, self._instances
+        return tuple(
+            Held(one.device, holders.get(one.device.uuid), instances.get(one.device.uuid, {})) for one in self.standings
+        )
+
     def update(self, collector: str, tier: Tier, uuid: str | None, samples: Sequence[Sample]) -> None:
         """New samples of one device and tier in place of the last ones; a device that gives any is well."""
         block = self._blocks.setdefault((collector, tier), _Block())
         block.samples[uuid] = samples
         block.lines = None
+        if uuid is not None and tier is rows.INSTANCE_INFO.tier:
+            self._note_instances(uuid, samples)
         standing = self._standings.get(uuid) if uuid is not None else None
         if standing is not None and samples:
             standing.last_sample = self._clock.now()
@@ -118,6 +137,7 @@ class Readings:
     def mark(self, uuid: str, state: DeviceState) -> None:
         """A device stopped answering: its data goes, its state stays."""
         self._standings[uuid].state = state
+        self.hold(uuid, None)
         self._drop(lambda _, owner: owner == uuid)
 
     def drop(self, collector: str) -> None:
@@ -160,6 +180,12 @@ class Readings:
     def samples_of(self, uuid: str | None) -> list[Sample]:
         """The latest samples of one device, or of no device."""
         return [sample for block in self._blocks.values() for sample in block.samples.get(uuid, ())]
+
+    def _note_instances(self, uuid: str, samples: Sequence[Sample]) -> None:
+        infos = [sample for sample in samples if sample.metric is rows.INSTANCE_INFO]
+        found = {sample.label("instance_uuid") or "": sample.label("instance_id") or "" for sample in infos}
+        if self._instances.get(uuid, {}) != found:
+            self._instances = {**self._instances, uuid: found}
 
     def _events_lines(self) -> Mapping[Metric, FamilyText]:
         devices = self._with_events()

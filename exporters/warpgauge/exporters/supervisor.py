@@ -29,6 +29,7 @@ from warpgauge.exporters.messages import (
     Failed,
     Found,
     Gained,
+    Holding,
     Message,
     Positions,
     Read,
@@ -215,6 +216,8 @@ class Supervisor:
                 self._file(message)
             case Gained():
                 self._add(message)
+            case Holding():
+                self._hold(message)
             case Done():
                 self._finish_tick()
             case Found():
@@ -263,6 +266,11 @@ class Supervisor:
         if device is not None and gained.position not in self._quarantine.positions:
             self._readings.add(self.name, device, gained.increments)
             self._bookmarks[device.uuid] = gained.bookmark
+
+    def _hold(self, holding: Holding) -> None:
+        device = self._roster.get(holding.position)
+        if device is not None and holding.position not in self._quarantine.positions:
+            self._readings.hold(device.uuid, holding.holders)
 
     def _finish_tick(self) -> None:
         if self._link is None or self._link.is_busy or not self._is_productive:

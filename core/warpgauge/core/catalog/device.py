@@ -36,6 +36,7 @@ WORKLOAD_INFO: Final = Metric(
     Unit.NONE,
     "Which workload holds a device; a device may carry several, so this is the many side of a join.",
     labels=("uuid", "instance_id", "scheduler", "namespace", "pod", "container", "job_id", "rank", "user"),
+    tier=Tier.FAST,
 )
 INSTANCE_INFO: Final = Metric(
     "accel_instance_info",

@@ -39,6 +39,14 @@ HOST_INFO: Final = _row(
     ("nodename", "sysname", "release", "machine"),
     tier=Tier.SLOW,
 )
+WORKLOAD_INFO: Final = _row(
+    "host_workload_info",
+    Kind.INFO,
+    Unit.NONE,
+    "A job, pod or container that runs on this machine, with or without a device; processes nobody scheduled are none.",
+    ("scheduler", "namespace", "pod", "container", "job_id", "rank", "user"),
+    tier=Tier.FAST,
+)
 BOOT_TIME: Final = _row(
     "host_boot_timestamp_seconds", Kind.GAUGE, Unit.TIMESTAMP, "When the machine started.", tier=Tier.SLOW
 )

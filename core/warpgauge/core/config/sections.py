@@ -62,6 +62,17 @@ class AgentConfig:
     process_metrics_limit: int = setting(
         64, help="Processes per GPU that get series, those with most memory first.", unit="processes", at_least=1
     )
+    pod_resources_socket: str = setting(
+        "/var/lib/kubelet/pod-resources/kubelet.sock",
+        help="The kubelet's pod-resources socket, which tells pods' devices; empty means not to ask. Needs the extra "
+        "kubernetes.",
+    )
+    job_mapping_directory: str = setting(
+        "", help="Directory of dcgm-exporter's job mapping files, which Slurm's prolog writes; empty means none."
+    )
+    gpustat_directory: str = setting(
+        "/run/gpustat", help="Directory of jobstats' files that tell each GPU's Slurm job; empty means none."
+    )
     sys_root: str = setting("/sys", help="Where the host's /sys is; in a container often a mount of it.")
 
 

@@ -28,10 +28,20 @@ COLLECTORS: Final = {
         isolated=False,
         help="CPU, memory, disks and network of this machine",
     ),
+    "infiniband": Entry(
+        "warpgauge.exporters.collectors.infiniband:InfinibandCollector",
+        isolated=False,
+        help="InfiniBand and RoCE ports",
+    ),
     "training": Entry(
         "warpgauge.exporters.collectors.training:TrainingCollector",
         isolated=False,
         help="training steps reported by the step timer",
+    ),
+    "attribution": Entry(
+        "warpgauge.exporters.collectors.attribution:AttributionCollector",
+        isolated=False,
+        help="which jobs, pods, containers and users have which device",
     ),
 }
 

@@ -20,6 +20,7 @@ __all__ = [
     "DeviceRefusedError",
     "DriverError",
     "EventSource",
+    "HolderSource",
     "IsolatedCollector",
     "Quiet",
     "Settings",
@@ -81,6 +82,14 @@ class EventSource(Protocol):
 
     def wait_for_events(self) -> list[Event] | None:
         """What happened within at most half a second; None when there will never be any. Never raises."""
+
+
+@runtime_checkable
+class HolderSource(Protocol):
+    """An isolated collector whose driver lists the processes that have a device open."""
+
+    def holders(self, device: Device) -> Sequence[tuple[int, str]] | None:
+        """Pid and GPU instance (empty for a whole device) as of the last normal tier; None if nobody can tell."""
 
 
 @runtime_checkable

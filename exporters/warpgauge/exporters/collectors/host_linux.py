@@ -6,9 +6,9 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.catalog import host
+from warpgauge.core.catalog import host, linux
 from warpgauge.core.sample import Sample, Unavailable
-from warpgauge.exporters.collectors import host_io, host_procfs
+from warpgauge.exporters.collectors import host_io, host_memory, host_procfs
 from warpgauge.exporters.collectors.host_filesystems import SizeProbe, mounts, size_of, to_samples
 from warpgauge.exporters.collectors.host_subject import (
     DISK,
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["Linux"]
 
 _CPU_DIRECTORY: Final = re.compile(r"cpu\d+")
+_CGROUP: Final = (
+    linux.CGROUP_MEMORY_LIMIT,
+    linux.CGROUP_MEMORY_USED,
+    linux.CGROUP_CPU_LIMIT,
+    linux.CGROUP_THROTTLED,
+)
 _OWN_PROC: Final = "/proc"
 
 
@@ -42,6 +48,7 @@ class Linux:
 
     def __init__(self, proc_root: Path, sys_root: Path, size: Callable[[str], Size] | None = None) -> None:
         self._proc = proc_root
+        self._sys = sys_root
         self._cpus = sys_root / "devices/system/cpu"
         self._probe = SizeProbe(size or size_of)
         self._before: host_procfs.CpuSeconds = {}
@@ -69,6 +76,9 @@ class Linux:
             Subject("load", LOAD, self.load),
             Subject("memory", MEMORY, self.memory),
             Subject("swap", SWAP_TRAFFIC, self.swap_traffic),
+            Subject("huge pages", (linux.HUGE_TOTAL, linux.HUGE_FREE, linux.HUGE_TRANSPARENT), self.huge_pages),
+            Subject("NUMA", (linux.NUMA_TOTAL, linux.NUMA_FREE, linux.NUMA_ALLOCATIONS), self.numa),
+            Subject("cgroup", _CGROUP, self.cgroup),
             Subject("pressure", (host.PRESSURE_SECONDS,), self.pressure),
             Subject("disks", DISK, self.disks),
             Subject("filesystems", FILESYSTEM, self.filesystems),
@@ -112,6 +122,19 @@ class Linux:
         """Bytes to and from swap."""
         text, place = self._text("vmstat")
         return host_procfs.swap_traffic(text, self._page_bytes, place=place)
+
+    def huge_pages(self) -> list[Sample]:
+        """Memory in huge pages."""
+        text, place = self._text("meminfo")
+        return host_memory.huge_pages(text, place=place)
+
+    def numa(self) -> list[Sample]:
+        """Memory by NUMA node; a kernel without NUMA has one node or no folder."""
+        return host_memory.numa(self._sys / "devices/system/node")
+
+    def cgroup(self) -> list[Sample]:
+        """Limits of the agent's own container."""
+        return host_memory.cgroup(host_memory.own_cgroup(self._sys, self._proc))
 
     def pressure(self) -> list[Sample]:
         """Stall time; a resource that this kernel does not account for is Unavailable by itself."""

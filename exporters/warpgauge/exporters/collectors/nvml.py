@@ -24,6 +24,7 @@ from warpgauge.exporters.collectors.nvml_fields import FIELDS, Unwrapped
 from warpgauge.exporters.collectors.nvml_getters import GETTERS, Getter, fan_getter
 from warpgauge.exporters.collectors.nvml_gpm import Gpm
 from warpgauge.exporters.collectors.nvml_gpm_counters import GpmCounters
+from warpgauge.exporters.collectors.nvml_holders import Holders
 from warpgauge.exporters.collectors.nvml_links import C2C_COUNT, LINK_COUNT, c2c_fields, count_links, link_fields
 from warpgauge.exporters.collectors.nvml_mig import Partitions
 from warpgauge.exporters.collectors.nvml_processes import Processes, process_names
@@ -146,7 +147,8 @@ class NvmlCollector:
     def adjust(self, settings: Settings) -> None:
         """Obey these from now on; see `Adjustable`.
 
-        `gpm` (True) allows GPM; `processes` (0) is the most per GPU that get series, with names from `proc_root`.
+        `gpm` (True) allows GPM; `processes` (0) is the most per GPU that get series, with names from `proc_root`;
+        `holders` (False) lists the processes of each GPU for the attribution.
         """
         self._settings = settings
         for board in list(self._boards.values()):
@@ -159,6 +161,11 @@ class NvmlCollector:
     def gained(self, device: Device) -> tuple[list[Increment], Bookmark]:
         """What the histograms of one GPU gained since this was last asked; see `Accumulating`."""
         return self._boards[device.uuid].gained()
+
+    def holders(self, device: Device) -> Sequence[tuple[int, str]] | None:
+        """Which processes have a GPU open; see `HolderSource`."""
+        found = [part.found for part in self._boards[device.uuid].parts if isinstance(part, Holders)]
+        return found[0] if found else None
 
     def close(self) -> None:
         """End the session."""
@@ -203,7 +210,8 @@ class NvmlCollector:
         most = int(self._settings.get("processes", 0))
         name_of = process_names(str(self._settings.get("proc_root", "/proc")))
         processes = (Processes(self._api, handle, most, name_of),) if most else ()
-        return (Fabric(self._api, handle), *processes)
+        holders = (Holders(self._api, handle),) if self._settings.get("holders") else ()
+        return (Fabric(self._api, handle), *processes, *holders)
 
     def _firmware(self, handle: Any) -> tuple[str, str]:  # noqa: ANN401 - an opaque pointer
         vbios = self._text("nvmlDeviceGetVbiosVersion", handle)

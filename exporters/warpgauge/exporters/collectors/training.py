@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import Tier
 from warpgauge.core.clock import Clock, SystemClock
+from warpgauge.exporters.attribution.speaking import Speaking
 from warpgauge.exporters.collectors.training_ledger import StepLedger
 from warpgauge.exporters.collectors.training_message import MAX_BYTES
 from warpgauge.exporters.collectors.training_senders import Senders
@@ -56,7 +57,10 @@ class TrainingCollector:
         proc_root: str | Path = "/proc",
         clock: Clock | None = None,
         environ: Mapping[str, str] = os.environ,
+        speaking: Speaking | None = None,
     ) -> None:
+        """`speaking` is told each second who reports for which job."""
+        self._speaking = speaking or Speaking()
         self._given_path = socket_path
         self._environ = environ
         self._clock = clock or SystemClock()
@@ -89,7 +93,9 @@ class TrainingCollector:
         """Every rank's series each second, the count of messages every ten."""
         with self._lock:
             if tier is Tier.FAST:
-                return self._ledger.samples(), []
+                samples = self._ledger.samples()
+                self._speaking.tell(self._ledger.speakers())
+                return samples, []
             if tier is Tier.NORMAL:
                 return self._ledger.own_samples(), []
         return [], []

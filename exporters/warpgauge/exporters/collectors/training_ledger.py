@@ -12,6 +12,7 @@ from warpgauge.core.catalog import own
 from warpgauge.core.catalog.training import PHASE_SECONDS, STEP_SECONDS
 from warpgauge.core.errors import InputError
 from warpgauge.core.sample import Histogram, Sample
+from warpgauge.exporters.attribution.speaking import Spoken
 from warpgauge.exporters.collectors import training_message
 
 if TYPE_CHECKING:
@@ -119,6 +120,13 @@ class StepLedger:
         self._forget()
         accounts = (item for speaker in self._speakers.values() for item in speaker.accounts.items())
         return [sample for place, account in accounts for sample in account.samples(place)]
+
+    def speakers(self) -> dict[int, Spoken]:
+        """Which process reports what, by pid; of several places of one process, the lowest rank's."""
+        return {
+            pid: Spoken(speaker.job_id, min(place.rank for place in speaker.accounts))
+            for pid, speaker in self._speakers.items()
+        }
 
     def own_samples(self) -> list[Sample]:
         """How many messages came, by what became of them."""

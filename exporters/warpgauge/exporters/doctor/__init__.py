@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from warpgauge.exporters.doctor import attribution
 from warpgauge.exporters.doctor.check import Check, Verdict
+from warpgauge.exporters.doctor.infiniband import infiniband
 from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log
 from warpgauge.exporters.doctor.nvidia import nvidia_checks
 from warpgauge.exporters.doctor.privileges import PRIVILEGES, Privilege
@@ -34,5 +36,8 @@ def examine(config: Config) -> list[Check]:
         hostengine(agent.proc_root, agent.gpm),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),
+        *([ports] if (ports := infiniband(agent.sys_root)) else []),
+        attribution.environments(agent.proc_root),
+        *([found] if (found := attribution.pods(agent.pod_resources_socket)) else []),
         *sink_checks([*metric_sinks(config, os.environ), *log_sinks(config)]),
     ]

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from warpgauge.exporters.collectors.host_memory import cpu_limit, memory_limit, own_cgroup
 from warpgauge.exporters.doctor.check import Check, Verdict
 from warpgauge.exporters.hostengine import find_hostengine
 
@@ -37,8 +38,8 @@ def kernel_log(path: str | Path = "/dev/kmsg") -> Check:
 
 def container_limits(sys_root: str | Path = "/sys", proc_root: str | Path = "/proc") -> Check:
     """Whether cgroup v2 limits leave room for the agent."""
-    folder = _own_cgroup(Path(sys_root), Path(proc_root))
-    memory, cpus = _memory_limit(folder), _cpu_limit(folder)
+    folder = own_cgroup(Path(sys_root), Path(proc_root))
+    memory, cpus = memory_limit(folder), cpu_limit(folder)
     limits = ", ".join(
         [
             f"memory {memory / (1 << 20):.0f} MiB" if memory is not None else "no memory limit",
@@ -65,31 +66,3 @@ def hostengine(proc_root: str | Path = "/proc", gpm: str = "auto") -> Check:
         return Check("DCGM", Verdict.WARN, f"{who} beside GPM: they can disturb each other", mend)
     mend = "read its profiling fields (the analyzer reads dcgm-exporter), or stop them there and set agent.gpm to on"
     return Check("DCGM", Verdict.WARN, f"{who}; GPM is left to it (agent.gpm is {gpm})", mend)
-
-
-def _own_cgroup(sys_root: Path, proc_root: Path) -> Path:
-    """Folder of the cgroup v2 that this process is in; in a container that is the root of what it sees."""
-    root = sys_root / "fs/cgroup"
-    try:
-        line = next(line for line in (proc_root / "self/cgroup").read_text().splitlines() if line.startswith("0::"))
-    except (OSError, StopIteration):
-        return root
-    own = root / line.removeprefix("0::").lstrip("/")
-    return own if own.is_dir() else root
-
-
-def _memory_limit(folder: Path) -> int | None:
-    text = _read(folder / "memory.max")
-    return int(text) if text.isdecimal() else None
-
-
-def _cpu_limit(folder: Path) -> float | None:
-    quota, _, period = _read(folder / "cpu.max").partition(" ")
-    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -72,9 +72,30 @@ PRIVILEGES: Final = (
         "host_filesystem_* of that mount",
     ),
     Privilege(
+        "infiniband",
+        "/sys/class/infiniband",
+        "nothing; in a container, the host's /sys, as agent.sys_root names it",
+        "host_infiniband_* metrics",
+    ),
+    Privilege(
         "training",
         "steps that users' programs report on a Unix socket",
         "write permission in the socket's folder; the host's PID namespace to tell which job a sender belongs to",
         "training_* metrics",
+    ),
+    Privilege(
+        "attribution",
+        "cgroups and environments of processes, device files they have open",
+        "root or CAP_SYS_PTRACE for other users' environments and open files (cgroups are open to everybody); in a "
+        "container, the host's PID namespace, or its /proc in agent.proc_root",
+        "jobs of Slurm without its cgroup plugin, ranks, names of pods' processes, and holders of devices whose driver "
+        "lists none",
+    ),
+    Privilege(
+        "attribution",
+        "pods' devices from the kubelet's pod-resources socket",
+        "root, as the socket's folder is root's; in a container, /var/lib/kubelet/pod-resources mounted; the extra "
+        "kubernetes",
+        "namespace, pod and container of accel_workload_info",
     ),
 )

@@ -249,10 +249,15 @@ def _broken_rows(gpu: Gpu) -> float:
 
 def _jobs(fleet: Simulated, node: Node) -> Iterator[Series]:
     here = {gpu.uuid for gpu in node.gpus}
+    told: set[tuple[str, ...]] = set()
     for job in fleet.jobs:
         for rank, seat in enumerate(job.seats):
             if seat.gpu.uuid in here:
-                yield _workload(job, rank)
+                workload = _workload(job, rank)
+                yield workload
+                if workload.labels[2:] not in told:  # several devices of one pod
+                    told.add(workload.labels[2:])
+                    yield Series(host.WORKLOAD_INFO, workload.labels[2:], _one)
                 if isinstance(job, TrainingJob):
                     yield from _rank(job, rank)
 

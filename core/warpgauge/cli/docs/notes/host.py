@@ -18,6 +18,11 @@ NOTES: Final[dict[Metric, Note]] = {
         " which kernels the fleet runs.",
         "the node label of other series: that one comes from the scrape configuration.",
     ),
+    host.WORKLOAD_INFO: Note(
+        '`NAME{scheduler="slurm", job_id="4711", rank="3", user="ada"} 1`: rank 3 of job 4711 runs here;'
+        " `count by (job_id) (NAME)` shows on how many places a job sits.",
+        "jobs that wait on the CPU alone: a job with a device is in here as well as beside its device.",
+    ),
     host.BOOT_TIME: Note(
         "`time() - NAME` was 1390: the machine started 23 minutes ago.",
         "exact to the second: it moves a little when the clock is set; a reboot moves it by minutes.",
