@@ -87,7 +87,12 @@ class Agent:
         if unknown:
             msg = f"agent.disabled_collectors names {unknown[0]!r}; there are {', '.join(COLLECTORS)}"
             raise ConfigError(msg)
-        return [name for name in COLLECTORS if name not in disabled]
+        return [name for name in COLLECTORS if name not in disabled and self._may_be_here(name)]
+
+    def _may_be_here(self, name: str) -> bool:
+        """Whether it is worth starting: a device that is not plugged in must cost nothing, not even a process."""
+        hardware = COLLECTORS[name].pci
+        return hardware is None or name in self._programs or bool(hardware.find(self._config.agent.sys_root))
 
     def _collector(self, name: str) -> Supervisor | InProcess:
         agent = self._config.agent
@@ -182,6 +187,8 @@ class Agent:
                     "gpm": self._gpm_mode.is_on,
                     "processes": processes,
                     "proc_root": agent.proc_root,
+                    "sys_root": agent.sys_root,
+                    "tpu_addresses": ",".join(agent.tpu_metrics_addresses),
                 }
 
     async def _settle(self) -> None:

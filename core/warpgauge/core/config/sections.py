@@ -49,6 +49,9 @@ class AgentConfig:
     process_metrics_limit: int = setting(
         64, help="Processes per GPU that get series, those with most memory first.", unit="processes", at_least=1
     )
+    tpu_metrics_addresses: tuple[str, ...] = setting(
+        ("localhost:8431",), help="Where the runtimes of TPU workloads on this machine tell their metrics (gRPC)."
+    )
     sys_root: str = setting("/sys", help="Where the host's /sys is; in a container often a mount of it.")
 
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from warpgauge.exporters.collectors.tpu_inventory import HARDWARE as TPU_HARDWARE
+
 if TYPE_CHECKING:
     from warpgauge.exporters.collectors.collector import Collector
+    from warpgauge.exporters.collectors.pci import Hardware
 
 __all__ = ["COLLECTORS", "Entry", "make"]
 
@@ -19,10 +22,17 @@ class Entry:
     target: str  # "module:Class"
     isolated: bool
     help: str
+    pci: Hardware | None = None  # what must be plugged in; None: nothing tells before the collector itself is asked
 
 
 COLLECTORS: Final = {
     "nvml": Entry("warpgauge.exporters.collectors.nvml:NvmlCollector", isolated=True, help="NVIDIA GPUs through NVML"),
+    "tpu": Entry(
+        "warpgauge.exporters.collectors.tpu:TpuCollector",
+        isolated=True,
+        help="Google TPUs through PCI and the metric service of their runtime",
+        pci=TPU_HARDWARE,
+    ),
     "host": Entry(
         "warpgauge.exporters.collectors.host:HostCollector",
         isolated=False,

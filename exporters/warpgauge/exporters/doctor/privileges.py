@@ -60,6 +60,18 @@ PRIVILEGES: Final = (
         "SXIDs of switches, and XIDs of a GPU whose driver no longer announces them",
     ),
     Privilege(
+        "tpu",
+        "TPU chips on the PCI bus, and the runtime of a workload on port 8431",
+        "nothing; in a container, the host's /sys (agent.sys_root) and the host's network",
+        "accel_runtime_up is 0, or the chips are not found",
+    ),
+    Privilege(
+        "tpu",
+        "processes that hold a TPU, from /proc/*/fd",
+        "root or CAP_SYS_PTRACE and the host's PID namespace",
+        "accel_processes of TPUs",
+    ),
+    Privilege(
         "host",
         "/proc and /sys",
         "nothing; in a container, both mounted read-only from the host and named in agent.proc_root and agent.sys_root",

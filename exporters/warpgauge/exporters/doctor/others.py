@@ -1,0 +1,53 @@
+"""What the doctor says about accelerators that are not NVIDIA's; silent about what is not plugged in."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.exporters.collectors.tpu_inventory import find_chips
+from warpgauge.exporters.doctor.check import Check, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+__all__ = ["other_accelerators"]
+
+_CONNECT_SECONDS: Final = 0.5
+
+
+def other_accelerators(
+    *,
+    sys_root: str | Path = "/sys",
+    tpu_addresses: Sequence[str] = (),
+    has_module: Callable[[str], bool] = lambda name: find_spec(name) is not None,
+) -> list[Check]:
+    """One check per kind that is plugged in."""
+    return [*_tpu(sys_root, tpu_addresses, has_module)]
+
+
+def _tpu(sys_root: str | Path, addresses: Sequence[str], has_module: Callable[[str], bool]) -> list[Check]:
+    chips = find_chips(sys_root)
+    if not chips:
+        return []
+    what = f"{len(chips)} x TPU {chips[0].generation} on the PCI bus"
+    if not has_module("grpc") or not has_module("google.protobuf"):
+        mend = "install the extra: pip install '.[tpu]'"
+        return [Check("TPU", Verdict.FAIL, f"{what}; grpcio or protobuf is not installed", mend)]
+    answering = [address for address in addresses if _listens(address)]
+    if not answering:
+        mend = "start a workload: its runtime is what tells; or name its port in agent.tpu_metrics_addresses"
+        return [Check("TPU", Verdict.WARN, f"{what}; no runtime answers on {', '.join(addresses)}", mend)]
+    return [Check("TPU", Verdict.OK, f"{what}; a runtime listens on {', '.join(answering)}")]
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with closing(socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS)):
+            return True
+    except (OSError, ValueError, OverflowError):
+        return False
