@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from warpgauge.core.catalog import BY_NAME, Metric, Tier, cycles, device, host, link, process, runtime, training
+from warpgauge.core.catalog import BY_NAME, Metric, Tier, cycles, device, host, link, process, runtime, training, vendor
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.errors import InputError
 from warpgauge.core.exposition import Format, labels_of, parse
@@ -90,6 +90,8 @@ ELSEWHERE = {
     device.XID_LAST,
     device.DEVICE_EVENTS,
     device.SXID_EVENTS,
+    vendor.PARTITION_INFO,
+    vendor.VIOLATION,
     runtime.RUNTIME_UP,
     runtime.IDLE_SECONDS,
     runtime.QUEUED_PROGRAMS,
@@ -103,7 +105,7 @@ ELSEWHERE = {
 def test_the_page_holds_every_family_that_a_node_with_such_devices_has(pages):
     text = pages.metrics("sim-node-0", Format.TEXT).decode()
     found = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
-    parts = (device, cycles, link, process, runtime, host, training)
+    parts = (device, cycles, link, process, runtime, vendor, host, training)
     rows = [row for part in parts for row in vars(part).values() if isinstance(row, Metric)]
     missing = {row.name for row in rows if row.tier is not Tier.ON_DEMAND and row.name not in found}
     assert missing <= {row.name for row in NOT_SIMULATED | ELSEWHERE}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from warpgauge.exporters.collectors.pci import ACCELERATOR, DISPLAY, Hardware
 from warpgauge.exporters.collectors.tpu_inventory import HARDWARE as TPU_HARDWARE
 
 if TYPE_CHECKING:
     from warpgauge.exporters.collectors.collector import Collector
-    from warpgauge.exporters.collectors.pci import Hardware
 
 __all__ = ["COLLECTORS", "Entry", "make"]
 
@@ -27,6 +27,12 @@ class Entry:
 
 COLLECTORS: Final = {
     "nvml": Entry("warpgauge.exporters.collectors.nvml:NvmlCollector", isolated=True, help="NVIDIA GPUs through NVML"),
+    "amd": Entry(
+        "warpgauge.exporters.collectors.amd:AmdCollector",
+        isolated=True,
+        help="AMD GPUs through amdsmi",
+        pci=Hardware(0x1002, base_classes=frozenset({DISPLAY, ACCELERATOR})),
+    ),
     "tpu": Entry(
         "warpgauge.exporters.collectors.tpu:TpuCollector",
         isolated=True,

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Hardware", "PciDevice", "numa_node", "pci_devices"]
+__all__ = ["ACCELERATOR", "DISPLAY", "Hardware", "PciDevice", "numa_node", "pci_devices"]
 
+DISPLAY: Final = 0x03
+ACCELERATOR: Final = 0x12  # "processing accelerator"; both are base classes of the PCI code and id assignment
 _MOST: Final = 4096  # functions looked at; the largest machines have some hundreds
 
 
@@ -25,7 +27,7 @@ class PciDevice:
     vendor: int
     device: int
     subsystem: int
-    base_class: int  # 0x03 display, 0x12 processing accelerator
+    base_class: int  # DISPLAY, ACCELERATOR ...
     numa_node: int | None
     folder: Path
 

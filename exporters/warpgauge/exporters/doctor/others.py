@@ -7,6 +7,7 @@ from contextlib import closing
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.exporters.collectors.pci import ACCELERATOR, Hardware
 from warpgauge.exporters.collectors.tpu_inventory import find_chips
 from warpgauge.exporters.doctor.check import Check, Verdict
 
@@ -26,7 +27,18 @@ def other_accelerators(
     has_module: Callable[[str], bool] = lambda name: find_spec(name) is not None,
 ) -> list[Check]:
     """One check per kind that is plugged in."""
-    return [*_tpu(sys_root, tpu_addresses, has_module)]
+    return [*_amd(sys_root, has_module), *_tpu(sys_root, tpu_addresses, has_module)]
+
+
+def _amd(sys_root: str | Path, has_module: Callable[[str], bool]) -> list[Check]:
+    found = Hardware(0x1002, base_classes=frozenset({ACCELERATOR})).find(sys_root)
+    if not found:
+        return []  # graphics cards that only show a desktop are nobody's loss
+    what = f"{len(found)} AMD accelerators on the PCI bus"
+    if not has_module("amdsmi"):
+        mend = "install the amdsmi of this machine's ROCm: pip install /opt/rocm/share/amd_smi"
+        return [Check("AMD", Verdict.FAIL, f"{what}; amdsmi is not installed", mend)]
+    return [Check("AMD", Verdict.OK, f"{what}; amdsmi is installed")]
 
 
 def _tpu(sys_root: str | Path, addresses: Sequence[str], has_module: Callable[[str], bool]) -> list[Check]:

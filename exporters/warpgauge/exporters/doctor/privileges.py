@@ -60,6 +60,12 @@ PRIVILEGES: Final = (
         "SXIDs of switches, and XIDs of a GPU whose driver no longer announces them",
     ),
     Privilege(
+        "amd",
+        "GPUs through amdsmi and libamd_smi.so of ROCm",
+        "membership in the groups render and video; in a container, /dev/kfd and /dev/dri",
+        "all AMD GPUs",
+    ),
+    Privilege(
         "tpu",
         "TPU chips on the PCI bus, and the runtime of a workload on port 8431",
         "nothing; in a container, the host's /sys (agent.sys_root) and the host's network",
