@@ -91,8 +91,11 @@ class Agent:
 
     def _may_be_here(self, name: str) -> bool:
         """Whether it is worth starting: a device that is not plugged in must cost nothing, not even a process."""
+        agent = self._config.agent
+        if name == "serving" and not (agent.serving_urls or agent.serving_discovery):
+            return False
         hardware = COLLECTORS[name].pci
-        return hardware is None or name in self._programs or bool(hardware.find(self._config.agent.sys_root))
+        return hardware is None or name in self._programs or bool(hardware.find(agent.sys_root))
 
     def _collector(self, name: str) -> Supervisor | InProcess:
         agent = self._config.agent
@@ -117,6 +120,11 @@ class Agent:
         agent = self._config.agent
         settings: dict[str, dict[str, object]] = {
             "host": {"proc_root": agent.proc_root, "sys_root": agent.sys_root},
+            "serving": {
+                "urls": agent.serving_urls,
+                "discovers": agent.serving_discovery,
+                "proc_root": agent.proc_root,
+            },
             "training": {"socket_path": agent.training_socket, "proc_root": agent.proc_root},
         }
         return settings.get(name, {})

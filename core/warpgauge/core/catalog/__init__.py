@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.catalog import cycles, device, host, link, own, process, runtime, training, vendor
+from warpgauge.core.catalog import cycles, device, host, link, own, process, runtime, serving, training, vendor
 from warpgauge.core.catalog.metric import Equivalent, Family, Kind, Metric, Stability, Tier, Unit
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = [
     "own",
     "process",
     "runtime",
+    "serving",
     "training",
     "vendor",
 ]
@@ -39,7 +40,7 @@ def _rows(module: ModuleType) -> tuple[Metric, ...]:
     return tuple(value for value in vars(module).values() if isinstance(value, Metric))
 
 
-_MODULES: Final = (device, cycles, link, process, runtime, vendor, host, training, own)
+_MODULES: Final = (device, cycles, link, process, runtime, vendor, host, training, serving, own)
 
 ALL: Final[tuple[Metric, ...]] = tuple(row for module in _MODULES for row in _rows(module))
 """Every metric, in the order of the reference."""

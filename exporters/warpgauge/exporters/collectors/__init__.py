@@ -49,6 +49,11 @@ COLLECTORS: Final = {
         isolated=False,
         help="training steps reported by the step timer",
     ),
+    "serving": Entry(
+        "warpgauge.exporters.collectors.serving:ServingCollector",
+        isolated=False,
+        help="vLLM, SGLang, Triton and TGI of this node, where agent.serving_urls or serving_discovery say so",
+    ),
 }
 
 

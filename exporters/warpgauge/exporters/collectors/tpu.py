@@ -19,7 +19,8 @@ from warpgauge.core.sample import ReadError, Sample, Unavailable
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError
 from warpgauge.exporters.collectors.identity import device_info
-from warpgauge.exporters.collectors.tpu_answers import Distribution, by_chip, histogram
+from warpgauge.exporters.collectors.rebucket import Distribution, histogram
+from warpgauge.exporters.collectors.tpu_answers import by_chip
 from warpgauge.exporters.collectors.tpu_inventory import Chip, find_chips, holders
 
 if TYPE_CHECKING:

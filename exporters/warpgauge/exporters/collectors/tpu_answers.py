@@ -7,41 +7,19 @@ runtimes and a string in newer ones.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.sample import Histogram
+from warpgauge.exporters.collectors.rebucket import Distribution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-__all__ = ["Distribution", "Point", "by_chip", "histogram"]
+__all__ = ["Point", "by_chip"]
 
 _MOST_BUCKETS: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """Counts per bucket, the first below `bounds[0]`, the last above all bounds."""
-
-    counts: tuple[int, ...]
-    bounds: tuple[float, ...]  # rising, one less than counts
-    sum: float
-
-    @classmethod
-    def of(cls, raw: Any) -> Distribution | None:  # noqa: ANN401 - a message that is made at run time
-        """Read one; None if its buckets make no sense."""
-        counts = tuple(raw.bucket_counts)
-        bounds = _bounds(raw.bucket_options, len(counts) - 1)
-        rises = all(low < high for low, high in pairwise(bounds))
-        total = raw.mean * raw.count
-        is_sound = len(counts) <= _MOST_BUCKETS and min(counts, default=0) >= 0 and isfinite(total)
-        if not rises or not is_sound or len(bounds) < len(counts) - 1:
-            return None
-        return cls(counts, bounds[: max(len(counts) - 1, 0)], total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +30,7 @@ class Point:
     value: float | Distribution | None
 
     @classmethod
-    def of(cls, metric: Any) -> Point:  # noqa: ANN401 - as above
+    def of(cls, metric: Any) -> Point:  # noqa: ANN401 - a message that is made at run time
         """Read one; a value that makes no sense is None."""
         return cls(_device(metric.attribute.value), _value(metric))
 
@@ -74,24 +52,16 @@ def by_chip(points: Iterable[Point], chips: int, cores_per_chip: int) -> list[li
     return None
 
 
-def histogram(distributions: Iterable[Distribution], buckets: Sequence[float], scale: float) -> Histogram:
-    """The sum of distributions over our bounds; a bucket of theirs is counted at the first of ours that covers it.
-
-    `scale` turns their unit into ours. So a bound never counts what may lie above it.
-    """
-    counts = [0] * (len(buckets) + 1)
-    total = 0.0
-    for one in distributions:
-        total += one.sum * scale
-        for position, count in enumerate(one.counts):
-            is_open = position >= len(one.bounds)
-            place = len(buckets) if is_open else bisect_left(buckets, one.bounds[position] * scale * (1 - 1e-9))
-            counts[place] += count
-    running, cumulative = 0, []
-    for count in counts:
-        running += count
-        cumulative.append(running)
-    return Histogram(tuple(cumulative), total)
+def _distribution(raw: Any) -> Distribution | None:  # noqa: ANN401 - as above
+    """One distribution; None if its buckets make no sense."""
+    counts = tuple(raw.bucket_counts)
+    bounds = _bounds(raw.bucket_options, len(counts) - 1)
+    rises = all(low < high for low, high in pairwise(bounds))
+    total = raw.mean * raw.count
+    is_sound = len(counts) <= _MOST_BUCKETS and min(counts, default=0) >= 0 and isfinite(total)
+    if not rises or not is_sound or len(bounds) < len(counts) - 1:
+        return None
+    return Distribution(counts, bounds[: max(len(counts) - 1, 0)], total)
 
 
 def _bounds(options: Any, wanted: int) -> tuple[float, ...]:  # noqa: ANN401 - as above
@@ -133,7 +103,7 @@ def _device(value: Any) -> int | None:  # noqa: ANN401 - as above
 def _value(metric: Any) -> float | Distribution | None:  # noqa: ANN401 - as above
     kind = metric.WhichOneof("measure")
     if kind == "distribution":
-        return Distribution.of(metric.distribution)
+        return _distribution(metric.distribution)
     if kind not in {"gauge", "counter"}:
         return None
     measure = getattr(metric, kind)

@@ -90,6 +90,12 @@ PRIVILEGES: Final = (
         "host_filesystem_* of that mount",
     ),
     Privilege(
+        "serving",
+        "metrics pages of inference servers on this node",
+        "nothing; in a container, the host's network to reach them on 127.0.0.1",
+        "serving_* metrics",
+    ),
+    Privilege(
         "training",
         "steps that users' programs report on a Unix socket",
         "write permission in the socket's folder; the host's PID namespace to tell which job a sender belongs to",
