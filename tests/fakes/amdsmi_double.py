@@ -1,15 +1,9 @@
-"""A double of amdsmi 7.0.2: answers shaped as amdsmi_interface.py of that version shapes them. No AMD GPU was asked.
-
-As a program, `python amdsmi_double.py SCRIPT`, it is the agent's real child over the double; while the file SCRIPT
-says `hang N`, GPU N does not answer.
-"""
+"""A double of amdsmi 7.0.2: answers shaped as amdsmi_interface.py of that version shapes them. No AMD GPU was asked."""
 
 from __future__ import annotations
 
-import sys
 import time
 from enum import IntEnum
-from pathlib import Path
 from types import SimpleNamespace
 
 
@@ -164,12 +158,3 @@ _USUAL = {
     "amdsmi_get_gpu_compute_partition": "SPX",
     "amdsmi_get_gpu_memory_partition": "NPS1",
 }  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from warpgauge.exporters.child import serve
-    from warpgauge.exporters.collectors.amd import AmdCollector
-
-    double = Amdsmi(script=Path(sys.argv[1]))
-    serve(AmdCollector(load=lambda: double))

@@ -1,7 +1,6 @@
 """A TPU runtime's metric service over a real gRPC server, and the chips' folders in a tree like /sys: a double.
 
-The messages come from the description that tpu-info 0.14.2 ships, not from the code under test. As a program,
-`python tpu_runtime.py`, it is the agent's real child over a tree and a runtime that tests made.
+The messages come from the description that tpu-info 0.14.2 ships, not from the code under test.
 """
 
 from __future__ import annotations

@@ -39,6 +39,12 @@ COLLECTORS: Final = {
         help="Google TPUs through PCI and the metric service of their runtime",
         pci=TPU_HARDWARE,
     ),
+    "gaudi": Entry(
+        "warpgauge.exporters.collectors.gaudi:GaudiCollector",
+        isolated=True,
+        help="Intel Gaudi through hl-smi",
+        pci=Hardware(0x1DA3, base_classes=frozenset({ACCELERATOR})),
+    ),
     "host": Entry(
         "warpgauge.exporters.collectors.host:HostCollector",
         isolated=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import closing
 from importlib.util import find_spec
+from shutil import which
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.exporters.collectors.pci import ACCELERATOR, Hardware
@@ -25,9 +26,10 @@ def other_accelerators(
     sys_root: str | Path = "/sys",
     tpu_addresses: Sequence[str] = (),
     has_module: Callable[[str], bool] = lambda name: find_spec(name) is not None,
+    find_program: Callable[[str], str | None] = which,
 ) -> list[Check]:
     """One check per kind that is plugged in."""
-    return [*_amd(sys_root, has_module), *_tpu(sys_root, tpu_addresses, has_module)]
+    return [*_amd(sys_root, has_module), *_tpu(sys_root, tpu_addresses, has_module), *_gaudi(sys_root, find_program)]
 
 
 def _amd(sys_root: str | Path, has_module: Callable[[str], bool]) -> list[Check]:
@@ -54,6 +56,16 @@ def _tpu(sys_root: str | Path, addresses: Sequence[str], has_module: Callable[[s
         mend = "start a workload: its runtime is what tells; or name its port in agent.tpu_metrics_addresses"
         return [Check("TPU", Verdict.WARN, f"{what}; no runtime answers on {', '.join(addresses)}", mend)]
     return [Check("TPU", Verdict.OK, f"{what}; a runtime listens on {', '.join(answering)}")]
+
+
+def _gaudi(sys_root: str | Path, find_program: Callable[[str], str | None]) -> list[Check]:
+    found = Hardware(0x1DA3, base_classes=frozenset({ACCELERATOR})).find(sys_root)
+    if not found:
+        return []
+    what = f"{len(found)} Gaudi on the PCI bus"
+    if find_program("hl-smi") is None:
+        return [Check("Gaudi", Verdict.FAIL, f"{what}; no hl-smi on the PATH", "install Intel's Gaudi software")]
+    return [Check("Gaudi", Verdict.OK, f"{what}; hl-smi is installed")]
 
 
 def _listens(address: str) -> bool:

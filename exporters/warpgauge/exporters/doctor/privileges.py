@@ -78,6 +78,12 @@ PRIVILEGES: Final = (
         "accel_processes of TPUs",
     ),
     Privilege(
+        "gaudi",
+        "Gaudi through hl-smi of Intel's software",
+        "hl-smi on the agent's PATH; in a container, Intel's runtime",
+        "all Gaudi devices",
+    ),
+    Privilege(
         "host",
         "/proc and /sys",
         "nothing; in a container, both mounted read-only from the host and named in agent.proc_root and agent.sys_root",
