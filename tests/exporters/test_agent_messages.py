@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgauge.core.catalog import ALL, Kind, Tier, device, own
+from warpgauge.core.catalog import ALL, Kind, Tier, device, own, runtime
 from warpgauge.core.device import Device, DeviceKind
-from warpgauge.core.sample import ReadError, Sample
+from warpgauge.core.sample import Histogram, ReadError, Sample, Unavailable
 from warpgauge.exporters.child import Child
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
@@ -207,3 +207,20 @@ def test_leaving_gives_the_devices_back():
 
 def test_no_command_means_no_word():
     assert told(Scripted()) == []
+
+
+SECONDS = Sample(runtime.PROGRAM_SECONDS, ("u", "0"), Histogram(tuple(range(13)), 4.5))
+
+
+def test_a_histogram_of_a_runtime_comes_through_and_a_missing_value_does_not():
+    missing = Sample(device.ENERGY, ("u", "0"), Unavailable("it lies"))
+    said = decode(encode(Read(0, Tier.NORMAL, (SECONDS, missing), ())))
+    assert said == Read(0, Tier.NORMAL, (SECONDS,), ())
+
+
+@pytest.mark.parametrize("counts", [[1] * 12, [2, 1, *[3] * 11], [-1] * 13, [0.5] * 13, ["1"] * 13, [True] * 13])
+def test_counts_that_make_no_sense_are_refused(counts):
+    line = {"say": "read", "position": 0, "tier": "normal", "errors": []}
+    line["samples"] = [[runtime.PROGRAM_SECONDS.name, ["u", "0"], [counts, 1.0]]]
+    with pytest.raises(BadMessageError):
+        decode(json.dumps(line).encode())
