@@ -18,6 +18,7 @@ from warpgauge.exporters.collectors.amd_board import AmdBoard
 from warpgauge.exporters.collectors.amd_rows import number
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
+from warpgauge.exporters.collectors.identity import openable
 from warpgauge.exporters.collectors.pci import numa_node
 
 if TYPE_CHECKING:
@@ -81,13 +82,7 @@ class AmdCollector:
 
     def devices(self) -> Sequence[Device]:
         """Every GPU that lets itself be identified; the others are left out."""
-        found = []
-        for position in self.positions():
-            try:
-                found.append(self.identify(position))
-            except DeviceRefusedError:
-                continue
-        return found
+        return openable(self)
 
     def read(self, tier: Tier, device: Device | None) -> tuple[list[Sample], list[ReadError]]:
         """Samples of one GPU, or of the driver when no device is given."""
