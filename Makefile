@@ -3,7 +3,7 @@
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up test check golden bench generate new-collector new-alert clean
+.PHONY: help up test check golden bench generate screenshots new-collector new-alert clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -37,6 +37,11 @@ generate: ## rewrite the generated dashboards, alerts and reference pages
 	$(BIN)/warpgauge generate dashboards
 	$(BIN)/warpgauge generate alerts
 	$(BIN)/warpgauge generate docs
+
+screenshots: ## draw every dashboard with Grafana's own components (npm, Chromium) into docs/screenshots/dashboards
+	@tools/bootstrap.sh test
+	cd tools/panels && npm install --legacy-peer-deps --no-package-lock --no-audit --no-fund && npx vite build
+	WARPGAUGE_PICTURES=docs/screenshots/dashboards $(BIN)/python -m pytest tests/dashboards/test_pictures.py
 
 new-collector: ## write a new collector with its test: make new-collector NAME=x
 	@tools/bootstrap.sh test

@@ -28,10 +28,32 @@ EXPORTED: Final = frozenset(f"exported_{name}" for name in TARGET_LABELS)
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """A series of another exporter: what a catalog row says about one of ours."""
+
+    name: str
+    kind: Kind
+    labels: frozenset[str]
+
+    @property
+    def every_label(self) -> frozenset[str]:
+        return self.labels
+
+    @property
+    def is_cumulative(self) -> bool:
+        return self.kind is Kind.COUNTER
+
+
+@dataclass(frozen=True)
 class Lint:
-    """Checks expressions; `recorded` are our own recording rules by name."""
+    """Checks expressions; `recorded` are our own recording rules by name.
+
+    `foreign` are another exporter's series by name, `site_labels` the labels that a site adds to every target.
+    """
 
     recorded: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, Foreign] = field(default_factory=dict)
+    site_labels: frozenset[str] = frozenset()
 
     def complaints(self, expression: str) -> list[str]:
         """Everything wrong with one expression, in words."""
@@ -70,7 +92,7 @@ class Lint:
     def _selector(self, node: Any, calls: tuple[str, ...]) -> Iterator[str]:
         if node.name in FOREIGN or node.name in self.recorded:
             return
-        row = row_of(node.name)
+        row = self.foreign.get(node.name) or row_of(node.name)
         if row is None:
             yield f"{node.name} is not in the catalog"
             return
@@ -108,6 +130,8 @@ class Lint:
                 return self._labels(node.vector_selector)
             case pp.Call():
                 return self._labels_of_call(node)
+            case pp.AggregateExpr() if str(node.op) == "count_values":
+                return frozenset({*node.modifier.labels, node.param.val})
             case pp.AggregateExpr():
                 if str(node.op) in {"topk", "bottomk"}:
                     return self._labels(node.expr)
@@ -121,12 +145,12 @@ class Lint:
 
     def _labels_of_selector(self, name: str) -> frozenset[str]:
         if name in FOREIGN:
-            return FOREIGN[name]
+            return FOREIGN[name] | self.site_labels
         if name in self.recorded:
             return self.labels_of(self.recorded[name])
-        row = row_of(name)
-        own = {*row.labels, *({"le"} if name.endswith("_bucket") else ())} if row else set()
-        return frozenset({*own, *TARGET_LABELS})
+        row = self.foreign.get(name) or row_of(name)
+        own = {*row.every_label, *({"le"} if name.endswith("_bucket") else ())} if row else set()
+        return frozenset({*own, *TARGET_LABELS, *self.site_labels})
 
     def _labels_of_call(self, node: Any) -> frozenset[str]:
         name = node.func.name

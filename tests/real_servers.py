@@ -202,10 +202,33 @@ def _scrape_config(number: int, entry: str | Mapping[str, Any]) -> dict[str, Any
     }
 
 
+def start_prometheus(
+    servers: Servers, document: Mapping[str, Any], *, flags: Sequence[str] = (), data: Path | None = None
+) -> str:
+    """Start a Prometheus with a configuration, on a database that is there or a new one; its base URL."""
+    program = fetched("prometheus")
+
+    def command(port: int, home: Path) -> list[str | Path]:
+        path = home / "prometheus.yml"
+        path.write_text(json.dumps(document))  # JSON is YAML
+        return [
+            program,
+            f"--config.file={path}",
+            f"--storage.tsdb.path={data or home / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--web.enable-lifecycle",
+            "--web.enable-remote-write-receiver",
+            "--storage.remote.flush-deadline=1s",
+            "--rules.alert.resend-delay=1s",  # or what fires before discovery waits a minute
+            *flags,
+        ]
+
+    return servers.start("prometheus", command, ready="/-/ready")
+
+
 @pytest.fixture
 def prometheus_server(servers: Servers) -> Callable[..., str]:
     """Start a Prometheus: `prometheus_server(["http://127.0.0.1:9837/metrics"], rules=[path])` -> its base URL."""
-    program = fetched("prometheus")
 
     def start(
         scrape: Sequence[str | Mapping[str, Any]] = (),
@@ -215,49 +238,44 @@ def prometheus_server(servers: Servers) -> Callable[..., str]:
         alertmanagers: Sequence[str] = (),
         interval: str = "1s",
         flags: Sequence[str] = (),
+        data: Path | None = None,
     ) -> str:
-        document = config or prometheus_config(scrape, rules, alertmanagers, interval)
-
-        def command(port: int, home: Path) -> list[str | Path]:
-            path = home / "prometheus.yml"
-            path.write_text(json.dumps(document))  # JSON is YAML
-            return [
-                program,
-                f"--config.file={path}",
-                f"--storage.tsdb.path={home / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--web.enable-lifecycle",
-                "--web.enable-remote-write-receiver",
-                "--storage.remote.flush-deadline=1s",
-                "--rules.alert.resend-delay=1s",  # or what fires before discovery waits a minute
-                *flags,
-            ]
-
-        return servers.start("prometheus", command, ready="/-/ready")
+        return start_prometheus(
+            servers,
+            config or prometheus_config(scrape, rules, alertmanagers, interval),
+            flags=flags,
+            data=data,
+        )
 
     return start
+
+
+def start_alertmanager(servers: Servers, config: Mapping[str, Any] | Path, *, flags: Sequence[str] = ()) -> str:
+    """Start an Alertmanager with a config (a mapping, or the path of a file); its base URL."""
+    program = fetched("prometheus-alertmanager")
+
+    def command(port: int, home: Path) -> list[str | Path]:
+        path = config if isinstance(config, Path) else home / "alertmanager.yml"
+        if not isinstance(config, Path):
+            path.write_text(json.dumps(config))
+        return [
+            program,
+            f"--config.file={path}",
+            f"--storage.path={home / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+            *flags,
+        ]
+
+    return servers.start("alertmanager", command, ready="/-/ready")
 
 
 @pytest.fixture
 def alertmanager_server(servers: Servers) -> Callable[..., str]:
     """Start an Alertmanager with a config (a mapping, or the path of a file) -> its base URL."""
-    program = fetched("prometheus-alertmanager")
 
     def start(config: Mapping[str, Any] | Path, *, flags: Sequence[str] = ()) -> str:
-        def command(port: int, home: Path) -> list[str | Path]:
-            path = config if isinstance(config, Path) else home / "alertmanager.yml"
-            if not isinstance(config, Path):
-                path.write_text(json.dumps(config))
-            return [
-                program,
-                f"--config.file={path}",
-                f"--storage.path={home / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--cluster.listen-address=",
-                *flags,
-            ]
-
-        return servers.start("alertmanager", command, ready="/-/ready")
+        return start_alertmanager(servers, config, flags=flags)
 
     return start
 
@@ -274,8 +292,8 @@ class Webhook:
         return wait_until(lambda: next(filter(claim, list(self.received)), None), what=what, seconds=seconds)
 
 
-@pytest.fixture
-def webhook() -> Iterator[Webhook]:
+@contextlib.contextmanager
+def open_webhook() -> Iterator[Webhook]:
     """A real HTTP server that accepts any POST and keeps its JSON body."""
     inbox = Webhook("")
 
@@ -297,6 +315,13 @@ def webhook() -> Iterator[Webhook]:
         yield inbox
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    """A webhook of one test."""
+    with open_webhook() as inbox:
+        yield inbox
 
 
 @pytest.fixture(scope="session")

@@ -22,15 +22,25 @@ RECORDING: Final = (  # a header and an end: {"schema": "warpgauge.recording/v1"
     "QeRja4RPJxqBsVutqO1gGaNsaXWe17dNwUMBCgB1EIPULWCUl1EyA0pcAAYwIYzCHO8DKAM="
 )
 WEB_CONFIG: Final = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n"
+PUSH: Final = """[analyzer]
+data_directory = "data"
+[remote_write]
+url = "http://127.0.0.1:9/api/v1/write"
+[otlp]
+url = "http://127.0.0.1:9/v1/metrics"
+"""
+FLUENTD: Final = '[analyzer]\ndata_directory = "data"\n[fluentd]\nservers = ["127.0.0.1:9"]\n'
 EXTRAS: Final = {
     "none": frozenset[str](),
     "analyzer": frozenset({"analyzer"}),
     "dashboards": frozenset({"dashboards"}),
+    "fluentd": frozenset({"fluentd"}),
     "forest": frozenset({"analyzer", "forest"}),
+    "push": frozenset({"push"}),
     "record": frozenset({"record"}),
     "remote-write": frozenset({"analyzer", "remote-write"}),
     "web-config": frozenset({"web-config"}),
-    "all": frozenset({"analyzer", "dashboards", "forest", "record", "remote-write", "web-config"}),
+    "all": frozenset({"analyzer", "dashboards", "fluentd", "forest", "push", "record", "remote-write", "web-config"}),
 }
 
 
@@ -46,9 +56,12 @@ CALLS: Final = (
     Call("--help"),
     Call("catalog --family training"),
     Call("config check"),
+    Call("simulate scenario.toml --out simulated"),
     Call("doctor"),
     Call("agent --web.listen-address=127.0.0.1:0"),
     Call("agent --web.listen-address=127.0.0.1:0 --web.config.file=web-config.yml", frozenset({"web-config"})),
+    Call("agent --config fluentd.toml --web.listen-address=127.0.0.1:0", frozenset({"fluentd"})),
+    Call("agent --config push.toml --web.listen-address=127.0.0.1:0", frozenset({"push"})),
     Call("analyze page.om", frozenset({"analyzer"})),
     Call("detect series.csv", frozenset({"analyzer"})),
     Call("analyzer --web.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
@@ -82,7 +95,10 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "page.om").write_text(PAGE)
         Path(scratch, "web-config.yml").write_text(WEB_CONFIG)
+        Path(scratch, "push.toml").write_text(PUSH)
+        Path(scratch, "fluentd.toml").write_text(FLUENTD)
         Path(scratch, "recording.jsonl.zst").write_bytes(b64decode(RECORDING))
+        Path(scratch, "scenario.toml").write_text('schema = "warpgauge.scenario/v1"\nduration_seconds = 60\n')
         Path(scratch, "series.csv").write_text("timestamp,value\n1750000000,1.5\n")
         for call in CALLS:
             print(

@@ -123,6 +123,12 @@ tests:
         exp_alerts: []
 """
 
+EXCUSES: Final = {
+    "alerts/warpgauge/alerts/dcgm.py": '    "@NAME@": "it was not written over DCGM\'s series yet",\n',
+    "tests/alerts/faults.py": '    "@NAME@": "promtool only so far",\n',
+}
+"""Where tests ask for every alert: over DCGM's series too, and fired by its fault."""
+
 
 class WrongUseError(Exception):
     """The name cannot be an alert's; one sentence."""
@@ -170,7 +176,18 @@ def write(name: str, stem: str, root: Path) -> list[Path]:
         path.write_text(text.replace("@NAME@", name).replace("@STEM@", stem), encoding="utf-8")
     groups = root / "alerts/warpgauge/alerts/groups.py"
     groups.write_text(registered(groups.read_text(encoding="utf-8"), stem), encoding="utf-8")
-    return [*texts, groups]
+    return [*texts, groups, *(_excused(root / path, line.replace("@NAME@", name)) for path, line in EXCUSES.items())]
+
+
+def _excused(path: Path, line: str) -> Path:
+    """Say at the head of a table what the new alert does not have yet, until somebody writes it."""
+    source = path.read_text(encoding="utf-8")
+    head = re.search(r"^NOT_[A-Z]+: Final = \{\n", source, re.MULTILINE)
+    if head is None:
+        msg = f"{path} has no table to say in what the alert lacks"
+        raise WrongUseError(msg)
+    path.write_text(f"{source[: head.end()]}{line}{source[head.end() :]}", encoding="utf-8")
+    return path
 
 
 def registered(source: str, stem: str) -> str:

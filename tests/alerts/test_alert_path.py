@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import subprocess
 import sys
 import time
@@ -16,11 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import yaml
 
+from tests.alerts.hurry import hurried, write_site
 from tests.live_pages import serve
 from tests.real_servers import answers, free_port, get_json, wait_until
-from warpgauge.alerts.generate import files
 from warpgauge.alerts.site import Site
 from warpgauge.core.catalog import device
 from warpgauge.core.exposition import FamilyRenderer, Format, page
@@ -36,30 +34,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SCALE: Final = 150  # 5 minutes are 2 seconds
 SCRAPE: Final = "200ms"
-UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-DURATION: Final = r"(\d+)(ms|s|m|h|d)"
 IDENTITY: Final = ("GPU-1", "0")
-
-
-def hurried(document: Any) -> Any:
-    """The document with every duration divided by SCALE: whole values, ranges and offsets, never prose."""
-    match document:
-        case dict():
-            return {key: hurried(value) for key, value in document.items()}
-        case list():
-            return [hurried(value) for value in document]
-        case str() if re.fullmatch(DURATION, document):
-            return shorter(document)
-        case str():
-            inside = rf"(?<=\[){DURATION}(?=\])|(?<=offset ){DURATION}"
-            return re.sub(inside, lambda found: shorter(found[0]), document)
-        case _:
-            return document
-
-
-def shorter(duration: str) -> str:
-    number, unit = re.fullmatch(DURATION, duration).groups()
-    return f"{int(number) * UNITS[unit] // SCALE}ms"
 
 
 @dataclass
@@ -88,10 +63,7 @@ class Card:
 @pytest.fixture
 def alertmanager(alertmanager_server: Callable[..., str], webhook: Webhook, tmp_path: Path) -> str:
     """Alertmanager under the generated configuration of a site whose webhook is the test's inbox."""
-    for name, text in files(Site(webhook_url=webhook.url)).items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text if path.suffix == ".tmpl" else json.dumps(hurried(yaml.safe_load(text))))
+    write_site(tmp_path, Site(webhook_url=webhook.url), SCALE)
     return alertmanager_server(tmp_path / "alertmanager/alertmanager.yml")
 
 
@@ -151,10 +123,14 @@ def labeled(alertname: str, severity: str, scope: str, **labels: str) -> dict[st
 
 
 def test_only_durations_are_hurried():
-    document = {"for": "5m", "expr": "rate(x[5m] offset 15m) > 5", "description": "after 5 minutes, say 5m"}
-    assert hurried(document) == {
+    document = {
+        "for": "5m",
+        "expr": "rate(x[5m] offset 15m) > 5 or time() - max(y) > 300 or time() - z < 60",
+        "description": "after 5 minutes, say 5m",
+    }
+    assert hurried(document, SCALE) == {
         "for": "2000ms",
-        "expr": "rate(x[2000ms] offset 6000ms) > 5",
+        "expr": "rate(x[2000ms] offset 6000ms) > 5 or time() - max(y) > 300 or time() - z < 60",
         "description": "after 5 minutes, say 5m",
     }
 
@@ -227,9 +203,11 @@ def test_an_agent_without_a_node_label_silences_nobody(alertmanager: str):
     assert states == ["active", "active"]
 
 
-def test_a_thousand_devices_with_one_trouble_are_few_messages(alertmanager: str, webhook: Webhook):
+@pytest.mark.parametrize("troubles", [1, 5])
+def test_a_thousand_devices_in_trouble_are_few_messages(alertmanager: str, webhook: Webhook, troubles: int):
+    names = ["DeviceThermalThrottling", "DeviceNearThermalLimit", "DevicePcieReplays", "LinkErrors", "DeviceMemoryFull"]
     many = [
-        labeled("DeviceThermalThrottling", "warning", "device", node=f"n{number // 8}", uuid=f"GPU-{number}")
+        labeled(names[number % troubles], "warning", "device", node=f"n{number // 8}", uuid=f"GPU-{number}")
         for number in range(1000)
     ]
     post(alertmanager, many)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from warpgauge.alerts.generate import files
 from warpgauge.alerts.site import Site
@@ -15,7 +17,7 @@ from warpgauge.alerts.site import Site
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 ALERTS = Path(__file__).parents[2] / "alerts"
-RULE_FILES = sorted((ALERTS / "generated").glob("*.yml"))
+RULE_FILES = [*sorted((ALERTS / "generated").glob("*.yml")), ALERTS / "generated/dcgm/dcgm.yml"]
 UNIT_TESTS = sorted((ALERTS / "unit").glob("*.yaml"))
 CONFIG = ALERTS / "generated/alertmanager/alertmanager.yml"
 DATA = {
@@ -59,6 +61,13 @@ def test_alerts_fire_when_they_must_and_stay_silent_when_they_must(promtool: Pat
         ("host", "< 0.05", "> 0.05"),
         ("job", "for: 45m", "for: 5m"),
         ("pipeline", "(.+/)?warpgauge-agent", ".*warpgauge-agent"),
+        ("memory", "sum by (cluster, node, uuid, index) (increase", "max by (cluster, node, uuid, index) (rate"),
+        ("xid", "< 300", "< 3000"),
+        ("slowdown", "< 0.8", "< 0.5"),
+        ("fabric", "> 0 and on", "> 0 or on"),
+        ("node", "86400) < 0 and", "86400) < 0 or"),
+        ("training", "compute|input", "communication|input"),
+        ("watchers", "hung|crashed|failed|lost", "hung|crashed|failed|lost|inventory"),
     ],
 )
 def test_a_wrong_rule_fails_its_unit_test(promtool: Path, tmp_path: Path, group: str, right: str, wrong: str):
@@ -106,6 +115,40 @@ def rendered(amtool: Path, tmp_path: Path, name: str) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("warpgauge.slack.color", "danger"),
+        ("warpgauge.slack.text", "<http://127.0.0.1:9838/runbooks/DeviceLost|runbook>"),
+        ("warpgauge.email.html", '<a href="http://127.0.0.1:9838/runbooks/DeviceLost">runbook</a>'),
+        ("warpgauge.pagerduty.severity", "critical"),
+        ("warpgauge.pagerduty.description", "[FIRING 8] DeviceLost (critical) on n1 in c1"),
+    ],
+)
+def test_every_way_of_telling_has_its_template(amtool: Path, tmp_path: Path, name: str, said: str):
+    assert said in rendered(amtool, tmp_path, name)
+
+
+def test_every_template_that_the_configuration_names_is_in_the_file():
+    site = Site(webhook_url="https://hook.test", slack_url_file="/s", email_to="a@b.test", pagerduty_key_file="/p")
+    written = files(site)
+    used = set(re.findall(r'template "(warpgauge\.[\w.]+)"', written["alertmanager/alertmanager.yml"]))
+    defined = set(re.findall(r'define "(warpgauge\.[\w.]+)"', written["alertmanager/warpgauge.tmpl"]))
+    assert used
+    assert used <= defined
+
+
+def test_only_who_is_woken_up_gets_a_pager(amtool: Path, tmp_path: Path):
+    site = Site(webhook_url="https://hook.test", slack_url_file="/s", email_to="a@b.test", pagerduty_key_file="/p")
+    for name, text in files(site).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    path = tmp_path / "alertmanager/alertmanager.yml"
+    assert run(amtool, "check-config", path).returncode == 0
+    receivers = yaml.safe_load(path.read_text())["receivers"]
+    assert [one["name"] for one in receivers if "pagerduty_configs" in one] == ["page"]
 
 
 def test_the_title_of_a_message_names_what_and_where(amtool: Path, tmp_path: Path):

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.promql_lint import Lint
+from tests.promql_lint import Lint, row_of
+from warpgauge.alerts import slo, xid
 from warpgauge.alerts.alertmanager import RECEIVERS, configuration
 from warpgauge.alerts.generate import FIRST_LINE, files
 from warpgauge.alerts.groups import GROUPS, alerts
 from warpgauge.alerts.rule import RecordingRule, Rule
 from warpgauge.alerts.site import Site
 from warpgauge.core.finding import FindingKind
+from warpgauge.core.promql import TARGET_LABELS
 
 ROOT = Path(__file__).parents[2]
 GENERATED = ROOT / "alerts/generated"
@@ -22,6 +24,7 @@ RUNBOOKS = ROOT / "alerts/runbooks"
 RULES = [rule for group in GROUPS for rule in group.rules]
 RECORDS = [rule for rule in RULES if isinstance(rule, RecordingRule)]
 LINT = Lint({rule.record: rule.expr for rule in RECORDS})
+SITE = Site()
 CHAPTERS = ("Meaning", "First look", "Mend", "When to silence", "How it was tested")
 
 
@@ -35,12 +38,12 @@ every_alert = pytest.mark.parametrize("rule", alerts(), ids=name_of)
 
 @every_rule
 def test_every_expression_keeps_to_the_catalog(rule: Rule | RecordingRule):
-    assert LINT.complaints(rule.expr) == []
+    assert LINT.complaints(rule.expression(SITE)) == []
 
 
 @every_alert
 def test_an_alert_carries_exactly_the_labels_it_declares(rule: Rule):
-    assert LINT.labels_of(rule.expr) == set(rule.labels)
+    assert LINT.labels_of(rule.expression(SITE)) == set(rule.labels)
 
 
 @every_alert
@@ -129,9 +132,49 @@ def test_every_receiver_of_a_route_exists():
 )
 def test_an_inhibition_never_rests_on_labels_that_nobody_carries(inhibition: dict[str, list[str]]):
     asked = {matcher.partition("!=")[0] for matcher in inhibition["source_matchers"] if matcher.endswith('!=""')}
-    assert set(inhibition["equal"]) - {"cluster"} <= asked
+    assert set(inhibition["equal"]) - {"cluster", "alertname"} <= asked
 
 
 def test_every_alert_that_a_lost_node_silences_names_its_node():
     silenced = [rule for rule in alerts() if rule.scope in {"device", "node", "job"}]
     assert all({"cluster", "node"} <= set(rule.labels) for rule in silenced)
+
+
+@every_rule
+def test_no_rule_rests_on_a_label_that_prometheus_may_rename(rule: Rule | RecordingRule):
+    """With honor_labels: false a page's own namespace, say, becomes exported_namespace where the target has one."""
+    renamed = {"namespace", "pod", "container", *TARGET_LABELS}
+    read = [row_of(one.name) for one in LINT.selectors(rule.expression(SITE)) if row_of(one.name)]
+    own = {label for row in read for label in row.labels}
+    assert own & renamed & LINT.labels_of(rule.expression(SITE)) == set()
+
+
+@every_alert
+def test_an_alert_compares_with_something(rule: Rule):
+    """An expression that is true whenever there is data fires for ever (pint's alerts/comparison)."""
+    assert re.search(r"[<>=!]=? (bool )?[-\d(a-z]|absent\(|unless|0 \* ", rule.expression(SITE))
+
+
+@every_alert
+def test_absence_must_last_longer_than_a_missed_scrape(rule: Rule):
+    if "absent(" in rule.expression(SITE):
+        assert rule.hold.endswith("m")
+        assert int(rule.hold.removesuffix("m")) >= 2
+
+
+def test_no_xid_is_both_critical_and_a_warning_and_none_of_an_application_pages():
+    assert not set(xid.CRITICAL) & set(xid.WARNING)
+    assert not set(xid.APPLICATION) & {*xid.CRITICAL, *xid.WARNING}
+    assert {"48", "79", "95", "119"} <= set(xid.CRITICAL)
+    assert {"13", "31", "43"} <= set(xid.APPLICATION)
+
+
+def test_every_threshold_is_a_number_that_the_expression_uses():
+    for rule in alerts():
+        assert ("$threshold" in rule.expr) == (rule.threshold is not None), rule.alert
+
+
+def test_the_two_burn_rates_share_their_records_with_the_rules_that_read_them():
+    recorded = {rule.record for rule in RECORDS}
+    read = {one.name for rule in slo.GROUP.alerts for one in LINT.selectors(rule.expression(SITE))}
+    assert read <= recorded

@@ -372,6 +372,35 @@ def test_findings_and_advice_about_a_simulated_node_say_so(tmp_path: Path):
     assert all(json.loads(line)["data"]["simulated"] for line in stored)
 
 
+def test_what_a_running_service_finds_reaches_its_alertmanager_by_the_name_of_its_rule(tmp_path: Path):
+    posted: asyncio.Queue[list[dict[str, Any]]] = asyncio.Queue()
+
+    async def alertmanager(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            posted.put_nowait(await request.json())
+        return web.json_response([])
+
+    async def run() -> list[dict[str, Any]]:
+        async with (
+            serving(Machine().routes()) as url,
+            serving({"/api/v2/alerts": alertmanager}) as target,
+            new_session() as session,
+        ):
+            running = Service(config(alertmanagers=(target,)), session, advisor(tmp_path), detectors=[Full()])
+            await running.watch.take(await read_page(session, f"{url}/metrics", 10.0, SystemClock()))
+            loops = asyncio.create_task(running.run())
+            try:
+                return await asyncio.wait_for(posted.get(), 10)
+            finally:
+                loops.cancel()
+                await asyncio.gather(loops, return_exceptions=True)
+                running.close()
+
+    told = {alert["labels"]["alertname"]: alert["labels"] for alert in asyncio.run(run())}
+
+    assert told["HostCpuSaturated"].items() >= {"node": "box", "scope": "node", "source": "analyzer"}.items()
+
+
 def test_a_detector_that_fails_costs_its_tick_and_not_the_service(tmp_path: Path, caplog):
     class Broken:
         name = "broken"

@@ -289,6 +289,26 @@ def run_child(path: Path, fatal: int) -> list[list[str]]:
 
 
 @pytest.mark.slow
+def test_a_log_cut_at_any_byte_leaves_the_first_batches_in_order(make, tmp_path):
+    """What a power cut leaves of the write-ahead log is its beginning."""
+    stored = [f"batch {number}".encode() for number in range(8)]
+    writer = make(path=tmp_path / "whole.db")
+    for body in stored:
+        writer.append(body)
+    main, log = ((tmp_path / f"whole.db{end}").read_bytes() for end in ("", "-wal"))
+    found = []
+    for cut in (*range(0, len(log), 1277), len(log)):
+        (tmp_path / "cut.db").write_bytes(main)
+        (tmp_path / "cut.db-wal").write_bytes(log[:cut])
+        (tmp_path / "cut.db-shm").unlink(missing_ok=True)
+        reader = make(path=tmp_path / "cut.db")
+        found.append(bodies(reader))
+        reader.close()
+    assert all(left == stored[: len(left)] for left in found)
+    assert len(found[-1]) == 8
+    assert {len(left) for left in found} == set(range(9))
+
+
 def test_a_process_killed_before_any_statement_breaks_no_promise(tmp_path):
     statements = int(run_child(tmp_path / "whole.db", 0)[-1][1])
     assert statements > 50

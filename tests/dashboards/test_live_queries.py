@@ -76,7 +76,7 @@ class OwnPage:
         elif row.unit is Unit.TIMESTAMP:
             yield Sample(row, labels, self._clock.now())
         else:
-            yield Sample(row, labels, float(self._readings))
+            yield Sample(row, labels, float(self._readings) if row.kind is Kind.COUNTER else 1.0)
 
 
 def scrape(job: str, address: str, path: str, *, honor: bool, **labels: str) -> dict[str, Any]:
@@ -119,7 +119,8 @@ def test_no_panel_is_empty_and_no_rule_fails_whatever_honor_labels_says(promethe
     wait_until(lambda: len(answer(prometheus, needs_two_scrapes)) >= NODES, what="each node was scraped twice")
     assert [name for name, expression in TARGETS if not answer(prometheus, expression)] == []
     for rule in (rule for group in GROUPS for rule in group.rules):
-        answer(prometheus, rule.expr.replace("5m]", "10s]"))  # an HTTP error, such as many-to-many, ends the test
+        expression = rule.expr.replace("$threshold", f"{getattr(rule, 'threshold', 0) or 0:g}")
+        answer(prometheus, expression.replace("5m]", "10s]"))  # an HTTP error, such as many-to-many, ends the test
     expressions = dict(TARGETS)
     assert answer(prometheus, expressions["fleet/Devices/A"])
     assert {one["metric"]["node"] for one in answer(prometheus, expressions["fleet/Open findings/A"])} == {"sim-node-3"}

@@ -104,10 +104,15 @@ def test_devices_without_a_state_are_not_judged_and_the_metric_is_named() -> Non
 
 
 def fleet(
-    silent: dict[str, int], *, nodes: int = 4, devices: int = 2, silent_devices: int | None = None
+    silent: dict[str, int],
+    *,
+    nodes: int = 4,
+    devices: int = 2,
+    silent_devices: int | None = None,
+    step_seconds: float = 10.0,
 ) -> list[Candidate]:
     """Nodes of two devices; `silent` tells for how many columns nothing was heard of a node (or of its device 0)."""
-    builder = FrameBuilder(columns=COLUMNS)
+    builder = FrameBuilder(columns=COLUMNS, step_seconds=step_seconds)
     for number in range(nodes):
         node = f"n{number}"
         gone = silent.get(node, 0)
@@ -151,6 +156,11 @@ def test_a_part_that_goes_while_its_device_speaks_was_only_cut_otherwise(still_t
 
 def test_ninety_seconds_of_silence_are_a_restart() -> None:
     assert not fleet({"n2": 9})
+
+
+def test_of_scrapes_a_minute_apart_a_few_may_be_missed_and_five_may_not() -> None:
+    assert not fleet({"n2": 4}, step_seconds=60.0)
+    assert [one.scope.node for one in fleet({"n2": 5}, step_seconds=60.0)] == ["n2"]
 
 
 def test_a_node_that_is_back_is_fine() -> None:

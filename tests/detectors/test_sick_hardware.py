@@ -294,6 +294,16 @@ def test_work_idleness_and_collectives_are_no_hang(watts: float, used: float) ->
     assert occupied(watts, used) == ()
 
 
+def test_a_device_whose_job_steps_is_no_hang_however_little_power_a_low_clock_takes() -> None:
+    builder = built(devices=1)
+    builder.gauge(device.UTILIZATION, 1.0, engine="compute", **ids(0))
+    builder.gauge(device.POWER, 118.0, **ids(0))
+    builder.gauge(device.POWER_LIMIT, 700.0, limit="enforced", **ids(0))
+    builder.steps("train", rank=0, node="n1", seconds=8.0)
+    builder.job("train", [("n1", "GPU-0")])
+    assert Hang().detect(builder.build()).candidates == ()
+
+
 def job_without_steps(watts_then: float, activity_then: float = 0.99, *, reports: bool = True) -> tuple[Candidate, ...]:
     """A job whose steps stopped seven minutes ago; its devices draw `watts_then` since."""
     last = 42

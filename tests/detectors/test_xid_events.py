@@ -144,7 +144,7 @@ def test_a_site_that_ignores_a_number_gets_information() -> None:
 
 
 def test_overrides_reach_the_table_of_detectors() -> None:
-    assert detectors_with(()) is DETECTORS
+    assert detectors_with(()) == DETECTORS
     assert len(detectors_with(["79=ignore"])) == len(DETECTORS)
     with pytest.raises(ConfigError):
         detectors_with(["79=explode"])

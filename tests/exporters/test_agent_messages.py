@@ -15,6 +15,7 @@ from warpgauge.core.sample import Histogram, ReadError, Sample, Unavailable
 from warpgauge.exporters.child import Child
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
+from warpgauge.exporters.dictation import Listener, Speaker
 from warpgauge.exporters.messages import (
     COMMON,
     Absent,
@@ -27,6 +28,7 @@ from warpgauge.exporters.messages import (
     Positions,
     Read,
     Refused,
+    Took,
     decode,
     encode,
 )
@@ -57,6 +59,7 @@ messages = st.one_of(
     ),
     st.builds(Done, positions),
     st.builds(Calls, st.dictionaries(st.text(max_size=9), st.tuples(counts, st.floats(0, 9)), max_size=3)),
+    st.builds(Took, st.floats(0, 9)),
     st.builds(Absent, st.text(max_size=9)),
     st.builds(Failed, st.text(max_size=9), st.text(max_size=9)),
 )
@@ -137,10 +140,10 @@ def told(collector, *commands):
     out = io.BytesIO()
     child = Child(collector, out)
     child.obey(json.dumps(command).encode() for command in commands)
-    for lane in child._lanes.values():
-        assert lane.wait(5.0)
+    assert child._rounds.wait(5.0)
     child.leave()
-    return [decode(line) for line in out.getvalue().splitlines()]
+    listener = Listener()
+    return [listener.decode(line) for line in out.getvalue().splitlines()]
 
 
 OPEN = {"do": "open", "only": None, "skip": []}
@@ -224,3 +227,12 @@ def test_counts_that_make_no_sense_are_refused(counts):
     line["samples"] = [[runtime.PROGRAM_SECONDS.name, ["u", "0"], [counts, 1.0]]]
     with pytest.raises(BadMessageError):
         decode(json.dumps(line).encode())
+
+
+def test_histograms_and_missing_values_are_said_in_full_each_time_and_numbers_after_them_too():
+    speaker, listener = Speaker(), Listener()
+    number = Sample(device.POWER, ("u", "0"), 350.0)
+    missing = Sample(device.ENERGY, ("u", "0"), Unavailable("it lies"))
+    for said in [(number, SECONDS), (number, SECONDS), (number, missing), (number,), (number,)]:
+        heard = listener.decode(speaker.encode(Read(0, Tier.NORMAL, said, ())))
+        assert heard.samples == tuple(sample for sample in said if sample is not missing)

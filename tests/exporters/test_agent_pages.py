@@ -142,6 +142,31 @@ def test_a_rhythm_that_ended_is_forgotten():
     assert max(versions_of(Desk(), {0, 15, 30}, 300)) < 70
 
 
+def test_between_two_portions_of_the_work_the_last_page_is_served_whole():
+    desk = Desk()
+    for second in range(3):
+        tick(desk, float(second))
+        desk.pages.body(Format.TEXT, is_compressed=False)
+    desk.clock.advance(1)
+    desk.say(GPU, power(GPU, 9.0))
+    served = [desk.pages.body(Format.TEXT, is_compressed=False).decode() for _ in desk.pages.offer()]
+    assert len(served) >= 2
+    assert all(" 2.0\n" in page and " 9.0\n" not in page for page in served)
+    assert " 9.0\n" in desk.pages.body(Format.TEXT, is_compressed=False).decode()
+
+
+def test_work_that_is_overtaken_by_a_later_page_is_dropped():
+    desk = Desk()
+    for second in range(3):
+        tick(desk, float(second))
+        desk.pages.body(Format.TEXT, is_compressed=False)
+    desk.clock.advance(1)
+    for _ in desk.pages.offer():
+        desk.say(GPU, power(GPU, 9.0))
+        desk.pages.publish()
+    assert " 9.0\n" in desk.pages.body(Format.TEXT, is_compressed=False).decode()
+
+
 def test_while_a_page_is_compressed_the_one_before_is_served_and_then_the_new_one():
     desk, waiting = Desk(), []
     desk.pages = Pages(desk.readings, desk.clock, pack=lambda plain, take: waiting.append((plain, take)))

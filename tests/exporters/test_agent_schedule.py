@@ -56,6 +56,25 @@ def test_starting_over_counts_what_passed_while_nobody_read():
     assert schedule.seconds_to_next == 1.0
 
 
+def test_schedules_in_one_phase_are_due_at_the_same_moments_whenever_they_were_started():
+    clock = ManualClock(100.0)
+    one, other = (Schedule(INTERVALS, clock, phase=100.0) for _ in range(2))
+    one.start_over()
+    clock.advance(3.3)
+    other.start_over()
+    assert other.seconds_to_next == pytest.approx(0.7)
+    one.take()
+    assert one.seconds_to_next == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("started", [0.0, 0.49, 0.51, 0.99])
+def test_the_first_tick_in_a_phase_comes_within_an_interval_give_or_take_half_a_tick(started):
+    clock = ManualClock(100.0 + started)
+    schedule = Schedule(INTERVALS, clock, phase=100.0)
+    schedule.start_over()
+    assert 0.5 <= schedule.seconds_to_next <= 1.5
+
+
 def quarantined():
     clock = ManualClock()
     return Quarantine(clock, Backoff(first_seconds=1, factor=2, max_seconds=8, jitter=0)), clock
@@ -159,6 +178,30 @@ def observe(collector, claim):
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(run())
+
+
+class Silent(Host):
+    """A collector that has nothing to tell, and counts how often it is asked."""
+
+    asked = 0
+
+    def has_never_changed(self):
+        return True
+
+    def read(self, tier, device):
+        self.asked += 1
+        return super().read(tier, device)
+
+
+def test_who_has_nothing_new_to_tell_is_asked_once_and_counts_as_read_all_the_same():
+    collector, successes = Silent(), set()
+
+    def several_ticks(readings, _):
+        successes.add(value(readings, own.COLLECTOR_LAST_SUCCESS, "host"))
+        return len(successes - {None}) >= 3
+
+    observe(collector, several_ticks)
+    assert collector.asked == 1
 
 
 def value(readings, metric, *labels):

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.alerts import device, host, job, pipeline
+from warpgauge.alerts import (
+    device,
+    fabric,
+    fleet,
+    host,
+    job,
+    memory,
+    node,
+    pipeline,
+    slo,
+    slowdown,
+    training,
+    watchers,
+    xid,
+)
 
 if TYPE_CHECKING:
     from warpgauge.alerts.rule import Group, Rule
@@ -13,9 +27,18 @@ __all__ = ["GROUPS", "alerts"]
 
 GROUPS: Final[tuple[Group, ...]] = (
     device.GROUP,
+    fabric.GROUP,
+    fleet.GROUP,
     host.GROUP,
     job.GROUP,
+    memory.GROUP,
+    node.GROUP,
     pipeline.GROUP,
+    slo.GROUP,
+    slowdown.GROUP,
+    training.GROUP,
+    watchers.GROUP,
+    xid.GROUP,
 )
 """One rule file each."""
 

@@ -153,6 +153,15 @@ class Samples:
             self._advance_to(round(now * 1000.0))
             self._change()
 
+    def patience_seconds(self, table: TableName) -> Doubles:
+        """Per row: how far apart its samples may be, by the source that tells of it most often; NaN without any."""
+        number, rows = _TABLES.index(table), len(self._tables.by_number[_TABLES.index(table)])
+        size = self._cells.size
+        own = np.flatnonzero((self._cells.table[:size] == number) & (self._states.hold_ms[:size] > 0))
+        patience = np.full(rows, np.inf)
+        np.minimum.at(patience, self._cells.row[own], self._states.hold_ms[own] / 1000.0)
+        return np.where(np.isfinite(patience), patience, np.nan)
+
     def is_new(self, ids: Ints, times_ms: Ints) -> NDArray[np.bool_]:
         """Which samples are newer than all that their series had before."""
         return self._states.is_fresh(ids, times_ms)

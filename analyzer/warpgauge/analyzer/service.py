@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.acting_routes import acting_document
 from warpgauge.analyzer.advisor import BOOK_FILE, Advisor, make_outbox
+from warpgauge.analyzer.alerting import Naming
+from warpgauge.analyzer.alertmanager import Pusher
 from warpgauge.analyzer.anomalies.forest import Forests
 from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import detectors_with
@@ -178,6 +180,11 @@ class Service:
         self._processes_of: Processes = {}  # the busiest processes of nodes, as last told
         self.book = book
         self.remute()
+        naming, interval_seconds = Naming.of(config.alerts), self._config.interval_seconds
+        self._pushers = tuple(
+            Pusher(session, url, naming, self._clock, interval_seconds=interval_seconds)
+            for url in self._config.alertmanagers
+        )
 
     def _make_sources(self) -> tuple[AgentSource | PrometheusPoll, ...]:
         config = self._config
@@ -216,6 +223,8 @@ class Service:
             loops.create_task(self._live_for_ever())
             loops.create_task(self._save_for_ever())
             loops.create_task(self._deliver_for_ever())
+            for pusher in self._pushers:
+                loops.create_task(self._push_for_ever(pusher))
 
     async def save(self) -> None:
         """Write a snapshot; before the first tick there is nothing that the last one does not know better."""
@@ -251,6 +260,13 @@ class Service:
                 _LOG.warning("recommendation not delivered", extra={"error": trouble})
             told = self.advisor.troubles
             await asyncio.sleep(_DELIVERY_SECONDS)
+
+    async def _push_for_ever(self, pusher: Pusher) -> None:
+        while True:
+            if self.result is not None:
+                heard = [finding for finding in self.result.findings if finding.muted is None]
+                await _surviving(pusher.push(heard, self.advisor.open), "alerts not pushed")
+            await asyncio.sleep(self._config.interval_seconds)
 
     def close(self) -> None:
         """End the frame's thread."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-__all__ = ["Answer", "HttpClient", "check_taken"]
+__all__ = ["Answer", "HttpClient", "check_taken", "wait_seconds"]
 
 _MOST_BYTES: Final = 16 * 2**20
 _LONGEST_WAIT_SECONDS: Final = 3600.0  # that a receiver may ask for
@@ -95,11 +95,11 @@ def check_taken(answer: Answer, *, now: float) -> None:
         return
     why = f"HTTP {answer.status} {answer.body[:_WORDS].decode(errors='replace').strip()}".strip()
     if answer.status in _OVERLOADED or answer.status >= _SERVER_ERROR or answer.status < 400:  # noqa: PLR2004 - 4xx begins
-        raise TryLaterError(why, _wait_seconds(answer.retry_after, now))
+        raise TryLaterError(why, wait_seconds(answer.retry_after, now))
     raise RefusedError(why)
 
 
-def _wait_seconds(text: str, now: float) -> float | None:
+def wait_seconds(text: str, now: float) -> float | None:
     """What Retry-After asks for (RFC 9110, 10.2.3: seconds or a date), at most an hour; None if it says nothing."""
     if re.fullmatch(r"[0-9]{1,9}", text):
         return min(float(text), _LONGEST_WAIT_SECONDS)

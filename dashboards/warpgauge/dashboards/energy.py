@@ -82,7 +82,8 @@ def _now() -> Section:
             grafana.stat(
                 device.ENERGY,
                 f"sum({_watts()}) * 24 * 365 / 1000 * $price",
-                title="Cost of a year at this power",
+                title="Cost per year",
+                note="At the power of this moment.",
                 unit="short",
             ),
         ),

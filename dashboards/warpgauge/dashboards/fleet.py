@@ -9,7 +9,7 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, own_labels, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
-from warpgauge.dashboards.queries import HARDWARE, IDENTITY, NAMES, THERMAL, drill_down, each, held_by, per_job
+from warpgauge.dashboards.queries import HARDWARE, IDENTITY, NAMES, THERMAL, busy, drill_down, each, held_by, per_job
 
 __all__ = ["NAME", "dashboard"]
 
@@ -40,7 +40,7 @@ def dashboard() -> grafana.Dashboard:
 
 
 def _health() -> Section:
-    up = select(device.DEVICE_UP, **HERE)
+    up = each(select(device.DEVICE_UP, **HERE))  # two Prometheus that scrape one agent make no second device
     released = select(device.DEVICE_STATE, state="released", **HERE)
     throttled = aggregate("max", select(device.THROTTLE_ACTIVE, reason=THERMAL, **HERE), by=("cluster", "uuid"))
     findings = select(own.FINDING_ACTIVE, severity=("warning", "critical"))
@@ -74,10 +74,10 @@ def _health() -> Section:
             ),
             grafana.stat(
                 device.UTILIZATION,
-                f"avg({select(device.UTILIZATION, engine='compute', **HERE)})",
+                f"avg({busy(**HERE)})",
                 title="Mean utilization",
             ),
-            grafana.stat(device.POWER, f"sum({select(device.POWER, **HERE)})", title="Power now"),
+            grafana.stat(device.POWER, f"sum({each(select(device.POWER, **HERE))})", title="Power now"),
             grafana.state_timeline(
                 device.DEVICE_STATE,
                 state_code(device.DEVICE_STATE, by=("cluster", "node"), **HERE),
@@ -133,7 +133,7 @@ def _devices() -> Section:
                     ),
                     Column(
                         title="Utilization",
-                        expr=each(select(device.UTILIZATION, engine="compute", **HERE)),
+                        expr=busy(**HERE),
                         metric=device.UTILIZATION,
                     ),
                     Column(
@@ -192,7 +192,7 @@ def _jobs() -> Section:
 
 
 def _load() -> Section:
-    utilization = select(device.UTILIZATION, engine="compute", **HERE)
+    utilization = busy(**HERE)
     slowed = aggregate(
         "max",
         select(device.THROTTLE_ACTIVE, reason=(*THERMAL, *HARDWARE), **HERE),
@@ -212,7 +212,7 @@ def _load() -> Section:
             ),
             grafana.graph(
                 device.POWER,
-                grafana.query(aggregate("sum", select(device.POWER, **HERE), by=("cluster",)), "{{cluster}}"),
+                grafana.query(aggregate("sum", each(select(device.POWER, **HERE)), by=("cluster",)), "{{cluster}}"),
                 title="Power by cluster",
                 stacked=True,
             ),

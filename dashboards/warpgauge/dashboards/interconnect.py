@@ -42,7 +42,7 @@ def dashboard() -> grafana.Dashboard:
 
 def _map() -> Section:
     traffic = each(f"{rate(device.LINK_TRANSMIT, WINDOW, **HERE)} + {rate(device.LINK_RECEIVE, WINDOW, **HERE)}", "sum")
-    machines = aggregate("count", select(device.DEVICE_UP, **HERE), by=HOST)
+    machines = aggregate("count", each(select(device.DEVICE_UP, **HERE)), by=HOST)
     circles = f"{_named(machines, 'id', 'node')} or {_named(f'100 * {busy(**HERE)}', 'id', 'uuid')}"
     arrows = _named(_named(traffic, "source", "node"), "target", "uuid")
     return Section(
@@ -70,6 +70,7 @@ def _titled(expr: str) -> str:
 
 
 def _nvlink() -> Section:
+    links = aggregate("max", select(device.LINK_STATE, **HERE), by=(*IDENTITY, "link", "state"))
     return Section(
         "NVLink",
         (
@@ -87,9 +88,7 @@ def _nvlink() -> Section:
             ),
             grafana.graph(
                 device.LINK_STATE,
-                grafana.query(
-                    aggregate("sum", select(device.LINK_STATE, **HERE), by=(*HOST, "state")), "{{node}} {{state}}"
-                ),
+                grafana.query(aggregate("sum", links, by=(*HOST, "state")), "{{node}} {{state}}"),
                 title="Links by state",
                 note="Counts links; unused ones are inactive.",
             ),
@@ -164,7 +163,7 @@ def _fabric() -> Section:
             ),
             grafana.graph(
                 link.FABRIC_REGISTERED,
-                grafana.query(aggregate("sum", select(link.FABRIC_REGISTERED, **HERE), by=HOST), "{{node}}"),
+                grafana.query(aggregate("sum", each(select(link.FABRIC_REGISTERED, **HERE)), by=HOST), "{{node}}"),
                 title="Devices registered",
                 note="Counts devices.",
             ),

@@ -121,7 +121,7 @@ def _devices() -> Section:
                 (
                     Column(
                         title="Answering", expr=held(each(select(device.DEVICE_UP, **HERE))), metric=device.DEVICE_UP,
-                        states=("no", "yes"),
+                        states=("silent", "answers"),
                     ),
                     Column(
                         title="Utilization",

@@ -39,7 +39,7 @@ def dashboard() -> grafana.Dashboard:
 
 
 def _now() -> Section:
-    up = select(device.DEVICE_UP, **HERE)
+    up = each(select(device.DEVICE_UP, **HERE))
     margin = select(device.TEMPERATURE_MARGIN, **HERE)
     idle = rate(host.CPU_SECONDS, WINDOW, mode=("idle", "iowait"), **HERE)
     cpu = f"1 - avg({aggregate('sum', idle, by=(*HOST, 'cpu'))})"

@@ -39,7 +39,7 @@ def dashboard() -> grafana.Dashboard:
 
 
 def _now() -> Section:
-    asked = f"sum({select(device.RECOVERY_ACTION, action=device.RECOVERY_ACTION.states[1:], **HERE)})"
+    asked = f"sum({each(select(device.RECOVERY_ACTION, action=device.RECOVERY_ACTION.states[1:], **HERE))})"
     uncorrected = increase(device.ECC_ERRORS, "$__range", severity="uncorrected", persistence="volatile", **HERE)
     return Section(
         "Now",
@@ -53,27 +53,27 @@ def _now() -> Section:
             ),
             grafana.stat(
                 device.ROW_REMAP_FAILED,
-                f"sum({select(device.ROW_REMAP_FAILED, **HERE)})",
+                f"sum({each(select(device.ROW_REMAP_FAILED, **HERE))})",
                 title="Boards out of spare rows",
                 levels=Levels(critical=1),
             ),
             grafana.stat(
                 device.ROW_REMAP_PENDING,
-                f"sum({select(device.ROW_REMAP_PENDING, **HERE)})",
+                f"sum({each(select(device.ROW_REMAP_PENDING, **HERE))})",
                 title="Resets due for a remap",
                 levels=Levels(warning=1),
             ),
             grafana.stat(
                 device.ECC_ERRORS,
-                f"sum({uncorrected})",
-                title="Uncorrected memory errors",
-                note="In the chosen time.",
+                f"round(sum({uncorrected}))",
+                title="Uncorrected errors",
+                note="Memory errors in the chosen time.",
                 unit="short",
                 levels=Levels(critical=1),
             ),
             grafana.stat(
                 device.XID_EVENTS,
-                f"sum({increase(device.XID_EVENTS, '$__range', **HERE)})",
+                f"round(sum({increase(device.XID_EVENTS, '$__range', **HERE)}))",
                 title="XIDs in this time",
                 unit="short",
                 levels=Levels(warning=1),
@@ -108,7 +108,7 @@ def _xids() -> Section:
                 description="What each XID means and what to do stands in the console's findings and in the runbook "
                 "`xid`. A code that was last seen before the chosen time has no number of times.",
                 links=DEVICE_LINK,
-                width=12,
+                height=8,
             ),
             grafana.graph(
                 device.XID_EVENTS,
@@ -118,7 +118,7 @@ def _xids() -> Section:
                 ),
                 title="XIDs over time",
                 unit="short",
-                height=10,
+                width=24,
             ),
         ),
     )

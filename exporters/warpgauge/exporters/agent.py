@@ -23,11 +23,13 @@ from warpgauge.exporters.dcgm import DcgmView
 from warpgauge.exporters.demo import Demo
 from warpgauge.exporters.gpm_mode import GpmMode
 from warpgauge.exporters.inprocess import InProcess
-from warpgauge.exporters.link import Program
+from warpgauge.exporters.link import GATHER_SECONDS, Program
 from warpgauge.exporters.logs.kernel_log import KernelLog
 from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
+from warpgauge.exporters.logs.shipping import LogShipping
 from warpgauge.exporters.pages import Pages, packed
 from warpgauge.exporters.processes import ProcessTable
+from warpgauge.exporters.push.pusher import Pusher
 from warpgauge.exporters.readings import Readings
 from warpgauge.exporters.release import Release
 from warpgauge.exporters.supervisor import Supervisor
@@ -42,8 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Agent", "stop_with_parent"]
 
-_COALESCE_SECONDS: Final = 0.05  # readings of one tick arrive over a few milliseconds and make one page
-_AHEAD_TICKS: Final = 1.3  # whoever asks before the next fast tick is over, and a late one has its page ready
+_COALESCE_SECONDS: Final = GATHER_SECONDS + 0.03  # readings of one tick arrive within this and make one page
+_AHEAD_TICKS: Final = 1.2  # whoever asks before the next fast tick is over, and a late one has its page ready
 _PROCESSES_SECONDS: Final = 2.0  # how long an answer about processes is good
 _MOST_PROCESSES: Final = 100
 
@@ -61,6 +63,7 @@ class Agent:
     ) -> None:
         """`programs` replaces the child program of isolated collectors, by name."""
         self._clock = clock or SystemClock()
+        self._phase = self._clock.monotonic()  # all ticks together: each time that we wake up costs more than a reading
         self.readings = Readings(self._clock, self._schedule_publish)
         ahead_seconds = _AHEAD_TICKS * config.agent.fast_interval_seconds
         self.pages = Pages(self.readings, self._clock, ahead_seconds=ahead_seconds, pack=self._pack)
@@ -74,8 +77,11 @@ class Agent:
         self._is_ready = False
         self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
         self._gpm_mode = GpmMode(config.agent.gpm, config.agent.proc_root, self.readings.tally)
+        self._pusher = Pusher(config, self.readings, self._clock, os.environ)
         self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
         self._driver_messages = DriverMessages()
+        self._is_kernel_log_open: bool | None = None  # None: nobody asked for it yet
+        self._logs = LogShipping(config, self.readings, self._clock)
         self._has_met_nvidia = False
         self.collectors = [self._collector(name) for name in self._wanted()]
         supervisors = [collector for collector in self.collectors if isinstance(collector, Supervisor)]
@@ -107,13 +113,16 @@ class Agent:
         if COLLECTORS[name].isolated:
             command = (sys.executable, "-m", "warpgauge.exporters.child", name)
             program = self._programs.get(name) or Program(command=command, deadline_seconds=agent.deadline_seconds)
-            return Supervisor(name, self.readings, intervals=intervals, program=program, clock=self._clock)
+            return Supervisor(
+                name, self.readings, intervals=intervals, program=program, clock=self._clock, phase=self._phase
+            )
         return InProcess(
             make(name, **self._settings(name)),
             self.readings,
             intervals=intervals,
             deadline_seconds=agent.deadline_seconds,
             clock=self._clock,
+            phase=self._phase,
         )
 
     def _settings(self, name: str) -> dict[str, object]:
@@ -132,10 +141,14 @@ class Agent:
     async def run(self) -> None:
         """Read until cancelled."""
         self.pages.publish()
+        if self._logs.wants_kernel:
+            self._open_kernel_log()
         await self._gpm_mode.first_look()
         self._adjust()
         tasks = [asyncio.create_task(collector.run()) for collector in self.collectors]
         tasks.append(asyncio.create_task(self._settle()))
+        tasks.append(asyncio.create_task(self._pusher.run()))
+        tasks.append(asyncio.create_task(self._logs.run()))
         tasks.append(asyncio.create_task(self._gpm_mode.keep(self._config.agent.slow_interval_seconds, self._adjust)))
         try:
             await asyncio.gather(*tasks)
@@ -215,10 +228,16 @@ class Agent:
         self._has_met_nvidia = True
         self._gpm_mode.show()
         if self._config.agent.kernel_log:
-            self.readings.tally.put(own.KERNEL_LOG_READABLE, value=float(self._kernel_log.open()))
+            self.readings.tally.put(own.KERNEL_LOG_READABLE, value=float(self._open_kernel_log()))
+
+    def _open_kernel_log(self) -> bool:
+        if self._is_kernel_log_open is None:
+            self._is_kernel_log_open = self._kernel_log.open()
+        return self._is_kernel_log_open
 
     def _hear_kernel(self, line: str) -> None:
         """File what the driver wrote into the kernel log; of a GPU that nobody knows it stays in that log only."""
+        self._logs.hear(line)
         message = self._driver_messages.read(line)
         if message is None:
             return

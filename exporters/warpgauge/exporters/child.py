@@ -1,8 +1,8 @@
 """The child process of one driver: `python -m warpgauge.exporters.child NAME`. Started by the supervisor only.
 
-It names a device before it touches it, so that a hang or a crash has a culprit. Each device has a thread of its own:
-one that never returns keeps no other waiting, and several that hang cost one deadline together. In good times the
-devices are still read one after the other, because a short wait follows each start.
+It names a device before it touches it, so that a hang or a crash has a culprit. One thread reads all devices as long as
+they answer; beside one that does not another thread goes on, so that it keeps no other waiting, and several that hang
+cost one deadline together.
 
 It ends when its standard input closes; a kernel signal ends it even inside a hung call when the supervisor dies.
 """
@@ -25,7 +25,7 @@ from warpgauge.core.sample import ReadError
 from warpgauge.exporters.collectors import make
 from warpgauge.exporters.collectors.collector import Adjustable, DeviceRefusedError, DriverError, EventSource
 from warpgauge.exporters.collectors.increments import Accumulating
-from warpgauge.exporters.lane import Lane
+from warpgauge.exporters.dictation import Speaker
 from warpgauge.exporters.messages import (
     COMMON,
     Absent,
@@ -39,8 +39,9 @@ from warpgauge.exporters.messages import (
     Positions,
     Read,
     Refused,
-    encode,
+    Took,
 )
+from warpgauge.exporters.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,24 +52,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Child", "main"]
 
-PATIENCE_SECONDS: Final = 0.05  # for a device that answers, before the next one is started beside it
-PATIENCE_TOGETHER_SECONDS: Final = 0.4  # all devices are started within this, however many hang
 WATCHER_SECONDS: Final = 0.4  # longer than it waits for events at a time, shorter than our farewell may take
 ALL_TIERS: Final = (Tier.FAST, Tier.NORMAL, Tier.SLOW)
 
 
 class Child:
-    """Obeys commands and reports; the lock guards `_out`, which all lanes write to."""
+    """Obeys commands and reports; the lock guards `_out`, which all visits write to."""
 
     def __init__(self, collector: IsolatedCollector, out: IO[bytes]) -> None:
         self._collector = collector
+        self._accumulating = collector if isinstance(collector, Accumulating) else None
         self._out = out
         self._lock = Lock()
-        self._lanes: dict[int, Lane] = {COMMON: Lane("common")}
-        self._devices: dict[int, Device | None] = {COMMON: None}
+        self._speaker = Speaker()
+        self._positions = [COMMON]  # to visit
+        self._devices: dict[int, Device | None] = {COMMON: None}  # that were opened
         self._is_leaving = TellTale()
         self._watcher: Thread | None = None
         self._clock = SystemClock()
+        self._rounds = Rounds(self._clock)
         self._is_orderly = False  # told to leave in order: a reading that is under way may end first
 
     def obey(self, commands: Iterable[bytes]) -> None:
@@ -96,7 +98,7 @@ class Child:
             self._watcher.join(WATCHER_SECONDS)
         is_watching = self._watcher is not None and self._watcher.is_alive()
         seconds = max(0.0, until - self._clock.monotonic()) if self._is_orderly else 0.0
-        if not is_watching and all(lane.wait(seconds) for lane in self._lanes.values()):
+        if not is_watching and self._rounds.wait(seconds):
             self._collector.close()
 
     def _watch(self, source: EventSource) -> None:
@@ -112,7 +114,7 @@ class Child:
             os._exit(0)  # the supervisor is gone
 
     def _say(self, *messages: Message) -> None:
-        lines = b"".join(encode(message) for message in messages)
+        lines = b"".join(map(self._speaker.encode, messages))
         with self._lock:
             self._out.write(lines)
             self._out.flush()
@@ -130,8 +132,8 @@ class Child:
             return False
         self._say(Positions(positions), Done(COMMON))
         wanted = [position for position in positions if position not in skip and (only is None or position in only)]
-        self._lanes.update({position: Lane(f"device {position}") for position in wanted})
-        self._each(self._lanes, ALL_TIERS)
+        self._positions += wanted
+        self._each(self._positions, ALL_TIERS)
         if only is None and isinstance(self._collector, EventSource):  # a probe's events would be counted twice
             self._watcher = Thread(target=self._watch, args=(self._collector,), name="events", daemon=True)
             self._watcher.start()
@@ -139,28 +141,25 @@ class Child:
 
     def _add(self, positions: Sequence[int]) -> None:
         """Open positions that were passed over before."""
-        self._lanes.update(
-            {position: Lane(f"device {position}") for position in positions if position not in self._lanes}
-        )
+        self._positions += [position for position in positions if position not in self._positions]
         self._each(positions, ALL_TIERS)
 
     def _resume(self, bookmarks: Mapping[str, Bookmark]) -> None:
-        if isinstance(self._collector, Accumulating):
-            self._collector.resume(bookmarks)
+        if self._accumulating is not None:
+            self._accumulating.resume(bookmarks)
 
     def _read(self, tiers: Sequence[Tier]) -> None:
+        begun = self._clock.monotonic()
         slow_only = () if Tier.SLOW in tiers else (COMMON,)  # the driver itself has nothing to say more often
         self._each([position for position in self._devices.copy() if position not in slow_only], tiers)
         if Tier.NORMAL in tiers:
             self._say(Calls(self._collector.calls.take()))
+        if self._rounds.wait(0.0):
+            self._say(Took(self._clock.monotonic() - begun))
 
     def _each(self, positions: Iterable[int], tiers: Sequence[Tier]) -> None:
-        """Start every lane that is free, one after the other as long as they answer at once."""
-        patience = min(PATIENCE_SECONDS, PATIENCE_TOGETHER_SECONDS / max(1, len(self._lanes)))
-        for position in list(positions):
-            lane = self._lanes[position]
-            if lane.start(lambda position=position: self._visit(position, tiers)):  # type: ignore[misc]  # mypy: a default is no parameter of the job
-                lane.wait(patience)
+        """Visit all that do not still answer something else."""
+        self._rounds.go(positions, lambda position: self._visit(position, tiers))
 
     def _visit(self, position: int, tiers: Sequence[Tier]) -> None:
         """Open a device if that is still to do, then read it."""
@@ -186,9 +185,9 @@ class Child:
     def _gained(self, position: int) -> list[Message]:
         """Said before the readings: if they tell that the device is gone, its histograms go with its other data."""
         device = self._devices[position]
-        if device is None or not isinstance(self._collector, Accumulating):
+        if device is None or self._accumulating is None:
             return []
-        increments, bookmark = self._collector.gained(device)
+        increments, bookmark = self._accumulating.gained(device)
         return [Gained(position, tuple(increments), bookmark)] if increments or bookmark else []
 
     def _reading(self, position: int, tier: Tier) -> Read:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import own
 from warpgauge.core.clock import Clock, SystemClock
+from warpgauge.exporters.collectors.collector import Quiet
 from warpgauge.exporters.lane import Lane
 from warpgauge.exporters.schedule import Schedule
 from warpgauge.exporters.worker import ask
@@ -30,7 +31,7 @@ _Result = dict["Tier", tuple[list["Sample"], list["ReadError"]]]
 class InProcess:
     """Reads one collector on its schedule and files what it says; one that hangs or fails loses its samples."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of the world that a test hands in
         self,
         collector: Collector,
         readings: Readings,
@@ -38,7 +39,9 @@ class InProcess:
         intervals: Mapping[Tier, float],
         deadline_seconds: float = 2.0,
         clock: Clock | None = None,
+        phase: float | None = None,
     ) -> None:
+        """Collectors with the same `phase`, in monotonic seconds, are read at the same moments."""
         self.name = collector.name
         self.is_settled = asyncio.Event()  # the first tick is over, one way or the other
         self.absence: str | None = None  # why there is nothing to read here
@@ -47,7 +50,7 @@ class InProcess:
         self._tally = readings.tally
         self._deadline_seconds = deadline_seconds
         self._clock = clock or SystemClock()
-        self._schedule = Schedule(intervals, self._clock)
+        self._schedule = Schedule(intervals, self._clock, phase)
         self._tiers: Sequence[Tier] = tuple(intervals)
         self._lane = Lane(f"collector {collector.name}")
         self._is_well = True
@@ -77,6 +80,9 @@ class InProcess:
             await self._leave()
 
     async def _read(self, tiers: Sequence[Tier]) -> None:
+        if self.is_settled.is_set() and isinstance(self._collector, Quiet) and self._collector.has_never_changed():
+            self._tally.put(own.COLLECTOR_LAST_SUCCESS, self.name, value=self._clock.now())
+            return
         begun = self._clock.monotonic()
         answer = asyncio.ensure_future(ask(self._lane, lambda: self._all(tiers)))
         try:

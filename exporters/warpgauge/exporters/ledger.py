@@ -7,6 +7,7 @@ not answer now, so that its series go on where they stood when it returns.
 from __future__ import annotations
 
 from itertools import accumulate
+from operator import add
 from typing import TYPE_CHECKING
 
 from warpgauge.core.sample import Histogram, Sample
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger"]
 
-_Account = dict[tuple["Metric", tuple[str, ...]], tuple[tuple[int, ...], float]]
-"""Metric and labels after the identity -> counts per bucket, not cumulative, and the sum."""
+_Account = dict[tuple[str, tuple[str, ...]], tuple["Metric", tuple[int, ...], float]]
+"""Name and labels after the identity -> metric, counts per bucket, not cumulative, and the sum."""
 
 
 class Ledger:
@@ -34,13 +35,14 @@ class Ledger:
         """Add what a device's histograms gained."""
         account = self._accounts.setdefault(uuid, {})
         for gain in increments:
-            counts, total = account.get((gain.metric, gain.labels), ((0,) * len(gain.counts), 0.0))
-            summed = tuple(old + new for old, new in zip(counts, gain.counts, strict=True))
-            account[gain.metric, gain.labels] = (summed, total + gain.sum)
+            series = gain.metric.name, gain.labels
+            before = account.get(series)
+            counts = gain.counts if before is None else tuple(map(add, before[1], gain.counts))
+            account[series] = (gain.metric, counts, gain.sum if before is None else before[2] + gain.sum)
 
     def samples(self, device: Device) -> list[Sample]:
         """A device's histograms as they stand."""
         return [
             Sample(metric, (*device.labels, *labels), Histogram(tuple(accumulate(counts)), total))
-            for (metric, labels), (counts, total) in self._accounts.get(device.uuid, {}).items()
+            for (_, labels), (metric, counts, total) in self._accounts.get(device.uuid, {}).items()
         ]

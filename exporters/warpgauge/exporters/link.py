@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.retry import Backoff
+from warpgauge.exporters.dictation import Listener
 from warpgauge.exporters.messages import (
     COMMON,
     LINE_LIMIT,
@@ -20,9 +21,7 @@ from warpgauge.exporters.messages import (
     Done,
     Event,
     Message,
-    Read,
     Refused,
-    decode,
 )
 
 if TYPE_CHECKING:
@@ -30,10 +29,12 @@ if TYPE_CHECKING:
 
     from warpgauge.core.clock import Clock
 
-__all__ = ["FAREWELL_SECONDS", "End", "Link", "Program", "is_leaving", "undead"]
+__all__ = ["FAREWELL_SECONDS", "GATHER_SECONDS", "End", "Link", "Program", "is_leaving", "undead"]
 
 GRACE_SECONDS: Final = 0.05  # to read what already waits in the pipe before anyone is blamed
 FAREWELL_SECONDS: Final = 0.5  # for a child that was asked to end
+GATHER_SECONDS: Final = 0.05  # the readings of one tick come within this, and are taken from the pipe together
+AT_A_STRETCH_SECONDS: Final = 0.0005  # the longest that taking them in may keep a scrape waiting, but for one message
 _CHUNK_BYTES: Final = 1 << 16  # as much as a pipe holds
 
 _UNDEAD: Final[list[subprocess.Popen[bytes]]] = []
@@ -67,6 +68,7 @@ class Link:
         self.process = process
         self._program = program
         self._clock = clock
+        self._listener = Listener()
         self._reader = asyncio.StreamReader(limit=LINE_LIMIT)
         self._lines: deque[bytes] = deque()  # complete ones that were read and not yet passed on
         self._rest = b""  # the beginning of the next one
@@ -110,6 +112,14 @@ class Link:
         self._asked = self._asked or (command["do"], self._clock.monotonic())
         with suppress(OSError, ValueError):  # full or closed: the child is stuck or gone, and `follow` tells which
             cast("IO[bytes]", self.process.stdin).write(json.dumps(command).encode() + b"\n")
+        if command["do"] == "read":
+            self._gather()
+
+    def _gather(self) -> None:
+        """Leave what is said in the pipe for a while: to be woken up for each line costs more than the line."""
+        if self._pipe is not None and self._pipe.is_reading():
+            self._pipe.pause_reading()
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._pipe.resume_reading)
 
     def end(self, reason: str) -> None:
         """Ask the child to end; `follow` then returns with this reason."""
@@ -119,8 +129,9 @@ class Link:
 
     async def follow(self, heard: Callable[[Message], None]) -> End:
         """Pass on what the child says until it ends, hangs or speaks nonsense."""
+        rested = self._clock.monotonic()
         while True:
-            line = await self._line()
+            line = self._lines.popleft() if self._lines else await self._line()
             if line is None:
                 blamed = self._overdue()
                 if self._ending or blamed:
@@ -129,15 +140,16 @@ class Link:
             if not line:
                 return self._ended()
             try:
-                message = decode(line)
+                message = self._listener.decode(line)
             except BadMessageError as error:
                 return End("crashed", frozenset(self._busy), str(error))
             self._note(message)
             heard(message)
-            if isinstance(message, Read):
-                await asyncio.sleep(0)  # the longest to take in: whoever scrapes meanwhile goes first
-            if self._is_suspicion_ripe():  # the others talk on and on, so that there never is a pause to look
-                return End("hung", self._overdue())
+            if self._clock.monotonic() - rested > AT_A_STRETCH_SECONDS:
+                await asyncio.sleep(0)  # whoever scrapes meanwhile goes first
+                if self._is_suspicion_ripe():  # the others talk on and on, so that there never is a pause to look
+                    return End("hung", self._overdue())
+                rested = self._clock.monotonic()
 
     async def close(self, *, farewell_seconds: float = 0.0) -> None:
         """See the child off, with some time to end by itself or without. One stuck in the kernel is left behind."""

@@ -45,6 +45,7 @@ __all__ = [
     "Positions",
     "Read",
     "Refused",
+    "Took",
     "decode",
     "encode",
 ]
@@ -124,6 +125,13 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
+class Took:
+    """Everybody who was asked last has answered, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Absent:
     """The collector's devices are not on this machine; the child ends."""
 
@@ -147,10 +155,10 @@ class Event:
     number: int
 
 
-Message = At | Positions | Found | Refused | Read | Gained | Done | Calls | Absent | Failed | Event
+Message = At | Positions | Found | Refused | Read | Gained | Done | Calls | Took | Absent | Failed | Event
 _WORDS: Final[dict[str, type]] = {
     kind.__name__.lower(): kind
-    for kind in (At, Positions, Found, Refused, Read, Gained, Done, Calls, Absent, Failed, Event)
+    for kind in (At, Positions, Found, Refused, Read, Gained, Done, Calls, Took, Absent, Failed, Event)
 }
 
 
@@ -265,6 +273,14 @@ def _device(body: dict[str, Any]) -> Device:
     return Device(**{**body, "kind": DeviceKind(body["kind"])})
 
 
+def _took(body: dict[str, Any]) -> Took:
+    seconds = float(body["seconds"])
+    if not 0.0 <= seconds < math.inf:
+        msg = f"took {seconds!r} s"
+        raise ValueError(msg)
+    return Took(seconds)
+
+
 def _counts(counts: list[int], seconds: float) -> tuple[list[int], float]:
     return [int(count) for count in counts], float(seconds)
 
@@ -275,6 +291,7 @@ _BUILDERS: Final[dict[type, Callable[[dict[str, Any]], Message]]] = {
     Found: lambda body: Found(int(body["position"]), _device(body["device"])),
     Positions: lambda body: Positions(tuple(int(position) for position in body["positions"])),
     Calls: lambda body: Calls({str(name): _counts(*pair) for name, pair in body["portion"].items()}),
+    Took: _took,
     Event: lambda body: Event(int(body["position"]), str(body["kind"])[:_MOST_CHARACTERS], int(body["number"])),
 }
 """Messages that are more than their fields as JSON has them."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "packed"]
 
 _REMEMBERED_SECONDS: Final = 150.0  # two scrapes a minute apart, and then some: that is how often anybody should scrape
-_LATE_SECONDS: Final = 0.3  # how late the next one of a rhythm may come and still find its page ready
+_LATE_SECONDS: Final = 0.1  # how late the next one of a rhythm may come and still find its page ready
 _ASKS_KEPT: Final = 24
 _GZIP_LEVEL: Final = 1  # a page is repetitive: more effort saves little
 _GZIP_WINDOW: Final = 31  # zlib: 15 bits and a gzip header
@@ -52,7 +52,7 @@ class Pages:
         readings: Readings,
         clock: Clock,
         *,
-        ahead_seconds: float = 1.3,
+        ahead_seconds: float = 1.2,
         pack: Callable[[bytes, Callable[[bytes], None]], None] = _at_once,
     ) -> None:
         """Prepare what is expected to be asked for within `ahead_seconds`; `pack` compresses, maybe in a thread."""
@@ -76,20 +76,29 @@ class Pages:
             self._is_stale = True
             return
         yield from self._readings.freshen()
-        self.publish()
+        yield from self._publish()
 
     def publish(self) -> None:
         """Take over the readings as they are now, and make what is expected to be asked for."""
-        self._families = self._readings.families()
-        self.version += 1
+        for _ in self._publish():
+            pass
+
+    def _publish(self) -> Iterator[None]:
+        """A portion for each page; nobody sees any of them before all are made."""
+        families, expected, version = self._readings.families(), self._expected(), self.version
+        plain: dict[_Form, bytes] = {}
+        for fmt in dict(expected):
+            yield
+            plain[fmt, False] = page(families, fmt)
+        if version != self.version:
+            return  # somebody else has published meanwhile, and later readings than these
         last = {} if self._is_stale else self._bodies
-        self._bodies, self._before = {}, {}
-        self._is_stale = False
-        for fmt, is_compressed in self._expected():
-            plain = self._bodies.get((fmt, False)) or self._make((fmt, False))
-            if is_compressed:
-                self._before.update((form, body) for form, body in last.items() if form == (fmt, True))
-                self._prepare(fmt, plain)
+        self._families, self._bodies, self._is_stale = families, plain, False
+        self.version += 1
+        compressed = [form for form in expected if form[1]]
+        self._before = {form: last[form] for form in compressed if form in last}
+        for fmt, _ in compressed:
+            self._prepare(fmt, plain[fmt, False])
 
     def refresh(self) -> None:
         """Publish if readings changed since."""

@@ -41,6 +41,7 @@ class Probe:
     farewell: Callable[[], float]  # seconds that the child has to end in order, if the task that runs this is told to
     settings: Settings = field(default_factory=dict)
     gone: dict[int, DeviceState] = field(default_factory=dict)  # who said why they cannot be read
+    listed: tuple[int, ...] = ()  # where the driver lists devices, as the child was told
     _finished: set[int] = field(default_factory=set)
     _failed: set[int] = field(default_factory=set)
 
@@ -61,6 +62,7 @@ class Probe:
                 self._failed.add(message.position)
                 self._check(message.position, message.reason)
             case Positions():
+                self.listed = message.positions
                 self._failed.update(self.due - set(message.positions))
             case Done() if message.position != COMMON:
                 self._finished.add(message.position)

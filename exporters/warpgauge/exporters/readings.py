@@ -46,9 +46,19 @@ class Standing:
 class _Block:
     """Samples of one collector and tier, by device (None: of no device), and their lines once rendered."""
 
-    samples: dict[str | None, Sequence[Sample]] = field(default_factory=dict)
+    samples: dict[str | None, Iterable[Sample]] = field(default_factory=dict)
     renderer: FamilyRenderer = field(default_factory=FamilyRenderer)
     lines: Mapping[Metric, FamilyText] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """Samples that are made when somebody looks at them, which is seldom."""
+
+    make: Callable[[], Iterable[Sample]]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.make())
 
 
 class Readings:
@@ -101,7 +111,7 @@ class Readings:
         """What a device's histograms gained; they go on from where they stood, however often its data went away."""
         self._ledger.add(device.uuid, increments)
         block = self._blocks.setdefault((collector, None), _Block())
-        block.samples[device.uuid] = self._ledger.samples(device)
+        block.samples[device.uuid] = _Later(lambda: self._ledger.samples(device))
         block.lines = None
         self.on_change()
 
@@ -128,6 +138,7 @@ class Readings:
             if block.lines is None:
                 block.lines = block.renderer.render(sample for part in block.samples.values() for sample in part)
                 yield
+        yield from self.tally.freshen()
 
     def families(self) -> list[Mapping[Metric, FamilyText]]:
         """Lines of everything; only what changed is rendered again."""
@@ -137,16 +148,28 @@ class Readings:
         about = self._about_devices.render(_standing_samples(self._standings.values()))
         return [about, self._events_lines(), *lines, *self.tally.families()]
 
+    def samples(self) -> Iterator[Sample]:
+        """Everything that is on the page."""
+        yield from _standing_samples(self._standings.values())
+        yield from self.events.samples(self._with_events())
+        for block in self._blocks.values():
+            for part in block.samples.values():
+                yield from part
+        yield from self.tally.samples()
+
     def samples_of(self, uuid: str | None) -> list[Sample]:
         """The latest samples of one device, or of no device."""
         return [sample for block in self._blocks.values() for sample in block.samples.get(uuid, ())]
 
     def _events_lines(self) -> Mapping[Metric, FamilyText]:
-        devices = tuple(it.device for it in self._standings.values() if it.device.vendor == "nvidia")
+        devices = self._with_events()
         state = (self.events.version, devices)
         if self._happened is None or self._happened[0] != state:
             self._happened = (state, self._happenings.render(self.events.samples(devices)))
         return self._happened[1]
+
+    def _with_events(self) -> tuple[Device, ...]:
+        return tuple(it.device for it in self._standings.values() if it.device.vendor == "nvidia")
 
     def _drop(self, is_gone: Callable[[str, str | None], bool]) -> None:
         for (collector, _), block in self._blocks.items():

@@ -33,6 +33,7 @@ from warpgauge.exporters.messages import (
     Positions,
     Read,
     Refused,
+    Took,
 )
 from warpgauge.exporters.probe import REFUSALS, Probe, reason_gone
 from warpgauge.exporters.quarantine import Quarantine
@@ -63,7 +64,7 @@ _DEATH_SECONDS: Final = 1.0  # for killed children to come out of the kernel
 class Supervisor:
     """Runs the child of one isolated collector and files what it says."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of the world that a test hands in
         self,
         name: str,
         readings: Readings,
@@ -71,7 +72,9 @@ class Supervisor:
         intervals: Mapping[Tier, float],
         program: Program,
         clock: Clock | None = None,
+        phase: float | None = None,
     ) -> None:
+        """Supervisors with the same `phase`, in monotonic seconds, ask for readings at the same moments."""
         self.name = name
         self.is_settled = asyncio.Event()  # the first tick is over, one way or the other
         self.absence: str | None = None  # why there is nothing to read here
@@ -80,12 +83,11 @@ class Supervisor:
         self._tally = readings.tally
         self._program = program
         self._clock = clock or SystemClock()
-        self._schedule = Schedule(intervals, self._clock)
+        self._schedule = Schedule(intervals, self._clock, phase)
         self._quarantine = Quarantine(self._clock, program.retries)
         self._roster = Roster(name, readings)
         self._bookmarks: dict[str, Bookmark] = {}  # by uuid: where the next child goes on
         self._link: Link | None = None
-        self._tick_begun: float | None = None
         self._is_productive = False  # whether the running child has read a device
         self._delays = _RESTART_BACKOFF.delays()
         self._absent_delays = _ABSENT_BACKOFF.delays()
@@ -136,7 +138,6 @@ class Supervisor:
         self._quarantine.clear()
         self._delays = _RESTART_BACKOFF.delays()
         self._schedule.forget()
-        self._tick_begun = None
         self._is_read.clear()
         self._is_wanted.set()
         until = self._clock.monotonic() + self._program.start_seconds
@@ -201,7 +202,6 @@ class Supervisor:
             self._count_missed(missed)
             if link.is_busy:  # somebody still answers the last question, and will not hear this one
                 self._count_missed(dict.fromkeys(tiers, 1))
-            self._tick_begun = self._clock.monotonic()
             link.send({"do": "read", "tiers": [tier.value for tier in tiers], "settings": self.settings})
 
     def _count_missed(self, missed: Mapping[Tier, int]) -> None:
@@ -223,6 +223,8 @@ class Supervisor:
                 self._note(message)
             case Calls():
                 self._tally.add_calls(self.name, message.portion)
+            case Took():
+                self._tally.observe(own.COLLECT_SECONDS, self.name, seconds=message.seconds)
             case Positions():
                 self._compare(message.positions)
             case Refused():
@@ -273,10 +275,6 @@ class Supervisor:
         if self._roster.is_complete(self._quarantine.positions):
             self._roster.mark_missing()
             self._is_read.set()
-        if self._tick_begun is not None:
-            seconds = self._clock.monotonic() - self._tick_begun
-            self._tally.observe(own.COLLECT_SECONDS, self.name, seconds=seconds)
-            self._tick_begun = None
 
     def _meet(self, position: int, device: Device) -> None:
         """A device said its name; whoever was thought to be it or to sit there is corrected."""
@@ -380,8 +378,10 @@ class Supervisor:
     async def _probe(self, due: frozenset[int]) -> frozenset[int]:
         """Which of these devices answer again; the others wait longer, and may have told more about their state."""
         probe = Probe(await self._start(), due, lambda: self._farewell_seconds, self.settings)
-        answered = await probe.run()
-        for position in due - answered:
+        answered = await probe.run() & self._quarantine.positions
+        if probe.listed and probe.listed != self._roster.positions:
+            answered = frozenset()  # by a list that we have not heard of: who answered there may be another device
+        for position in (due - answered) & self._quarantine.positions:
             self._quarantine.put(position, probe.link.process)
             device = self._roster.get(position)
             if device is not None and position in probe.gone:

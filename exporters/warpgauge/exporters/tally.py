@@ -13,7 +13,7 @@ from warpgauge.core.sample import Histogram, Sample
 from warpgauge.core.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from warpgauge.core.catalog import Metric
     from warpgauge.exporters.collectors.calls import Portion
@@ -59,22 +59,32 @@ class Tally:
             if len(counts) == len(own.CALL_SECONDS.buckets) + 1:
                 self._add(own.CALL_SECONDS, (collector, function), counts, seconds)
 
-    def families(self) -> list[Mapping[Metric, FamilyText]]:
-        """Lines of every family; a family is rendered only when it changed, and most buckets rarely do."""
+    def freshen(self) -> Iterator[None]:
+        """Render the families that changed, one at a time; most buckets rarely do."""
         changed: dict[str, list[Sample]] = {}
-        for sample in self.samples():
-            if sample.metric.name not in self._lines:
-                changed.setdefault(sample.metric.name, []).append(sample)
+        for sample in self._samples(kept=self._lines.keys()):
+            changed.setdefault(sample.metric.name, []).append(sample)
         for name, samples in changed.items():
             self._lines[name] = self._renderers.setdefault(name, FamilyRenderer()).render(samples)
+            yield
+
+    def families(self) -> list[Mapping[Metric, FamilyText]]:
+        """Lines of every family."""
+        for _ in self.freshen():
+            pass
         return list(self._lines.values())
 
     def samples(self) -> Iterable[Sample]:
         """Every series as it stands."""
-        for (_, labels), (metric, value) in self._numbers.items():
-            yield Sample(metric, labels, value)
-        for (_, labels), (metric, counts, total) in self._durations.items():
-            yield Sample(metric, labels, Histogram(tuple(accumulate(counts)), total))
+        return self._samples(kept=())
+
+    def _samples(self, *, kept: Container[str]) -> Iterable[Sample]:
+        for (name, labels), (metric, value) in self._numbers.items():
+            if name not in kept:
+                yield Sample(metric, labels, value)
+        for (name, labels), (metric, counts, total) in self._durations.items():
+            if name not in kept:
+                yield Sample(metric, labels, Histogram(tuple(accumulate(counts)), total))
 
     def _add(self, metric: Metric, labels: tuple[str, ...], counts: list[int], seconds: float) -> None:
         _, before, total = self._durations.get((metric.name, labels), (metric, [0] * len(counts), 0.0))

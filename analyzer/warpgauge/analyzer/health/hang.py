@@ -1,6 +1,7 @@
 """Work that has stopped though everything looks busy.
 
-Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits.
+Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits;
+not so if its job goes on stepping.
 And a job whose steps stopped while its devices stay busy at clearly less power than it draws when it steps waits in a
 collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL). An evaluation or a checkpoint
 also has no steps, but draws power or leaves the devices idle.
@@ -60,7 +61,9 @@ class Hang:
         limit = frame.latest(device.POWER_LIMIT, "enforced", seconds=2 * WINDOW_SECONDS)
         is_judged = (both.coverage >= LEAST_COVERAGE) & np.isfinite(limit)
         stuck = is_judged & (used.least >= FULL_UTILIZATION) & (power.peak < IDLE_POWER_RATIO * limit)
-        candidates = [_stuck(frame, row, limit) for row in np.flatnonzero(stuck).tolist()]
+        candidates = [
+            _stuck(frame, row, limit) for row in np.flatnonzero(stuck).tolist() if not _is_stepping(frame, row)
+        ]
         jobs = [_waiting(frame, key, job) for key, job in _silent_jobs(frame)]
         candidates += [found for found in jobs if found is not None]
         what = "devices and jobs, for work that stopped while they look busy"
@@ -100,6 +103,13 @@ def _stuck(frame: Frame, row: int, limit: Array) -> Candidate:
         " process whose owner is gone. End it; if it does not end, reset the device.",
         impact=Impact(lost_device_seconds=round(frame.now - since, 1), method="time without work since the onset"),
     )
+
+
+def _is_stepping(frame: Frame, row: int) -> bool:
+    """Whether the device's job goes on: then it computes, however little power it takes for it (a clock far down)."""
+    key = frame.device_job[row]
+    ranks = list(frame.jobs[key].ranks) if key is not None and key in frame.jobs else []
+    return bool(np.nan_to_num(frame.window(_STEPS, WINDOW_SECONDS).peak[ranks]).any())
 
 
 def _silent_jobs(frame: Frame) -> list[tuple[JobKey, Job]]:

@@ -8,7 +8,7 @@ falls silent at once, the fault lies with the telemetry and not with the nodes, 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.entities import DeviceEntity, NodeEntity
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.sites import Site
+    from warpgauge.analyzer.table import Table
 
 __all__ = ["TelemetryGap"]
 
-SILENCE_SECONDS: Final = 120.0  # twelve missed scrapes of ten seconds, two of sixty
+SILENCE_SECONDS: Final = 120.0  # at least: twelve missed scrapes of ten seconds
+SILENT_PATIENCES: Final = 2.0  # of two and a half intervals each: five scrapes of sixty seconds
 FLEET_SHARE: Final = 0.5
 LEAST_FLEET: Final = 4
 CONFIDENCE: Final = 0.9
@@ -42,7 +44,7 @@ class TelemetryGap:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every node and device that was heard of in the window."""
-        nodes, devices = (_silence(frame, table.last_seen_ms[: len(table)]) for table in (frame.nodes, frame.devices))
+        nodes, devices = (_silence(frame, table) for table in (frame.nodes, frame.devices))
         entities = len(nodes) + len(devices)
         what = "nodes and devices, for samples that stopped"
         judged = Judgement(detector=self.name, what=what, entities=entities, window_seconds=SILENCE_SECONDS)
@@ -51,10 +53,18 @@ class TelemetryGap:
         return Detection(candidates=found, judged=judged if entities else None)
 
 
-def _silence(frame: Frame, last_seen_ms: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Seconds since each entity's last sample; 0 for what was not heard of in the whole window: it is forgotten."""
+def _silence(frame: Frame, table: Table[Any]) -> NDArray[np.float64]:
+    """Seconds since each entity's last sample; 0 for what is not silent by its own rhythm, or silent for so long.
+
+    What was not heard of in the whole window is forgotten.
+    """
+    last_seen_ms = table.last_seen_ms[: len(table)]
     seconds = frame.newest_sample - last_seen_ms / 1000.0
-    return np.where(last_seen_ms < frame.time_ms[0], 0.0, seconds)
+    seconds = np.where(last_seen_ms < frame.time_ms[0], 0.0, seconds)
+    if (seconds >= SILENCE_SECONDS).any():
+        is_usual = seconds < SILENT_PATIENCES * np.nan_to_num(frame.patience_seconds(table.name))
+        seconds = np.where(is_usual, 0.0, seconds)
+    return seconds
 
 
 def _silent_sites(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.float64]) -> NDArray[np.float64]:

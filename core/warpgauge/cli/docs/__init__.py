@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from warpgauge.cli.docs import alerts, commands, configuration, dcgm, dialects, findings, metrics, privileges
+from warpgauge.cli.docs import alerts, commands, configuration, dcgm, dialects, findings, metrics, privileges, scenarios
 from warpgauge.core.atomic import write_atomically
 from warpgauge.core.errors import StorageError
 
@@ -25,6 +25,7 @@ def pages() -> dict[str, str]:
         "dcgm.md": dcgm.page(),
         "dialects.md": dialects.page(),
         "privileges.md": privileges.page(),
+        "scenarios.md": scenarios.page(),
     }
 
 

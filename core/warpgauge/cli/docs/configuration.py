@@ -31,8 +31,14 @@ _SECTIONS: Final = {
     "agent": "The agent on each node: `warpgauge agent`, and the agent that `warpgauge up` starts.",
     "analyzer": "The analyzer with its console: `warpgauge analyzer`, `warpgauge up` and in part `analyze`.",
     "acting": "What may be done on recommendations, and where they go: see `docs/howto/act.md`.",
+    "alerts": "The generated rules and Alertmanager's configuration; the analyzer names what it pushes by it too.",
     "demo": "The simulated fleet. Nothing simulated appears unless `mode` says so.",
     "web": "The door of agent and analyzer: [guard them with TLS and users](../howto/tls-and-users.md).",
+    "push": "What the agent pushes, and the queue under it: [push metrics](../howto/push.md).",
+    "remote_write": "The sink for Prometheus and whatever takes its remote write; needs the extra push.",
+    "otlp": "The sink for OpenTelemetry receivers; needs the extra push.",
+    "fluentd": "Where log records go: [send logs to Fluentd](../howto/fluentd.md).",
+    "logs": "What is collected for it: [send logs to Fluentd](../howto/fluentd.md).",
 }
 
 

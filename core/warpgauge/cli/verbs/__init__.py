@@ -62,6 +62,7 @@ VERBS: Final = (
     Verb("audit", "check the log of everything that was ordered"),
     Verb("detect", "score one series from a CSV file: how unusual is each value"),
     Verb("plan", "say where waiting pods should go and which moves would make room, on CSV files or a live cluster"),
+    Verb("simulate", "play a scenario: samples of a made-up fleet, and the truth about what is wrong with it"),
     Verb("executor", "follow recommendations on a scheduling core, and say how it went"),
     Verb("approve", "agree to a recommendation, so that an executor may follow it"),
     Verb("reject", "refuse a recommendation"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.config import Config
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "overrides", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,38 +27,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder to write to (default: its place in the checkout, seen from here)",
     )
-    addresses = parser.add_argument_group("addresses in alerts")
-    addresses.add_argument(
-        "--runbooks-url", metavar="URL", help="where /runbooks/NAME is served (default: the analyzer)"
+    alerts = parser.add_argument_group("alerts; all else about them is in the section [alerts] of the configuration")
+    alerts.add_argument("--runbooks-url", metavar="URL", help="where /runbooks/NAME is served (default: the analyzer)")
+    alerts.add_argument("--grafana-url", metavar="URL", help="where Grafana is (default: port 3000 of this machine)")
+    alerts.add_argument("--webhook-url", metavar="URL", help="where Alertmanager posts (default: nowhere)")
+    alerts.add_argument(
+        "--target-prometheus", metavar="RELEASE", help="oldest Prometheus that must load the rules: 2.37, 2.42 or 3.0"
     )
-    addresses.add_argument("--grafana-url", metavar="URL", help="where Grafana is (default: port 3000 of this machine)")
-    addresses.add_argument("--webhook-url", metavar="URL", help="where Alertmanager posts (default: nowhere)")
 
 
-def run(args: argparse.Namespace, config: Config) -> int:  # noqa: ARG001 - every verb is called alike
+def overrides(args: argparse.Namespace) -> dict[str, str]:
+    """Settings that the flags stand for."""
+    given = {"runbooks_url": args.runbooks_url, "grafana_url": args.grafana_url, "webhook_url": args.webhook_url,
+             "prometheus": args.target_prometheus}  # fmt: skip
+    return {f"alerts.{name}": value for name, value in given.items() if value is not None}
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
     """Write the files of one target and print their paths."""
     default, write = _TARGETS[args.target]
-    for path in write(args.out or Path(default), args):
+    for path in write(args.out or Path(default), config):
         sys.stdout.write(f"{path}\n")
     return 0
 
 
-def _dashboards(out: Path, _args: argparse.Namespace) -> Sequence[Path]:
+def _dashboards(out: Path, _config: Config) -> Sequence[Path]:
     from warpgauge.dashboards.generate import files  # noqa: PLC0415 - needs the extra dashboards
 
     return _written(out, files())
 
 
-def _alerts(out: Path, args: argparse.Namespace) -> Sequence[Path]:
+def _alerts(out: Path, config: Config) -> Sequence[Path]:
     from warpgauge.alerts.generate import files  # noqa: PLC0415 - needs the extra dashboards
-    from warpgauge.alerts.site import Site  # noqa: PLC0415 - as above
+    from warpgauge.alerts.settings import site_of  # noqa: PLC0415 - as above
 
-    names = ("runbooks_url", "grafana_url", "webhook_url")
-    chosen = {name: getattr(args, name).rstrip("/") for name in names if getattr(args, name)}
-    return _written(out, files(Site(**chosen)))
+    return _written(out, files(site_of(config.alerts)))
 
 
-def _docs(out: Path, _args: argparse.Namespace) -> Sequence[Path]:
+def _docs(out: Path, _config: Config) -> Sequence[Path]:
     from warpgauge.cli.docs import generate_docs  # noqa: PLC0415 - imports every part
 
     return generate_docs(out)
@@ -76,7 +82,7 @@ def _written(out: Path, files: Mapping[str, str]) -> list[Path]:
     return [out / name for name in files]
 
 
-_TARGETS: Final[dict[str, tuple[str, Callable[[Path, argparse.Namespace], Sequence[Path]]]]] = {
+_TARGETS: Final[dict[str, tuple[str, Callable[[Path, Config], Sequence[Path]]]]] = {
     "alerts": ("alerts/generated", _alerts),
     "dashboards": ("dashboards/generated", _dashboards),
     "docs": ("docs/reference", _docs),

@@ -72,6 +72,18 @@ KERNEL_LOG_READABLE: Final = _agent(
     Unit.NONE,
     "1 if XIDs are also read from the kernel log, 0 if it may not be read; absent where no device needs it.",
 )
+LOG_RECORDS: Final = _agent(
+    "warpgauge_agent_log_records_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Log records put into the queue of every log sink; absent where none is configured.",
+)
+LOG_RECORDS_DROPPED: Final = _agent(
+    "warpgauge_agent_log_records_dropped_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Log records of the kernel or our own that were more than logs.max_records_per_second or could not be stored.",
+)
 GPM_MODE: Final = _agent(
     "warpgauge_agent_gpm_mode",
     Kind.STATE,
@@ -135,6 +147,62 @@ STEP_MESSAGES: Final = _agent(
     Unit.NONE,
     "Messages from step timers by outcome: accepted, malformed, foreign_job or over_limit.",
     ("outcome",),
+)
+QUEUE_RECORDS: Final = _agent(
+    "warpgauge_agent_queue_records",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Batches that a sink's receiver does not have yet.",
+    ("sink",),
+)
+QUEUE_BYTES: Final = _agent(
+    "warpgauge_agent_queue_bytes",
+    Kind.GAUGE,
+    Unit.BYTES,
+    "Size of what a sink keeps on disk: batches that wait and dead letters.",
+    ("sink",),
+)
+QUEUE_OLDEST: Final = _agent(
+    "warpgauge_agent_queue_oldest_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.TIMESTAMP,
+    "When the oldest batch that waits for a sink was written; absent while none waits.",
+    ("sink",),
+)
+QUEUE_ACKED: Final = _agent(
+    "warpgauge_agent_queue_acked_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Batches that the sink's receiver acknowledged, over restarts.",
+    ("sink",),
+)
+QUEUE_DROPPED: Final = _agent(
+    "warpgauge_agent_queue_dropped_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Batches lost: too old, no room in the queue, or not to be stored.",
+    ("sink",),
+)
+QUEUE_RETRIES: Final = _agent(
+    "warpgauge_agent_queue_retries_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Attempts that the sink's receiver did not take for now, since the agent started; they are repeated.",
+    ("sink",),
+)
+QUEUE_DEAD_LETTERED: Final = _agent(
+    "warpgauge_agent_queue_dead_lettered_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Batches that the sink's receiver will never take, set aside in the queue, over restarts.",
+    ("sink",),
+)
+QUEUE_REFUSED: Final = _agent(
+    "warpgauge_agent_queue_refused_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Data points in acknowledged batches that the receiver said it did not keep, since the agent started.",
+    ("sink",),
 )
 
 ANALYZER_INFO: Final = _analyzer(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.loading import load
+from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
+    AlertsConfig,
     AnalyzerConfig,
     Config,
     DemoConfig,
+    OtlpConfig,
+    PushConfig,
+    RemoteWriteConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Origin, Setting, origins
@@ -17,10 +22,16 @@ from warpgauge.core.config.settings import Origin, Setting, origins
 __all__ = [
     "ActingConfig",
     "AgentConfig",
+    "AlertsConfig",
     "AnalyzerConfig",
     "Config",
     "DemoConfig",
+    "FluentdConfig",
+    "LogsConfig",
     "Origin",
+    "OtlpConfig",
+    "PushConfig",
+    "RemoteWriteConfig",
     "Setting",
     "WebConfig",
     "data_directory",

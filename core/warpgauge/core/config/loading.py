@@ -6,12 +6,17 @@ import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
+    AlertsConfig,
     AnalyzerConfig,
     Config,
     DemoConfig,
+    OtlpConfig,
+    PushConfig,
+    RemoteWriteConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Setting, Value, settings_of
@@ -29,6 +34,12 @@ _CLASSES: Final[dict[str, Any]] = {
     "acting": ActingConfig,
     "demo": DemoConfig,
     "web": WebConfig,
+    "alerts": AlertsConfig,
+    "push": PushConfig,
+    "remote_write": RemoteWriteConfig,
+    "otlp": OtlpConfig,
+    "fluentd": FluentdConfig,
+    "logs": LogsConfig,
 }
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20

@@ -5,12 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FAULTS", "ActingConfig", "AgentConfig", "AnalyzerConfig", "Config", "DemoConfig", "WebConfig"]
+__all__ = [
+    "FAULTS",
+    "ActingConfig",
+    "AgentConfig",
+    "AlertsConfig",
+    "AnalyzerConfig",
+    "Config",
+    "DemoConfig",
+    "OtlpConfig",
+    "PushConfig",
+    "RemoteWriteConfig",
+    "WebConfig",
+]
 
 FAULTS: Final = ("straggler", "thermal_limited", "idle_allocated", "input_bound")
 
@@ -125,6 +138,10 @@ class AnalyzerConfig:
     xid_overrides: tuple[str, ...] = setting(
         (), help="What to do on an XID where this site decides otherwise than the catalog, as NUMBER=ACTION."
     )
+    alertmanagers: tuple[str, ...] = setting(
+        (), help="Base URLs of the Alertmanagers that findings and recommendations are pushed to.", unit="URL",
+        urls=True,
+    )  # fmt: skip
     mode: str = setting(
         "propose",
         help="observe finds only, propose also recommends, approve lets executors follow what a person approved, auto "
@@ -178,6 +195,66 @@ class WebConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PushConfig:
+    """What the agent pushes by itself, and what waits while a receiver does not take it."""
+
+    interval_seconds: float = setting(15.0, help="Time between two pushes of the page.", unit="seconds", above=0)
+    external_labels: tuple[str, ...] = setting(
+        (),
+        help="Labels for all that is pushed, as NAME=VALUE; job and instance (the machine) are there unless set.",
+    )
+    keep: str = setting("", help="Regular expression of whole metric names to push; empty means all.")
+    drop: str = setting("", help="Regular expression of whole metric names not to push; empty means none.")
+    queue_max_bytes: int = setting(
+        1 << 30, help="What may wait on disk for each sink; beyond it the oldest is dropped and counted.",
+        unit="bytes", at_least=1_000_000,
+    )  # fmt: skip
+    queue_max_age_seconds: float = setting(
+        604800.0, help="How long it may wait; what is older is dropped and counted.", unit="seconds", above=0
+    )
+    pace_seconds: float = setting(
+        0.05, help="Pause between two batches, so that what waited for long is no flood.", unit="seconds", at_least=0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteWriteConfig:
+    """Push to a Prometheus or what takes its remote write."""
+
+    url: str = setting(
+        "", help="Where to write (remote write 1.0), mostly .../api/v1/write; empty means nowhere.",
+        unit="URL", urls=True,
+    )  # fmt: skip
+    headers_file: str = setting(
+        "", help="File with one header per line as Name: value, such as Authorization or X-Scope-OrgID."
+    )
+    ca_file: str = setting("", help="Certificate authorities to trust instead of the system's.")
+    client_cert: str = setting("", help="Certificate (PEM) to show.")
+    client_key: str = setting("", help="Its key, if it is not in the same file.")
+    timeout_seconds: float = setting(10.0, help="How long to wait for an answer.", unit="seconds", above=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtlpConfig:
+    """Push metrics to an OpenTelemetry receiver over HTTP."""
+
+    url: str = setting(
+        "", help="Where to post metrics (OTLP/HTTP, protobuf), mostly .../v1/metrics; empty means nowhere.",
+        unit="URL", urls=True,
+    )  # fmt: skip
+    compression: str = setting("gzip", help="How bodies are compressed.", choices=("gzip", "none"))
+    headers_file: str = setting(
+        "",
+        help="File with one header per line as Name: value; empty means the environment variable "
+        "OTEL_EXPORTER_OTLP_HEADERS.",
+    )
+    ca_file: str = setting("", help="Certificate authorities to trust instead of the system's.")
+    client_cert: str = setting("", help="Certificate (PEM) to show.")
+    client_key: str = setting("", help="Its key, if it is not in the same file.")
+    timeout_seconds: float = setting(10.0, help="How long to wait for an answer.", unit="seconds", above=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoConfig:
     """The simulated fleet."""
 
@@ -190,6 +267,42 @@ class DemoConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsConfig:
+    """What this site has otherwise in the generated rules; the analyzer names its alerts by it too."""
+
+    selector: str = setting(
+        "", help='Matchers without braces, such as env="prod", that every series a rule reads must match.'
+    )
+    cluster_label: str = setting("cluster", help="Label that names the cluster at this site.")
+    thresholds: tuple[str, ...] = setting((), help="Thresholds that differ, as ALERT=NUMBER.")
+    holds: tuple[str, ...] = setting((), help="How long a condition must last where it differs, as ALERT=DURATION.")
+    severities: tuple[str, ...] = setting(
+        (), help="Severities that differ, as ALERT=SEVERITY: info, warning or critical."
+    )
+    disabled: tuple[str, ...] = setting((), help="Alerts that are left out, by name.")
+    extra_labels: tuple[str, ...] = setting((), help="Labels that every rule adds, as NAME=VALUE.")
+    runbooks_url: str = setting(
+        "http://127.0.0.1:9838", help="Where /runbooks/NAME is served; the analyzer does.", unit="URL", urls=True
+    )
+    grafana_url: str = setting("http://127.0.0.1:3000", help="Where Grafana is.", unit="URL", urls=True)
+    prometheus: str = setting(
+        "2.42",
+        help="Oldest Prometheus that must load the rules; older ones lack keep_firing_for, newer ones have labels of "
+        "groups.",
+        choices=("2.37", "2.42", "3.0"),
+    )
+    webhook_url: str = setting("", help="Where Alertmanager posts; empty means nowhere.", unit="URL", urls=True)
+    slack_url_file: str = setting("", help="File with the address of Slack's webhook; empty means no Slack.")
+    slack_channel: str = setting("#alerts", help="Slack's channel.")
+    email_to: str = setting("", help="Who gets mail; empty means nobody.")
+    email_from: str = setting("warpgauge@localhost", help="Sender of the mail.")
+    smtp_server: str = setting("localhost:25", help="Server that takes the mail, as HOST:PORT.")
+    pagerduty_key_file: str = setting(
+        "", help="File with PagerDuty's integration key (Events API v2); empty means no PagerDuty."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings in force."""
 
@@ -198,6 +311,12 @@ class Config:
     acting: ActingConfig = field(default_factory=ActingConfig)
     demo: DemoConfig = field(default_factory=DemoConfig)
     web: WebConfig = field(default_factory=WebConfig)
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
+    push: PushConfig = field(default_factory=PushConfig)
+    remote_write: RemoteWriteConfig = field(default_factory=RemoteWriteConfig)
+    otlp: OtlpConfig = field(default_factory=OtlpConfig)
+    fluentd: FluentdConfig = field(default_factory=FluentdConfig)
+    logs: LogsConfig = field(default_factory=LogsConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
     from warpgauge.core.sample import Sample
 
-__all__ = ["FamilyRenderer", "FamilyText", "page"]
+__all__ = ["FamilyRenderer", "FamilyText", "bound", "page"]
 
 _ORDER: Final = {metric.name: position for position, metric in enumerate(ALL)}
 _LABEL_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
@@ -150,7 +150,7 @@ def _prefix(metric: Metric, values: tuple[str, ...]) -> _Prefix:
     pairs = tuple(zip(metric.label_names(values), values, strict=True))
     if metric.kind is not Kind.HISTOGRAM:
         return _start(metric.name, pairs)
-    buckets = tuple(_start(f"{metric.name}_bucket", (*pairs, ("le", _bound(le)))) for le in (*metric.buckets, inf))
+    buckets = tuple(_start(f"{metric.name}_bucket", (*pairs, ("le", bound(le)))) for le in (*metric.buckets, inf))
     return (*buckets, _start(f"{metric.name}_count", pairs), _start(f"{metric.name}_sum", pairs))
 
 
@@ -161,7 +161,7 @@ def _start(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return f"{name}{{{block}}} "
 
 
-def _bound(le: float) -> str:
+def bound(le: float) -> str:
     """A bucket's bound as Go prints it, so that the same bucket has the same label everywhere (OpenMetrics 1.0)."""
     if le < _EXPONENT_FROM or le == inf:
         return _number(le)

@@ -41,8 +41,29 @@ Json = dict[str, Any]
 _REDUCE_LAST: Final = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _PREFIXES: Final = ("accel_", "host_", "training_", "serving_", "warpgauge_", "agent_", "analyzer_")
 _PALETTE: Final = ("green", "yellow", "red", "purple", "dark-red", "blue", "orange", "semi-dark-blue", "light-red")
-_COLORS: Final = {"released": "blue", "denied": "orange", "lost": "red", "needs_reset": "purple", "hung": "dark-red"}
+_COLORS: Final = {
+    "released": "blue",
+    "denied": "orange",
+    "lost": "red",
+    "needs_reset": "purple",
+    "hung": "dark-red",
+    "inactive": "#808080",
+    "active": "green",
+    "sleep": "blue",
+    "active_traffic_disabled": "orange",
+    "not_started": "orange",
+    "in_progress": "blue",
+    "completed": "green",
+    "failed": "red",
+    "silent": "red",
+    "ok": "green",
+    "answers": "green",
+    "held down": "orange",
+}
 """Of states whose place in their row says nothing about how bad they are; the others take theirs from the palette."""
+
+_LEAST_TOPS: Final = {"percentunit": 0.01, "short": 1, "cps": 1}
+"""How high an axis is at least: else Grafana draws a flat zero on 0 to 100, and noise as a mountain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +159,7 @@ def graph(  # noqa: PLR0913 - a graph has that many looks, all with defaults
         defaults={
             "color": {"mode": "palette-classic"},
             "custom": {
+                **({"axisSoftMax": _LEAST_TOPS[shown]} if shown in _LEAST_TOPS else {}),
                 "drawStyle": "line",
                 "fillOpacity": 60 if stacked else 8,
                 "lineWidth": 1,
@@ -231,7 +253,7 @@ def bar_gauge(  # noqa: PLR0913 - a gauge has that many looks, all with defaults
             "noValue": ABSENT,
             "thresholds": _thresholds(levels),
             "unit": shown,
-            **_range(metric, shown),
+            **({"min": 0} | _range(metric, shown)),
         },
     )
 

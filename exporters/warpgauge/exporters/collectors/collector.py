@@ -21,6 +21,7 @@ __all__ = [
     "DriverError",
     "EventSource",
     "IsolatedCollector",
+    "Quiet",
     "Settings",
 ]
 
@@ -80,6 +81,14 @@ class EventSource(Protocol):
 
     def wait_for_events(self) -> list[Event] | None:
         """What happened within at most half a second; None when there will never be any. Never raises."""
+
+
+@runtime_checkable
+class Quiet(Protocol):
+    """A collector in our own process that often has nothing to tell: then no thread is woken up to ask it."""
+
+    def has_never_changed(self) -> bool:
+        """Whether it says what it said the first time. Never waits."""
 
 
 @runtime_checkable

@@ -134,20 +134,40 @@ class NvmlApi:
         except self.nvml.NVMLError as error:
             raise _failure(int(error.value), f"{function}: {error}") from error
 
+    def code(self, function: str, *arguments: Any) -> int:  # noqa: ANN401 - the foreign boundary
+        """Return code of one call of the library itself, not timed.
+
+        Raises:
+            CallFailedError: this library lacks the function.
+
+        """
+        try:
+            return int(self.nvml._nvmlGetFunctionPointer(function)(*arguments))  # noqa: SLF001 - pynvml has no other way
+        except self.nvml.NVMLError as error:
+            raise _failure(int(error.value), f"{function}: {error}") from error
+
+    def timed_code(self, function: str, *arguments: Any) -> int:  # noqa: ANN401 - as above
+        """Return code of one timed call of the library itself, where pynvml's own wrapper costs more than the call.
+
+        Raises:
+            CallFailedError: this library lacks the function.
+
+        """
+        monotonic = self._clock.monotonic
+        begun = monotonic()
+        try:
+            return self.code(function, *arguments)
+        finally:
+            self._calls.add(function, monotonic() - begun)
+
     def direct(self, function: str, *arguments: Any) -> None:  # noqa: ANN401 - as above
-        """Make one timed call of the library itself, where pynvml's own wrapper costs more than the call.
+        """Make one timed call of the library itself.
 
         Raises:
             CallFailedError: its return code was not success.
 
         """
-        begun = self._clock.monotonic()
-        try:
-            code = int(self.nvml._nvmlGetFunctionPointer(function)(*arguments))  # noqa: SLF001 - pynvml has no other way
-        except self.nvml.NVMLError as error:  # this library lacks the function
-            raise _failure(int(error.value), f"{function}: {error}") from error
-        finally:
-            self._calls.add(function, self._clock.monotonic() - begun)
+        code = self.timed_code(function, *arguments)
         if code:
             raise self.failure(code, function)
 

@@ -5,6 +5,7 @@ A call or field that the board does not support is remembered and not made again
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -14,7 +15,8 @@ from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.collectors.collector import DriverError
 from warpgauge.exporters.collectors.identity import device_info
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
-from warpgauge.exporters.collectors.nvml_fields import Field, Unwrapped, decode, superseded, to_readings
+from warpgauge.exporters.collectors.nvml_field_batch import FieldBatch
+from warpgauge.exporters.collectors.nvml_fields import Field, Unwrapped, superseded, to_readings
 from warpgauge.exporters.collectors.nvml_mig import WHOLE
 from warpgauge.exporters.collectors.nvml_samples import SOURCES, SampleBuffers
 
@@ -54,11 +56,14 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is asked for in one batch while so many things are unsupported: ever more, until all is forgotten."""
+    """What is to be asked while so many things are unsupported: ever more, until all is forgotten."""
 
     unsupported: int
-    fields: tuple[Field, ...]
-    places: list[tuple[int, int]]  # id and scope, as pynvml takes them
+    fields: dict[Tier, list[Field]]  # that the board may support
+    told: frozenset[Metric]  # by any of them
+
+
+_NO_PLAN: Final = _Plan(-1, {}, frozenset())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +86,13 @@ class Board:
     partitions: Partitions | None = None  # None where the board cannot be cut
     unsupported: set[object] = field(default_factory=set)  # and fields that another one makes needless
     standing: Standing = WHOLE  # towards MIG, as of the last reading
-    _plans: dict[Tier, _Plan] = field(default_factory=dict, init=False)
+    _plan: _Plan = field(default=_NO_PLAN, init=False)
+    _batches: dict[Tier, FieldBatch] = field(default_factory=dict, init=False)
+    _getters: dict[Tier, list[Getter]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sort the calls by how often they are made."""
+        self._getters = {tier: [getter for getter in self.getters if getter.tier is tier] for tier in Tier}
 
     def read(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
         """All samples of a tier, or one error and no sample at all when the board is gone."""
@@ -96,7 +107,8 @@ class Board:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
             return [], [self._error(GONE[failure.verdict], failure.detail)]
-        samples = [Sample(metric, (*self.device.labels, *labels), value) for metric, labels, value in readings]
+        identity = self.device.labels
+        samples = [Sample(metric, identity + labels, value) for metric, labels, value in readings]
         return ([*samples, *self._infos()] if tier is Tier.SLOW else samples), errors
 
     def gained(self) -> tuple[list[Increment], Bookmark]:
@@ -124,7 +136,7 @@ class Board:
         if self.standing != self.partitions.standing:
             self.standing = self.partitions.standing
             self.unsupported.clear()
-            self._plans.clear()
+            self._plan = _NO_PLAN
             if self.gpm is not None:
                 self.gpm.forget()
 
@@ -141,8 +153,8 @@ class Board:
         return self.standing.is_partitioned and metric.by_instance
 
     def _direct(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        for getter in self.getters:
-            if getter.tier is tier and not self._belongs_to_instances(getter.metric):
+        for getter in self._getters[tier]:
+            if not self._belongs_to_instances(getter.metric):
                 yield from self._get(getter, errors)
 
     def _get(self, getter: Getter, errors: list[ReadError]) -> Iterable[Reading]:
@@ -155,28 +167,35 @@ class Board:
         return self._get(getter.instead, errors) if key in self.unsupported and getter.instead else ()
 
     def _fields(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
-        asked = self._asked(tier)
-        if not asked or "fields" in self.unsupported:
+        fields = self._planned().fields.get(tier)
+        if not fields or "fields" in self.unsupported:
             return ()
+        batch = self._batches.get(tier)
+        if batch is None or batch.fields != fields:
+            batch = self._batches[tier] = FieldBatch(self.api, self.handle, fields)
         try:
-            answers = self.api.call("nvmlDeviceGetFieldValues", self.handle, self._plans[tier].places)
+            values = batch.ask()
         except CallFailedError as failure:
             self._judge(failure, "fields", errors)
             return ()
-        values = [decode(row, raw) for row, raw in zip(asked, answers, strict=True)]
         for value in values:
-            self._judge_field(value.field, value.code, errors)
-        self.unsupported.update(superseded(values))
+            if value.code:
+                refusal = self.api.failure(value.code, f"nvmlDeviceGetFieldValues, field {value.field.id}")
+                self._judge(refusal, value.field, errors)
+        if batch.is_new(values):
+            self.unsupported.update(superseded(values))
         return to_readings(values, self.counters, self.clock.monotonic())
 
-    def _asked(self, tier: Tier) -> tuple[Field, ...]:
-        """The fields of a tier that the board may support: hundreds, so they are looked through once."""
-        plan = self._plans.get(tier)
-        if plan is None or plan.unsupported != len(self.unsupported):
-            fields = tuple(row for row in self.fields if row.tier is tier and row not in self.unsupported)
-            plan = _Plan(len(self.unsupported), fields, [(row.id, row.scope) for row in fields])
-            self._plans[tier] = plan
-        return plan.fields
+    def _planned(self) -> _Plan:
+        """There are hundreds of fields, so they are looked through once."""
+        if self._plan.unsupported != len(self.unsupported):
+            fields = defaultdict(list)
+            for row in self.fields:
+                if row not in self.unsupported:
+                    fields[row.tier].append(row)
+            told = frozenset(row.metric for rows_of_tier in fields.values() for row in rows_of_tier)
+            self._plan = _Plan(len(self.unsupported), fields, told)
+        return self._plan
 
     def _profile(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
         if self.gpm is None or self.standing.is_partitioned or tier is not Tier.FAST or "gpm" in self.unsupported:
@@ -195,9 +214,9 @@ class Board:
         key = "gpm totals"
         if self.gpm_counters is None or tier is not Tier.NORMAL or key in self.unsupported or not self.is_profiled:
             return ()
-        fields = () if "fields" in self.unsupported else self.fields
+        told = frozenset() if "fields" in self.unsupported else self._planned().told
         try:
-            return self.gpm_counters.read({row.metric for row in fields if row not in self.unsupported})
+            return self.gpm_counters.read(told)
         except CallFailedError as failure:
             self._judge(failure, key, errors)
             return ()
@@ -217,11 +236,6 @@ class Board:
                     yield from self.buffers.read(source)
                 except CallFailedError as failure:
                     self._judge(failure, source, errors)
-
-    def _judge_field(self, row: Field, code: int, errors: list[ReadError]) -> None:
-        if code:
-            failure = self.api.failure(code, f"nvmlDeviceGetFieldValues, field {row.id}")
-            self._judge(failure, row, errors)
 
     def _judge(self, failure: CallFailedError, key: object, errors: list[ReadError]) -> None:
         """Remember what is unsupported, note what failed, and pass on what ends the reading of this board."""

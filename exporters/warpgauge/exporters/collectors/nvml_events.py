@@ -12,7 +12,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.retry import Backoff
-from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict, constant
+from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, Verdict, constant
 from warpgauge.exporters.messages import Event
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NvmlEvents"]
 
-_WAIT_MILLISECONDS: Final = 250  # how long a new GPU waits for its registration, and a stop for this thread
+_WAIT_MILLISECONDS: Final = 350  # how long a new GPU waits for its registration, and a stop for this thread
+_WAIT: Final = "nvmlEventSetWait_v2"
+_TIMEOUT: Final = constant("NVML_ERROR_TIMEOUT")
 _XID: Final = constant("nvmlEventTypeXidCriticalError")
 _KINDS: Final = {
     constant("nvmlEventTypeDoubleBitEccError"): "double_bit_ecc",
@@ -53,17 +55,26 @@ class NvmlEvents:
         self._new.put((position, handle))
 
     def wait(self) -> list[Event] | None:
-        """What happened within a quarter of a second; None where this driver has no events at all."""
+        """What happened within a third of a second; None where this driver has no events at all."""
         try:
             self._set = self._set or self._api.untimed("nvmlEventSetCreate")
             self._register()
-            return [self._event(self._api.untimed("nvmlEventSetWait_v2", self._set, _WAIT_MILLISECONDS))]
+            return self._next()
         except CallFailedError as failure:
             if failure.verdict is Verdict.UNSUPPORTED:
                 return None
             if failure.verdict is not Verdict.EMPTY:  # a timeout is empty; anything else would come at once again
                 self._pause(next(self._delays))
             return []
+
+    def _next(self) -> list[Event]:
+        data, timeout = PYNVML.c_nvmlEventData_t(), ctypes.c_uint(_WAIT_MILLISECONDS)
+        code = self._api.code(_WAIT, self._set, ctypes.byref(data), timeout)
+        if code == _TIMEOUT:  # three times a second: not worth an exception
+            return []
+        if code:
+            raise self._api.failure(code, _WAIT)
+        return [self._event(data)]
 
     def close(self) -> None:
         """Give the set back; nvml.h wants that before the shutdown."""

@@ -19,7 +19,6 @@ __all__ = [
     "Field",
     "FieldValue",
     "Unwrapped",
-    "decode",
     "superseded",
     "to_readings",
     "union_number",
@@ -29,9 +28,9 @@ NANO: Final = 1e-9
 MILLI: Final = 1e-3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Field:
-    """One field: which metric it is, and what turns its unit into a base unit."""
+    """One field: which metric it is, and what turns its unit into a base unit. Each is a row, equal to itself only."""
 
     id: int
     metric: Metric
@@ -166,12 +165,6 @@ def union_number(value_type: int, union: Any) -> float:  # noqa: ANN401 - nvmlVa
     return float(getattr(union, member))
 
 
-def decode(field: Field, raw: Any) -> FieldValue:  # noqa: ANN401 - nvmlFieldValue_t
-    """Take the union member that the value's type names."""
-    member, bits = _MEMBERS.get(int(raw.valueType), ("ullVal", 64))
-    return FieldValue(field, int(raw.nvmlReturn), float(getattr(raw.value, member)), bits)
-
-
 _BOOKMARK: Final = "field/"
 
 
@@ -223,11 +216,13 @@ def to_readings(values: Sequence[FieldValue], counters: Unwrapped, now: float) -
     A field that stands in gives nothing while another of its metric is still asked for, answered or not: the metric
     must not change its label values from one reading to the next.
     """
-    given: set[tuple[Metric, tuple[str, ...]]] = set()
-    in_question = {value.field.metric for value in values if not value.field.stands_in and is_supported(value.code)}
+    given: set[tuple[str, tuple[str, ...]]] = set()
+    in_question: set[Metric] = set()
+    if any(value.field.stands_in for value in values):
+        in_question = {value.field.metric for value in values if not value.field.stands_in and is_supported(value.code)}
     for value in values:
         field = value.field
-        series = (field.metric, field.labels)
+        series = (field.metric.name, field.labels)
         if value.code or series in given or (field.zero_is_absent and not value.number):
             continue
         if field.stands_in and field.metric in in_question:

@@ -46,12 +46,14 @@ class _Asked(NamedTuple):
 
     id: int
     metric: Metric
-    labels: tuple[str, ...] = ()
-    factor: float = PERCENT
+    labels: tuple[str, ...]
+    factor: float
+    most: float  # in base units; shares stay within 0-1, for drivers were seen to overshoot both ends
 
 
 def _asked(suffix: str, metric: Metric, *labels: str, factor: float = PERCENT) -> _Asked:
-    return _Asked(constant(f"NVML_GPM_METRIC_{suffix}"), metric, labels, factor)
+    most = 1.0 if metric.unit is Unit.RATIO else math.inf
+    return _Asked(constant(f"NVML_GPM_METRIC_{suffix}"), metric, labels, factor, most)
 
 
 ASKED: Final = (
@@ -119,11 +121,13 @@ class Gpm:
 
     def _between(self, first: Any, second: Any) -> list[Reading]:  # noqa: ANN401 - opaque pointers
         answers = self._question.ask(first, second, [asked.id for asked in self._asked])
-        given = [(asked, it.value) for asked, it in zip(self._asked, answers, strict=True) if it.code == 0]
-        self._drop_unsupported([answer.code for answer in answers])
-        return [
-            (asked.metric, asked.labels, _in_base_unit(asked, value)) for asked, value in given if math.isfinite(value)
+        readings = [
+            (asked.metric, asked.labels, min(asked.most, max(0.0, value * asked.factor)))
+            for asked, (code, value, _) in zip(self._asked, answers, strict=True)
+            if code == 0 and math.isfinite(value)
         ]
+        self._drop_unsupported([answer.code for answer in answers])
+        return readings
 
     def _drop_unsupported(self, codes: Sequence[int]) -> None:
         """Each metric has a return code of its own; what the device does not support is not asked for again."""
@@ -144,9 +148,3 @@ class Gpm:
         """Begin anew: the next reading gives nothing, whatever the driver says about the samples of before."""
         with suppress(CallFailedError):
             self.close()
-
-
-def _in_base_unit(asked: _Asked, value: float) -> float:
-    """Shares stay within 0-1 and nothing falls below 0: drivers were seen to overshoot both ends."""
-    number = max(0.0, value * asked.factor)
-    return min(1.0, number) if asked.metric.unit is Unit.RATIO else number

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import ctypes
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from warpgauge.exporters.collectors.nvml_api import constant
+from warpgauge.exporters.collectors.nvml_api import PYNVML, constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,6 +14,12 @@ if TYPE_CHECKING:
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
 
 __all__ = ["GpmAnswer", "GpmQuestion"]
+
+
+_METRICS: Final = PYNVML.c_nvmlGpmMetricsGet_t.metrics.offset
+_SLOT: Final = PYNVML.c_nvmlGpmMetric_t
+_UNIT: Final = _SLOT.metricInfo.offset + PYNVML.c_metricInfo_t.unit.offset
+_METRIC: Final = struct.Struct(f"={_SLOT.nvmlReturn.offset}xid{_UNIT - _SLOT.value.offset - 8}xQ")  # code, value, unit
 
 
 class GpmAnswer(NamedTuple):
@@ -23,11 +31,13 @@ class GpmAnswer(NamedTuple):
 
 
 class GpmQuestion:
-    """The structure that carries questions and answers: 19 kB, so it is made once."""
+    """The structure that carries questions and answers: 19 kB, so it is made once, and read without ctypes' objects."""
 
     def __init__(self, api: NvmlApi) -> None:
         self._api = api
         self._body: Any = None
+        self._asked: list[int] = []
+        self._blank = b""  # the metrics of the body before they are answered
 
     def ask(self, first: Any, second: Any, ids: Sequence[int]) -> list[GpmAnswer]:  # noqa: ANN401 - opaque pointers
         """An answer for each id, from two samples in their order.
@@ -36,18 +46,27 @@ class GpmQuestion:
             CallFailedError: the driver answered none of them.
 
         """
+        if self._body is None or self._asked != ids:
+            self._write(list(ids))
+        body = self._body
+        body.sample1, body.sample2 = first, second
+        metrics = ctypes.addressof(body) + _METRICS
+        ctypes.memmove(metrics, self._blank, len(self._blank))  # no answer of before is left
+        self._api.call("nvmlGpmMetricsGet", body)
+        answers = _METRIC.iter_unpack(memoryview(body).cast("B")[_METRICS : _METRICS + len(self._blank)])
+        return [GpmAnswer(code, value, _text(unit) if unit and not code else "") for code, value, unit in answers]
+
+    def _write(self, ids: list[int]) -> None:
         body = self._body = self._body or self._api.nvml.c_nvmlGpmMetricsGet_t()
         body.version = constant("NVML_GPM_METRICS_GET_VERSION")
         body.numMetrics = len(ids)
-        body.sample1, body.sample2 = first, second
         for slot, number in zip(body.metrics, ids, strict=False):
-            slot.metricId = number
-            slot.metricInfo.unit = None  # of another metric, the last time
-        self._api.call("nvmlGpmMetricsGet", body)
-        return [_answer(slot) for slot in body.metrics[: len(ids)]]
+            slot.metricId, slot.nvmlReturn, slot.value = number, 0, 0.0
+            slot.metricInfo.unit = None
+        self._asked = ids
+        self._blank = bytes(memoryview(body).cast("B")[_METRICS : _METRICS + len(ids) * _METRIC.size])
 
 
-def _answer(slot: Any) -> GpmAnswer:  # noqa: ANN401 - nvmlGpmMetric_t
-    code = int(slot.nvmlReturn)
-    unit = b"" if code else slot.metricInfo.unit or b""
-    return GpmAnswer(code, float(slot.value), unit.decode(errors="replace"))
+def _text(address: int) -> str:
+    """A string of the driver's, of which only the beginning can be a unit."""
+    return ctypes.string_at(address).decode(errors="replace")

@@ -10,7 +10,7 @@ import ctypes
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, constant
+from warpgauge.exporters.collectors.nvml_api import PYNVML, constant
 
 if TYPE_CHECKING:
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
@@ -32,6 +32,8 @@ _LAYOUTS: Final = {  # nvmlSample_t: the stamp, then a union of eight bytes
         "UNSIGNED_SHORT": "H",
     }.items()
 }
+_TOO_SMALL: Final = constant("NVML_ERROR_INSUFFICIENT_SIZE")
+_NOTHING_NEW: Final = frozenset(constant(f"NVML_ERROR_{name}") for name in ("NOT_FOUND", "NO_DATA", "TIMEOUT"))
 _ANY_OTHER: Final = _LAYOUTS[constant("NVML_VALUE_TYPE_UNSIGNED_LONG_LONG")]
 
 
@@ -43,6 +45,8 @@ class RingReader:
         self._handle = handle
         self._type = ctypes.c_uint()
         self._count = ctypes.c_uint()
+        self._stamp = ctypes.c_ulonglong()
+        self._answers = ctypes.byref(self._type), ctypes.byref(self._count)
         self._room = _USUAL_ROOM
         self._samples = (PYNVML.c_nvmlSample_t * self._room)()
 
@@ -50,27 +54,28 @@ class RingReader:
         """Stamps and numbers, in the driver's units and order, of the samples after a stamp.
 
         Raises:
-            CallFailedError: there are none, or the driver has no such buffer or does not answer.
+            CallFailedError: the driver has no such buffer or does not answer.
 
         """
-        try:
-            self._call(kind, after_us, self._samples)
-        except CallFailedError as failure:
-            if failure.code != constant("NVML_ERROR_INSUFFICIENT_SIZE"):
-                raise
+        code = self._call(kind, after_us, self._samples)
+        if code == _TOO_SMALL:
             self._grow(kind, after_us)
-            self._call(kind, after_us, self._samples)
+            code = self._call(kind, after_us, self._samples)
+        if code in _NOTHING_NEW:  # every second at a buffer that gets a sample a second: not worth an exception
+            return []
+        if code:
+            raise self._api.failure(code, _FUNCTION)
         layout = _LAYOUTS.get(self._type.value, _ANY_OTHER)
         count = min(self._count.value, self._room)
         return list(layout.iter_unpack(memoryview(self._samples).cast("B")[: count * layout.size]))
 
     def _grow(self, kind: int, after_us: int) -> None:
-        self._call(kind, after_us, None)
+        code = self._call(kind, after_us, None)
+        if code:
+            raise self._api.failure(code, _FUNCTION)
         self._room = min(2 * self._count.value, _MOST_ROOM)
         self._samples = (PYNVML.c_nvmlSample_t * self._room)()
 
-    def _call(self, kind: int, after_us: int, samples: Any) -> None:  # noqa: ANN401 - an array of ctypes, or None
-        self._count.value = self._room
-        value_type, count = ctypes.byref(self._type), ctypes.byref(self._count)
-        stamp = ctypes.c_ulonglong(after_us)
-        self._api.direct(_FUNCTION, self._handle, ctypes.c_uint(kind), stamp, value_type, count, samples)
+    def _call(self, kind: int, after_us: int, samples: Any) -> int:  # noqa: ANN401 - an array of ctypes, or None
+        self._count.value, self._stamp.value = self._room, after_us
+        return self._api.timed_code(_FUNCTION, self._handle, ctypes.c_uint(kind), self._stamp, *self._answers, samples)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Metric, device
 from warpgauge.exporters.collectors.increments import Bookmark, Increment
-from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, Verdict, constant
+from warpgauge.exporters.collectors.nvml_api import PYNVML, constant
 from warpgauge.exporters.collectors.nvml_rings import RingReader
 from warpgauge.exporters.collectors.sample_time import SampleTime
 
@@ -33,9 +33,9 @@ PERCENT: Final = 0.01
 _NOT_AVAILABLE: Final = float(PYNVML.NVML_VALUE_NOT_AVAILABLE_uint.value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Source:
-    """One sample buffer: the distribution it feeds, and the getter that stands in while it is dry."""
+    """One sample buffer: the distribution it feeds, and the getter that stands in while it is dry. Each is a row."""
 
     name: str  # the period's label
     type: int  # nvmlSamplingType_t
@@ -133,16 +133,9 @@ class SampleBuffers:
 
     def _ask(self, source: Source, stamp: int) -> list[tuple[int, float]]:
         """Stamps and values, in base units; empty when nothing is new."""
-        try:
-            raw = self._rings.read(source.type, stamp)
-        except CallFailedError as failure:
-            if failure.verdict is not Verdict.EMPTY:
-                raise
-            return []
-        return [(at, self._scaled(source, number)) for at, number in raw if at and number < _NOT_AVAILABLE]
+        raw = self._rings.read(source.type, stamp)
+        factor, most = source.factor, source.most
+        return [(at, min(most, number * factor)) for at, number in raw if at and number < _NOT_AVAILABLE]
 
     def _present(self, source: Source) -> float:
-        return self._scaled(source, source.pick(self._api.call(source.stand_in, self._handle)))
-
-    def _scaled(self, source: Source, number: float) -> float:
-        return min(source.most, number * source.factor)
+        return min(source.most, source.pick(self._api.call(source.stand_in, self._handle)) * source.factor)

@@ -10,7 +10,7 @@ neighbor's has, so nothing is lost or counted twice however the samples are spre
 from __future__ import annotations
 
 from collections import deque
-from itertools import pairwise
+from operator import sub
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ Span = tuple[float, int]
 
 MICROSECONDS: Final = 1_000_000
 LONGEST_GAP_SECONDS: Final = 60.0  # twice the longest pause between a child's end and the next one's start
+_LONGEST_GAP: Final = LONGEST_GAP_SECONDS * MICROSECONDS
 DRY_SECONDS: Final = 5.0  # without a new sample; the slowest buffers get one every second
 _STEPS_KEPT: Final = 120
 _SHARE_RENEWED: Final = 4  # a quarter
@@ -90,8 +91,10 @@ class SampleTime:
             return []
         self._measure([self._newest, *(stamp for stamp, _ in fresh)])
         first = fresh[0][0]
-        spans = [] if self._stand_in is None else self._count(self._stand_in, first - self._usual_step())
-        spans += [span for stamp, value in fresh for span in self._count(value, stamp)]
+        spans: list[Span] = []
+        if self._stand_in is not None:
+            self._count([(first - self._usual_step(), self._stand_in)], spans)
+        self._count(fresh, spans)
         self._reach(fresh[-1][0], now)
         return spans
 
@@ -99,18 +102,22 @@ class SampleTime:
         """Time at a value that was read beside a dry buffer; it lags behind, in case samples are only late."""
         self._stand_in = value
         seconds = now - self._heard - DRY_SECONDS
-        return self._count(value, self._counted_then + round(seconds * MICROSECONDS))
+        spans: list[Span] = []
+        self._count([(self._counted_then + round(seconds * MICROSECONDS), value)], spans)
+        return spans
 
-    def _count(self, value: float, until: int) -> list[Span]:
-        before = self._counted
-        if until <= before:
-            return []
-        self._counted = until
-        milliseconds = until // 1000 - before // 1000
-        return [(value, milliseconds)] if until - before <= LONGEST_GAP_SECONDS * MICROSECONDS else []
+    def _count(self, samples: Iterable[tuple[int, float]], spans: list[Span]) -> None:
+        """Add what these samples stand for, in the order of their stamps, to the spans."""
+        counted = self._counted
+        for until, value in samples:
+            if until > counted:
+                if until - counted <= _LONGEST_GAP:
+                    spans.append((value, until // 1000 - counted // 1000))
+                counted = until
+        self._counted = counted
 
     def _measure(self, stamps: Sequence[int]) -> None:
-        self._steps.extend(after - before for before, after in pairwise(stamps))
+        self._steps.extend(map(sub, stamps[1:], stamps))
         self._new_steps += len(stamps) - 1
 
     def _usual_step(self) -> int:

@@ -28,7 +28,7 @@ __all__ = ["TrainingCollector", "default_socket_path"]
 
 _SOCKET_NAME: Final = "warpgauge-train.sock"
 _CREDENTIALS: Final = struct.Struct("=iII")  # pid, uid, gid (man 7 unix, SCM_CREDENTIALS)
-_POLL_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 5.0  # closing does not wait for it: it sends itself a message
 # A flood costs its senders, not the agent: after so many messages in less than this time the receiver takes a rest.
 _BURST_MESSAGES: Final = 256
 _BURST_SECONDS: Final = 0.1
@@ -62,6 +62,7 @@ class TrainingCollector:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()  # guards the ledger
         self._ledger = StepLedger(Senders(proc_root), self._clock)
+        self._has_heard = False  # anything at all
         self._stop = threading.Event()
         self._socket: socket.socket | None = None
         self._path: Path | None = None
@@ -92,6 +93,10 @@ class TrainingCollector:
             if tier is Tier.NORMAL:
                 return self._ledger.own_samples(), []
         return [], []
+
+    def has_never_changed(self) -> bool:
+        """Whether no message ever came, as on every machine that trains nothing."""
+        return not self._has_heard
 
     def close(self) -> None:
         """Stop receiving and take the socket away."""
@@ -132,6 +137,7 @@ class TrainingCollector:
             pid, uid = _credentials(ancillary)
             with self._lock:
                 self._ledger.receive(data, pid=pid, uid=uid)
+            self._has_heard = True
             burst += 1
             if burst >= _BURST_MESSAGES:
                 self._stop.wait(max(since + _BURST_SECONDS - self._clock.monotonic(), 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from warpgauge.exporters.doctor.check import Check, Verdict
@@ -10,6 +11,9 @@ from warpgauge.exporters.doctor.nvidia import nvidia_checks
 from warpgauge.exporters.doctor.others import other_accelerators
 from warpgauge.exporters.doctor.privileges import PRIVILEGES, Privilege
 from warpgauge.exporters.doctor.released import released_check, seconds_released
+from warpgauge.exporters.doctor.sinks import sink_checks
+from warpgauge.exporters.logs.shipping import log_sinks
+from warpgauge.exporters.push.pusher import metric_sinks
 
 if TYPE_CHECKING:
     from warpgauge.core.config import Config
@@ -18,7 +22,12 @@ __all__ = ["PRIVILEGES", "Check", "Privilege", "Verdict", "examine"]
 
 
 def examine(config: Config) -> list[Check]:
-    """Every check, on this machine, with the roots of the agent's settings; takes seconds where a driver hangs."""
+    """Every check, on this machine, with the roots of the agent's settings; takes seconds where something hangs.
+
+    Raises:
+        ConfigError: a setting of a sink is unfit, or its extra is missing.
+
+    """
     agent = config.agent
     released = seconds_released(agent.listen_address)
     return [
@@ -27,4 +36,5 @@ def examine(config: Config) -> list[Check]:
         hostengine(agent.proc_root, agent.gpm),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),
+        *sink_checks([*metric_sinks(config, os.environ), *log_sinks(config)]),
     ]

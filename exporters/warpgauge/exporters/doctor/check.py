@@ -9,7 +9,7 @@ __all__ = ["Check", "Verdict"]
 
 
 class Verdict(StrEnum):
-    """OK; WARN: the agent works and something is missing; FAIL: devices of this machine cannot be read."""
+    """OK; WARN: the agent works and something is missing; FAIL: devices cannot be read, or a sink takes nothing."""
 
     OK = "OK"
     WARN = "WARN"

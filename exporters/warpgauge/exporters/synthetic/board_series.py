@@ -86,7 +86,10 @@ def _links(gpu: Gpu) -> Iterator[Series]:
         yield _still(gpu, device.LINK_SPEED, name, value=gpu.board.link_bytes_per_second)
         yield _still(gpu, link.LINK_INFO, name, gpu.board.link_version, value=1.0)
         for error in _LINK_ERRORS:
-            yield _still(gpu, device.LINK_ERRORS, name, error)
+            if at == 0 and error == "crc":
+                yield _seldom(gpu, device.LINK_ERRORS, lambda: float(gpu.link_errors), name, error)
+            else:
+                yield _still(gpu, device.LINK_ERRORS, name, error)
     yield from _one_of(gpu, link.FABRIC_STATE, "completed")
     yield _still(gpu, link.FABRIC_REGISTERED, value=1.0)
     yield _still(gpu, link.FABRIC_INFO, _NO_CLUSTER, "0", value=1.0)
@@ -149,11 +152,15 @@ def _errors(gpu: Gpu) -> Iterator[Series]:
         yield _still(gpu, device.ROW_REMAP_BANKS, availability, value=banks)
     yield from _one_of(gpu, device.RECOVERY_ACTION, "none")
     for xid in EXPECTED_XIDS:
-        yield _still(gpu, device.XID_EVENTS, str(xid))
+        yield _seldom(gpu, device.XID_EVENTS, partial(_happened, gpu, xid), str(xid))
 
 
 def _corrected(gpu: Gpu, persistence: str) -> float:
     return float(gpu.corrected_errors_volatile if persistence == "volatile" else gpu.corrected_errors_aggregate)
+
+
+def _happened(gpu: Gpu, xid: int) -> float:
+    return float(gpu.xids.get(xid, 0))
 
 
 def _modes(gpu: Gpu) -> Iterator[Series]:

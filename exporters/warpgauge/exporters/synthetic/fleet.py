@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from warpgauge.core.device import DeviceState
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.sample import Sample
 from warpgauge.exporters.synthetic import roster, series
@@ -18,12 +19,13 @@ from warpgauge.exporters.synthetic.placement import place_jobs
 from warpgauge.exporters.synthetic.workload import Demand
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from warpgauge.exporters.synthetic.gpu import Work
     from warpgauge.exporters.synthetic.one_series import Series
+    from warpgauge.exporters.synthetic.workload import Workload
 
-__all__ = ["CLUSTER", "PAST_SECONDS", "TRUTH_SCHEMA", "Fleet", "Node"]
+__all__ = ["CLUSTER", "PAST_SECONDS", "TRUTH_SCHEMA", "Fleet", "Node", "step_all"]
 
 CLUSTER: Final = "demo"
 TRUTH_SCHEMA: Final = "warpgauge.truth/v1"
@@ -118,18 +120,9 @@ class Fleet:
     # ---- one step of everything
 
     def _step(self, until: float) -> None:
-        seconds = until - self.time
         for fault in self.faults:
             fault.apply(until)
-        demands = [Demand() for _ in self.nodes]
-        works: dict[str, Work] = {}
-        for job in self.jobs:
-            for seat, work in zip(job.seats, job.advance(until, demands), strict=True):
-                works[seat.gpu.uuid] = work
-        for node, demand in zip(self.nodes, demands, strict=True):
-            node.host.advance(seconds, demand)
-            for gpu in node.gpus:
-                gpu.advance(seconds, works.get(gpu.uuid, IDLE))
+        step_all(self.nodes, self.jobs, self.time, until)
         self.time = until
 
     # ---- the machines
@@ -146,6 +139,22 @@ class Fleet:
         uuid = UUID(int=random.getrandbits(128), version=4)
         warmed = 1.6 if index % 4 in _SECOND_ROW else 0.0
         return Gpu(uuid=f"GPU-{uuid}", index=index, random=random, inlet_celsius=inlet + warmed)
+
+
+def step_all(nodes: Sequence[Node], jobs: Iterable[Workload], time: float, until: float) -> None:
+    """Move machines and jobs from `time` to `until`: the one place where work becomes load."""
+    demands = [Demand() for _ in nodes]
+    works: dict[str, Work] = {}
+    for job in jobs:
+        for seat, work in zip(job.seats, job.advance(until, demands), strict=True):
+            works[seat.gpu.uuid] = work
+    for node, demand in zip(nodes, demands, strict=True):
+        node.host.advance(until - time, demand)
+        for gpu in node.gpus:
+            gpu.launch_cost_ratio = node.host.starvation_ratio * node.host.slow_ratio
+            gpu.advance(until - time, works.get(gpu.uuid, IDLE))
+            if gpu.state is DeviceState.OK:
+                gpu.answered = until
 
 
 def _check(faults: Sequence[str], nodes: int, gpus_per_node: int) -> None:

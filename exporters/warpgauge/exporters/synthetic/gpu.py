@@ -8,17 +8,18 @@ clocks at the slowdown temperature. A fault changes causes such as `clock_ceilin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, exp
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from warpgauge.core.catalog import device
+from warpgauge.core.device import DeviceState
 from warpgauge.exporters.synthetic.time_spent import TimeSpent
 
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["H100", "IDLE", "TIMED_REASONS", "Board", "Gpu", "Kernel", "Work"]
+__all__ = ["BOARDS", "H100", "IDLE", "TIMED_REASONS", "Board", "Gpu", "Kernel", "Work"]
 
 _MIB: Final = 1024.0 * 1024.0
 
@@ -57,6 +58,35 @@ class Board:
 
 
 H100: Final = Board()
+
+H200: Final = replace(H100, model="NVIDIA H200", memory_total_bytes=143_771 * _MIB, memory_hertz=3201e6)
+
+A100: Final = Board(
+    model="NVIDIA A100-SXM4-80GB",
+    architecture="ampere",
+    memory_total_bytes=81_920 * _MIB,
+    memory_reserved_bytes=603 * _MIB,
+    sm_max_hertz=1410e6,
+    sm_idle_hertz=210e6,
+    memory_hertz=1593e6,
+    video_idle_hertz=585e6,
+    video_max_hertz=1290e6,
+    pcie_generation=4,
+    links=12,
+    link_bytes_per_second=25e9,
+    link_version="3.0",
+    power_limit_watts=400.0,
+    power_min_watts=100.0,
+    idle_watts=55.0,
+    context_watts=20.0,
+    dynamic_watts=410.0,
+    full_clocks_celsius=85.0,
+    shutdown_celsius=92.0,
+    kelvin_per_watt=0.08,
+)
+
+BOARDS: Final = {"h100": H100, "h200": H200, "a100": A100}
+"""Boards that a scenario can ask for; what is printed on them, and thermal laws of the same form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +157,13 @@ class Gpu:
         self.decay_errors_per_second = 0.0  # of a memory cell that decays; they can be corrected
         self.broken_rows = 0  # memory rows that lost a word for good and wait to be remapped
         self.leaked_bytes = 0.0  # that an application keeps on top of what it needs
+        self.locked_ratio = 1.0  # share of the highest SM clock that an administrator allows
+        self.kernel_cost_ratio = 1.0  # time of a kernel at the same clock: memory that lost speed, someone beside it
+        self.launch_cost_ratio = 1.0  # the same, where the host has no CPU left to launch kernels in time
+        self.link_errors_per_second = 0.0  # of the first NVLink
+        self.state = DeviceState.OK  # what the driver answers
+        self.answered = 0.0  # when it last did, seconds since the epoch
+        self.spin_ratio: float | None = None  # a kernel that never ends holds it; its power, relative to full load
         # Regulators.
         self._soft_ceiling = 1.0
         self._is_hard_throttled = False
@@ -151,6 +188,8 @@ class Gpu:
         self.link_receive_bytes = self.link_transmit_bytes * random.uniform(0.98, 1.02)
         self.corrected_errors_volatile = 0
         self.corrected_errors_aggregate = random.choice((0, 0, 0, 0, 1, 2, 5))
+        self.link_errors = 0
+        self.xids: dict[int, int] = {}  # how often each happened
 
     # ---- what the counters say about the last interval
 
@@ -229,6 +268,9 @@ class Gpu:
 
     def advance(self, seconds: float, work: Work) -> None:
         """Do `work` for `seconds`."""
+        if self.spin_ratio is not None:
+            kernel = Kernel(sm=0.01, tensor=0.0, dram=0.0, occupancy=0.01, power=self.spin_ratio, memory_bound=0.0)
+            work = work._replace(kernel=kernel, compute=1.0, communication=0.0, processes=max(1, work.processes))
         self.work = work
         self._interval_seconds = seconds
         self._jitter(seconds)
@@ -248,6 +290,9 @@ class Gpu:
         errors = int(expected) + (self._random.random() < expected % 1.0)
         self.corrected_errors_volatile += errors
         self.corrected_errors_aggregate += errors
+        if self.link_errors_per_second:
+            expected = seconds * self.link_errors_per_second
+            self.link_errors += int(expected) + (self._random.random() < expected % 1.0)
 
     def _jitter(self, seconds: float) -> None:
         """Load varies from batch to batch: an Ornstein-Uhlenbeck process with a memory of 20 s and 1 % deviation."""
@@ -277,7 +322,7 @@ class Gpu:
 
     def _granted(self, dynamic_watts: float, headroom_watts: float) -> tuple[float, frozenset[str]]:
         """The clock ratio that all limits together allow, and the reasons that bind (a silent ceiling gives none)."""
-        ratio, reasons = self.clock_ceiling, frozenset[str]()
+        ratio, reasons = min(self.clock_ceiling, self.locked_ratio), frozenset[str]()
         if dynamic_watts * ratio**_POWER_EXPONENT > headroom_watts:
             ratio = (headroom_watts / dynamic_watts) ** (1.0 / _POWER_EXPONENT)
             reasons = frozenset({"sw_power_cap"})

@@ -50,6 +50,7 @@ class Host:
         ]
         self.cpu_hertz = [self.frequency_max_hertz] * self.cpu_count
         self.loads = [8.0, 8.0, 8.0]
+        self.starvation_ratio = 1.0  # what all ask for relative to what there is, where strangers ask as well
         self.memory_used_bytes = 14 * _GB
         self.memory_cached_bytes = random.uniform(0.25, 0.5) * self.memory_total_bytes
         self.disk_read_bytes = random.uniform(1e12, 9e13)
@@ -58,6 +59,9 @@ class Host:
         self.network_receive_bytes = random.uniform(1e12, 9e13)
         self.network_transmit_bytes = random.uniform(1e12, 9e12)
         self.pressure_seconds = dict.fromkeys(PRESSURES, 0.0)
+        self.foreign_cores = 0.0  # a cause: what programs beside the jobs would like to have
+        self.foreign_bytes = 0.0
+        self.slow_ratio = 1.0  # how much longer its cores take: a power profile, a memory channel that is missing
         self.root_used_ratio = random.uniform(0.2, 0.5)
         self.scratch_used_ratio = random.uniform(0.15, 0.6)
 
@@ -86,7 +90,7 @@ class Host:
         noise = 1.0 + self._random.gauss(0.0, 0.05)
         disk = demand.disk_read_bytes + demand.disk_written_bytes
         network = demand.network_receive_bytes + demand.network_transmit_bytes
-        user = demand.user_seconds + _SYSTEM_CORES * 0.6 * noise * seconds
+        user = demand.user_seconds + self.foreign_cores * seconds + _SYSTEM_CORES * 0.6 * noise * seconds
         system = demand.system_seconds + _SYSTEM_CORES * 0.4 * noise * seconds
         iowait = min(2.0, disk / _DISK_BANDWIDTH / seconds) * seconds * 0.5
         softirq = (
@@ -96,6 +100,8 @@ class Host:
         self._follow(seconds, (user + system) / seconds + 0.3)
         self._press(seconds, (user + system) / seconds / self.cpu_count, iowait / seconds)
         self.memory_used_bytes = 14 * _GB * (1.0 + 0.01 * (noise - 1.0)) + demand.memory_bytes
+        self.memory_used_bytes = min(self.memory_used_bytes + self.foreign_bytes, 0.995 * self.memory_total_bytes)
+        self.starvation_ratio = max(1.0, (user + system) / seconds / self.cpu_count) if self.foreign_cores else 1.0
         self.disk_read_bytes += demand.disk_read_bytes + 0.2 * _DISK_BYTES * seconds
         self.disk_written_bytes += demand.disk_written_bytes + _DISK_BYTES * noise * seconds
         self.disk_busy_seconds += min(seconds, disk / _DISK_BANDWIDTH + 0.002 * seconds)

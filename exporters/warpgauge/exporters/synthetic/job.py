@@ -28,6 +28,7 @@ _BATCH_DEVIATION: Final = 0.012  # all ranks: sequence lengths, image sizes
 _RANK_DEVIATION: Final = 0.007  # one rank against the others
 _SOURCE_DEVIATION: Final = 0.02  # all loaders: sample sizes, the storage behind them
 _LOADER_DEVIATION: Final = 0.006  # one rank's loader against the others
+_EVALUATION_RATIO: Final = 0.7  # of an evaluation computes; the rest reads, gathers and counts
 _FETCH_RATIO: Final = 0.006  # handing over a ready batch, relative to a step
 _USABLE_RATIO: Final = 0.993  # device memory that is neither reserved nor total: see Board
 _HOST_THREAD_CORES: Final = 1.0  # one thread per rank launches kernels and polls for their end
@@ -38,9 +39,12 @@ _LOADER_SYSTEM_RATIO: Final = 0.12  # system time of the loader's workers per se
 class _Piece:
     """A stretch of one step in which shares are constant: the step proper, or its checkpoint."""
 
-    __slots__ = ("communication", "compute", "end", "is_checkpoint", "seconds")
+    __slots__ = ("communication", "compute", "end", "is_checkpoint", "is_step", "seconds")
 
-    def __init__(self, start: float, seconds: float, compute: list[float], communication: list[float]) -> None:
+    def __init__(
+        self, start: float, seconds: float, compute: list[float], communication: list[float], *, is_step: bool = True
+    ) -> None:
+        self.is_step = is_step
         self.seconds = seconds
         self.end = start + seconds
         self.compute = [value / seconds for value in compute]
@@ -49,11 +53,18 @@ class _Piece:
 
 
 class TrainingJob:
-    """One job over its seats, in rank order; `batch_cost_ratio` is a cause: what a batch costs the loader."""
+    """One job over its seats, in rank order.
+
+    Causes that a fault may change: `batch_cost_ratio` (what a batch costs the loader), `share_ratios` (work of each
+    rank relative to its even share), `wandering_ratio` (work of one rank that is another one at every step),
+    `collective_ratio` (time of the collectives) and `is_silent` (a collective that never ends).
+    """
 
     is_lockstep = True
 
-    def __init__(self, row: Training, seats: Sequence[Seat], random: Random, begin: float) -> None:
+    def __init__(
+        self, row: Training, seats: Sequence[Seat], random: Random, begin: float, *, is_new: bool = False
+    ) -> None:
         self.owner = row.owner
         self.seats = seats
         self.batch_cost_ratio = 1.0
@@ -62,7 +73,12 @@ class TrainingJob:
         self._time = begin
         self._busy_seconds = [row.step_seconds] * len(seats)
         self._loader_bias = [random.uniform(0.99, 1.01) for _ in seats]
-        self._steps = random.randrange(20_000, 90_000)
+        self.share_ratios = [1.0] * len(seats)
+        self.wandering_ratio = 1.0
+        self.collective_ratio = 1.0
+        self.is_silent = False
+        self.reports_steps = row.reports_steps
+        self._steps = 0 if is_new else random.randrange(20_000, 90_000)
         self._counts = [0] * (len(training.STEP_SECONDS.buckets) + 1)
         self._counts[bisect_left(training.STEP_SECONDS.buckets, row.step_seconds)] = self._steps
         self._sum_seconds = self._steps * row.step_seconds
@@ -76,6 +92,20 @@ class TrainingJob:
     def loader_fill(self) -> float:
         """Share of an undisturbed step that the loader needs as long as batches cost what was planned."""
         return self._row.loader.fill
+
+    def stage_of(self, rank: int) -> int:
+        """Pipeline stage of a rank."""
+        return rank * self._row.stages // len(self.seats)
+
+    def collective_cost(self, slowdown: float) -> float:
+        """How much longer its collectives must take for a step to take `slowdown` times as long."""
+        row = self._row
+        return 1.0 + (slowdown - 1.0) * row.step_seconds / max(row.communication_seconds, row.step_seconds / 100.0)
+
+    @property
+    def memory_bound(self) -> float:
+        """Share of kernel time that does not follow the SM clock."""
+        return self._row.kernel.memory_bound
 
     @property
     def steps(self) -> Histogram:
@@ -92,6 +122,8 @@ class TrainingJob:
         ranks = len(self.seats)
         compute, communication = [0.0] * ranks, [0.0] * ranks
         stepped = saved = 0.0  # steps and checkpoints done in the interval, as fractions
+        if self.is_silent:
+            return self._wait_for_ever(to, demands)
         while self._time < to:
             piece = self._pieces[0]
             until = min(to, piece.end)
@@ -99,7 +131,7 @@ class TrainingJob:
             if piece.is_checkpoint:
                 saved += seconds / piece.seconds
             else:
-                stepped += seconds / piece.seconds
+                stepped += seconds / piece.seconds * piece.is_step
                 for rank in range(ranks):
                     compute[rank] += seconds * piece.compute[rank]
                     communication[rank] += seconds * piece.communication[rank]
@@ -109,12 +141,21 @@ class TrainingJob:
         self._ask_hosts(demands, span, stepped, saved)
         return [self._work(c / span, w / span, stepped, saved) for c, w in zip(compute, communication, strict=True)]
 
+    def _wait_for_ever(self, to: float, demands: Sequence[Demand]) -> list[Work]:
+        """Every rank spins in a collective that one of them never joins; what was begun ends after the silence."""
+        span = to - self._time
+        self._time = to
+        for piece in self._pieces:
+            piece.end += span
+        self._ask_hosts(demands, span, 0.0, 0.0)
+        return [self._work(0.0, 1.0, 0.0, 0.0) for _ in self.seats]
+
     # ---- one step
 
     def _begin_step(self, start: float) -> None:
         row, gauss = self._row, self._random.gauss
         batch = 1.0 + gauss(0.0, _BATCH_DEVIATION)
-        collective = row.communication_seconds * (1.0 + gauss(0.0, 0.04))
+        collective = row.communication_seconds * (1.0 + gauss(0.0, 0.04)) * self.collective_ratio
         other = row.other_seconds * (1.0 + abs(gauss(0.0, 0.2)))
         source = self._loader_seconds() * (1.0 + gauss(0.0, _SOURCE_DEVIATION))
         waits, computes = [], []
@@ -122,7 +163,11 @@ class TrainingJob:
             ready = source * self._loader_bias[rank] * (1.0 + gauss(0.0, _LOADER_DEVIATION))
             fetch = _FETCH_RATIO * row.step_seconds * (1.0 + 0.5 * abs(gauss(0.0, 1.0)))
             waits.append(fetch + max(0.0, ready - self._busy_seconds[rank]))
-            computes.append(row.compute_seconds * batch * self._clock_cost(seat) * (1.0 + gauss(0.0, _RANK_DEVIATION)))
+            share = self.share_ratios[rank] * seat.gpu.kernel_cost_ratio * seat.gpu.launch_cost_ratio
+            cost = self._clock_cost(seat) * share
+            computes.append(row.compute_seconds * batch * cost * (1.0 + gauss(0.0, _RANK_DEVIATION)))
+        if self.wandering_ratio > 1.0:
+            computes[self._random.randrange(len(computes))] *= self.wandering_ratio
         latest = max(map(float.__add__, waits, computes))
         shared = [latest - wait - compute + collective for wait, compute in zip(waits, computes, strict=True)]
         self._steps += 1
@@ -141,11 +186,19 @@ class TrainingJob:
         ended = self._pieces.pop(0)
         if self._pieces:
             return
+        if not ended.is_step:
+            self._begin_step(ended.end)
+            return
         self._counts[bisect_left(training.STEP_SECONDS.buckets, self._duration)] += 1
         self._sum_seconds += self._duration
         for phases, spent in zip(self.phase_seconds, self._pending, strict=True):
             for position, seconds in enumerate(spent):
                 phases[position] += seconds
+        row = self._row
+        if row.evaluation_steps and self._steps % row.evaluation_steps == 0:
+            busy = [row.evaluation_seconds * _EVALUATION_RATIO] * len(self.seats)
+            self._pieces = [_Piece(ended.end, row.evaluation_seconds, busy, [0.0] * len(busy), is_step=False)]
+            return
         self._begin_step(ended.end)
 
     def _clock_cost(self, seat: Seat) -> float:

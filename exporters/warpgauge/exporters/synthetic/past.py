@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from warpgauge.exporters.synthetic.one_series import Series
 
-__all__ = ["OFTEN_SECONDS", "RARELY_SECONDS", "SELDOM_SECONDS", "Past"]
+__all__ = ["OFTEN_SECONDS", "RARELY_SECONDS", "SELDOM_SECONDS", "Past", "line_starts"]
 
 OFTEN_SECONDS: Final = 10
 SELDOM_SECONDS: Final = 60
@@ -123,7 +123,7 @@ def _width(row: Series) -> int:
 def _lines(row: Series, first: int, track: _Track) -> Iterator[str]:
     """All points of one series. A histogram's parts stand together moment by moment, as the format asks."""
     stamps = [f" {time!r}\n" for time in track.times]
-    starts = _line_starts(row)
+    starts = line_starts(row)
     if len(starts) == 1:
         start = starts[0]
         yield "".join([f"{start}{value!r}{stamp}" for value, stamp in zip(track.column(first), stamps, strict=True)])
@@ -135,7 +135,7 @@ def _lines(row: Series, first: int, track: _Track) -> Iterator[str]:
         yield f"{starts[-1]}{total!r}{stamp}"
 
 
-def _line_starts(row: Series) -> list[str]:
+def line_starts(row: Series) -> list[str]:
     """What the one renderer writes before the values of a series: one line, or all those of a histogram."""
     rendered = FamilyRenderer().render([Sample(row.metric, row.labels, row.read())])
     lines = rendered[row.metric].openmetrics.decode().splitlines()

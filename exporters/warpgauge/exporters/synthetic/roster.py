@@ -50,6 +50,10 @@ class Training:
     checkpoint_steps: int
     checkpoint_seconds: float
     checkpoint_bytes: float  # per rank
+    stages: int = 1  # of the pipeline; ranks are spread over them in order
+    evaluation_steps: int = 0  # between two evaluations, in which no step ends; 0: none
+    evaluation_seconds: float = 0.0
+    reports_steps: bool = True  # through the step timer
 
     @property
     def step_seconds(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from warpgauge.core.catalog import device, host, own, training
 from warpgauge.core.device import DeviceKind, DeviceState
@@ -15,9 +15,9 @@ from warpgauge.exporters.synthetic.job import TrainingJob
 from warpgauge.exporters.synthetic.one_series import Series, still
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from warpgauge.exporters.synthetic.fleet import Fleet, Node
+    from warpgauge.exporters.synthetic.fleet import Node
     from warpgauge.exporters.synthetic.gpu import Gpu
     from warpgauge.exporters.synthetic.host import Host
     from warpgauge.exporters.synthetic.workload import Workload
@@ -41,13 +41,25 @@ _GIVEN_REASONS: Final = frozenset({"idle", "sw_power_cap", "hw_slowdown", "sw_th
 _CLOCK_OF_PHASE: Final = {"compute": "device", "communication": "device"}  # timed by CUDA events; others by the host
 
 
-def of_node(fleet: Fleet, node: Node) -> Iterator[Series]:
+class Simulated(Protocol):
+    """What a page needs to know of a simulated fleet."""
+
+    @property
+    def time(self) -> float:
+        """Seconds since the epoch."""
+
+    @property
+    def jobs(self) -> Sequence[Workload]:
+        """All jobs there ever are."""
+
+
+def of_node(fleet: Simulated, node: Node) -> Iterator[Series]:
     """Every series on a node's page, family by family."""
     yield from _own(fleet)
     yield from _host(node.host)
     yield still(device.DRIVER_INFO, _DRIVER)
     for gpu in node.gpus:
-        yield from _identity(fleet, gpu, len(node.gpus))
+        yield from _identity(gpu, len(node.gpus))
         yield from _activity(gpu)
         yield from _electrical(gpu)
         yield from _limits(gpu)
@@ -60,7 +72,7 @@ def _one() -> float:
     return 1.0
 
 
-def _own(fleet: Fleet) -> Iterator[Series]:
+def _own(fleet: Simulated) -> Iterator[Series]:
     yield still(own.AGENT_INFO, (version("warpgauge"), _PYTHON))
     for collector in _COLLECTORS:
         yield still(own.COLLECTOR_UP, (collector,))
@@ -129,17 +141,21 @@ def _host_disk(machine: Host) -> Iterator[Series]:
         yield still(host.FILESYSTEM_AVAILABLE, labels, _pages(size * (1.0 - used)))
 
 
-def _identity(fleet: Fleet, gpu: Gpu, gpus: int) -> Iterator[Series]:
+def _identity(gpu: Gpu, gpus: int) -> Iterator[Series]:
     board, ids = gpu.board, _ids(gpu)
     bus = f"0000:{_PCI_BUSES[gpu.index % len(_PCI_BUSES)]}:00.0"
     numa = str(gpu.index * _NUMA_NODES // gpus)
     about = ("nvidia", DeviceKind.GPU.value, board.model, bus, board.architecture, numa, "true")
     yield still(device.DEVICE_INFO, (*ids, *about))
-    yield Series(device.DEVICE_UP, ids, _one)
+    yield Series(device.DEVICE_UP, ids, lambda: float(gpu.state is DeviceState.OK))
     for state in DeviceState:
-        yield still(device.DEVICE_STATE, (*ids, state.value), float(state is DeviceState.OK))
-    yield Series(device.LAST_SAMPLE, ids, lambda: fleet.time)
+        yield Series(device.DEVICE_STATE, (*ids, state.value), partial(_is_in, gpu, state), is_still=True)
+    yield Series(device.LAST_SAMPLE, ids, lambda: gpu.answered)
     yield Series(device.PROCESSES, ids, lambda: float(gpu.work.processes), is_still=True)
+
+
+def _is_in(gpu: Gpu, state: DeviceState) -> float:
+    return float(gpu.state is state)
 
 
 def _ids(gpu: Gpu) -> tuple[str, str]:
@@ -231,7 +247,7 @@ def _broken_rows(gpu: Gpu) -> float:
     return float(gpu.broken_rows)
 
 
-def _jobs(fleet: Fleet, node: Node) -> Iterator[Series]:
+def _jobs(fleet: Simulated, node: Node) -> Iterator[Series]:
     here = {gpu.uuid for gpu in node.gpus}
     for job in fleet.jobs:
         for rank, seat in enumerate(job.seats):
@@ -252,7 +268,9 @@ def _workload(job: Workload, rank: int) -> Series:
 
 
 def _rank(job: TrainingJob, rank: int) -> Iterator[Series]:
-    ids = (job.owner.job_id, str(rank), "0")
+    if not job.reports_steps:
+        return
+    ids = (job.owner.job_id, str(rank), str(job.stage_of(rank)))
     yield Series(training.STEP_SECONDS, ids, lambda: job.steps)
     spent = job.phase_seconds[rank]
     for position, phase in enumerate(training.PHASES):

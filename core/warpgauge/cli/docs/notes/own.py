@@ -37,6 +37,14 @@ NOTES: Final[dict[Metric, Note]] = {
         "`NAME 0`: run the agent as root or with CAP_SYSLOG, or set kernel.dmesg_restrict=0.",
         "a fault: NVML delivers most XIDs by itself; SXIDs and some lost GPUs only the kernel log tells.",
     ),
+    own.LOG_RECORDS: Note(
+        "`NAME 3120`: 3120 kernel reports, lines of files and own events came into the queue since the agent started.",
+        "delivered: what a receiver acknowledged is told by the queue of its sink.",
+    ),
+    own.LOG_RECORDS_DROPPED: Note(
+        "`rate(NAME[5m]) 4`: the kernel or the agent itself logs more than the rate allows, or the disk takes nothing.",
+        "lost lines of files: these wait in their files until the rate allows them.",
+    ),
     own.GPM_MODE: Note(
         '`NAME{mode="auto_yielding"} 1`: DCGM runs on this machine and has the profiling counters for itself; read them'
         " there, or set agent.gpm to on.",
@@ -73,6 +81,38 @@ NOTES: Final[dict[Metric, Note]] = {
     own.STEP_MESSAGES: Note(
         '`NAME{outcome="foreign_job"}` grows: some process reports steps of a job that is not its own; dropped.',
         "steps: a message can hold several.",
+    ),
+    own.QUEUE_RECORDS: Note(
+        '`NAME{sink="remote_write"} 240`: at a push each 15 s the receiver has had nothing for an hour.',
+        "samples: a batch is everything on the page at one moment.",
+    ),
+    own.QUEUE_BYTES: Note(
+        "`deriv(NAME[1h]) > 0` for hours: it takes less than is pushed; at push.queue_max_bytes the oldest goes.",
+        "the size of the file, which SQLite does not shrink when the queue empties.",
+    ),
+    own.QUEUE_OLDEST: Note(
+        "`time() - NAME` of 3600: what the receiver has ends an hour ago.",
+        "an outage where it is absent: then nothing waits.",
+    ),
+    own.QUEUE_ACKED: Note(
+        "`rate(NAME[5m]) * 15` of 1: each push of the last minutes arrived; more than 1 drains what had waited.",
+        "a promise that the receiver kept every sample: see the refused ones.",
+    ),
+    own.QUEUE_DROPPED: Note(
+        "`increase(NAME[1d]) > 0` is the only loss there is: raise push.queue_max_bytes or mend the receiver.",
+        "what a receiver refused: that is set aside or refused, with the reason.",
+    ),
+    own.QUEUE_RETRIES: Note(
+        "`increase(NAME[10m])` of 10: the receiver was away or busy; what was tried still waits.",
+        "a loss: a batch that is tried again is not gone.",
+    ),
+    own.QUEUE_DEAD_LETTERED: Note(
+        "`increase(NAME[1h]) > 0`: the agent's log has the receiver's words, mostly samples that are too old for it.",
+        "batches that will come again: nobody repeats them; they are kept while there is room.",
+    ),
+    own.QUEUE_REFUSED: Note(
+        "`increase(NAME[1h]) > 0`: the receiver did not keep all points of what it took; the log has its words.",
+        "batches: one request holds many points.",
     ),
     own.ANALYZER_INFO: Note(
         "`NAME` over time shows which version made the findings of that hour.",

@@ -1,0 +1,164 @@
+"""The lines between child and supervisor, without what both sides know.
+
+A reading has the series of the one before it nearly always, and its numbers are a tenth of its line. So names and
+labels are said and checked once, and then again only when they change: the lines of `messages` stay what they are, and
+beside them stand two short ones that refer to the last long one of the same position.
+
+    {"say":"values","position":0,"tier":"fast","errors":[...],"values":[...]}
+    {"say":"gains","position":0,"gains":[[[bucket,count,...],sum],...],"bookmark":[[...],...]}    buckets that gained
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from warpgauge.core.catalog import Tier
+from warpgauge.core.sample import ReadError, Sample
+from warpgauge.exporters.collectors.increments import Increment
+from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from warpgauge.core.catalog import Metric
+
+__all__ = ["Listener", "Speaker"]
+
+_METRIC: Final = attrgetter("metric")
+_LABELS: Final = attrgetter("labels")
+_VALUE: Final = attrgetter("value")
+_DECODER: Final = json.JSONDecoder()
+_MOST_USUAL: Final = 1024  # a bound on what a child makes us keep
+_VALUES: Final = '{"say":"values",'  # Python writes finite numbers and lists of them as JSON does, and sooner
+_GAINS: Final = '{"say":"gains",'
+
+_Series = tuple[list["Metric"], list[tuple[str, ...]]]
+_Marks = tuple[_Series, list[str]]
+"""Series of histograms, and the names in a bookmark."""
+
+
+class Speaker:
+    """What a child says. Messages about one position come from one thread at a time, and go out in their order."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[int, Tier], _Series] = {}
+        self._marks: dict[int, _Marks] = {}
+
+    def encode(self, message: Message) -> bytes:
+        """One line, newline included."""
+        if isinstance(message, Read):
+            return self._read(message)
+        if isinstance(message, Gained):
+            return self._gained(message)
+        return _common(message) if isinstance(message, At | Done) else encode(message)
+
+    def _read(self, read: Read) -> bytes:
+        series, key = _series(read.samples), (read.position, read.tier)
+        if not all(isinstance(sample.value, float | int) for sample in read.samples):
+            self._series.pop(key, None)  # a histogram, or a value that is missing: said in full
+            return encode(read)
+        if self._series.get(key) != series:
+            self._series[key] = series
+            return encode(read)
+        errors = [(error.reason, error.detail, error.device) for error in read.errors]
+        about = f'"position":{read.position},"tier":"{read.tier}","errors":{json.dumps(errors)}'
+        return f'{_VALUES}{about},"values":[{",".join(map(repr, map(_VALUE, read.samples)))}]}}\n'.encode()
+
+    def _gained(self, gained: Gained) -> bytes:
+        marks = (_series(gained.increments), list(gained.bookmark))
+        if self._marks.get(gained.position) != marks:
+            self._marks[gained.position] = marks
+            return encode(gained)
+        gains = [[_sparse(gain.counts), gain.sum] for gain in gained.increments]
+        bookmark = list(map(list, gained.bookmark.values()))
+        return f'{_GAINS}"position":{gained.position},"gains":{gains},"bookmark":{bookmark}}}\n'.encode()
+
+
+class Listener:
+    """What the supervisor hears of one child."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[int, Tier], _Series] = {}
+        self._marks: dict[int, _Marks] = {}
+        self._usual: dict[bytes, Message] = {}  # what is said about each position at each tick, by its line
+
+    def decode(self, line: bytes) -> Message:
+        """The message on a line.
+
+        Raises:
+            BadMessageError: the line is not a message, or short for one that never was.
+
+        """
+        usual = self._usual.get(line)
+        if usual is not None:
+            return usual
+        try:
+            text = line.decode()
+            if text.startswith(_VALUES):
+                return self._values(**_DECODER.decode(text))
+            if text.startswith(_GAINS):
+                return self._gains(**_DECODER.decode(text))
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            msg = f"not a message: {line[:80]!r}: {error}"
+            raise BadMessageError(msg) from error
+        return self._kept(line, decode(line))
+
+    def _kept(self, line: bytes, message: Message) -> Message:
+        if isinstance(message, At | Done) and len(self._usual) < _MOST_USUAL:
+            self._usual[line] = message
+        elif isinstance(message, Read):
+            self._series[message.position, message.tier] = _series(message.samples)
+        elif isinstance(message, Gained):
+            self._marks[message.position] = (_series(message.increments), list(message.bookmark))
+        return message
+
+    def _values(self, *, say: str, position: int, tier: str, values: list[float], errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
+        key = (position, Tier(tier))
+        metrics, labels = self._series[key]
+        numbers = _finite(values, len(metrics))
+        samples = tuple(map(Sample, metrics, labels, numbers))
+        return Read(*key, samples, tuple(ReadError(*error) for error in errors))
+
+    def _gains(self, *, say: str, position: int, gains: list[list[Any]], bookmark: list[list[float]]) -> Gained:  # noqa: ARG002 - as above
+        (metrics, labels), names = self._marks[position]
+        sums = _finite([total for _, total in gains], len(metrics))
+        counts = [_dense(pairs, len(metric.buckets) + 1) for metric, (pairs, _) in zip(metrics, gains, strict=True)]
+        marks = [tuple(_finite(numbers, len(numbers))) for numbers in bookmark]
+        increments = tuple(map(Increment, metrics, labels, counts, sums))
+        return Gained(position, increments, dict(zip(names, marks, strict=True)))
+
+
+@lru_cache(maxsize=_MOST_USUAL)
+def _common(message: At | Done) -> bytes:
+    """What is said about each position at each tick."""
+    return encode(message)
+
+
+def _series(rows: Sequence[Sample] | Sequence[Increment]) -> _Series:
+    return list(map(_METRIC, rows)), list(map(_LABELS, rows))
+
+
+def _finite(numbers: list[float], count: int) -> list[float]:
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        msg = f"not {count} finite numbers: {numbers!r}"
+        raise ValueError(msg)
+    return list(map(float, numbers))
+
+
+def _sparse(counts: Sequence[int]) -> list[int]:
+    """Bucket and count, for each bucket that gained anything: two or three of a dozen do in a second."""
+    return [number for at, count in enumerate(counts) if count for number in (at, count)]
+
+
+def _dense(numbers: list[int], size: int) -> tuple[int, ...]:
+    counts = [0] * size
+    for at, count in zip(numbers[::2], numbers[1::2], strict=True):
+        if type(at) is not int or type(count) is not int or not 0 <= at < size or count < 0:
+            msg = f"not buckets of {size} and their counts: {numbers!r}"
+            raise ValueError(msg)
+        counts[at] = count
+    return tuple(counts)

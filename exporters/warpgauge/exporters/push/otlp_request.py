@@ -1,0 +1,123 @@
+"""A reading as an OTLP request for metrics (opentelemetry-proto, metrics/v1), and what the receiver answers to one."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.core.catalog import Family, Kind
+from warpgauge.core.sample import Histogram, Unavailable
+from warpgauge.core.version import VERSION
+from warpgauge.exporters.push.conventions import attributes_of, is_up_down, name_of
+
+try:
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+        ExportMetricsServiceRequest,
+        ExportMetricsServiceResponse,
+    )
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+    from opentelemetry.proto.metrics.v1 import metrics_pb2
+except ModuleNotFoundError as error:
+    message = "Pushing over OTLP needs opentelemetry-proto: pip install '.[push]'"
+    raise ModuleNotFoundError(message, name=error.name) from error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from warpgauge.core.catalog import Metric
+    from warpgauge.core.sample import Sample
+    from warpgauge.exporters.push.reading import Reading
+
+__all__ = ["Translation", "refusals_of"]
+
+_CUMULATIVE: Final = metrics_pb2.AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+_SCOPE: Final = "warpgauge"
+_NANOSECONDS: Final = 1_000_000_000
+_RENAMED_LABELS: Final = {"job": "service.name", "instance": "service.instance.id"}
+
+
+class Translation:
+    """Readings to requests; everything is one resource, this machine."""
+
+    def __init__(self, external: Mapping[str, str], takes: Callable[[str], bool], started: float) -> None:
+        """`takes` says by the catalog's name whether a metric is sent; the agent `started` then (seconds)."""
+        self._resource = {
+            "host.name": platform.node(),
+            "service.version": VERSION,
+            **{_RENAMED_LABELS.get(name, name): value for name, value in external.items()},
+        }
+        self._takes = takes
+        self._started = round(started * _NANOSECONDS)
+
+    def request(self, reading: Reading) -> bytes:
+        """The serialized request."""
+        request = ExportMetricsServiceRequest()
+        resource = request.resource_metrics.add()
+        resource.resource.attributes.extend(_pairs(self._resource))
+        scope = resource.scope_metrics.add()
+        scope.scope.name, scope.scope.version = _SCOPE, VERSION
+        stamp = round(reading.time * _NANOSECONDS)
+        families: dict[str, metrics_pb2.Metric] = {}
+        for sample in reading.samples:
+            if isinstance(sample.value, Unavailable) or not self._takes(sample.metric.name):
+                continue
+            name = name_of(sample.metric)
+            if name not in families:
+                families[name] = scope.metrics.add(name=name, description=_help(sample.metric))
+                families[name].unit = sample.metric.unit.ucum
+            self._add(families[name], sample, stamp)
+        return bytes(request.SerializeToString())
+
+    def _add(self, family: metrics_pb2.Metric, sample: Sample, stamp: int) -> None:
+        metric, value = sample.metric, sample.value
+        attributes = list(_pairs(attributes_of(metric, sample.labels)))
+        if isinstance(value, Histogram):
+            family.histogram.aggregation_temporality = _CUMULATIVE
+            bars = family.histogram.data_points.add(
+                attributes=attributes,
+                time_unix_nano=stamp,
+                start_time_unix_nano=self._started,
+                count=value.counts[-1],
+                sum=value.sum,
+                explicit_bounds=metric.buckets,
+            )
+            bars.bucket_counts.extend(new - old for old, new in zip((0, *value.counts), value.counts, strict=False))
+            return
+        if isinstance(value, Unavailable):
+            return
+        number = value / (metric.otel.factor if metric.otel else 1.0)
+        point = metrics_pb2.NumberDataPoint(attributes=attributes, time_unix_nano=stamp, as_double=number)
+        if metric.kind is Kind.COUNTER or is_up_down(metric):
+            family.sum.aggregation_temporality = _CUMULATIVE
+            family.sum.is_monotonic = metric.kind is Kind.COUNTER
+            if metric.family is Family.AGENT:  # others began to count with a driver or a kernel: unknown, hence absent
+                point.start_time_unix_nano = self._started
+            family.sum.data_points.append(point)
+        else:
+            family.gauge.data_points.append(point)
+
+
+def refusals_of(body: bytes) -> tuple[int, str]:
+    """How many data points the receiver did not keep, and why, by its answer of success.
+
+    Raises:
+        ValueError: the answer is no answer to such a request.
+
+    """
+    try:
+        partial = ExportMetricsServiceResponse.FromString(body).partial_success
+    except DecodeError as error:
+        raise ValueError(str(error)) from error
+    return partial.rejected_data_points, partial.error_message
+
+
+def _pairs(attributes: Mapping[str, str]) -> Iterator[KeyValue]:
+    for key, value in attributes.items():
+        if value:
+            # A lone surrogate (a file name that is no UTF-8) becomes "?": protobuf would refuse it
+            yield KeyValue(key=key, value=AnyValue(string_value=value.encode("utf-8", "replace").decode()))
+
+
+def _help(metric: Metric) -> str:
+    return "" if metric.otel else metric.help

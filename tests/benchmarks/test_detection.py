@@ -1,0 +1,192 @@
+"""The arithmetic of the detection benchmark, on events made by hand, and one small scenario through all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from detection_parts.drawing import draw, is_sound
+from detection_parts.matching import GRACE_SECONDS, match
+from detection_parts.playing import Outcome, Page, play
+from detection_parts.report import by_kind, by_size, f1_interval, score, wilson
+from detection_parts.tuning import leave_one_out
+
+from warpgauge.exporters.synthetic.scenario import (
+    SCENARIO_SCHEMA,
+    FaultPlan,
+    FleetPlan,
+    JobPlan,
+    Scenario,
+)
+
+ONSET, END = 1000.0, 9000.0
+
+
+def fault(**changes):
+    plain = {
+        "kind": "straggler",
+        "cause": "slow_kernels",
+        "scope": {"cluster": "c", "node": "n0", "uuid": "G0", "job_id": "j", "rank": 0},
+        "nodes": ["n0"],
+        "uuids": ["G0"],
+        "start": ONSET,
+        "end": None,
+        "size": 2.0,
+        "must_be_found": True,
+        "consequences": [],
+    }
+    return plain | changes
+
+
+def page(kind="straggler", told=ONSET + 60.0, confidence=0.9, **scope) -> Page:
+    return Page(kind=kind, scope=scope or {"uuid": "G0", "node": "n0", "job_id": "j"}, told=told, confidence=confidence)
+
+
+def outcome(*faults, pages=(), true_of_jobs=()) -> Outcome:
+    return Outcome(
+        name="made",
+        truth={"faults": list(faults), "start": 0.0, "end": END},
+        true_of_jobs=frozenset(true_of_jobs),
+        scrape_seconds=15.0,
+        device_days=1.0,
+        pages=list(pages),
+    )
+
+
+def matched(*faults, pages=(), **more):
+    one = outcome(*faults, pages=pages, **more)
+    return match(one, one.pages)
+
+
+def test_a_page_of_the_kind_at_the_place_finds_the_fault_and_its_delay_is_in_intervals():
+    result = matched(fault(), pages=[page()])
+    assert result.found[0].intervals == 4.0
+    assert (result.false, result.repeats) == ((), 0)
+
+
+def test_a_second_page_about_a_fault_is_a_repeat():
+    assert matched(fault(), pages=[page(), page(told=ONSET + 90.0)]).repeats == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        page(kind="thermal_limited"),
+        page(uuid="G1", node="n0", job_id="j"),
+        page(told=ONSET - 1.0),
+    ],
+    ids=["kind", "place", "time"],
+)
+def test_a_page_of_another_kind_place_or_time_is_false(wrong):
+    result = matched(fault(), pages=[wrong])
+    assert result.false == (wrong,)
+    assert result.found[0].page is None
+
+
+def test_a_page_long_after_the_end_of_a_fault_is_false_and_shortly_after_is_not():
+    ended = fault(end=2000.0)
+    assert not matched(ended, pages=[page(told=2000.0 + GRACE_SECONDS)]).false
+    assert matched(ended, pages=[page(told=2001.0 + GRACE_SECONDS)]).false
+
+
+def test_a_stage_is_named_with_its_job():
+    stage = fault(kind="workload_imbalance", scope={"job_id": "j", "stage": 1})
+    right, elsewhere = page("workload_imbalance", job_id="j", stage=1), page("workload_imbalance", job_id="k", stage=1)
+    result = matched(stage, pages=[right, elsewhere])
+    assert result.found[0].page == right
+    assert result.false == (elsewhere,)
+
+
+def test_what_a_fault_brings_with_it_is_neither_right_nor_false_where_it_is_felt():
+    hot = fault(kind="thermal_limited", consequences=["straggler"])
+    result = matched(hot, pages=[page("straggler"), page("straggler", uuid="G9", node="n9")])
+    assert result.consequences == 1
+    assert len(result.false) == 1
+    assert result.found[0].page is None
+
+
+def test_what_is_true_of_a_job_anyway_is_not_false():
+    told = page("network_bound", job_id="j")
+    assert not matched(pages=[told], true_of_jobs=[("network_bound", "j")]).false
+    assert matched(pages=[told]).false == (told,)
+
+
+def test_precision_recall_and_f1_are_those_of_the_counts():
+    results = [
+        matched(fault(), pages=[page()]),
+        matched(fault(), pages=[]),
+        matched(pages=[page()]),
+        matched(fault(must_be_found=False, size=1.06), pages=[page()]),
+        matched(fault(must_be_found=False, size=1.06), pages=[]),
+    ]
+    total = by_kind(results)["straggler"]
+    assert (total.right, total.missed, total.false, total.small, total.small_found) == (1, 1, 1, 2, 1)
+    assert total.precision == pytest.approx(2 / 3)
+    assert total.recall == 0.5
+    assert total.f1 == pytest.approx(4 / 7)
+    assert score(results) == total
+
+
+def test_sizes_count_small_faults_as_any_other():
+    results = [matched(fault(must_be_found=False, size=1.06)), matched(fault(size=2.0), pages=[page()])]
+    recalls = {(low, high): one.recall for low, high, one in by_size(results, ["slow_kernels"])}
+    assert recalls[1.05, 1.15] == 0.0
+    assert recalls[1.6, 2.2] == 1.0
+
+
+def test_wilsons_interval_is_that_of_the_textbook():
+    assert wilson(9, 10) == pytest.approx((0.5958, 0.9821), abs=1e-3)
+    assert wilson(0, 0) == (0.0, 1.0)
+    low, high = wilson(0, 100)
+    assert low == pytest.approx(0.0, abs=1e-12)
+    assert high == pytest.approx(0.037, abs=1e-3)
+
+
+def test_the_interval_of_f1_holds_its_value():
+    results = [matched(fault(), pages=[page()] if at % 5 else []) for at in range(40)]
+    low, high = f1_interval(results)
+    assert low < score(results).f1 < high
+    assert f1_interval(results) == (low, high)
+
+
+def test_a_level_set_without_a_kind_is_used_on_that_kind():
+    unsure = [outcome(fault(), pages=[page(confidence=0.3)])]
+    hot = fault(kind="thermal_limited")
+    noisy = [outcome(hot, pages=[page("thermal_limited"), page("thermal_limited", confidence=0.5, uuid="G7")])]
+    rows = {row.kind: row for row in leave_one_out(unsure + noisy, unsure + noisy)}
+    assert rows["straggler"].level_without == 0.55
+    assert rows["straggler"].f1_untuned == 1.0
+    assert rows["straggler"].f1_without == 0.0
+
+
+def test_three_of_ten_seeds_have_no_fault_and_every_seed_gives_the_same_scenario_again():
+    assert sum(is_sound(seed) for seed in range(1000, 1200)) == 60
+    assert not draw(1000).scenario.faults
+    assert draw(1003) == draw(1003)
+    assert draw(1003).scenario.faults
+
+
+@pytest.mark.slow
+def test_one_scenario_through_everything_counts_its_one_fault_as_found():
+    scenario = Scenario(
+        schema=SCENARIO_SCHEMA,
+        duration_seconds=1200.0,
+        scrape_seconds=30.0,
+        fleet=FleetPlan(nodes=2, devices_per_node=4),
+        jobs=(JobPlan(id="j", nodes=[0, 1]),),
+        faults=(
+            FaultPlan(cause="slow_kernels", job="j", rank=5, size=2.0, start_seconds=400.0),
+            FaultPlan(cause="fallen_off_the_bus", device="1:0", start_seconds=1150.0),
+        ),
+    )
+    played = asyncio.run(play(scenario))
+    result = match(played, played.pages)
+    assert [found.page is not None for found in result.found] == [True, True]
+    assert result.false == ()
+    assert played.device_days == pytest.approx(8 * 1200 / 86_400)
+    assert score([result]).f1 == 1.0

@@ -1,0 +1,194 @@
+"""Every dashboard drawn with Grafana's own components from what a real Prometheus answers, and no panel is empty.
+
+`make screenshots` builds the page (tools/panels, npm) and keeps the pictures; without that page this file is skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import json
+import os
+import subprocess
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.dashboards.test_live_queries import OwnPage, scrape
+from tests.live_pages import serve
+from tests.real_servers import get_json, wait_until
+from warpgauge.core.clock import SystemClock
+from warpgauge.core.exposition import Format
+from warpgauge.dashboards.generate import DASHBOARDS, files
+from warpgauge.exporters.synthetic import CLUSTER, FAULTS, Fleet, SimulatedPages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "tools/panels/dist/index.html"
+KEPT_IN = os.environ.get("WARPGAUGE_PICTURES", "")
+MOST_BYTES = 200_000
+NODES = 4
+PAST_SECONDS = 1800
+STEP_SECONDS = 15
+VARIABLES = {
+    "$cluster": ".+", "$job_id": ".+", "$price": "0.15", "$__rate_interval": "150s", "$__range": "30m",
+}  # fmt: skip
+ONE_NODE = {"node", "device", "interconnect", "host"}  # where a person would have chosen one
+NODE_OF = dict.fromkeys(ONE_NODE, "sim-node-1")
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.skipif(not PAGE.exists(), reason="the page is not built: make screenshots"),
+]
+
+
+def with_target(text: bytes, node: str) -> bytes:
+    """A page's lines as Prometheus stores them: with the target's labels."""
+    labels = f'cluster="{CLUSTER}",node="{node}",instance="{node}:9837",job="{node}"'.encode()
+    lines = text.splitlines()
+    return b"\n".join(line if line.startswith(b"#") else _labeled(line, labels) for line in lines) + b"\n"
+
+
+def _labeled(line: bytes, labels: bytes) -> bytes:
+    name, brace, rest = line.partition(b"{")
+    if brace:
+        return name + b"{" + labels + b"," + rest
+    name, _, rest = line.partition(b" ")
+    return name + b"{" + labels + b"} " + rest
+
+
+@pytest.fixture
+def fleet() -> tuple[SimulatedPages, list[str], SystemClock]:
+    clock = SystemClock()
+    model = Fleet(42, FAULTS, start=clock.now())
+    pages = SimulatedPages(model, clock)
+    pages.prepare()
+    return pages, list(model.node_names[:NODES]), clock
+
+
+@pytest.fixture
+def prometheus(
+    fleet: tuple[SimulatedPages, list[str], SystemClock],
+    prometheus_server: Callable[..., str],
+    promtool: Path,
+    tmp_path: Path,
+) -> Iterator[str]:
+    """A Prometheus that holds the hour before and scrapes what comes."""
+    pages, nodes, clock = fleet
+    data = tmp_path / "past"
+    for node in nodes:
+        text = tmp_path / f"{node}.om"
+        text.write_bytes(with_target(b"".join(pages.backfill(node)), node))
+        subprocess.run(
+            [promtool, "tsdb", "create-blocks-from", "openmetrics", text, data], check=True, capture_output=True
+        )
+        text.unlink()
+    own = OwnPage(clock)
+    served = {f"/{node}": lambda node=node: pages.metrics(node, Format.TEXT) for node in nodes}
+    with serve({**served, "/own": own}) as address:
+        targets = [
+            scrape(node, address, f"/{node}", honor=True, cluster=CLUSTER, node=node, instance=f"{node}:9837")
+            for node in nodes
+        ]
+        targets.append(scrape("own", address, "/own", honor=True, cluster=CLUSTER, node=nodes[1]))
+        base = prometheus_server(targets, data=data)
+        wait_until(
+            lambda: len(answers(base, "count_over_time(up[1m]) > 20")) > NODES, what="twenty scrapes", seconds=90
+        )
+        yield base
+
+
+def answers(
+    base: str, expr: str, span: tuple[float, float] | None = None, at: float | None = None
+) -> list[dict[str, Any]]:
+    """What Prometheus says, at a time or over a span."""
+    parameters: dict[str, Any] = {"query": expr}
+    if span is not None:
+        parameters |= {"start": span[0], "end": span[1], "step": STEP_SECONDS}
+    elif at is not None:
+        parameters["time"] = at  # one for all queries of a panel, as in Grafana: rows are joined on it
+    path = "query" if span is None else "query_range"
+    return get_json(f"{base}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout_seconds=60)["data"]["result"]
+
+
+def asked(base: str, panel: dict[str, Any], node: str, uuid: str, span: tuple[float, float]) -> dict[str, Any]:
+    found = {}
+    for target in panel.get("targets", ()):
+        expr = target["expr"].replace("$node", node)
+        for name, value in {"$uuid": uuid, **VARIABLES}.items():
+            expr = expr.replace(name, value)
+        found[target["refId"]] = answers(base, expr, None if target["instant"] else span, at=span[1])
+    return found
+
+
+@contextlib.contextmanager
+def serve_folder(folder: Path) -> Iterator[str]:
+    """The built page at an address: a browser loads no modules from a file."""
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+def drawn(page: Any, given: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Draw a dashboard; the titles of all its panels, and of those that show nothing or failed."""
+    page.evaluate("given => window.drawDashboard(given)", given)
+    page.wait_for_selector("#board")
+    page.wait_for_timeout(1500)
+
+    def titles(kind: str) -> list[str]:
+        return page.evaluate(f"[...document.querySelectorAll('[data-{kind}]')].map(one => one.dataset.{kind})")
+
+    return titles("panel"), [*titles("empty"), *titles("error")]
+
+
+def keep(page: Any, name: str) -> None:
+    """Write the picture where `make screenshots` wants it."""
+    picture = Path(KEPT_IN, f"{name}.jpeg")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    if os.environ.get("WARPGAUGE_PICTURES_PNG"):
+        page.locator("#board").screenshot(path=picture.with_suffix(".png"))
+    for quality in (70, 50, 35, 25, 15):
+        page.locator("#board").screenshot(path=picture, type="jpeg", quality=quality)
+        if picture.stat().st_size <= MOST_BYTES:
+            return
+    pytest.fail(f"{picture} is larger than {MOST_BYTES} bytes")
+
+
+def test_no_panel_is_empty(prometheus: str, browser: Any):
+    span = (time.time() - PAST_SECONDS, time.time())
+    blank = []
+    one_device = answers(prometheus, 'accel_device_up{node="sim-node-1",index="3"}')[0]["metric"]["uuid"]
+    with serve_folder(PAGE.parent) as base:
+        for name in DASHBOARDS:
+            dashboard = json.loads(files()[f"{name}.json"])
+            node = NODE_OF.get(name, ".+")
+            page = browser.new_page(viewport={"width": 1400, "height": 900})
+            page.goto(f"{base}/index.html")
+            page.wait_for_function("window.drawDashboard !== undefined")
+            uuid = one_device if name == "device" else ".+"
+            told = {panel["id"]: asked(prometheus, panel, node, uuid, span) for panel in dashboard["panels"]}
+            given = {"dashboard": dashboard, "answers": told, "range": {"from": span[0], "to": span[1]}}
+            titles, empty = drawn(page, given)
+            assert len(titles) == sum(panel["type"] != "row" for panel in dashboard["panels"])
+            blank += [f"{name}/{title}" for title in empty]
+            if KEPT_IN:
+                keep(page, name)
+            page.close()
+    assert blank == []

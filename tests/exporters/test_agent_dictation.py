@@ -1,0 +1,111 @@
+"""What is said once and referred to afterwards: what arrives is what was said, or the child is replaced."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warpgauge.core.catalog import Tier, device
+from warpgauge.core.sample import ReadError, Sample
+from warpgauge.exporters.collectors.increments import Increment
+from warpgauge.exporters.dictation import Listener, Speaker
+from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Read
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+BUCKETS = len(device.POWER_DISTRIBUTION.buckets) + 1
+
+
+def reading(*values, tier=Tier.FAST, errors=()):
+    rows = (device.POWER, device.ENERGY, device.POWER_INSTANT)
+    samples = tuple(Sample(row, ("GPU-1", "0"), value) for row, value in zip(rows, values, strict=False))
+    return Read(0, tier, samples, tuple(errors))
+
+
+def gain(counts, total, bookmark):
+    increments = (Increment(device.POWER_DISTRIBUTION, (), tuple(counts), total),)
+    return Gained(0, increments, {"power": tuple(bookmark)})
+
+
+errors = st.builds(ReadError, st.text(max_size=9), st.text(max_size=9), st.none() | st.text(max_size=9))
+readings = st.builds(
+    lambda values, tier, errors: reading(*values, tier=tier, errors=errors),
+    st.lists(numbers, max_size=3),
+    st.sampled_from([Tier.FAST, Tier.NORMAL]),
+    st.lists(errors, max_size=2),
+)
+counts = st.lists(st.integers(0, 2000), min_size=BUCKETS, max_size=BUCKETS)
+gains = st.builds(gain, counts, numbers, st.lists(numbers, min_size=2, max_size=2))
+others = st.builds(At, st.integers(0, 3), st.just("read")) | st.builds(Done, st.integers(0, 3))
+
+
+@given(st.lists(readings | gains | others, max_size=12))
+def test_what_is_said_is_what_is_heard_however_often_the_series_change(messages):
+    speaker, listener = Speaker(), Listener()
+    lines = [speaker.encode(message) for message in messages]
+    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
+    assert [listener.decode(line) for line in lines] == messages
+
+
+def test_names_and_labels_are_said_once():
+    speaker = Speaker()
+    first, second = speaker.encode(reading(1.0, 2.0)), speaker.encode(reading(3.0, 4.0))
+    assert b"GPU-1" in first
+    assert b"GPU-1" not in second
+    assert b"accel" not in second
+
+
+def test_each_tier_and_each_child_begins_anew():
+    speaker = Speaker()
+    speaker.encode(reading(1.0))
+    assert b"GPU-1" in speaker.encode(reading(1.0, tier=Tier.NORMAL))
+    short = speaker.encode(reading(1.0))
+    with pytest.raises(BadMessageError):
+        Listener().decode(short)
+
+
+def listening():
+    speaker, listener = Speaker(), Listener()
+    for message in (reading(1.0, 2.0), gain([0] * BUCKETS, 0.0, (1.0, 2.0))):
+        listener.decode(speaker.encode(message))
+    return listener
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0]}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,2.0,3.0]}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,NaN]}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,"2"]}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,nan]}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[1],"values":[1.0,2.0]}',
+        b'{"say":"values","position":0,"tier":"never","errors":[],"values":[1.0,2.0]}',
+        b'{"say":"values","position":1,"tier":"fast","errors":[],"values":[1.0,2.0]}',
+        b'{"say":"values","position":0,"tier":"fast","values":[1.0,2.0]}',
+        b'{"say":"values","position":[],"tier":"fast","errors":[],"values":[1.0,2.0]}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,1' + b"0" * 400 + b"]}",
+        b'{"say":"values",\xff',
+        b'{"say":"gains","position":0,"gains":[],"bookmark":[[1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,-1],1.0]],"bookmark":[[1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[99,1],1.0]],"bookmark":[[1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0],1.0]],"bookmark":[[1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1.5],1.0]],"bookmark":[[1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],Infinity]],"bookmark":[[1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[NaN]]}',
+    ],
+)
+def test_a_short_line_that_does_not_fit_what_was_said_is_refused(line):
+    with pytest.raises(BadMessageError):
+        listening().decode(line + b"\n")
+
+
+def test_a_line_that_comes_again_and_again_is_known_by_its_bytes():
+    speaker, listener = Speaker(), Listener()
+    line = speaker.encode(At(3, "read"))
+    assert listener.decode(line) is listener.decode(line)
+    assert listener.decode(line) == At(3, "read")
+    assert dataclasses.is_dataclass(listener.decode(speaker.encode(Done(3))))
