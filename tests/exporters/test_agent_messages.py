@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgauge.core.catalog import ALL, Kind, Tier, device, own
+from warpgauge.core.catalog import ALL, Kind, Tier, device, own, runtime
 from warpgauge.core.device import Device, DeviceKind
-from warpgauge.core.sample import ReadError, Sample
+from warpgauge.core.sample import Histogram, ReadError, Sample, Unavailable
 from warpgauge.exporters.child import Child
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
-from warpgauge.exporters.dictation import Listener
+from warpgauge.exporters.dictation import Listener, Speaker
 from warpgauge.exporters.messages import (
     COMMON,
     Absent,
@@ -222,3 +222,29 @@ def test_leaving_gives_the_devices_back():
 
 def test_no_command_means_no_word():
     assert told(Scripted()) == []
+
+
+SECONDS = Sample(runtime.PROGRAM_SECONDS, ("u", "0"), Histogram(tuple(range(13)), 4.5))
+
+
+def test_a_histogram_of_a_runtime_comes_through_and_a_missing_value_does_not():
+    missing = Sample(device.ENERGY, ("u", "0"), Unavailable("it lies"))
+    said = decode(encode(Read(0, Tier.NORMAL, (SECONDS, missing), ())))
+    assert said == Read(0, Tier.NORMAL, (SECONDS,), ())
+
+
+@pytest.mark.parametrize("counts", [[1] * 12, [2, 1, *[3] * 11], [-1] * 13, [0.5] * 13, ["1"] * 13, [True] * 13])
+def test_counts_that_make_no_sense_are_refused(counts):
+    line = {"say": "read", "position": 0, "tier": "normal", "errors": []}
+    line["samples"] = [[runtime.PROGRAM_SECONDS.name, ["u", "0"], [counts, 1.0]]]
+    with pytest.raises(BadMessageError):
+        decode(json.dumps(line).encode())
+
+
+def test_histograms_and_missing_values_are_said_in_full_each_time_and_numbers_after_them_too():
+    speaker, listener = Speaker(), Listener()
+    number = Sample(device.POWER, ("u", "0"), 350.0)
+    missing = Sample(device.ENERGY, ("u", "0"), Unavailable("it lies"))
+    for said in [(number, SECONDS), (number, SECONDS), (number, missing), (number,), (number,)]:
+        heard = listener.decode(speaker.encode(Read(0, Tier.NORMAL, said, ())))
+        assert heard.samples == tuple(sample for sample in said if sample is not missing)

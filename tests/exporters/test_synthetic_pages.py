@@ -19,7 +19,9 @@ from warpgauge.core.catalog import (
     link,
     linux,
     process,
+    runtime,
     training,
+    vendor,
 )
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.errors import InputError
@@ -102,6 +104,13 @@ ELSEWHERE = {
     device.XID_LAST,
     device.DEVICE_EVENTS,
     device.SXID_EVENTS,
+    vendor.PARTITION_INFO,
+    vendor.VIOLATION,
+    runtime.RUNTIME_UP,
+    runtime.IDLE_SECONDS,
+    runtime.QUEUED_PROGRAMS,
+    runtime.PROGRAM_SECONDS,
+    runtime.TRANSFER_SECONDS,
     training.STEP_SECONDS,
     training.PHASE_SECONDS,
     *(row for row in vars(linux).values() if isinstance(row, Metric)),
@@ -112,7 +121,7 @@ ELSEWHERE = {
 def test_the_page_holds_every_family_that_a_node_with_such_devices_has(pages):
     text = pages.metrics("sim-node-0", Format.TEXT).decode()
     found = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
-    parts = (device, cycles, link, process, host, linux, infiniband, training)
+    parts = (device, cycles, link, process, runtime, vendor, host, linux, infiniband, training)
     rows = [row for part in parts for row in vars(part).values() if isinstance(row, Metric)]
     missing = {row.name for row in rows if row.tier is not Tier.ON_DEMAND and row.name not in found}
     assert missing <= {row.name for row in NOT_SIMULATED | ELSEWHERE}

@@ -46,6 +46,8 @@ CAUSES_FIRST: Final = (
     FindingKind.MEMORY_CAPACITY_BOUND,
     FindingKind.LAUNCH_BOUND,
     FindingKind.POWER_LIMITED,
+    FindingKind.KV_CACHE_BOUND,
+    FindingKind.QUEUE_BOUND,
     FindingKind.TELEMETRY_GAP,
     FindingKind.IDLE_ALLOCATED,
 )

@@ -13,6 +13,7 @@ from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.bottlenecks.bound import Bound
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.bottlenecks.input_bound import InputBound
+from warpgauge.analyzer.bottlenecks.serving_bound import ServingBound
 from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
 from warpgauge.analyzer.health.counter_drift import CounterDrift
 from warpgauge.analyzer.health.device_state import DeviceState
@@ -54,6 +55,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     IdleAllocated(),
     InputBound(),
     Bound(),
+    ServingBound(),
     HostSaturated(),
     MemoryPressure(),
     Change(),

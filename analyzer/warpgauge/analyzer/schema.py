@@ -86,6 +86,7 @@ _SPECIAL: Final[dict[Metric, Place]] = {
 }
 
 
+_FAMILIES: Final = frozenset({Family.DEVICE, Family.HOST, Family.SERVING})
 _NOWHERE: Final = frozenset({process.PROCESS_MEMORY, process.PROCESS_UTILIZATION})
 """A process is a channel that hardly ever comes again; what its device does is in the device's own metrics."""
 
@@ -95,7 +96,7 @@ def _place(metric: Metric) -> Place | None:
         return None
     if metric in _SPECIAL:
         return _SPECIAL[metric]
-    if metric.family not in {Family.DEVICE, Family.HOST} or metric.kind is Kind.INFO or metric.tier is Tier.ON_DEMAND:
+    if metric.family not in _FAMILIES or metric.kind is Kind.INFO or metric.tier is Tier.ON_DEMAND:
         return None
     if metric.kind is Kind.HISTOGRAM:  # a distribution of time: its mean over a column is what its gauge has
         return None

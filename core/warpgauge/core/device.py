@@ -13,6 +13,7 @@ class DeviceKind(StrEnum):
 
     GPU = "gpu"
     TPU = "tpu"
+    NPU = "npu"  # a Gaudi; as all-smi calls it
     CPU = "cpu"
     NIC = "nic"
 

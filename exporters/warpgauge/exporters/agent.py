@@ -95,7 +95,15 @@ class Agent:
         if unknown:
             msg = f"agent.disabled_collectors names {unknown[0]!r}; there are {', '.join(COLLECTORS)}"
             raise ConfigError(msg)
-        return [name for name in COLLECTORS if name not in disabled]
+        return [name for name in COLLECTORS if name not in disabled and self._may_be_here(name)]
+
+    def _may_be_here(self, name: str) -> bool:
+        """Whether it is worth starting: a device that is not plugged in must cost nothing, not even a process."""
+        agent = self._config.agent
+        if name == "serving" and not (agent.serving_urls or agent.serving_discovery):
+            return False
+        hardware = COLLECTORS[name].pci
+        return hardware is None or name in self._programs or bool(hardware.find(agent.sys_root))
 
     def _collector(self, name: str) -> Supervisor | InProcess:
         agent = self._config.agent
@@ -123,6 +131,11 @@ class Agent:
         agent = self._config.agent
         settings: dict[str, dict[str, object]] = {
             "host": {"proc_root": agent.proc_root, "sys_root": agent.sys_root},
+            "serving": {
+                "urls": agent.serving_urls,
+                "discovers": agent.serving_discovery,
+                "proc_root": agent.proc_root,
+            },
             "infiniband": {
                 "sys_root": agent.sys_root,
                 "accelerators": lambda: [standing.device for standing in self.readings.standings],
@@ -215,6 +228,8 @@ class Agent:
                     "processes": processes,
                     "proc_root": agent.proc_root,
                     "holders": "attribution" not in agent.disabled_collectors,
+                    "sys_root": agent.sys_root,
+                    "tpu_addresses": ",".join(agent.tpu_metrics_addresses),
                 }
 
     async def _settle(self) -> None:

@@ -58,6 +58,9 @@ class Speaker:
 
     def _read(self, read: Read) -> bytes:
         series, key = _series(read.samples), (read.position, read.tier)
+        if not all(isinstance(sample.value, float | int) for sample in read.samples):
+            self._series.pop(key, None)  # a histogram, or a value that is missing: said in full
+            return encode(read)
         if self._series.get(key) != series:
             self._series[key] = series
             return encode(read)

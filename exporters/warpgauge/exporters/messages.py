@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.core.catalog import BY_NAME, Kind, Tier
 from warpgauge.core.catalog.device import DEVICE
 from warpgauge.core.device import Device, DeviceKind
-from warpgauge.core.sample import ReadError, Sample
+from warpgauge.core.sample import Histogram, ReadError, Sample, Unavailable
 from warpgauge.exporters.collectors.increments import Bookmark, Increment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from warpgauge.core.catalog import Metric
     from warpgauge.exporters.collectors.calls import Portion
 
 __all__ = [
@@ -179,7 +180,7 @@ def encode(message: Message) -> bytes:
         body: dict[str, Any] = {
             "position": message.position,
             "tier": message.tier,
-            "samples": [(sample.metric.name, sample.labels, sample.value) for sample in message.samples],
+            "samples": [row for sample in message.samples if (row := _row(sample)) is not None],
             "errors": [(error.reason, error.detail, error.device) for error in message.errors],
         }
     elif isinstance(message, Gained):
@@ -188,6 +189,18 @@ def encode(message: Message) -> bytes:
     else:
         body = asdict(message)
     return json.dumps({"say": word, **body}, separators=(",", ":")).encode() + b"\n"
+
+
+def _row(sample: Sample) -> tuple[str, tuple[str, ...], float | list[Any]] | None:
+    """A sample as JSON has it, a histogram as its counts and sum; None for a value that is not there."""
+    if isinstance(sample.value, Unavailable):
+        return None  # nobody renders it, and why it is missing is told by the errors
+    value = sample.value
+    return (
+        sample.metric.name,
+        sample.labels,
+        [value.counts, value.sum] if isinstance(value, Histogram) else value,
+    )
 
 
 def decode(line: bytes) -> Message:
@@ -217,13 +230,26 @@ def _read(body: dict[str, Any]) -> Read:
     return Read(int(body["position"]), Tier(body["tier"]), samples, errors)
 
 
-def _sample(name: str, labels: list[str], value: float) -> Sample:
+def _sample(name: str, labels: list[str], value: float | list[Any]) -> Sample:
     metric = BY_NAME[name]
     metric.label_names(labels)
+    if isinstance(value, list):
+        return Sample(metric, tuple(labels), _histogram(metric, *value))
     if metric.kind is Kind.HISTOGRAM or not math.isfinite(value):
         msg = f"{name} has labels {labels!r} and value {value!r}"
         raise ValueError(msg)
     return Sample(metric, tuple(labels), float(value))
+
+
+def _histogram(metric: Metric, counts: list[int], total: float) -> Histogram:
+    is_rising = all(type(count) is int and count >= 0 for count in counts) and counts == sorted(counts)
+    if metric.kind is not Kind.HISTOGRAM or len(counts) != len(metric.buckets) + 1 or not is_rising:
+        msg = f"{metric.name} has counts {counts!r}"
+        raise ValueError(msg)
+    if not math.isfinite(total):
+        msg = f"{metric.name} has the sum {total!r}"
+        raise ValueError(msg)
+    return Histogram(tuple(counts), float(total))
 
 
 def _gained(body: dict[str, Any]) -> Gained:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.anomalies.change import SIGNALS
-from warpgauge.core.catalog import Metric, device, host, training
+from warpgauge.core.catalog import Metric, device, host, serving, training
 from warpgauge.core.finding import FindingKind
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ VERDICTS: Final[tuple[Verdict, ...]] = (
     ),
     Verdict((FindingKind.POWER_LIMITED,), (_THROTTLING, (device.POWER_LIMIT,))),
     Verdict((FindingKind.MEMORY_CAPACITY_BOUND,), ((device.MEMORY_USED,),)),
+    Verdict((FindingKind.KV_CACHE_BOUND,), ((serving.WAITING,), (serving.KV_CACHE,))),
+    Verdict((FindingKind.QUEUE_BOUND,), ((serving.WAITING,),)),
     Verdict((FindingKind.XID,), ((device.XID_EVENTS,),)),
     Verdict((FindingKind.ECC_DEGRADATION,), ((device.ECC_ERRORS,),)),
     Verdict((FindingKind.ROW_REMAP,), ((device.ROW_REMAP_FAILED, device.ROW_REMAP_PENDING, device.ROW_REMAP_BANKS),)),

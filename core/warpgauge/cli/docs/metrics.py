@@ -37,6 +37,7 @@ _FAMILIES: Final = {
     Family.DEVICE: ("Devices", "From the drivers, vendor-neutral, by `warpgauge agent`."),
     Family.HOST: ("Host", "From /proc and /sys, by `warpgauge agent`; meanings follow node_exporter."),
     Family.TRAINING: ("Training", "From the step timer, `from warpgauge.exporters.training import StepTimer`."),
+    Family.SERVING: ("Serving", "From the metrics pages of vLLM, SGLang, Triton and TGI, by `warpgauge agent`."),
     Family.AGENT: ("The agent itself", "On the agent's own page."),
     Family.ANALYZER: ("The analyzer itself", "On the analyzer's page."),
 }

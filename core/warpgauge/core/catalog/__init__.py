@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.catalog import cycles, device, host, infiniband, link, linux, own, process, training
+from warpgauge.core.catalog import (
+    cycles,
+    device,
+    host,
+    infiniband,
+    link,
+    linux,
+    own,
+    process,
+    runtime,
+    serving,
+    training,
+    vendor,
+)
 from warpgauge.core.catalog.metric import Equivalent, Family, Kind, Metric, Stability, Tier, Unit
 
 if TYPE_CHECKING:
@@ -31,7 +44,10 @@ __all__ = [
     "linux",
     "own",
     "process",
+    "runtime",
+    "serving",
     "training",
+    "vendor",
 ]
 
 
@@ -39,7 +55,9 @@ def _rows(module: ModuleType) -> tuple[Metric, ...]:
     return tuple(value for value in vars(module).values() if isinstance(value, Metric))
 
 
-_MODULES: Final = (device, cycles, link, process, host, linux, infiniband, training, own)
+_MODULES: Final = (
+    device, cycles, link, process, runtime, vendor, host, linux, infiniband, training, serving, own
+)  # fmt: skip
 
 ALL: Final[tuple[Metric, ...]] = tuple(row for module in _MODULES for row in _rows(module))
 """Every metric, in the order of the reference."""

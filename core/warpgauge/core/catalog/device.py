@@ -451,7 +451,8 @@ ECC_ERRORS: Final = Metric(
     "accel_ecc_errors_total",
     Kind.COUNTER,
     Unit.NONE,
-    "Memory errors: severity corrected or uncorrected; volatile since driver load, aggregate over the device's life.",
+    "Memory errors: severity corrected, uncorrected or deferred (AMD); volatile since driver load, aggregate over the"
+    " device's life.",
     labels=(*DEVICE, "severity", "persistence"),
     otel=Equivalent("hw.errors"),
 )

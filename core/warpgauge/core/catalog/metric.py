@@ -63,6 +63,7 @@ class Family(StrEnum):
     DEVICE = "device"
     HOST = "host"
     TRAINING = "training"
+    SERVING = "serving"
     AGENT = "agent"
     ANALYZER = "analyzer"
 

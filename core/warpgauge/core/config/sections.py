@@ -73,6 +73,16 @@ class AgentConfig:
     gpustat_directory: str = setting(
         "/run/gpustat", help="Directory of jobstats' files that tell each GPU's Slurm job; empty means none."
     )
+    tpu_metrics_addresses: tuple[str, ...] = setting(
+        ("localhost:8431",), help="Where the runtimes of TPU workloads on this machine tell their metrics (gRPC)."
+    )
+    serving_urls: tuple[str, ...] = setting(
+        (), help="Metrics pages of inference servers on this node: vLLM, SGLang, Triton, TGI.", unit="URL", urls=True
+    )
+    serving_discovery: bool = setting(
+        default=False,
+        help="Also look for such servers on the ports they usually listen on: 8000, 8002, 8080, 3000, 30000.",
+    )
     sys_root: str = setting("/sys", help="Where the host's /sys is; in a container often a mount of it.")
 
 

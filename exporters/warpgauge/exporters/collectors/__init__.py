@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from warpgauge.exporters.collectors.pci import ACCELERATOR, DISPLAY, Hardware
+from warpgauge.exporters.collectors.tpu_inventory import HARDWARE as TPU_HARDWARE
+
 if TYPE_CHECKING:
     from warpgauge.exporters.collectors.collector import Collector
 
@@ -19,10 +22,29 @@ class Entry:
     target: str  # "module:Class"
     isolated: bool
     help: str
+    pci: Hardware | None = None  # what must be plugged in; None: nothing tells before the collector itself is asked
 
 
 COLLECTORS: Final = {
     "nvml": Entry("warpgauge.exporters.collectors.nvml:NvmlCollector", isolated=True, help="NVIDIA GPUs through NVML"),
+    "amd": Entry(
+        "warpgauge.exporters.collectors.amd:AmdCollector",
+        isolated=True,
+        help="AMD GPUs through amdsmi",
+        pci=Hardware(0x1002, base_classes=frozenset({DISPLAY, ACCELERATOR})),
+    ),
+    "tpu": Entry(
+        "warpgauge.exporters.collectors.tpu:TpuCollector",
+        isolated=True,
+        help="Google TPUs through PCI and the metric service of their runtime",
+        pci=TPU_HARDWARE,
+    ),
+    "gaudi": Entry(
+        "warpgauge.exporters.collectors.gaudi:GaudiCollector",
+        isolated=True,
+        help="Intel Gaudi through hl-smi",
+        pci=Hardware(0x1DA3, base_classes=frozenset({ACCELERATOR})),
+    ),
     "host": Entry(
         "warpgauge.exporters.collectors.host:HostCollector",
         isolated=False,
@@ -42,6 +64,11 @@ COLLECTORS: Final = {
         "warpgauge.exporters.collectors.attribution:AttributionCollector",
         isolated=False,
         help="which jobs, pods, containers and users have which device",
+    ),
+    "serving": Entry(
+        "warpgauge.exporters.collectors.serving:ServingCollector",
+        isolated=False,
+        help="vLLM, SGLang, Triton and TGI of this node, where agent.serving_urls or serving_discovery say so",
     ),
 }
 

@@ -16,6 +16,7 @@ from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.sample import Sample
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
+from warpgauge.exporters.collectors.identity import openable
 from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, NvmlApi, Verdict
 from warpgauge.exporters.collectors.nvml_board import GONE, Board
 from warpgauge.exporters.collectors.nvml_events import NvmlEvents
@@ -125,13 +126,7 @@ class NvmlCollector:
 
     def devices(self) -> Sequence[Device]:
         """Every GPU that lets itself be identified; the others are left out."""
-        found = []
-        for position in self.positions():
-            try:
-                found.append(self.identify(position))
-            except DeviceRefusedError:
-                continue
-        return found
+        return openable(self)
 
     def read(self, tier: Tier, device: Device | None) -> tuple[list[Sample], list[ReadError]]:
         """Samples of one GPU, or of the driver when no device is given.

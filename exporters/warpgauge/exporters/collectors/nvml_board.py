@@ -13,6 +13,7 @@ from warpgauge.core.catalog import Tier
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.collectors.collector import DriverError
+from warpgauge.exporters.collectors.identity import device_info
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
 from warpgauge.exporters.collectors.nvml_field_batch import FieldBatch
 from warpgauge.exporters.collectors.nvml_fields import Field, Unwrapped, superseded, to_readings
@@ -250,8 +251,6 @@ class Board:
 
     def _infos(self) -> Iterable[Sample]:
         device = self.device
-        numa = "" if device.numa_node is None else str(device.numa_node)
-        about = (device.vendor, device.kind.value, device.model, device.pci_bus_id, device.architecture, numa, "false")
-        yield Sample(rows.DEVICE_INFO, (*device.labels, *about), 1.0)
+        yield device_info(device)
         if any(self.firmware):
             yield Sample(rows.FIRMWARE_INFO, (*device.labels, *self.firmware), 1.0)

@@ -10,6 +10,7 @@ from warpgauge.exporters.doctor.check import Check, Verdict
 from warpgauge.exporters.doctor.infiniband import infiniband
 from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log
 from warpgauge.exporters.doctor.nvidia import nvidia_checks
+from warpgauge.exporters.doctor.others import other_accelerators
 from warpgauge.exporters.doctor.privileges import PRIVILEGES, Privilege
 from warpgauge.exporters.doctor.released import released_check, seconds_released
 from warpgauge.exporters.doctor.sinks import sink_checks
@@ -33,6 +34,7 @@ def examine(config: Config) -> list[Check]:
     released = seconds_released(agent.listen_address)
     return [
         *([released_check(released)] if released is not None else nvidia_checks(sys_root=agent.sys_root)),
+        *other_accelerators(sys_root=agent.sys_root, tpu_addresses=agent.tpu_metrics_addresses),
         hostengine(agent.proc_root, agent.gpm),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),

@@ -60,6 +60,30 @@ PRIVILEGES: Final = (
         "SXIDs of switches, and XIDs of a GPU whose driver no longer announces them",
     ),
     Privilege(
+        "amd",
+        "GPUs through amdsmi and libamd_smi.so of ROCm",
+        "membership in the groups render and video; in a container, /dev/kfd and /dev/dri",
+        "all AMD GPUs",
+    ),
+    Privilege(
+        "tpu",
+        "TPU chips on the PCI bus, and the runtime of a workload on port 8431",
+        "nothing; in a container, the host's /sys (agent.sys_root) and the host's network",
+        "accel_runtime_up is 0, or the chips are not found",
+    ),
+    Privilege(
+        "tpu",
+        "processes that hold a TPU, from /proc/*/fd",
+        "root or CAP_SYS_PTRACE and the host's PID namespace",
+        "accel_processes of TPUs",
+    ),
+    Privilege(
+        "gaudi",
+        "Gaudi through hl-smi of Intel's software",
+        "hl-smi on the agent's PATH; in a container, Intel's runtime",
+        "all Gaudi devices",
+    ),
+    Privilege(
         "host",
         "/proc and /sys",
         "nothing; in a container, both mounted read-only from the host and named in agent.proc_root and agent.sys_root",
@@ -76,6 +100,12 @@ PRIVILEGES: Final = (
         "/sys/class/infiniband",
         "nothing; in a container, the host's /sys, as agent.sys_root names it",
         "host_infiniband_* metrics",
+    ),
+    Privilege(
+        "serving",
+        "metrics pages of inference servers on this node",
+        "nothing; in a container, the host's network to reach them on 127.0.0.1",
+        "serving_* metrics",
     ),
     Privilege(
         "training",

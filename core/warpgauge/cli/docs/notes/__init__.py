@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.cli.docs.notes import device, host, infiniband, link, linux, own
+from warpgauge.cli.docs.notes import device, host, infiniband, link, linux, own, runtime, serving, vendor
 from warpgauge.cli.docs.notes.note import Note
 
 if TYPE_CHECKING:
@@ -12,5 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTES", "Note"]
 
-NOTES: Final[dict[Metric, Note]] = device.NOTES | link.NOTES | host.NOTES | linux.NOTES | infiniband.NOTES | own.NOTES
+_CHAPTERS: Final = (device, link, runtime, vendor, host, linux, infiniband, serving, own)
+
+NOTES: Final[dict[Metric, Note]] = {metric: note for chapter in _CHAPTERS for metric, note in chapter.NOTES.items()}
 """One note for every row of the catalog."""

@@ -1,0 +1,168 @@
+"""Inference servers whose requests wait: for room in the KV cache, or for their turn.
+
+A queue alone says little, it comes and goes; one that stands for most of five minutes has a reason. With a full KV
+cache it is memory for the contexts; with room in the cache it is the rate at which the server works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
+from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.windows import Array, confidence, coverage, mean, onset_time
+from warpgauge.analyzer.wording import percent, span
+from warpgauge.core.catalog import serving
+from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from warpgauge.analyzer.frame import Frame
+    from warpgauge.core.catalog import Metric
+
+__all__ = ["ServingBound"]
+
+WINDOW_SECONDS: Final = 300.0
+LEAST_COVERAGE: Final = 0.8
+WAITING: Final = 1.0  # requests, on average over a column
+RAISE_SHARE: Final = 0.8  # of the window in which requests wait
+HOLD_SHARE: Final = 0.5
+FULL_CACHE: Final = 0.9  # vLLM preempts at 1; a cache this full takes no long prompt any more
+HOLD_FULL: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Queue:
+    """One model of one server on one node."""
+
+    row: int
+    extra: tuple[str, ...]  # server, endpoint, model
+    waiting: Array
+    running: float
+    cache: float  # mean over the window, NaN where the server tells none
+
+    @property
+    def share(self) -> float:
+        """Share of the measured window in which requests waited, 0-1."""
+        return float(np.nanmean(np.where(np.isnan(self.waiting), np.nan, self.waiting >= WAITING)))
+
+
+class ServingBound:
+    """Names servers whose requests wait for most of five minutes, and what for."""
+
+    name = "serving_bound"
+
+    def detect(self, frame: Frame) -> Detection:
+        """Judge every model whose queue is measured."""
+        queues = list(_queues(frame))
+        judged = [one for one in queues if float(coverage(one.waiting)) >= LEAST_COVERAGE]
+        young = len(queues) - len(judged)
+        return Detection(
+            candidates=_worst(frame, [one for one in judged if one.share >= HOLD_SHARE]),
+            judged=Judgement(
+                detector=self.name,
+                what="models of inference servers, for requests that wait",
+                entities=len(judged),
+                window_seconds=WINDOW_SECONDS,
+            )
+            if judged
+            else None,
+            not_judged=(
+                NotJudged(
+                    detector=self.name,
+                    what="what requests wait for",
+                    why=f"measured for less than {span(WINDOW_SECONDS * LEAST_COVERAGE)}",
+                    missing=(serving.WAITING.name,),
+                    entities=young,
+                ),
+            )
+            if young
+            else (),
+        )
+
+
+def _worst(frame: Frame, queues: list[_Queue]) -> tuple[Candidate, ...]:
+    """One candidate per node and kind, of its longest queue: a scope names a node, not a model."""
+    found: dict[tuple[FindingKind, Scope], Candidate] = {}
+    for one in sorted(queues, key=lambda queue: -float(mean(queue.waiting))):
+        candidate = _candidate(frame, one)
+        found.setdefault(candidate.key, candidate)
+    return tuple(found.values())
+
+
+def _queues(frame: Frame) -> Iterator[_Queue]:
+    for extra in frame.channels(serving.WAITING):
+        waiting = frame.values(serving.WAITING, *extra, seconds=WINDOW_SECONDS)
+        for row in np.flatnonzero(np.isfinite(waiting).any(axis=1)):
+            yield _Queue(
+                row=int(row),
+                extra=extra,
+                waiting=waiting[row],
+                running=_level(frame, serving.RUNNING, extra, int(row)),
+                cache=_level(frame, serving.KV_CACHE, extra, int(row)),
+            )
+
+
+def _level(frame: Frame, metric: Metric, extra: tuple[str, ...], row: int) -> float:
+    return float(mean(frame.values(metric, *extra, seconds=WINDOW_SECONDS, rows=row)))
+
+
+def _candidate(frame: Frame, one: _Queue) -> Candidate:
+    entity = frame.nodes.entities[one.row]
+    is_full = one.cache >= (FULL_CACHE if one.share >= RAISE_SHARE else HOLD_FULL)
+    whole = frame.values(serving.WAITING, *one.extra, rows=one.row)
+    since = onset_time(frame, whole - WAITING)
+    return Candidate(
+        kind=FindingKind.KV_CACHE_BOUND if is_full else FindingKind.QUEUE_BOUND,
+        scope=Scope(cluster=entity.cluster, node=entity.node),
+        severity=Severity.WARNING,
+        since=since,
+        confidence=confidence((one.share - HOLD_SHARE) / (1 - HOLD_SHARE), covered=float(coverage(one.waiting))),
+        evidence=_evidence(one),
+        summary=_summary(frame, entity.node, one, since, is_full=is_full),
+        remedy=_FULL if is_full else _SLOW,
+        simulated=entity.simulated,
+        strength=Strength.RAISE if one.share >= RAISE_SHARE else Strength.HOLD,
+        fraction=one.share,
+    )
+
+
+_FULL: Final = (
+    "Give the KV cache more room: a larger share of the device's memory, a shorter maximum length, an 8-bit cache,"
+    " more devices per replica; or add a replica."
+)
+_SLOW: Final = (
+    "Add a replica, or let more requests run at once (a higher batch limit) while the cache has room; shorten prompts."
+)
+
+
+def _summary(frame: Frame, node: str, one: _Queue, since: float, *, is_full: bool) -> str:
+    server, _, model = one.extra
+    who = f"{server} {model}".strip()
+    running = "" if np.isnan(one.running) else f" beside {one.running:.0f} that run"
+    room = "" if np.isnan(one.cache) else f"; the KV cache is {percent(one.cache)} full"
+    why = "for room in the KV cache" if is_full else "for their turn"
+    return (
+        f"{node}: {float(mean(one.waiting)):.0f} requests of {who} wait {why}{running}, for"
+        f" {span(frame.now - since)}{room}."
+    )
+
+
+def _evidence(one: _Queue) -> tuple[Evidence, ...]:
+    first = measured(
+        serving.WAITING,
+        float(mean(one.waiting)),
+        threshold=WAITING,
+        window_seconds=WINDOW_SECONDS,
+        samples=int(np.isfinite(one.waiting).sum()),
+    )
+    support = ((serving.KV_CACHE, one.cache, FULL_CACHE), (serving.RUNNING, one.running, None))
+    known = [(metric, value, bar) for metric, value, bar in support if np.isfinite(value)]
+    return (
+        first,
+        *(measured(metric, value, threshold=bar, window_seconds=WINDOW_SECONDS) for metric, value, bar in known),
+    )
