@@ -40,8 +40,15 @@ HOMES = {
     ),
     "fluent": ("exporters/warpgauge/exporters/fluent_handler.py",),
     "msgpack": ("exporters/warpgauge/exporters/push/forward/messages.py",),
-    "google": ("exporters/warpgauge/exporters/push/", "exporters/warpgauge/exporters/attribution/pod_resources.py"),
-    "grpc": ("exporters/warpgauge/exporters/attribution/pod_resources.py",),
+    "google": (  # protobuf
+        "exporters/warpgauge/exporters/push/",
+        "exporters/warpgauge/exporters/attribution/pod_resources.py",
+        "exporters/warpgauge/exporters/collectors/tpu",
+    ),
+    "grpc": (
+        "exporters/warpgauge/exporters/attribution/pod_resources.py",
+        "exporters/warpgauge/exporters/collectors/tpu",
+    ),
     "opentelemetry": ("exporters/warpgauge/exporters/push/",),
     "grafanalib": ("dashboards/warpgauge/dashboards/grafana/",),
     "numpy": ("analyzer/warpgauge/analyzer/",),
