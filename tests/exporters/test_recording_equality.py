@@ -41,8 +41,8 @@ def replayed(recording):
     return said, playback
 
 
-# Known fault that a random search finds: a permission error in the very first batch of fields is replayed one reading too
-# often (a100, code 4, after 0, nvmlDeviceGetFieldValues). Until it is mended the same examples are tried each time.
+# Known fault that a random search finds: a permission error in the very first batch of fields is replayed one reading
+# too often (a100, code 4, after 0, nvmlDeviceGetFieldValues). Until it is mended the same examples are tried each time.
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(
     names=st.lists(st.sampled_from(sorted(PROFILES)), min_size=1, max_size=3),
