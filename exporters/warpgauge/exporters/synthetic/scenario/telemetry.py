@@ -188,6 +188,9 @@ class Telemetry:
         if what == "job":
             shift, rank = self._seat(names[0], int(names[1]))
             return lambda now: rank < shift.devices(now)
+        if what == "jobs":
+            shift, _ = self._seat(names[0], 0)
+            return lambda now: shift.devices(now) > 0
         if what == "workload":
             shift, rank = self._seat(names[1], self._rank(names[1], names[0]))
             seen = self._visible(gpus[names[0]])
@@ -222,14 +225,15 @@ def _since(value: Value, offset: Value) -> Value:
 
 
 def _place_of(series: Series) -> tuple[str, ...]:
-    """What must be there for a series to be told: ("device", uuid), ("job", id, rank) and so on."""
+    """What must be there for a series to be told: ("device", uuid), ("job", id, rank), ("jobs", id) and so on."""
     metric, labels = series.metric, series.labels
     if metric is device.WORKLOAD_INFO:
         return ("workload", labels[0], labels[metric.labels.index("job_id")])
     if "uuid" in metric.labels:
         return ("stays" if metric in _STAYS else "device", labels[metric.labels.index("uuid")])
     if "job_id" in metric.labels:
-        return ("job", labels[0], labels[1])
+        job_id, rank = (labels[metric.labels.index(name)] for name in ("job_id", "rank"))
+        return ("job", job_id, rank) if rank else ("jobs", job_id)
     return ("node",)
 
 
