@@ -21,7 +21,7 @@ RECORDING: Final = (  # a header and an end: {"schema": "warpgauge.recording/v1"
     "KLUv/SC4BQQA0scYGJA7B2j6vQVrmp/dINtxd9HMDDTy5GgKAkD0ZWU9v3jz8RAQsWtK39sIH8hKi8/C7nha+3DJ05/vbVyvp2U65tciUN/TEAyF"
     "QeRja4RPJxqBsVutqO1gGaNsaXWe17dNwUMBCgB1EIPULWCUl1EyA0pcAAYwIYzCHO8DKAM="
 )
-WEB_CONFIG: Final = "http_server_config:\n  headers:\n    X-Frame-Options: deny\n"
+WEB_CONFIG: Final = "basic_auth_users:\n  prometheus: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi\n"
 PUSH: Final = """[analyzer]
 data_directory = "data"
 [remote_write]
