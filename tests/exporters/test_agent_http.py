@@ -16,6 +16,7 @@ from warpgauge.core.config import Config, DemoConfig
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.exposition import Format, parse
 from warpgauge.exporters.agent import Agent
+from warpgauge.exporters.collectors import COLLECTORS
 from warpgauge.exporters.link import Program
 from warpgauge.exporters.routes import application
 from warpgauge.web import ListenAddress, serve
@@ -186,7 +187,7 @@ def test_the_landing_page_says_what_runs_without_a_script_or_style():
 
 
 def test_an_unknown_collector_in_the_settings_is_named():
-    with pytest.raises(ConfigError, match=r"'hots'; there are nvml, host, infiniband, training, attribution"):
+    with pytest.raises(ConfigError, match=rf"'hots'; there are {', '.join(COLLECTORS)}"):
         Agent(config(disabled=("hots",)))
 
 

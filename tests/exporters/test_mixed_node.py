@@ -147,5 +147,5 @@ def test_a_runtime_that_hangs_leaves_all_others_on_cadence_and_its_chips_up(tmp_
 def test_a_machine_without_such_devices_starts_nothing_for_them(tmp_path):
     config = Config()
     agent = Agent(replace(config, agent=replace(config.agent, sys_root=str(tmp_path))))
-    assert {one.name for one in agent.collectors} == {"nvml", "host", "training"}
+    assert {one.name for one in agent.collectors} == {"nvml", "host", "infiniband", "training", "attribution"}
     assert {name for name, entry in COLLECTORS.items() if entry.pci} == {"amd", "tpu", "gaudi"}
