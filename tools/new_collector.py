@@ -22,10 +22,13 @@ CHAPTERS: Final = CATALOG / "__init__.py"
 NOTES: Final = Path("core/warpgauge/cli/docs/notes/host.py")
 TESTS: Final = Path("tests/exporters")
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,29}")
-IMPORT: Final = re.compile(r"^(from warpgauge\.core\.catalog import )([a-z_, 0-9]+)$", re.MULTILINE)
+IMPORT: Final = re.compile(
+    r"^(from warpgauge\.core\.catalog import )([a-z_, 0-9]+|\((?:\n    [a-z_0-9]+,)+\n\))$", re.MULTILINE
+)
+LONGEST_LINE: Final = 120
 EXPORTED: Final = re.compile(r'^    "([a-z_0-9]+)",\n', re.MULTILINE)
 LAST_CLASS: Final = '    "Unit",\n'
-CHAPTER_LIST: Final = re.compile(r"^(_MODULES: Final = \([a-z_, 0-9]+)\)", re.MULTILINE)
+CHAPTER_LIST: Final = re.compile(r"^(_MODULES: Final = \([a-z_, 0-9\n]+[a-z0-9])(\n?\))", re.MULTILINE)
 
 ROWS: Final = Template('''\
 """Metrics of the collector ${name}."""
@@ -229,14 +232,21 @@ def _refuse_unusable(name: str, root: Path) -> None:
 
 def _with_import(text: str, name: str) -> str:
     """The text with one more module of the catalog imported, in the order that ruff asks for."""
-    return IMPORT.sub(lambda line: f"{line[1]}{', '.join(sorted({*line[2].split(', '), name}))}", text, count=1)
+    return IMPORT.sub(
+        lambda found: _import_line(found[1], sorted({*re.findall(r"\w+", found[2]), name})), text, count=1
+    )
+
+
+def _import_line(beginning: str, names: list[str]) -> str:
+    line = beginning + ", ".join(names)
+    return line if len(line) <= LONGEST_LINE else beginning + "(\n" + "".join(f"    {one},\n" for one in names) + ")"
 
 
 def _with_chapter(text: str, name: str) -> str:
     """The catalog's __init__ with one more module: imported, exported, and its rows among all."""
     exported = "".join(f'    "{module}",\n' for module in sorted({*EXPORTED.findall(text), name}))
     listed = EXPORTED.sub("", text).replace(LAST_CLASS, LAST_CLASS + exported)
-    return _with_import(CHAPTER_LIST.sub(rf"\g<1>, {name})", listed, count=1), name)
+    return _with_import(CHAPTER_LIST.sub(rf"\g<1>, {name}\g<2>", listed, count=1), name)
 
 
 def _with_entry(path: Path, entry: str) -> str:

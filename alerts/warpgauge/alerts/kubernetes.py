@@ -17,7 +17,7 @@ def manifest(group: Group, site: Site) -> dict[str, Any]:
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {
-            "name": f"warpgauge-{group.name}",
+            "name": f"warpgauge-{group.name.replace('_', '-')}",  # a name of Kubernetes has no underscore
             "labels": {"app.kubernetes.io/name": "warpgauge", "app.kubernetes.io/component": "rules"},
         },
         "spec": group.document(site),
