@@ -59,7 +59,7 @@ CALLS: Final = (
     Call("simulate scenario.toml --out simulated"),
     Call("doctor"),
     Call("agent --web.listen-address=127.0.0.1:0"),
-    Call("agent --web.listen-address=127.0.0.1:0 --web.config.file=web-config.yml", frozenset({"web-config"})),
+    Call("--config guarded.toml config check", frozenset({"web-config"})),
     Call("agent --config fluentd.toml --web.listen-address=127.0.0.1:0", frozenset({"fluentd"})),
     Call("agent --config push.toml --web.listen-address=127.0.0.1:0", frozenset({"push"})),
     Call("analyze page.om", frozenset({"analyzer"})),
@@ -95,6 +95,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "page.om").write_text(PAGE)
         Path(scratch, "web-config.yml").write_text(WEB_CONFIG)
+        Path(scratch, "guarded.toml").write_text('[web]\nconfig_file = "web-config.yml"\n')
         Path(scratch, "push.toml").write_text(PUSH)
         Path(scratch, "fluentd.toml").write_text(FLUENTD)
         Path(scratch, "recording.jsonl.zst").write_bytes(b64decode(RECORDING))
