@@ -77,6 +77,7 @@ class Link:
         self._suspicion: float | None = None  # since when somebody is overdue while others talk
         self._ending: str | None = None
         self._pipe: asyncio.ReadTransport | None = None
+        self._is_gathering = False
 
     @classmethod
     async def start(cls, program: Program, clock: Clock) -> Link:
@@ -117,9 +118,16 @@ class Link:
 
     def _gather(self) -> None:
         """Leave what is said in the pipe for a while: to be woken up for each line costs more than the line."""
-        if self._pipe is not None and self._pipe.is_reading():
+        # Some Pythons (3.11.2) cannot say whether a pipe is being read, and would read a closed one again.
+        if self._pipe is not None and not self._is_gathering and not self._pipe.is_closing():
+            self._is_gathering = True
             self._pipe.pause_reading()
-            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._pipe.resume_reading)
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._take_in)
+
+    def _take_in(self) -> None:
+        self._is_gathering = False
+        if self._pipe is not None and not self._pipe.is_closing():
+            self._pipe.resume_reading()
 
     def end(self, reason: str) -> None:
         """Ask the child to end; `follow` then returns with this reason."""
