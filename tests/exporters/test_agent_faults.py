@@ -274,7 +274,8 @@ def test_a_gpu_that_leaves_the_middle_of_the_list_is_lost_and_the_others_move_up
         await agent.until(lambda: agent.named("accel_power_watts") == moved)
         lost = [one for one in agent.agent.devices() if one["state"] != "ok"]
         assert [(one["uuid"], one["state"]) for one in lost] == [(uuids["1"], "lost")]
-        assert sum(agent.restarts().values()) == 1
+        # One to let go of it; another where the list was told before the device said that it is gone.
+        assert sum(agent.restarts().values()) in {1, 2}
         agent.inflict()
         await agent.until(lambda: agent.named("accel_power_watts") == {uuids[i]: i for i in uuids})
         assert {one["state"] for one in agent.agent.devices()} == {"ok"}
