@@ -149,7 +149,8 @@ def test_without_a_demo_nothing_simulated_is_served():
 @pytest.mark.parametrize("mode", ["auto", "always"])
 def test_a_demo_has_pages_of_its_own_and_none_of_it_is_on_the_real_page(mode):
     async def story(session):
-        while not (groups := json.loads((await get(session, "/sd"))[2])):  # a busy machine makes the model late
+        # A busy machine makes the model late.
+        while not (groups := json.loads((await get(session, "/sd"))[2])):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.2)
         group = groups[0]
         page = (await get(session, group["labels"]["__metrics_path__"]))[2].decode()
