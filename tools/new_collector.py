@@ -28,7 +28,7 @@ IMPORT: Final = re.compile(
 LONGEST_LINE: Final = 120
 EXPORTED: Final = re.compile(r'^    "([a-z_0-9]+)",\n', re.MULTILINE)
 LAST_CLASS: Final = '    "Unit",\n'
-CHAPTER_LIST: Final = re.compile(r"^(_MODULES: Final = \([a-z_, 0-9\n]+[a-z0-9])(\n?\))", re.MULTILINE)
+CHAPTER_LIST: Final = re.compile(r"^(_MODULES: Final = \((?:\n    [a-z_0-9]+,)+)(\n\))", re.MULTILINE)
 
 ROWS: Final = Template('''\
 """Metrics of the collector ${name}."""
@@ -246,7 +246,7 @@ def _with_chapter(text: str, name: str) -> str:
     """The catalog's __init__ with one more module: imported, exported, and its rows among all."""
     exported = "".join(f'    "{module}",\n' for module in sorted({*EXPORTED.findall(text), name}))
     listed = EXPORTED.sub("", text).replace(LAST_CLASS, LAST_CLASS + exported)
-    return _with_import(CHAPTER_LIST.sub(rf"\g<1>, {name}\g<2>", listed, count=1), name)
+    return _with_import(CHAPTER_LIST.sub(rf"\g<1>\n    {name},\g<2>", listed, count=1), name)
 
 
 def _with_entry(path: Path, entry: str) -> str:

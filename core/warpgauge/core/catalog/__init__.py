@@ -56,8 +56,19 @@ def _rows(module: ModuleType) -> tuple[Metric, ...]:
 
 
 _MODULES: Final = (
-    device, cycles, link, process, runtime, vendor, host, linux, infiniband, training, serving, own
-)  # fmt: skip
+    device,
+    cycles,
+    link,
+    process,
+    runtime,
+    vendor,
+    host,
+    linux,
+    infiniband,
+    training,
+    serving,
+    own,
+)
 
 ALL: Final[tuple[Metric, ...]] = tuple(row for module in _MODULES for row in _rows(module))
 """Every metric, in the order of the reference."""
