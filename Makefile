@@ -3,7 +3,7 @@
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help up test check golden bench generate screenshots new-collector new-alert clean
+.PHONY: help up test check golden bench generate screenshots real-servers new-collector new-alert clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -42,6 +42,9 @@ screenshots: ## draw every dashboard with Grafana's own components (npm, Chromiu
 	@tools/bootstrap.sh test
 	cd tools/panels && npm install --legacy-peer-deps --no-package-lock --no-audit --no-fund && npx vite build
 	WARPGAUGE_PICTURES=docs/screenshots/dashboards $(BIN)/python -m pytest tests/dashboards/test_pictures.py
+
+real-servers: ## build the servers that Debian lacks (Prometheus 3 …) for the tests, with Go; minutes the first time
+	@python3 tools/built_servers.py $(ARGS)
 
 new-collector: ## write a new collector with its test: make new-collector NAME=x
 	@tools/bootstrap.sh test
