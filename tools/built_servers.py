@@ -1,8 +1,8 @@
 """Build the real servers that Debian does not have, from the pinned modules in tools/servers/.
 
-A folder there with a `go.mod` names the programs to build in `tool` lines, or is itself a program (`main.go`); one with a
-`pom.xml` gives a class path: its own classes and all that they need, as jars. Results lie in `.cache/servers/NAME/` and
-are made anew when the folder's files change.
+A folder there with a `go.mod` names the programs to build in `tool` lines, or is itself a program (`main.go`); one with
+a `pom.xml` gives a class path: its own classes and all that they need, as jars. Results lie in `.cache/servers/NAME/`
+and are made anew when the folder's files change.
 
 Run it by hand to build everything, or those that you name:  python3 tools/built_servers.py [NAME...]
 """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.settings import setting
+from warpgauge.core.config.yarn_section import YarnConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -328,6 +329,7 @@ class Config:
     otlp: OtlpConfig = field(default_factory=OtlpConfig)
     fluentd: FluentdConfig = field(default_factory=FluentdConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
+    yarn: YarnConfig = field(default_factory=YarnConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod
