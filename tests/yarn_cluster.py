@@ -120,6 +120,8 @@ class YarnCluster:
             self.end_applications()
         self._process.kill()
         self._process.wait(STOP_SECONDS)
+        for pipe in (self._process.stdin, self._process.stdout):
+            pipe.close()
 
     def rest(self, method: str, path: str, body: Any = None, *, user: str = ADMIN, words: str = "") -> Any:
         """One call of the REST API in the name of a user; its JSON, None if it answers nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -204,12 +205,19 @@ def test_a_host_is_taken_out_of_the_file_again_if_yarn_does_not_read_it(yarn_clu
 
 
 def test_a_node_hands_out_nothing_more_until_it_is_undone(bench: Bench, yarn_cluster: YarnCluster, yarn_app: str):
+    """One that was decommissioned before: with YARN's own word for "no time limit" it would kill what runs there."""
     node = yarn_cluster.app(yarn_app)["masterNodeId"].partition(":")[0]
+    drain = on_node(RecommendationKind.DRAIN, node)
+    bench.worker.take(drain)
+    wait_until(lambda: yarn_cluster.nodes()[node]["totalResource"]["memory"] < 4096, what="the node is leaving")
+    bench.worker.take(undo_of(drain))
+    wait_until(lambda: yarn_cluster.nodes()[node]["totalResource"]["memory"] == 4096, what="the node is back")
     before = yarn_cluster.nodes()[node]["totalResource"]
     order = on_node(RecommendationKind.CORDON, node, yarnNodeResource="memory-mb=4096,vcores=8,yarn.io/gpu=4")
     bench.worker.take(order)
     assert bench.phases()[-1] is Phase.EXECUTED, bench.acks[-1]
     assert yarn_cluster.nodes()[node]["totalResource"]["memory"] == 0
+    time.sleep(2.0)  # twenty beats of the node
     assert yarn_cluster.app(yarn_app)["runningContainers"] == 2
 
     bench.worker.take(undo_of(order))

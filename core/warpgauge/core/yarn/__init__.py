@@ -5,7 +5,7 @@ Shared by the planner, which reads, and by the executor, which also acts. Standa
 
 from __future__ import annotations
 
-from warpgauge.core.yarn.rest import Yarn, YarnError
+from warpgauge.core.yarn.rest import KEEP_MILLISECONDS, Yarn, YarnError
 from warpgauge.core.yarn.state import (
     GPU,
     MEMORY,
@@ -25,6 +25,7 @@ from warpgauge.core.yarn.state import (
 
 __all__ = [
     "GPU",
+    "KEEP_MILLISECONDS",
     "MEMORY",
     "VCORES",
     "Resources",

@@ -35,10 +35,15 @@ if TYPE_CHECKING:
     from warpgauge.core.posting import Answer, HttpClient
     from warpgauge.core.yarn.state import Resources
 
-__all__ = ["Yarn", "YarnError"]
+__all__ = ["KEEP_MILLISECONDS", "Yarn", "YarnError"]
 
 LIVE: Final = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
-KEEP: Final = -1  # as overCommitTimeout: let containers that do not fit any more run to their end
+KEEP_MILLISECONDS: Final = 2**31 - 1
+"""How long containers that do not fit into a node any more may run on: the longest that YARN takes, 24.8 days.
+
+Not -1, YARN's own word for "to their end": it leaves a time in place that an earlier change of the node set, such as
+the 0 of a node let in again after a graceful decommission, and then all that runs there is killed (Hadoop 3.5.0).
+"""
 _REDIRECT, _UNAUTHORIZED, _NOT_FOUND, _FAULT, _UNAVAILABLE = 307, 401, 404, 500, 503
 _OWN: Final = b"RemoteException"  # an active ResourceManager's own words; a standby's 503 is a page
 _DENIED: Final = b"AccessControlException"
@@ -124,7 +129,7 @@ class Yarn:
         Anything else that it has, such as GPUs, becomes 0 whatever the body says (seen in Hadoop 3.5.0).
         """
         amounts = {"memory": resources[MEMORY], "vCores": resources[VCORES]}
-        body = {"resource": amounts, "overCommitTimeout": KEEP}
+        body = {"resource": amounts, "overCommitTimeout": KEEP_MILLISECONDS}
         self._taken(self._ask("POST", f"nodes/{quote(node_id)}/resource", body))
 
     def _put(self, path: str, body: object) -> None:

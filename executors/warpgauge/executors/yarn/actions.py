@@ -192,7 +192,7 @@ class Uncordon:
 
 
 class Cordon:
-    """Lets a node hand out nothing more, by giving it no resources; what runs there goes on to its end."""
+    """Lets a node hand out nothing more, by giving it no resources; what runs there goes on."""
 
     def objection(self, advice: Recommendation, seen: Seen) -> str | None:
         """Somebody else has excluded it, or it changed."""

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.errors import InputError
-from warpgauge.core.yarn import Resources
+from warpgauge.core.yarn import KEEP_MILLISECONDS, Resources
 from warpgauge.executors.yarn.exclusion import host_name
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ def _typed(words: tuple[str, ...]) -> str:
 
 
 def _update(node: str, amounts: str) -> tuple[str, ...]:
-    return ("-updateNodeResource", node, re.sub(r"\bmemory-mb=([0-9]+)", r"memory-mb=\1Mi", amounts))
+    sized = re.sub(r"\bmemory-mb=([0-9]+)", r"memory-mb=\1Mi", amounts)
+    return ("-updateNodeResource", node, sized, str(KEEP_MILLISECONDS))
 
 
 def _node(text: str) -> str:
