@@ -89,6 +89,16 @@ def _build_jars(source: Path, target: Path) -> None:
     shutil.copytree(source, copy)
     _run(source, ["mvn", "--quiet", "--batch-mode", f"-Djars={target}", "package"], copy)
     shutil.rmtree(copy)
+    _check_hashes(source / "jars.sha256", target)
+
+
+def _check_hashes(known: Path, target: Path) -> None:
+    """Maven pins versions; that a jar is what it was when it was taken in, this file says, as go.sum does for Go."""
+    for line in known.read_text(encoding="ascii").splitlines():
+        digest, name = line.split()
+        if not (target / name).exists() or hashlib.sha256((target / name).read_bytes()).hexdigest() != digest:
+            msg = f"{target.name} is not used: {name} is not the one that {known.name} names"
+            raise ServerNotBuiltError(msg)
 
 
 def _build_programs(source: Path, target: Path) -> None:

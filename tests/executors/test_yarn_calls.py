@@ -118,9 +118,7 @@ def test_the_xml_form_is_refused_at_the_start(tmp_path: Path):
 def test_an_admins_program_that_fails_is_told_in_its_words(words: list[str], said: str):
     seconds = 0.2 if "sleep" in words[-1] else 30.0
     with pytest.raises(YarnError, match=said):
-        Admin(words, {"PATH": "/usr/bin:/bin"}, timeout_seconds=0.2 if "sleep" in words[-1] else 30).call(
-            ["-refreshNodes"]
-        )
+        Admin(words, {"PATH": "/usr/bin:/bin"}, timeout_seconds=seconds).call(["-refreshNodes"])
 
 
 def test_the_admins_program_sees_no_more_of_our_environment_than_it_needs(tmp_path: Path):
