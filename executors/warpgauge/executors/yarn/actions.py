@@ -55,7 +55,8 @@ class Seen:
         if len({one.id for one in here}) > 1:
             msg = f"{name} has several nodes: {', '.join(one.id for one in here)}"
             raise InputError(msg)
-        return (here or found or [None])[0]
+        known = here or found
+        return known[0] if known else None
 
 
 @dataclass(frozen=True, slots=True)
