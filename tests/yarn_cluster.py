@@ -6,6 +6,7 @@ and run as processes on this machine. It takes a JDK and what `make real-servers
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,8 +15,10 @@ import subprocess
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import psutil
 import pytest
 
 from tests.real_servers import STOP_SECONDS, wait_until
@@ -23,7 +26,6 @@ from tools import built_servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 NODES: Final = tuple(f"gpu-n{number}" for number in range(3))
 PRIORITY: Final = 3
@@ -113,15 +115,17 @@ class YarnCluster:
         self.rest("POST", "add-node-labels", {"nodeLabelInfo": [{"name": "avoid", "exclusivity": False}]})
 
     def stop(self) -> None:
-        """End the applications, whose processes nobody would take along, then YARN."""
+        """End the containers, which are processes of their own, then YARN; it would end both by itself, but slowly."""
         if self._process is None:
             return
-        if self.url and self._process.poll() is None:
-            self.end_applications()
-        self._process.kill()
-        self._process.wait(STOP_SECONDS)
-        for pipe in (self._process.stdin, self._process.stdout):
-            pipe.close()
+        try:
+            if self.url and self._process.poll() is None:
+                self._end_applications()
+        finally:
+            self._process.kill()
+            self._process.wait(STOP_SECONDS)
+            for pipe in (self._process.stdin, self._process.stdout):
+                pipe.close()
 
     def rest(self, method: str, path: str, body: Any = None, *, user: str = ADMIN, words: str = "") -> Any:
         """One call of the REST API in the name of a user; its JSON, None if it answers nothing."""
@@ -165,10 +169,11 @@ class YarnCluster:
         listed = self.rest("GET", "nodes")["nodes"]["node"]
         return {node["nodeHostName"]: node for node in listed}
 
-    def end_applications(self) -> None:
+    def _end_applications(self) -> None:
         live = self.rest("GET", "apps", words="&states=NEW,SUBMITTED,ACCEPTED,RUNNING")["apps"] or {}
         for app in live.get("app", []):
             self.kill(app["id"])
+        wait_until(lambda: not _pids_below(self.home), what="no process of a container is left")
 
     def kill(self, name: str) -> None:
         """End an application."""
@@ -203,6 +208,16 @@ class YarnCluster:
             for name, value in properties.items()
         ]
         return "<configuration>\n" + "\n".join(rows) + "\n</configuration>\n"
+
+
+def _pids_below(home: Path) -> list[int]:
+    """Processes that run in a folder of a node's."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(home) and Path(process.cwd()) != home:
+                found.append(process.pid)
+    return found
 
 
 def _user() -> str:

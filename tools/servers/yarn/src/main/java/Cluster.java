@@ -46,6 +46,7 @@ public final class Cluster {
         while (System.in.read() >= 0) {
             continue; // whoever started us still lives
         }
+        nodes.parallelStream().forEach(NodeManager::stop); // which ends their containers
         Runtime.getRuntime().halt(0);
     }
 
