@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -93,10 +94,17 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if args.once:
             process.step()
         else:
-            process.run(stop)
+            process.run(stop, parent_watch(os.environ))
     finally:
         process.close()
     return 0
+
+
+def parent_watch(environ: Mapping[str, str], descriptor: int = 0) -> Callable[[], bool]:
+    """Whether who started us is gone: our standard input has ended, with WARPGAUGE_EXIT_WITH_PARENT=1; else never."""
+    if environ.get("WARPGAUGE_EXIT_WITH_PARENT") != "1":
+        return lambda: False
+    return lambda: bool(select.select([descriptor], [], [], 0)[0]) and not os.read(descriptor, 4096)
 
 
 def _ends(args: argparse.Namespace, config: Config, folder: Path) -> tuple[Any, Any]:

@@ -171,6 +171,10 @@ class ActingConfig:
         help="Scheduling core of jobs that report steps and that no device series attributes to one.",
         choices=("none", "kubernetes", "slurm", "yarn"),
     )
+    executors: tuple[str, ...] = setting(
+        (), help="Scheduling cores whose executors `up` starts beside itself, each in a process of its own.",
+        choices=("slurm", "yarn"),
+    )  # fmt: skip
     site_rules_file: str = setting(
         "", help="TOML file with racks, opt-outs and freeze windows; read anew when it changes. Empty means none."
     )
