@@ -23,9 +23,12 @@ import pytest
 
 from tests.real_servers import STOP_SECONDS, wait_until
 from tools import built_servers
+from warpgauge.exporters.attribution.procfs import ProcFs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from warpgauge.exporters.attribution.procfs import ProcessFacts
 
 NODES: Final = tuple(f"gpu-n{number}" for number in range(3))
 PRIORITY: Final = 3
@@ -168,6 +171,10 @@ class YarnCluster:
         """All nodes by name, those that left too."""
         listed = self.rest("GET", "nodes")["nodes"]["node"]
         return {node["nodeHostName"]: node for node in listed}
+
+    def processes(self) -> list[ProcessFacts | None]:
+        """What /proc tells about all processes of containers."""
+        return [ProcFs().facts(pid) for pid in _pids_below(self.home)]
 
     def _end_applications(self) -> None:
         live = self.rest("GET", "apps", words="&states=NEW,SUBMITTED,ACCEPTED,RUNNING")["apps"] or {}

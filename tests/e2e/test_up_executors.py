@@ -6,7 +6,6 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from tests.real_servers import wait_until
@@ -14,6 +13,8 @@ from tests.running import up, warpgauge
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import psutil
 
     from tests.running import Up
 

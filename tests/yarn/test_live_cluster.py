@@ -1,4 +1,4 @@
-"""A real YARN and our own programs: `warpgauge plan --core yarn` reads it, `warpgauge executor --core yarn` acts on it."""
+"""A real YARN and our own programs: `warpgauge plan --core yarn` reads it, `executor --core yarn` acts on it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.real_servers import wait_until
 from tests.running import warpgauge
 from tests.yarn_cluster import ADMIN
 from warpgauge.core.recommendation import RecommendationKind
+from warpgauge.exporters.attribution.census import workload_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,13 @@ def test_the_plan_names_what_waits_and_where_the_rest_runs(yarn_cluster: YarnClu
     assert waiting["job"].startswith(f"{training}/")
     assert summary["nodes"] == len(here)
     assert yarn_app
+
+
+def test_the_agent_knows_whose_application_a_process_is(yarn_cluster: YarnCluster, yarn_app: str):
+    found = {workload_of(facts) for facts in yarn_cluster.processes() if facts is not None}
+    assert {one.scheduler for one in found} == {"yarn"}
+    own = {one.container for one in found if one.job_id == yarn_app}  # others may be on their way out
+    assert {container.rpartition("_")[2] for container in own} == {"000001", "000002"}
 
 
 def test_an_executor_of_its_own_process_moves_an_application(yarn_cluster: YarnCluster, yarn_app: str, tmp_path: Path):
