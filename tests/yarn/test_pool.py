@@ -12,7 +12,7 @@ import pytest
 from warpgauge.analyzer.planning.pool_plan import occupancy_of
 from warpgauge.analyzer.planning.yarn import MOST_ASKED, pool_of
 from warpgauge.core.errors import ConfigError
-from warpgauge.core.yarn import parse_apps, parse_containers, parse_nodes
+from warpgauge.core.yarn import Resources, parse_apps, parse_containers, parse_nodes
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "yarn-3.5.0"
 
@@ -38,6 +38,14 @@ def test_a_container_sits_on_its_node_with_the_devices_counted_off():
     assert [pool.workload.seats[one.id] for one in workers] == [(one.node, (0, 1, 2, 3)) for one in workers]
     assert {pod.tenant for pod in pool.workload.pods} == {"root.train"}
     assert not any(pod.is_movable for pod in pool.workload.pods)
+
+
+def test_a_cluster_that_counts_memory_only_hands_out_more_cores_than_there_are():
+    busy = [replace(one, held=Resources.read("memory-mb=64,vcores=9")) for one in HELD]
+    pool = pool_of(NODES, [APP], {APP.id: busy})
+    cores = {node.name: node.cpu_milli for node in pool.nodes}
+    assert sorted(cores[node] for node in {one.node for one in busy}) == [9000, 18000]
+    assert occupancy_of(pool.nodes, pool.workload).cluster.allocated_ratio == 0
 
 
 def test_what_is_still_asked_for_waits():

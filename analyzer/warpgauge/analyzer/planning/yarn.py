@@ -8,6 +8,7 @@ no container: none is movable unless the planner is told to move any.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.planning.live import LeftOut, LivePool
@@ -26,6 +27,23 @@ __all__ = ["MOST_ASKED", "pool_of", "read_pool"]
 MOST_ASKED: Final = 1000  # alike containers of one application that are planned for; the rest follows them
 _LIVE: Final = frozenset({"ACCEPTED", "RUNNING"})
 _HOLDING: Final = frozenset({"ACQUIRED", "RUNNING"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What containers hold of one node."""
+
+    cpu_milli: int = 0
+    memory_mib: int = 0
+    gpus: int = 0
+
+    def and_also(self, request: Request) -> _Taken:
+        """With one more container."""
+        return _Taken(
+            cpu_milli=self.cpu_milli + request.cpu_milli,
+            memory_mib=self.memory_mib + request.memory_mib,
+            gpus=self.gpus + request.gpu_count,
+        )
 
 
 def read_pool(yarn: Yarn, *, label: str | None = None) -> LivePool:
@@ -59,20 +77,20 @@ def pool_of(
     in_force = {node.id: node for node in nodes if node.why_not is None}
     pods: list[Pod] = []
     seats: dict[str, tuple[str, tuple[int, ...]]] = {}
-    taken = dict.fromkeys(in_force, 0)
+    taken = dict.fromkeys(in_force, _Taken())
     for app in apps:
         for container in containers.get(app.id, ()):
             if container.node in in_force and container.state in _HOLDING:
                 pod = _running(container, app, in_force[container.node])
-                first = taken[container.node]
-                taken[container.node] += pod.request.gpu_count
+                before = taken[container.node]
+                taken[container.node] = before.and_also(pod.request)
                 pods.append(pod)
-                seats[pod.name] = (in_force[container.node].id, tuple(range(first, taken[container.node])))
+                seats[pod.name] = (container.node, tuple(range(before.gpus, taken[container.node].gpus)))
         waiting, untold = _waiting(app, label)
         pods += waiting
         left_out += untold
     return LivePool(
-        nodes=tuple(map(_node, in_force.values())),
+        nodes=tuple(_node(node, taken[node.id]) for node in in_force.values()),
         workload=Workload(pods=tuple(pods), seats=seats),
         left_out=tuple(left_out),
     )
@@ -91,12 +109,17 @@ def _zone(labels: Sequence[str]) -> str:
     return "+".join(labels)
 
 
-def _node(node: YarnNode) -> Node:
+def _node(node: YarnNode, taken: _Taken) -> Node:
+    """The node with what it has, or what it holds where that is more.
+
+    YARN counts memory alone unless it was told otherwise (DominantResourceCalculator), and then hands out more cores
+    than there are.
+    """
     return Node(
         name=node.id,
-        cpu_milli=MILLI * node.total[VCORES],
-        memory_mib=node.total[MEMORY],
-        gpu_count=node.total[GPU],
+        cpu_milli=max(MILLI * node.total[VCORES], taken.cpu_milli),
+        memory_mib=max(node.total[MEMORY], taken.memory_mib),
+        gpu_count=max(node.total[GPU], taken.gpus),
         zone=_zone(node.labels),
     )
 
