@@ -111,12 +111,13 @@ def test_the_xml_form_is_refused_at_the_start(tmp_path: Path):
     [
         (["/bin/sh", "-c", "echo 'java.lang.X: no' >&2; exit 1"], "exit status 1, it said: java.lang.X: no"),
         (["/bin/sh", "-c", "exit 3"], "exit status 3, it said: nothing"),
+        ([], "yarn.rmadmin is empty"),
         (["no-such-program"], "yarn.rmadmin says how to call it"),
         (["/bin/sh", "-c", "exec sleep 60"], "no answer within 0 s"),
     ],
 )
 def test_an_admins_program_that_fails_is_told_in_its_words(words: list[str], said: str):
-    seconds = 0.2 if "sleep" in words[-1] else 30.0
+    seconds = 0.2 if "sleep" in " ".join(words) else 30.0
     with pytest.raises(YarnError, match=said):
         Admin(words, {"PATH": "/usr/bin:/bin"}, timeout_seconds=seconds).call(["-refreshNodes"])
 

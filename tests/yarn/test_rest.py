@@ -109,6 +109,12 @@ def test_without_an_address_the_setting_is_named():
         yarn_of(YarnConfig())
 
 
+def test_a_password_in_the_address_is_refused_and_not_shown():
+    with pytest.raises(ConfigError, match="must hold no user and password") as error:
+        yarn_of(YarnConfig(urls=("https://me:secret@rm1:8090",)))
+    assert "secret" not in str(error.value)
+
+
 def test_a_file_of_authorities_that_is_none_is_told(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"cannot use yarn\.ca_file"):
         yarn_of(YarnConfig(urls=("https://rm1:8090",), ca_file=str(tmp_path / "none.pem")))

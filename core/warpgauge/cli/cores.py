@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.posting import HttpClient
@@ -25,6 +26,9 @@ def yarn_of(settings: YarnConfig) -> Yarn:
     """
     if not settings.urls:
         msg = "yarn.urls is not set: give the ResourceManager's address, such as http://rm1:8088"
+        raise ConfigError(msg)
+    if any(urlsplit(url).username is not None for url in settings.urls):
+        msg = "an address in yarn.urls must hold no user and password: it is shown in messages; use yarn.headers_file"
         raise ConfigError(msg)
     try:
         context = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None

@@ -46,6 +46,9 @@ class Admin:
 
         """
         shown = " ".join(words)
+        if not self.words:
+            msg = f"rmadmin {shown}: yarn.rmadmin is empty, so nobody can be asked"
+            raise YarnError(msg, is_refusal=True)
         try:
             done = self._run(
                 [*self.words, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
