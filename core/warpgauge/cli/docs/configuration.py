@@ -39,6 +39,7 @@ _SECTIONS: Final = {
     "otlp": "The sink for OpenTelemetry receivers; needs the extra push.",
     "fluentd": "Where log records go: [send logs to Fluentd](../howto/fluentd.md).",
     "logs": "What is collected for it: [send logs to Fluentd](../howto/fluentd.md).",
+    "yarn": "A YARN cluster that `plan` reads and `executor` acts on: [plan and act on YARN](../howto/yarn.md).",
 }
 
 

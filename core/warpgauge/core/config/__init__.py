@@ -18,6 +18,7 @@ from warpgauge.core.config.sections import (
     WebConfig,
 )
 from warpgauge.core.config.settings import Origin, Setting, origins
+from warpgauge.core.config.yarn_section import YarnConfig
 
 __all__ = [
     "ActingConfig",
@@ -34,6 +35,7 @@ __all__ = [
     "RemoteWriteConfig",
     "Setting",
     "WebConfig",
+    "YarnConfig",
     "data_directory",
     "load",
     "origins",
