@@ -19,6 +19,7 @@ __all__ = [
     "AnalyzerConfig",
     "Config",
     "DemoConfig",
+    "KubernetesConfig",
     "OtlpConfig",
     "PushConfig",
     "RemoteWriteConfig",
@@ -192,6 +193,23 @@ class ActingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesConfig:
+    """The API server that `--core kubernetes` reads and acts on."""
+
+    server: str = setting(
+        "", help="Its address; empty means that of the cluster that the process runs in.", unit="URL", urls=True
+    )
+    token_file: str = setting(
+        "", help="File with the bearer token, read anew for each request; empty means that of the pod, if in one."
+    )
+    ca_file: str = setting("", help="Certificate authorities to trust; empty means the pod's, else the system's.")
+    client_cert: str = setting("", help="Certificate (PEM) to show instead of a token.")
+    client_key: str = setting("", help="Its key, if it is not in the same file.")
+    timeout_seconds: float = setting(10.0, help="How long to wait for an answer.", unit="seconds", above=0)
+    namespace: str = setting("warpgauge", help="Where Recommendation objects are written.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
     """The door of both services."""
 
@@ -320,6 +338,7 @@ class Config:
     agent: AgentConfig = field(default_factory=AgentConfig)
     analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
     acting: ActingConfig = field(default_factory=ActingConfig)
+    kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
     demo: DemoConfig = field(default_factory=DemoConfig)
     web: WebConfig = field(default_factory=WebConfig)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
