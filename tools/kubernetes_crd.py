@@ -20,7 +20,7 @@ HEAD: Final = """\
 """
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(yaml.SafeDumper):  # type: ignore[misc]  # the library has no types
     """Writes each value out where it stands, without anchors."""
 
     def ignore_aliases(self, _data: object) -> bool:
@@ -30,7 +30,7 @@ class _Plain(yaml.SafeDumper):
 
 def text() -> str:
     """The file's content."""
-    return HEAD + yaml.dump(definition(), Dumper=_Plain, sort_keys=False, width=120)
+    return f"{HEAD}{yaml.dump(definition(), Dumper=_Plain, sort_keys=False, width=120)}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Whether a pod may run on a node by its selector, its required node affinity and its tolerations.
 
-As kube-scheduler decides it: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/. Room, and what `KubePod.asks_otherwise` names, are not looked at.
+As kube-scheduler decides it: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/. Room, and what
+`KubePod.asks_otherwise` names, are not looked at.
 """
 
 from __future__ import annotations
