@@ -1,8 +1,8 @@
 """A real API server with its etcd for tests, on 127.0.0.1, in a temporary folder; `make real-servers` builds both.
 
 There is no controller manager, scheduler or kubelet, so nothing but a test changes an object after it was written: pods
-are "bound" and "running" because their status says so, and a budget's status is written by hand. What is decided here is
-the server's own: admission, validation, RBAC, conflicts, dry run, evictions.
+are "bound" and "running" because their status says so, and a budget's status is written by hand. What is decided here
+is the server's own: admission, validation, RBAC, conflicts, dry run, evictions.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ class KubernetesCluster:
 
     def node(self, name: str, *, labels: dict[str, str] | None = None, gpus: int = GPUS) -> dict[str, Any]:
         """A node that is ready, without taints."""
-        self.make("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels or {}}})
+        self.make(
+            "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels or {}}}
+        )
         sizes = {"cpu": "64", "memory": "512Gi", "pods": "110", "nvidia.com/gpu": str(gpus)}
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
         self.change(
@@ -111,12 +113,16 @@ class KubernetesCluster:
             {"status": {"capacity": sizes, "allocatable": sizes, "conditions": [ready]}},
             kind=STRATEGIC,
         )
-        return self.change(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})  # not-ready, until a controller takes it
+        return self.change(
+            f"/api/v1/nodes/{name}", {"spec": {"taints": None}}
+        )  # not-ready, until a controller takes it
 
     def pod(self, name: str, node: str = "", *, gpus: int = 1, owner: str = "ReplicaSet", space: str = SPACE,
             spec: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:  # fmt: skip
         """A pod that runs on a node, or waits for one."""
-        owners = [{"apiVersion": "apps/v1", "kind": owner, "name": "o", "uid": "1", "controller": True}] if owner else []
+        owners = (
+            [{"apiVersion": "apps/v1", "kind": owner, "name": "o", "uid": "1", "controller": True}] if owner else []
+        )
         resources = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"nvidia.com/gpu": str(gpus)} if gpus else {}}
         document = {
             "apiVersion": "v1",
@@ -149,7 +155,7 @@ class KubernetesCluster:
         self.change(f"{path}/{name}/status", {"status": status})
 
     def account(self, name: str, *manifests: dict[str, Any], space: str = SPACE) -> Kubernetes:
-        """The cluster as a real service account with these roles and bindings sees it; its token is the server's own."""
+        """The cluster as a real service account with these roles and bindings sees it, by a token of the server's."""
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
         path = f"/api/v1/namespaces/{space}/serviceaccounts"
         self.delete(f"{path}/{name}")

@@ -111,7 +111,7 @@ class Kubernetes:
 
     def _pages(self, path: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        asked = dict(query) | {"limit": str(_PAGE)}
+        asked = {"limit": str(_PAGE), **query}
         for _ in range(_MOST_PAGES):
             page = self._ask("GET", f"{path}?{urlencode(asked)}")
             items, meta = page.get("items") or [], page.get("metadata") or {}
