@@ -10,6 +10,7 @@ import pytest
 
 from tests.executors.executor_contract import Bench, ExecutorContract, World, advice, undo_of
 from tests.kubernetes_cluster import REFUSED, SPACE
+from tests.real_servers import wait_until
 from warpgauge.core.ack import Phase
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.kubernetes import KEEP, OWNER, Kubernetes, KubernetesError
@@ -355,6 +356,14 @@ def test_a_gang_leaves_a_slow_node_whole_and_the_node_takes_nothing_new(
     assert taints(kubernetes_cluster) == []
 
 
+def test_a_job_that_only_says_its_own_name_is_found_on_the_node(bench: Bench, kubernetes_cluster: KubernetesCluster):
+    drained(kubernetes_cluster)
+    kubernetes_cluster.node("gpu-c")
+    what = target(TargetType.WORKLOAD, "train", node=NODE)
+    assert follow(bench, of_pod("train", target=(what,)))[0] is Phase.EXECUTED, bench.acks[-1]
+    assert names(kubernetes_cluster) == {"serve", "beside", "logs"}
+
+
 def test_a_gang_is_not_touched_where_it_has_no_other_place(bench: Bench, kubernetes_cluster: KubernetesCluster):
     drained(kubernetes_cluster)
     kubernetes_cluster.pod("big", "gpu-b", gpus=6)
@@ -382,12 +391,12 @@ def test_a_crash_between_two_evictions_is_gone_on_with_and_ends_nobody_twice(
     order = of_pod("train-0")
     for step in bench.executor._plan(Order(recommendation=order))[1][:2]:
         bench.executor._send(step)
-    assert names(kubernetes_cluster) == {"serve", "train-1", "beside", "logs"}
-    successor = kubernetes_cluster.pod("train-0-again", labels={"jobset.sigs.k8s.io/jobset-name": "train"})
-    order = replace(order, created=order.created - 1)  # so that the successor is younger, and train-1 is not
+    assert names(kubernetes_cluster) == {"serve", "train-0", "beside", "logs"}  # train-1, elsewhere, was the first
+    wait_until(lambda: time.time() > order.created + 1, what="the successor is younger, by whole seconds")
+    kubernetes_cluster.pod("train-1-again", labels={"jobset.sigs.k8s.io/jobset-name": "train"})
     bench.worker.take(order)
     assert bench.phases()[-1] is Phase.EXECUTED, bench.acks[-1]
-    assert successor["metadata"]["name"] in names(kubernetes_cluster)
+    assert names(kubernetes_cluster) == {"serve", "train-1-again", "beside", "logs"}
 
 
 def test_a_pod_that_took_the_name_of_another_is_not_evicted_for_it(kubernetes_cluster: KubernetesCluster):

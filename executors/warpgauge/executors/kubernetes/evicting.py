@@ -95,21 +95,33 @@ class Replace:
         return (Step(call=call, undo=f"taint node {node.name} {QUARANTINE}"),)
 
     def _members(self, advice: Recommendation, look: Look) -> list[KubePod]:
-        """The pod that the target names with its gang, or the gang of that name."""
-        namespace, name = _workload(advice)
-        pods = look.pods_in(namespace)
-        if (pod := next((one for one in pods if one.name == name), None)) is not None:
-            return _distinct([pod, *look.gang_of(pod)])
-        return [one for one in pods if one.gang == name]
+        """The pod that the target names with its gang, or the gang of that name; what is on the node comes last.
+
+        A name without a namespace, as a job tells it of itself, is looked for on the node: so the last to go must be
+        what it is found by.
+        """
+        namespace, name = _workload(advice, look)
+        pods = look.pods_in(namespace) if namespace else []
+        named = [one for one in pods if one.name == name]
+        members = _distinct([*named, *(one for pod in named for one in look.gang_of(pod))])
+        members = members or [one for one in pods if one.gang == name]
+        return sorted(members, key=lambda pod: (pod.node == node_of(advice), pod.name))
 
 
-def _workload(advice: Recommendation) -> tuple[str, str]:
+def _workload(advice: Recommendation, look: Look) -> tuple[str, str]:
+    """Namespace and name; the namespace is "" if nothing on the node has that name."""
     target = advice.target[0]
-    namespace, slash, name = target.name.partition("/")
-    if target.type is not TargetType.WORKLOAD or not slash:
-        msg = f"{target.type} {target.name[:80]!r} is no pod or gang: name it as NAMESPACE/NAME"
+    if target.type is not TargetType.WORKLOAD:
+        msg = f"a {target.type} is no pod or gang"
         raise InputError(msg)
-    return calls.object_name(namespace), calls.object_name(name)
+    namespace, slash, name = target.name.rpartition("/")
+    if slash:
+        return calls.object_name(namespace), calls.object_name(name)
+    found = {pod.namespace for pod in look.pods_on(node_of(advice)) if name in {pod.name, pod.gang}}
+    if len(found) > 1:
+        msg = f"{name[:80]!r} is in several namespaces: {', '.join(sorted(found)[:5])}"
+        raise InputError(msg)
+    return next(iter(found), ""), calls.object_name(name)
 
 
 def _evictions(pods: Iterable[KubePod]) -> list[Step]:
