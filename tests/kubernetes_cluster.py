@@ -103,9 +103,8 @@ class KubernetesCluster:
 
     def node(self, name: str, *, labels: dict[str, str] | None = None, gpus: int = GPUS) -> dict[str, Any]:
         """A node that is ready, without taints."""
-        self.make(
-            "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels or {}}}
-        )
+        meta = {"name": name, "labels": {"kubernetes.io/hostname": name} | (labels or {})}
+        self.make("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": meta})
         sizes = {"cpu": "64", "memory": "512Gi", "pods": "110", "nvidia.com/gpu": str(gpus)}
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
         self.change(
@@ -113,9 +112,8 @@ class KubernetesCluster:
             {"status": {"capacity": sizes, "allocatable": sizes, "conditions": [ready]}},
             kind=STRATEGIC,
         )
-        return self.change(
-            f"/api/v1/nodes/{name}", {"spec": {"taints": None}}
-        )  # not-ready, until a controller takes it
+        # Admission taints a new node as not ready, until a controller finds it ready.
+        return self.change(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
 
     def pod(self, name: str, node: str = "", *, gpus: int = 1, owner: str = "ReplicaSet", space: str = SPACE,
             spec: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:  # fmt: skip

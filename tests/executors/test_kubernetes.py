@@ -405,7 +405,7 @@ def test_a_pod_that_took_the_name_of_another_is_not_evicted_for_it(kubernetes_cl
     kubernetes_cluster.delete(f"{PODS}/train-0")
     kubernetes_cluster.pod("train-0", NODE)
     eviction = next(step for step in steps if "train-0" in step.call.path)
-    with pytest.raises(KubernetesError, match="the UID in the precondition .* does not match") as raised:
+    with pytest.raises(KubernetesError, match=r"the UID in the precondition .* does not match") as raised:
         executor._send(eviction)
     assert raised.value.is_conflict
 
