@@ -89,7 +89,7 @@ def _pool(args: argparse.Namespace, config: Config) -> LivePool:
         msg = "--core reads a live cluster, --nodes and --pods are for files: give one or the other"
         raise ConfigError(msg)
     if args.partition and args.core != "slurm":
-        msg = "--partition is of --core slurm"
+        msg = "give --core slurm, which alone takes --partition"
         raise ConfigError(msg)
     if args.core:
         return _LIVE[args.core](args, config)
