@@ -310,6 +310,49 @@ def test_a_gang_whose_budget_is_too_small_for_all_of_it_is_not_ended_by_halves(
     assert len(names(kubernetes_cluster)) == 5
 
 
+def test_a_cordon_is_taken_back_if_a_budget_refuses_the_first_eviction(kubernetes_cluster: KubernetesCluster):
+    kubernetes_cluster.node(NODE)
+    kubernetes_cluster.pod("serve", NODE, labels={"app": "serve"})
+    kubernetes_cluster.budget("serve", {"app": "serve"}, allowed=0)
+    executor = KubernetesExecutor(kubernetes_cluster.api)
+    with pytest.raises(ExecutionError, match=r"pdbRefused.*nothing else was changed") as raised:
+        executor.execute(Order(recommendation=now(on_node(RecommendationKind.DRAIN))))
+    assert raised.value.may_succeed_later
+    assert "unschedulable" not in kubernetes_cluster.api.get(NODE_PATH)["spec"]
+
+
+def test_what_was_evicted_before_a_refusal_is_told_and_gone_on_with(kubernetes_cluster: KubernetesCluster):
+    kubernetes_cluster.node(NODE)
+    kubernetes_cluster.pod("free", NODE)
+    kubernetes_cluster.pod("guarded", NODE, labels={"app": "serve"})
+    kubernetes_cluster.budget("serve", {"app": "serve"}, allowed=0)
+    executor, order = KubernetesExecutor(kubernetes_cluster.api), now(on_node(RecommendationKind.DRAIN))
+    with pytest.raises(
+        ExecutionError, match=rf"gone on with at the next attempt: cordon node {NODE}; evict pod ml/free"
+    ):
+        executor.execute(Order(recommendation=order))
+    assert names(kubernetes_cluster) == {"guarded"}
+    path = f"/apis/policy/v1/namespaces/{SPACE}/poddisruptionbudgets/serve/status"
+    kubernetes_cluster.change(path, {"status": {"disruptionsAllowed": 1}})
+    executor.execute(Order(recommendation=order))
+    assert names(kubernetes_cluster) == set()
+
+
+@pytest.mark.parametrize("kind", sorted(KubernetesExecutor.kinds))
+def test_doing_it_again_changes_nothing_whatever_it_is(kubernetes_cluster: KubernetesCluster, kind: RecommendationKind):
+    drained(kubernetes_cluster)
+    kubernetes_cluster.node("gpu-c")
+    workload = target(TargetType.WORKLOAD, f"{SPACE}/train-0", node=NODE)
+    moves = {RecommendationKind.MIGRATE, RecommendationKind.REPLACE_STRAGGLER}
+    order = Order(recommendation=now(on_node(kind, **({"target": (workload,)} if kind in moves else {}))))
+    executor = KubernetesExecutor(kubernetes_cluster.api)
+    first = executor.execute(order)
+    after = kubernetes_cluster.api.items("/api/v1/nodes"), kubernetes_cluster.api.items(PODS)
+    assert executor.found(order) == first
+    assert executor.execute(order) == first
+    assert (kubernetes_cluster.api.items("/api/v1/nodes"), kubernetes_cluster.api.items(PODS)) == after
+
+
 @pytest.mark.parametrize(
     ("meta", "why"),
     [

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from warpgauge.core.kubernetes.api import Call, Kubernetes, KubernetesError
 from warpgauge.core.kubernetes.connection import Connection, connect
+from warpgauge.core.kubernetes.requests import Requests
 from warpgauge.core.kubernetes.selecting import may_run_on
-from warpgauge.core.kubernetes.state import KubeNode, KubePod, Requests, parse_node, parse_pod
+from warpgauge.core.kubernetes.state import KubeNode, KubePod, parse_node, parse_pod
 from warpgauge.core.kubernetes.words import KEEP, OWNER, PREFIX
 
 __all__ = [

@@ -6,22 +6,17 @@ length. https://kubernetes.io/docs/reference/kubernetes-api/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any, Final, NoReturn
+from decimal import ROUND_FLOOR
+from typing import Any, Final
 
-from warpgauge.core.document import parse_instant
-from warpgauge.core.errors import InputError
-from warpgauge.core.kubernetes.quantity import parse_quantity
+from warpgauge.core.kubernetes.json_object import Object, plain
+from warpgauge.core.kubernetes.requests import Requests, amounts_of, requests_of
 from warpgauge.core.kubernetes.words import KEEP
 
-__all__ = ["Condition", "KubeNode", "KubePod", "Requests", "Taint", "Toleration", "parse_node", "parse_pod"]
+__all__ = ["Condition", "KubeNode", "KubePod", "Taint", "Toleration", "parse_node", "parse_pod"]
 
-# Whole devices as device plugins name them; nvidia.com/mig-* and shares are parts of one.
-_GPU: Final = re.compile(r"(?:nvidia|amd)\.com/gpu|google\.com/tpu|habana\.ai/gaudi|gpu\.intel\.com/(?:i915|xe)")
-_PART: Final = re.compile(r"nvidia\.com/(?:mig-.+|gpu\.shared)")
 _MODELS: Final = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "cloud.google.com/gke-accelerator")
 # What puts pods into one gang, strongest first: scheduling groups, then job operators, then indexed jobs.
 _GANGS: Final = (
@@ -35,20 +30,6 @@ _NO_EVICTION: Final = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "descheduler.alpha.kubernetes.io/prefer-no-eviction": "true",
 }
-_MOST_GPUS: Final = 1024  # of a node
-_MOST_TEXT: Final = 1024
-_MEBI: Final = 2**20
-_MILLI: Final = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requests:
-    """What a pod asks for, or what a node has for pods. Parts of devices (MIG, shares) are told but not counted."""
-
-    cpu_milli: int = 0
-    memory_mib: int = 0
-    gpus: int = 0
-    has_parts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +166,7 @@ def parse_node(document: Mapping[str, Any]) -> KubeNode:
         InputError: it is not that; the message names the field.
 
     """
-    one = _Object(document, f"node {_name(document)}")
+    one = Object(document, f"node {_name(document)}")
     meta, spec, status = one.object("metadata"), one.object("spec"), one.object("status")
     labels = meta.texts("labels")
     return KubeNode(
@@ -202,14 +183,14 @@ def parse_node(document: Mapping[str, Any]) -> KubeNode:
         labels=labels,
         annotations=meta.texts("annotations"),
         conditions=_conditions(status),
-        allocatable=_requests(status.object("allocatable"), ROUND_FLOOR),
+        allocatable=amounts_of(status.object("allocatable"), ROUND_FLOOR),
         model=next((labels[name] for name in _MODELS if labels.get(name)), ""),
     )
 
 
 def parse_pod(document: Mapping[str, Any]) -> KubePod:
     """A v1.Pod; errors as for `parse_node`."""
-    one = _Object(document, f"pod {_name(document)}")
+    one = Object(document, f"pod {_name(document)}")
     meta, spec, status = one.object("metadata"), one.object("spec"), one.object("status")
     labels, annotations = meta.texts("labels"), meta.texts("annotations")
     owner = next((item for item in meta.objects("ownerReferences") if item.flag("controller")), None)
@@ -227,11 +208,11 @@ def parse_pod(document: Mapping[str, Any]) -> KubePod:
         owner_kind=owner.text("kind") if owner else "",
         labels=labels,
         annotations=annotations,
-        requests=_requests_of(spec),
+        requests=requests_of(spec),
         priority=spec.whole("priority"),
         priority_class=spec.text("priorityClassName"),
         node_selector=spec.texts("nodeSelector"),
-        affinity_terms=None if wish is None else _terms(_Object(wish, one.place)),
+        affinity_terms=None if wish is None else _terms(Object(wish, one.place)),
         tolerations=tuple(
             Toleration(
                 key=item.text("key"),
@@ -248,91 +229,23 @@ def parse_pod(document: Mapping[str, Any]) -> KubePod:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """One JSON object of an answer, with its place for errors. What is absent or null is empty."""
-
-    fields: Mapping[str, Any]
-    place: str
-
-    def object(self, name: str) -> _Object:
-        """An object."""
-        value = self.fields.get(name)
-        return _Object(self._typed(name, {} if value is None else value, Mapping, "an object"), f"{self.place} {name}")
-
-    def objects(self, name: str) -> list[_Object]:
-        """A list of objects."""
-        value = self.fields.get(name)
-        items = self._typed(name, [] if value is None else value, list, "a list")
-        place = f"{self.place} {name}"
-        return [_Object(self._typed(name, item, Mapping, "a list of objects"), place) for item in items]
-
-    def text(self, name: str, *, required: bool = False) -> str:
-        """A string, cut and made plain."""
-        value = self.fields.get(name)
-        text = self._typed(name, "" if value is None else value, str, "a string")
-        if required and not text:
-            self.refuse(f"{name} is missing")
-        return _plain(text)
-
-    def texts(self, name: str) -> dict[str, str]:
-        """An object of strings."""
-        value = self.fields.get(name)
-        pairs = self._typed(name, {} if value is None else value, Mapping, "an object of strings")
-        return {str(key): _plain(self._typed(name, text, str, "an object of strings")) for key, text in pairs.items()}
-
-    def flag(self, name: str) -> bool:
-        """True or false."""
-        return bool(self._typed(name, self.fields.get(name) or False, bool, "true or false"))
-
-    def whole(self, name: str) -> int:
-        """A whole number."""
-        return int(self._typed(name, self.fields.get(name) or 0, int, "a whole number"))
-
-    def instant(self, name: str) -> float:
-        """A time, in seconds since the epoch."""
-        try:
-            return parse_instant(self.text(name, required=True))
-        except ValueError as error:
-            why = f"{name}: {error}"
-            raise self.error(why) from error
-
-    def _typed(self, name: str, value: Any, kind: Any, words: str) -> Any:  # noqa: ANN401 - JSON
-        if not isinstance(value, kind):
-            self.refuse(f"{name} must be {words}, got {str(value)[:80]!r}")
-        return value
-
-    def refuse(self, what: str) -> NoReturn:
-        """Raise the error for this object."""
-        raise self.error(what)
-
-    def error(self, what: str) -> InputError:
-        """The error for this object."""
-        return InputError(f"{self.place}: {what}")
-
-
 def _name(document: Mapping[str, Any]) -> str:
     meta = document.get("metadata")
-    return _plain(str(meta.get("name")))[:80] if isinstance(meta, Mapping) else "without metadata"
-
-
-def _plain(text: str) -> str:
-    """The text, cut to a sane length, without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_TEXT])
+    return plain(str(meta.get("name")))[:80] if isinstance(meta, Mapping) else "without metadata"
 
 
 def _says_keep(labels: Mapping[str, str], annotations: Mapping[str, str]) -> bool:
     return "true" in {labels.get(KEEP), annotations.get(KEEP)}
 
 
-def _conditions(status: _Object) -> tuple[Condition, ...]:
+def _conditions(status: Object) -> tuple[Condition, ...]:
     return tuple(
         Condition(type=i.text("type"), status=i.text("status"), reason=i.text("reason"), message=i.text("message"))
         for i in status.objects("conditions")
     )
 
 
-def _terms(wish: _Object) -> tuple[Mapping[str, Any], ...]:
+def _terms(wish: Object) -> tuple[Mapping[str, Any], ...]:
     return tuple(term.fields for term in wish.objects("nodeSelectorTerms"))
 
 
@@ -344,7 +257,7 @@ def _gang(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
     return labels.get(_JOB, "") if is_indexed else ""
 
 
-def _otherwise(spec: _Object) -> str:
+def _otherwise(spec: Object) -> str:
     """What the scheduler will also look at and we do not."""
     affinity = spec.object("affinity").fields
     hard = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -358,65 +271,3 @@ def _otherwise(spec: _Object) -> str:
     if any("persistentVolumeClaim" in item.fields or "ephemeral" in item.fields for item in spec.objects("volumes")):
         return "volumes"  # a claim may be bound to one zone or one node
     return ""
-
-
-def _requests(amounts: _Object, rounding: str) -> Requests:
-    """Sizes of a list of resources; what a node has is rounded down, what a pod asks for up."""
-
-    def amount(name: str, scale: Decimal) -> int:
-        try:
-            value = parse_quantity(amounts.fields.get(name, 0))
-        except ValueError as error:
-            why = f"{name}: {error}"
-            raise amounts.error(why) from error
-        return max(0, int((value * scale).to_integral_value(rounding=rounding)))
-
-    gpus = sum(amount(name, Decimal(1)) for name in amounts.fields if _GPU.fullmatch(name))
-    if gpus > _MOST_GPUS:
-        amounts.refuse(f"{gpus} GPUs, more than {_MOST_GPUS}")
-    return Requests(
-        cpu_milli=amount("cpu", Decimal(_MILLI)),
-        memory_mib=amount("memory", Decimal(1) / _MEBI),
-        gpus=gpus,
-        has_parts=any(amount(name, Decimal(1)) > 0 for name in amounts.fields if _PART.fullmatch(name)),
-    )
-
-
-def _requests_of(spec: _Object) -> Requests:
-    """What the scheduler reserves: containers and sidecars, or the largest step of the start, plus overhead."""
-    always, peak = Requests(), Requests()
-    for container in spec.objects("initContainers"):
-        asked = _asked(container)
-        if container.text("restartPolicy") == "Always":  # a sidecar: it stays
-            always = _sum(always, asked)
-            peak = _most(peak, always)
-        else:
-            peak = _most(peak, _sum(always, asked))
-    for container in spec.objects("containers"):
-        always = _sum(always, _asked(container))
-    overhead = _requests(spec.object("overhead"), ROUND_CEILING)
-    return _sum(_most(always, peak), overhead)
-
-
-def _asked(container: _Object) -> Requests:
-    resources = container.object("resources")
-    limits, requests = resources.object("limits").fields, resources.object("requests").fields
-    return _requests(_Object({**limits, **requests}, resources.place), ROUND_CEILING)  # a limit alone is a request
-
-
-def _sum(one: Requests, other: Requests) -> Requests:
-    return Requests(
-        cpu_milli=one.cpu_milli + other.cpu_milli,
-        memory_mib=one.memory_mib + other.memory_mib,
-        gpus=one.gpus + other.gpus,
-        has_parts=one.has_parts or other.has_parts,
-    )
-
-
-def _most(one: Requests, other: Requests) -> Requests:
-    return Requests(
-        cpu_milli=max(one.cpu_milli, other.cpu_milli),
-        memory_mib=max(one.memory_mib, other.memory_mib),
-        gpus=max(one.gpus, other.gpus),
-        has_parts=one.has_parts or other.has_parts,
-    )
