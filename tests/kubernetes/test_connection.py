@@ -15,8 +15,8 @@ import pytest
 import trustme
 
 from tests.executors.executor_contract import Bench
-from tests.executors.test_kubernetes import now, on_node
 from tests.kubernetes.made import node
+from tests.kubernetes.orders import now, on_node
 from warpgauge.core.ack import Phase
 from warpgauge.core.config import KubernetesConfig
 from warpgauge.core.errors import ConfigError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.executors.test_kubernetes import NODE, now, on_node
+from tests.kubernetes.orders import NODE, now, on_node
 from tests.kubernetes_cluster import kubectl
 from tests.running import warpgauge
 from tools import peers

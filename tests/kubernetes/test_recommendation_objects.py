@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.executors.executor_contract import ExecutorContract, World, advice
-from tests.executors.test_kubernetes import NODE, now, on_node
+from tests.kubernetes.orders import NODE, now, on_node
 from tests.kubernetes_cluster import BINDING, KubernetesCluster
 from tests.real_servers import wait_until
 from tests.running import environment

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.deploy.test_executor_manifest import DOCUMENTS
-from tests.executors.executor_contract import Bench
-from tests.executors.test_kubernetes import NODE, UUID, device_slice, drained, names, now, of_pod, on_node, target
+from tests.kubernetes.orders import NODE, UUID, bench_of, device_slice, drained, names, now, of_pod, on_node, target
 from tests.kubernetes_cluster import SPACE, KubernetesCluster
 from tests.real_servers import wait_until
 from warpgauge.analyzer.planning.kubernetes import read_pool
 from warpgauge.core.ack import Phase
-from warpgauge.core.clock import ManualClock
 from warpgauge.core.kubernetes import Call, Kubernetes, KubernetesError
 from warpgauge.core.recommendation import RecommendationKind, TargetType
-from warpgauge.executors.kubernetes import KubernetesExecutor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,13 +44,6 @@ def may(api: Kubernetes, method: str, path: str, body: dict[str, Any] | None = N
     except KubernetesError as error:
         return error.status != 403
     return True
-
-
-def bench_of(api: Kubernetes, directory: Path) -> Bench:
-    bench = Bench(KubernetesExecutor(api), directory)
-    bench.clock = ManualClock(time.time() + 2)
-    bench.restart()
-    return bench
 
 
 def test_the_account_can_follow_every_kind(account: Kubernetes, kubernetes_cluster: KubernetesCluster, tmp_path: Path):

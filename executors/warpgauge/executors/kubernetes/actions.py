@@ -33,6 +33,7 @@ __all__ = [
     "unfit_node",
 ]
 
+_MOST_WORDS: Final = 600  # of a summary in a condition
 # Taints with which somebody else says that a node is on its way out, or theirs.
 _OWNED: Final = frozenset(
     {
@@ -209,7 +210,7 @@ class Tell:
         node = look.node(node_of(advice))
         if node is None or _says(node, advice):
             return ()
-        kind, message = _condition_of(advice), f"{advice.text.summary} [{advice.id}]"
+        kind, message = _condition_of(advice), f"{advice.text.summary[:_MOST_WORDS]} [{advice.id}]"
         call = calls.condition(node, kind, message, advice.created)
         return (Step(call=call, undo=f"remove condition {kind}"),)
 

@@ -43,7 +43,6 @@ QUARANTINE: Final = f"{PREFIX}/quarantine"  # taint, NoSchedule: nothing new
 CORDONED_BY: Final = f"{PREFIX}/cordoned-by"  # annotation; each holds the id of the recommendation
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")  # RFC 1123 subdomain: goes into a path as it is
 _ID: Final = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{6,61}[0-9A-Za-z])")  # also the value of a label
-_MOST_WORDS: Final = 800  # of a message
 
 
 def object_name(text: str) -> str:
@@ -100,12 +99,11 @@ def untaint(node: KubeNode, *keys: str) -> Call:
 
 def condition(node: KubeNode, kind: str, message: str, since: float) -> Call:
     """Say something about a node, for people and for whoever watches conditions."""
-    text = message[:_MOST_WORDS]
     said = {
-        "type": kind, "status": "True", "reason": "Recommended", "message": text,
+        "type": kind, "status": "True", "reason": "Recommended", "message": message,
         "lastTransitionTime": rfc3339(since), "lastHeartbeatTime": rfc3339(since),
     }  # fmt: skip
-    return _status(node, f"set condition {kind} of node {node.name}: {text}", said)
+    return _status(node, f"set condition {kind} of node {node.name}: {message}", said)
 
 
 def remove_condition(node: KubeNode, kind: str) -> Call:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["event_of"]
 
 _NAMESPACE: Final = "default"  # where events about what has no namespace must be
-_MOST_WORDS: Final = 900  # the server takes 1024 bytes of a note
+_MOST_WORDS: Final = 240  # letters of a summary: the server takes 1024 bytes of a note
 _MICRO: Final = "000Z"  # eventTime is read to the microsecond
 
 
@@ -27,7 +27,7 @@ def event_of(order: Order, look: Look) -> Call:
     if node is not None:
         regarding["uid"] = node.uid
     name = f"warpgauge-{calls.advice_id(order.recommendation.id).lower()}"
-    note = f"{'Taken back: ' if order.is_undo else ''}{order.advice.text.summary} [{order.advice.id}]"
+    note = f"{'Taken back: ' if order.is_undo else ''}{order.advice.text.summary[:_MOST_WORDS]} [{order.advice.id}]"
     body = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -38,7 +38,7 @@ def event_of(order: Order, look: Look) -> Call:
         "action": "".join(word.capitalize() for word in order.recommendation.kind.split("-")),
         "reason": "RecommendationFollowed",
         "regarding": regarding,
-        "note": note.encode()[:_MOST_WORDS].decode(errors="ignore"),
+        "note": note,
         "type": "Normal",
     }
     path = f"/apis/events.k8s.io/v1/namespaces/{_NAMESPACE}/events"
