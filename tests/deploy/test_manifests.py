@@ -169,6 +169,7 @@ def test_the_build_context_holds_everything_the_wheel_needs():
         "core",
         "exporters",
         "analyzer",
+        "executors",
         "dashboards",
         "alerts",
         "pyproject.toml",

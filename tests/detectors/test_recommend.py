@@ -146,8 +146,10 @@ def test_elsewhere_nothing_is_advised_about_a_rank_without_a_device(platform: st
     assert not plan(without_device(), topology=replace(fleet(), platforms=platforms)).fresh
 
 
-@pytest.mark.parametrize(("platform", "target"), [("slurm", "workload"), ("kubernetes", "device")])
-def test_slurm_moves_whole_jobs(platform: str, target: str) -> None:
+@pytest.mark.parametrize(
+    ("platform", "target"), [("slurm", "workload"), ("kubernetes", "workload"), ("yarn", "device")]
+)
+def test_slurm_and_kubernetes_move_whole_jobs(platform: str, target: str) -> None:
     (made,) = plan(finding(), topology=replace(fleet(), platforms={("prod", "train"): platform})).fresh
     assert (made.kind, made.target[0].type) == (RecommendationKind.REPLACE_STRAGGLER, target)
 

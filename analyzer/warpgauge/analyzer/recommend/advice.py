@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Advice", "advice_for", "is_self_reported"]
 
 _SELF_REPORTED: Final = "training_"
+_MOVE_WHOLE: Final = frozenset({"kubernetes", "slurm"})  # cores that move a job, not a device of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def _straggler(finding: Finding, topology: Topology) -> Advice | None:
     workload = _workload(finding, topology)
     return Advice(
         kind=RecommendationKind.REPLACE_STRAGGLER,
-        target=workload if workload.platform == "slurm" else _device(finding, topology),  # Slurm moves jobs whole
+        target=workload if workload.platform in _MOVE_WHOLE else _device(finding, topology),
         reversible=Reversible.PARTLY,
         undo="Start the job again from its checkpoint on the devices it had; steps since the checkpoint are lost.",
         summary=f"Move rank {scope.rank} of job {scope.job_id} from {scope.uuid} to a spare device.",

@@ -14,10 +14,13 @@ from warpgauge.cli.cores import yarn_of
 from warpgauge.cli.orders import add_order_arguments, address, client_of, token_reader
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import data_directory
-from warpgauge.core.errors import StorageError
+from warpgauge.core.errors import ConfigError, StorageError
+from warpgauge.core.kubernetes import Kubernetes, connect
 from warpgauge.core.slurm import Slurm
 from warpgauge.executors import FileExecutor, StreamExecutor
 from warpgauge.executors.inbox import ApiAcks, ApiInbox, FileAcks, FileInbox
+from warpgauge.executors.kubernetes import KubernetesExecutor, ObjectExecutor
+from warpgauge.executors.kubernetes.mailbox import ObjectAcks, ObjectInbox
 from warpgauge.executors.running import Process
 from warpgauge.executors.slurm import SlurmExecutor
 from warpgauge.executors.yarn import Admin, Exclusion, YarnExecutor
@@ -55,9 +58,23 @@ def _yarn(_args: argparse.Namespace, config: Config) -> Executor:
     )
 
 
+def _kubernetes(_args: argparse.Namespace, config: Config) -> Executor:
+    return KubernetesExecutor(_api(config))
+
+
+def _objects(_args: argparse.Namespace, config: Config) -> Executor:
+    return ObjectExecutor(_api(config), config.kubernetes.namespace)
+
+
+def _api(config: Config) -> Kubernetes:
+    return Kubernetes(connect(config.kubernetes, os.environ))
+
+
 CORES: Final[Mapping[str, Callable[[argparse.Namespace, Config], Executor]]] = {
     "stdout": _stdout,
     "file": _file,
+    "kubernetes": _kubernetes,
+    "kubernetes-objects": _objects,
     "slurm": _slurm,
     "yarn": _yarn,
 }
@@ -75,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="journal, acks, audit log (default: executor-NAME in the data directory)")  # fmt: skip
     parser.add_argument("--from-file", type=Path, metavar="JSONL",
                         help="read this file, not the analyzer; acks go to acks.jsonl")  # fmt: skip
+    parser.add_argument("--from-cluster", action="store_true",
+                        help="of --core kubernetes: read Recommendation objects; acks are their status")  # fmt: skip
     parser.add_argument("--orders", type=Path, default=Path("orders.jsonl"), metavar="FILE",
                         help="of --core file: where orders are written (default orders.jsonl)")  # fmt: skip
     add_order_arguments(parser)
@@ -109,6 +128,12 @@ def parent_watch(environ: Mapping[str, str], descriptor: int = 0) -> Callable[[]
 
 def _ends(args: argparse.Namespace, config: Config, folder: Path) -> tuple[Any, Any]:
     """Where recommendations come from and where acks go."""
+    if args.from_cluster:
+        if args.core != "kubernetes" or args.from_file is not None:
+            msg = "--from-cluster is of --core kubernetes, and instead of --from-file"
+            raise ConfigError(msg)
+        api, namespace = _api(config), config.kubernetes.namespace
+        return ObjectInbox(api, namespace), ObjectAcks(api, namespace)
     if args.from_file is not None:
         return FileInbox(args.from_file), FileAcks(folder / "acks.jsonl")
     url, client, token = address(args, config), client_of(args), token_reader(args, config)

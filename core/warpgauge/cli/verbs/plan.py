@@ -20,7 +20,7 @@ __all__ = ["add_arguments", "run"]
 
 # Named here as well as in the planner, which needs numpy: --help works without it. A test holds the two equal.
 POLICIES = ("random", "spread", "bestfit", "fgd", "filling")
-CORES = ("slurm", "yarn")
+CORES = ("kubernetes", "slurm", "yarn")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--core",
         choices=CORES,
-        help="read a live cluster instead of files (slurm: that of SLURM_CONF, yarn: that of the settings)",
+        help="read a live cluster instead of files (slurm: that of SLURM_CONF; kubernetes, yarn: that of the settings)",
     )
-    parser.add_argument("--partition", metavar="NAME", help="of it, plan this partition (yarn: node label) only")
+    parser.add_argument(
+        "--partition", metavar="NAME", help="of Slurm, plan this partition only; of YARN, this node label"
+    )
     parser.add_argument("--policy", choices=POLICIES, default="filling",
                         help="how places are chosen (default filling)")  # fmt: skip
     parser.add_argument("--whole-nodes", type=int, default=0, metavar="N",
@@ -85,29 +87,43 @@ def _pool(args: argparse.Namespace, config: Config) -> LivePool:
     from warpgauge.analyzer.planning.openb import read_nodes, read_pods  # noqa: PLC0415 - as above
 
     files = (args.nodes is not None, args.pods is not None)
+    if args.core and any(files):
+        msg = "--core reads a live cluster, --nodes and --pods are for files: give one or the other"
+        raise ConfigError(msg)
+    if args.partition and args.core not in {"slurm", "yarn"}:
+        msg = "give --core slurm or yarn, which alone take --partition"
+        raise ConfigError(msg)
     if args.core:
-        if any(files):
-            msg = "--core reads a live cluster, --nodes and --pods are for files: give one or the other"
-            raise ConfigError(msg)
-        return _LIVE[args.core](args.partition, config)
-    if not all(files) or args.partition:
-        msg = "give --nodes CSV and --pods CSV, or --core, which alone takes --partition"
+        return _LIVE[args.core](args, config)
+    if not all(files):
+        msg = f"give --nodes CSV and --pods CSV, or --core {', '.join(CORES)}"
         raise ConfigError(msg)
     return LivePool(nodes=read_nodes(args.nodes), workload=read_pods(args.pods), left_out=())
 
 
-def _slurm(partition: str | None, _config: Config) -> LivePool:
-    from warpgauge.analyzer.planning import slurm  # noqa: PLC0415 - numpy only for this verb
+def _slurm(args: argparse.Namespace, _config: Config) -> LivePool:
+    from warpgauge.analyzer.planning.slurm import read_pool  # noqa: PLC0415 - numpy only for this verb
     from warpgauge.core.slurm import Slurm  # noqa: PLC0415 - as above
 
-    return slurm.read_pool(Slurm(os.environ), partition=partition)
+    return read_pool(Slurm(os.environ), partition=args.partition)
 
 
-def _yarn(label: str | None, config: Config) -> LivePool:
-    from warpgauge.analyzer.planning import yarn  # noqa: PLC0415 - numpy only for this verb
+def _kubernetes(_args: argparse.Namespace, config: Config) -> LivePool:
+    from warpgauge.analyzer.planning.kubernetes import read_pool  # noqa: PLC0415 - numpy only for this verb
+    from warpgauge.core.kubernetes import Kubernetes, connect  # noqa: PLC0415 - as above
+
+    return read_pool(Kubernetes(connect(config.kubernetes, os.environ)))
+
+
+def _yarn(args: argparse.Namespace, config: Config) -> LivePool:
+    from warpgauge.analyzer.planning.yarn import read_pool  # noqa: PLC0415 - numpy only for this verb
     from warpgauge.cli.cores import yarn_of  # noqa: PLC0415 - as above
 
-    return yarn.read_pool(yarn_of(config.yarn), label=label)
+    return read_pool(yarn_of(config.yarn), label=args.partition)
 
 
-_LIVE: Final[Mapping[str, Callable[[str | None, Config], LivePool]]] = {"slurm": _slurm, "yarn": _yarn}
+_LIVE: Final[Mapping[str, Callable[[argparse.Namespace, Config], LivePool]]] = {
+    "kubernetes": _kubernetes,
+    "slurm": _slurm,
+    "yarn": _yarn,
+}
