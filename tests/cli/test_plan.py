@@ -137,7 +137,7 @@ def test_the_flag_lists_exactly_the_policies_that_there_are():
     [
         ([], "give --nodes CSV and --pods CSV, or --core"),
         (["--nodes", "n.csv"], "give --nodes CSV and --pods CSV, or --core"),
-        (["--nodes", "n.csv", "--pods", "p.csv", "--partition", "a"], "which alone takes --partition"),
+        (["--nodes", "n.csv", "--pods", "p.csv", "--partition", "a"], "which alone take --partition"),
         (["--core", "slurm", "--pods", "p.csv"], "give one or the other"),
     ],
 )
