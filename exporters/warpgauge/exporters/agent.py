@@ -153,6 +153,7 @@ class Agent:
                 "pod_resources": agent.pod_resources_socket,
                 "job_mapping": agent.job_mapping_directory,
                 "gpustat": agent.gpustat_directory,
+                "look_seconds": agent.normal_interval_seconds / 2,  # named within one, however ticks fall
             },
         }
         return settings.get(name, {})

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AttributionCollector"]
 
-_LOOK_SECONDS: Final = 5.0  # half of the normal tier, so that a new job is named within ten seconds however ticks fall
+_LOOK_SECONDS: Final = 5.0
 _MOST_CLAIMS: Final = 1024
 _MOST_WORKLOADS: Final = 512
 
@@ -54,10 +54,13 @@ class AttributionCollector:
         job_mapping: str | Path = "",
         gpustat: str | Path = GPUSTAT,
         name_of: Callable[[int], str] = user_name,
+        look_seconds: float = _LOOK_SECONDS,
         clock: Clock | None = None,
         system: str = sys.platform,
     ) -> None:
         """Take the world in: where schedulers publish (empty for nowhere), and what others of the agent know.
+
+        New processes are looked at every `look_seconds`.
 
         `held` gives the devices and who has them open, `spoken` the processes that report training steps.
         """
@@ -68,6 +71,7 @@ class AttributionCollector:
         self._job_mapping = Path(job_mapping) if job_mapping else None
         self._gpustat = Path(gpustat) if gpustat else None
         self._name_of = name_of
+        self._look_seconds = look_seconds
         self._clock = clock or SystemClock()
         self._system = system
         self._census = Census(ProcFs(proc_root, name_of))
@@ -94,7 +98,7 @@ class AttributionCollector:
         if tier is not Tier.FAST:
             return [], []
         held, spoken = self._held(), self._spoken()
-        is_due = self._looked is None or self._clock.monotonic() - self._looked >= _LOOK_SECONDS
+        is_due = self._looked is None or self._clock.monotonic() - self._looked >= self._look_seconds
         if is_due:
             self._looked = self._clock.monotonic()
             self._look(held)
