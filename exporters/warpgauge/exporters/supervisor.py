@@ -331,7 +331,7 @@ class Supervisor:
             self._take_out(position, DeviceState.HUNG, end.reason)
         if (
             end.reason == "hung" and not end.blamed
-        ):  # it did not start in time: nobody was touched, nobody is to be tried
+        ):  # it did not start in time, and has touched nobody
             self._roster.mark_all(DeviceState.HUNG)
         if end.reason in {"failed", "absent"}:
             self._roster.mark_all(DeviceState.DENIED if self._denied else DeviceState.LOST)
