@@ -309,7 +309,7 @@ def test_a_partitioned_gpu_whose_mode_is_taken_back_is_asked_for_everything_agai
         await agent.until(lambda: ("compute", "1") in agent.values("accel_utilization_ratio"))
         assert agent.restarts() == {}
 
-    on(programs, story)
+    on([(replace(program, **PATIENT), script) for program, script in programs], story)
 
 
 def test_healthy_devices_are_never_taken_out(programs):
@@ -337,8 +337,8 @@ def test_a_machine_without_the_library_has_no_devices_and_no_failed_collector(tm
     async def tell():
         empty = {"LD_LIBRARY_PATH": str(tmp_path), "PATH": "/usr/bin"}
         async with running(c_fake(empty), tmp_path / "faults") as agent:
-            await agent.until(lambda: agent.agent.unready() is None)
-            assert agent.agent.states() == [("nvml", "no libnvidia-ml.so.1 on this machine")]
+            await agent.until(lambda: agent.agent.states() == [("nvml", "no libnvidia-ml.so.1 on this machine")])
+            assert agent.agent.unready() is None
             assert agent.values("warpgauge_agent_collector_up") == {}
             assert agent.values("warpgauge_agent_kernel_log_readable") == {}  # nobody asks a log about no device
             assert agent.agent.devices() == []
