@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytest_plugins = ["tests.real_servers", "tests.slurm_cluster", "tests.fluent_server"]
+pytest_plugins = [
+    "tests.real_servers",
+    "tests.slurm_cluster",
+    "tests.kubernetes_cluster",
+    "tests.yarn_cluster",
+    "tests.fluent_server",
+]
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -21,7 +28,10 @@ def pytest_configure() -> None:
     """Let Ctrl-C mean something: a shell's background job ignores it, and so would every program that a test starts.
 
     What a program keeps (the operator's token) it keeps in the checkout, not in the data directory of whoever tests.
+    Drawn examples prove what is right, not how fast a machine is that does something else too.
     """
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     os.environ["XDG_DATA_HOME"] = str(Path(__file__).parents[1] / ".cache" / "data")
     os.environ.pop("STATE_DIRECTORY", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

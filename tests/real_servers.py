@@ -102,6 +102,7 @@ class Servers:
         *,
         ready: str | Callable[[str], bool],
         environ: Mapping[str, str] | None = None,
+        ready_seconds: float = READY_SECONDS,
     ) -> str:
         """Start a server on a free port and return its base URL once GET `ready` answers 200, or `ready` says so."""
         is_ready = ready if callable(ready) else lambda base: answers(base + ready)
@@ -118,6 +119,7 @@ class Servers:
             wait_until(
                 lambda base=base, process=process: process.poll() is not None or is_ready(base),
                 what=f"{name} answers on {base}",
+                seconds=ready_seconds,
             )
             if process.poll() is None:
                 return base
@@ -125,6 +127,11 @@ class Servers:
             if "address already in use" not in said:
                 break
         pytest.fail(f"{name} ended with exit code {process.returncode}:\n{said}")
+
+    def kill(self) -> None:
+        """End them at once; what they store is lost."""
+        for process in self._running:
+            process.kill()
 
     def stop(self) -> None:
         for process in self._running:

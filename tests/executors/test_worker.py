@@ -12,7 +12,7 @@ from tests.executors.executor_contract import NOW, Bench, advice
 from warpgauge.core.ack import NativeRef, Phase
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.errors import StorageError
-from warpgauge.core.recommendation import RecommendationKind
+from warpgauge.core.recommendation import Approval, RecommendationKind
 from warpgauge.executors import ExecutionError, Intent, Journal, Order, StreamExecutor, Worker
 
 if TYPE_CHECKING:
@@ -143,3 +143,22 @@ def test_another_clusters_recommendations_are_left_to_its_own_executor(
     with Journal(tmp_path / "journal.sqlite") as journal:
         Worker(StreamExecutor(said), journal, lambda _: None, clock=ManualClock(NOW), cluster=cluster).take(advice())
     assert bool(said.getvalue()) == is_followed
+
+
+def test_while_it_waits_for_a_person_the_core_is_asked_twice_a_minute_and_right_before_acting(tmp_path: Path) -> None:
+    asked: list[float] = []
+
+    class Counting(Moody):
+        def objection(self, _: Order) -> str | None:
+            asked.append(one.clock.now() - NOW)
+            return None
+
+    one = bench(tmp_path, Counting())
+    waiting = replace(advice(), approval=Approval(required=True))
+    for _ in range(80):
+        one.worker.take(waiting)
+        one.clock.advance(0.5)
+    assert asked == [0.0, 0.5, 30.5]
+    one.worker.take(advice())
+    assert asked[3:] == [40.0]
+    assert one.phases()[-1] is Phase.EXECUTED

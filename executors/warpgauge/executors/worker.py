@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 MOST_ATTEMPTS: Final = 5
+ASK_SECONDS: Final = 30.0  # between two looks at the core for what only waits: nobody wants it asked twice a second
 _REST: Final = Backoff(first_seconds=15.0, factor=3.0, max_seconds=600.0, jitter=0.3)
 
 
@@ -54,6 +55,7 @@ class Worker:
         self._cluster = cluster
         self._rest = rest
         self._producer = Producer(name=executor.name, version=VERSION)
+        self._asked: dict[str, float] = {}  # key of what waits -> when its preconditions were asked last
 
     def withdraw(self, withdrawal: Withdrawal) -> None:
         """Do not follow it any more; what was executed already stays."""
@@ -123,15 +125,31 @@ class Worker:
     def _is_over(self, entry: Entry, order: Order) -> bool:
         """Say and write down why it is not followed, if it is not; asked anew right before each acting."""
         recommendation = entry.recommendation
+        rests = self._rests(entry)
         if self._journal.is_withdrawn(recommendation.id):
             self._say(entry, Phase.WITHDRAWN)
         elif self._clock.now() >= recommendation.expires_at:
             self._say(entry, Phase.EXPIRED)
+        elif rests:
+            return False
         elif (refusal := self._refusal(order)) is not None:
             self._say(entry, Phase.REJECTED, reason=refusal[0], detail=refusal[1])
         else:
             return False
         return True
+
+    def _rests(self, entry: Entry) -> bool:
+        """Whether it only waits, for a person or its time, and the core was asked about it just now."""
+        recommendation, now = entry.recommendation, self._clock.now()
+        key = recommendation.idempotency_key
+        waits_for_word = entry.phase is Phase.DRY_RUN_OK and (self._dry_run or not recommendation.may_be_followed)
+        if not waits_for_word and not (entry.phase is Phase.RECEIVED and now < recommendation.not_before):
+            self._asked.pop(key, None)
+            return False
+        if now - self._asked.get(key, float("-inf")) < ASK_SECONDS:
+            return True
+        self._asked[key] = now
+        return False
 
     def _refusal(self, order: Order) -> tuple[str, str] | None:
         """A code and words, None if nothing stands against it."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Advice", "advice_for", "is_self_reported"]
 
 _SELF_REPORTED: Final = "training_"
+_MOVE_WHOLE: Final = frozenset({"kubernetes", "slurm"})  # cores that move a job, not a device of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def _straggler(finding: Finding, topology: Topology) -> Advice | None:
     workload = _workload(finding, topology)
     return Advice(
         kind=RecommendationKind.REPLACE_STRAGGLER,
-        target=workload if workload.platform == "slurm" else _device(finding, topology),  # Slurm moves jobs whole
+        target=workload if workload.platform in _MOVE_WHOLE else _device(finding, topology),
         reversible=Reversible.PARTLY,
         undo="Start the job again from its checkpoint on the devices it had; steps since the checkpoint are lost.",
         summary=f"Move rank {scope.rank} of job {scope.job_id} from {scope.uuid} to a spare device.",
@@ -149,12 +150,18 @@ def _inspect(finding: Finding, topology: Topology) -> Advice:
 
 
 def _idle(finding: Finding, topology: Topology) -> Advice:
+    """On YARN an application goes to the end of its queue, which ends nothing; elsewhere somebody ends the job."""
+    target = _workload(finding, topology)
+    is_yarn = target.platform == "yarn"
+    words = "Put idle application {} last in its queue" if is_yarn else "Take back the idle devices of job {}"
     return Advice(
         kind=RecommendationKind.RECLAIM_IDLE,
-        target=_workload(finding, topology),
-        reversible=Reversible.PARTLY,
-        undo="Submit the job again; what it held in memory is lost.",
-        summary=f"Take back the idle devices of job {finding.scope.job_id}, once its owner was asked.",
+        target=target,
+        reversible=Reversible.YES if is_yarn else Reversible.PARTLY,
+        undo="Give it the priority that it had."
+        if is_yarn
+        else "Submit the job again; what it held in memory is lost.",
+        summary=f"{words.format(finding.scope.job_id)}, once its owner was asked.",
         preconditions=(
             Precondition(check="ownerTold", expected="before anything is ended"),
             Precondition(check="stillIdle", expected=f"activity of job {finding.scope.job_id} as in the evidence"),

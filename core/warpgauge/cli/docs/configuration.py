@@ -31,6 +31,7 @@ _SECTIONS: Final = {
     "agent": "The agent on each node: `warpgauge agent`, and the agent that `warpgauge up` starts.",
     "analyzer": "The analyzer with its console: `warpgauge analyzer`, `warpgauge up` and in part `analyze`.",
     "acting": "What may be done on recommendations, and where they go: see `docs/howto/act.md`.",
+    "kubernetes": "The API server of `--core kubernetes`: [act on Kubernetes](../howto/kubernetes-executor.md).",
     "alerts": "The generated rules and Alertmanager's configuration; the analyzer names what it pushes by it too.",
     "demo": "The simulated fleet. Nothing simulated appears unless `mode` says so.",
     "web": "The door of agent and analyzer: [guard them with TLS and users](../howto/tls-and-users.md).",
@@ -39,6 +40,7 @@ _SECTIONS: Final = {
     "otlp": "The sink for OpenTelemetry receivers; needs the extra push.",
     "fluentd": "Where log records go: [send logs to Fluentd](../howto/fluentd.md).",
     "logs": "What is collected for it: [send logs to Fluentd](../howto/fluentd.md).",
+    "yarn": "A YARN cluster that `plan` reads and `executor` acts on: [plan and act on YARN](../howto/yarn.md).",
 }
 
 

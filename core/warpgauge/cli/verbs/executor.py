@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from warpgauge.cli.cores import yarn_of
 from warpgauge.cli.orders import add_order_arguments, address, client_of, token_reader
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import data_directory
-from warpgauge.core.errors import StorageError
+from warpgauge.core.errors import ConfigError, StorageError
+from warpgauge.core.kubernetes import Kubernetes, connect
 from warpgauge.core.slurm import Slurm
 from warpgauge.executors import FileExecutor, StreamExecutor
 from warpgauge.executors.inbox import ApiAcks, ApiInbox, FileAcks, FileInbox
+from warpgauge.executors.kubernetes import KubernetesExecutor, ObjectExecutor
+from warpgauge.executors.kubernetes.mailbox import ObjectAcks, ObjectInbox
 from warpgauge.executors.running import Process
 from warpgauge.executors.slurm import SlurmExecutor
+from warpgauge.executors.yarn import Admin, Exclusion, YarnExecutor
 
 if TYPE_CHECKING:
     import argparse
@@ -29,24 +35,50 @@ if TYPE_CHECKING:
 __all__ = ["CORES", "add_arguments", "run"]
 
 
-def _stdout(_args: argparse.Namespace) -> Executor:
+def _stdout(_args: argparse.Namespace, _config: Config) -> Executor:
     return StreamExecutor(sys.stdout)
 
 
-def _file(args: argparse.Namespace) -> Executor:
+def _file(args: argparse.Namespace, _config: Config) -> Executor:
     return FileExecutor(args.orders)
 
 
-def _slurm(_args: argparse.Namespace) -> Executor:
+def _slurm(_args: argparse.Namespace, _config: Config) -> Executor:
     return SlurmExecutor(Slurm(os.environ))
 
 
-CORES: Final[Mapping[str, Callable[[argparse.Namespace], Executor]]] = {
+def _yarn(_args: argparse.Namespace, config: Config) -> Executor:
+    settings = config.yarn
+    return YarnExecutor(
+        yarn_of(settings),
+        Admin(settings.rmadmin),
+        Exclusion(Path(settings.exclude_file)) if settings.exclude_file else None,
+        avoid_label=settings.avoid_label,
+        decommission_seconds=settings.decommission_timeout_seconds,
+    )
+
+
+def _kubernetes(_args: argparse.Namespace, config: Config) -> Executor:
+    return KubernetesExecutor(_api(config))
+
+
+def _objects(_args: argparse.Namespace, config: Config) -> Executor:
+    return ObjectExecutor(_api(config), config.kubernetes.namespace)
+
+
+def _api(config: Config) -> Kubernetes:
+    return Kubernetes(connect(config.kubernetes, os.environ))
+
+
+CORES: Final[Mapping[str, Callable[[argparse.Namespace, Config], Executor]]] = {
     "stdout": _stdout,
     "file": _file,
+    "kubernetes": _kubernetes,
+    "kubernetes-objects": _objects,
     "slurm": _slurm,
+    "yarn": _yarn,
 }
-"""Each core's executor, made from the flags; the one place where a new core is entered."""
+"""Each core's executor, made from flags and settings; the one place where a new core is entered."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="journal, acks, audit log (default: executor-NAME in the data directory)")  # fmt: skip
     parser.add_argument("--from-file", type=Path, metavar="JSONL",
                         help="read this file, not the analyzer; acks go to acks.jsonl")  # fmt: skip
+    parser.add_argument("--from-cluster", action="store_true",
+                        help="of --core kubernetes: read Recommendation objects; acks are their status")  # fmt: skip
     parser.add_argument("--orders", type=Path, default=Path("orders.jsonl"), metavar="FILE",
                         help="of --core file: where orders are written (default orders.jsonl)")  # fmt: skip
     add_order_arguments(parser)
@@ -70,7 +104,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     clock, folder = SystemClock(), _folder(args, config)
     inbox, acks = _ends(args, config, folder)
     process = Process(
-        CORES[args.core](args), inbox, acks, folder, clock=clock, dry_run=args.dry_run, cluster=args.cluster
+        CORES[args.core](args, config), inbox, acks, folder, clock=clock, dry_run=args.dry_run, cluster=args.cluster
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,14 +113,27 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if args.once:
             process.step()
         else:
-            process.run(stop)
+            process.run(stop, parent_watch(os.environ))
     finally:
         process.close()
     return 0
 
 
+def parent_watch(environ: Mapping[str, str], descriptor: int = 0) -> Callable[[], bool]:
+    """Whether who started us is gone: our standard input has ended, with WARPGAUGE_EXIT_WITH_PARENT=1; else never."""
+    if environ.get("WARPGAUGE_EXIT_WITH_PARENT") != "1":
+        return lambda: False
+    return lambda: bool(select.select([descriptor], [], [], 0)[0]) and not os.read(descriptor, 4096)
+
+
 def _ends(args: argparse.Namespace, config: Config, folder: Path) -> tuple[Any, Any]:
     """Where recommendations come from and where acks go."""
+    if args.from_cluster:
+        if args.core != "kubernetes" or args.from_file is not None:
+            msg = "--from-cluster is of --core kubernetes, and instead of --from-file"
+            raise ConfigError(msg)
+        api, namespace = _api(config), config.kubernetes.namespace
+        return ObjectInbox(api, namespace), ObjectAcks(api, namespace)
     if args.from_file is not None:
         return FileInbox(args.from_file), FileAcks(folder / "acks.jsonl")
     url, client, token = address(args, config), client_of(args), token_reader(args, config)

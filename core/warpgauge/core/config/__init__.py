@@ -12,12 +12,14 @@ from warpgauge.core.config.sections import (
     AnalyzerConfig,
     Config,
     DemoConfig,
+    KubernetesConfig,
     OtlpConfig,
     PushConfig,
     RemoteWriteConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Origin, Setting, origins
+from warpgauge.core.config.yarn_section import YarnConfig
 
 __all__ = [
     "ActingConfig",
@@ -27,6 +29,7 @@ __all__ = [
     "Config",
     "DemoConfig",
     "FluentdConfig",
+    "KubernetesConfig",
     "LogsConfig",
     "Origin",
     "OtlpConfig",
@@ -34,6 +37,7 @@ __all__ = [
     "RemoteWriteConfig",
     "Setting",
     "WebConfig",
+    "YarnConfig",
     "data_directory",
     "load",
     "origins",

@@ -14,12 +14,14 @@ from warpgauge.core.config.sections import (
     AnalyzerConfig,
     Config,
     DemoConfig,
+    KubernetesConfig,
     OtlpConfig,
     PushConfig,
     RemoteWriteConfig,
     WebConfig,
 )
 from warpgauge.core.config.settings import Setting, Value, settings_of
+from warpgauge.core.config.yarn_section import YarnConfig
 from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _CLASSES: Final[dict[str, Any]] = {
     "agent": AgentConfig,
     "analyzer": AnalyzerConfig,
     "acting": ActingConfig,
+    "kubernetes": KubernetesConfig,
     "demo": DemoConfig,
     "web": WebConfig,
     "alerts": AlertsConfig,
@@ -40,6 +43,7 @@ _CLASSES: Final[dict[str, Any]] = {
     "otlp": OtlpConfig,
     "fluentd": FluentdConfig,
     "logs": LogsConfig,
+    "yarn": YarnConfig,
 }
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.settings import setting
+from warpgauge.core.config.yarn_section import YarnConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ __all__ = [
     "AnalyzerConfig",
     "Config",
     "DemoConfig",
+    "KubernetesConfig",
     "OtlpConfig",
     "PushConfig",
     "RemoteWriteConfig",
@@ -180,6 +182,10 @@ class ActingConfig:
         help="Scheduling core of jobs that report steps and that no device series attributes to one.",
         choices=("none", "kubernetes", "slurm", "yarn"),
     )
+    executors: tuple[str, ...] = setting(
+        (), help="Scheduling cores whose executors `up` starts beside itself, each in a process of its own.",
+        choices=("kubernetes", "kubernetes-objects", "slurm", "yarn"),
+    )  # fmt: skip
     site_rules_file: str = setting(
         "", help="TOML file with racks, opt-outs and freeze windows; read anew when it changes. Empty means none."
     )
@@ -199,6 +205,23 @@ class ActingConfig:
     webhook_ca_file: str = setting("", help="Certificate authorities to trust for the webhook instead of the system's.")
     webhook_client_cert: str = setting("", help="Certificate (PEM) to show to the webhook.")
     webhook_client_key: str = setting("", help="Its key, if it is not in the same file.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesConfig:
+    """The API server that `--core kubernetes` reads and acts on."""
+
+    server: str = setting(
+        "", help="Its address; empty means that of the cluster that the process runs in.", unit="URL", urls=True
+    )
+    token_file: str = setting(
+        "", help="File with the bearer token, read anew for each request; empty means that of the pod, if in one."
+    )
+    ca_file: str = setting("", help="Certificate authorities to trust; empty means the pod's, else the system's.")
+    client_cert: str = setting("", help="Certificate (PEM) to show instead of a token.")
+    client_key: str = setting("", help="Its key, if it is not in the same file.")
+    timeout_seconds: float = setting(10.0, help="How long to wait for an answer.", unit="seconds", above=0)
+    namespace: str = setting("warpgauge", help="Where Recommendation objects are written.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,6 +353,7 @@ class Config:
     agent: AgentConfig = field(default_factory=AgentConfig)
     analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
     acting: ActingConfig = field(default_factory=ActingConfig)
+    kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
     demo: DemoConfig = field(default_factory=DemoConfig)
     web: WebConfig = field(default_factory=WebConfig)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
@@ -338,6 +362,7 @@ class Config:
     otlp: OtlpConfig = field(default_factory=OtlpConfig)
     fluentd: FluentdConfig = field(default_factory=FluentdConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
+    yarn: YarnConfig = field(default_factory=YarnConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod

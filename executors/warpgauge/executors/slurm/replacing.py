@@ -15,6 +15,7 @@ from warpgauge.core.recommendation import TargetType
 from warpgauge.executors.slurm import commands
 from warpgauge.executors.slurm.actions import Drain, Step, node_of, unfit_node
 from warpgauge.executors.slurm.room import nodes_with_room
+from warpgauge.executors.vouching import unvouched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +29,6 @@ __all__ = ["OPT_OUT", "Replace", "is_held"]
 OPT_OUT: Final = "warpgauge=keep"
 """A word in a job's comment (sbatch --comment): this job is not to be disturbed."""
 
-_SELF_REPORTED: Final = "training_"  # metrics that the job itself tells
-_VOUCHED_FOR: Final = frozenset({"checkpoint", "ownerTold"})  # nothing in Slurm shows it: whoever approves says so
 _CHECKED: Final = frozenset({"findingOpen", "spareDevice", "spareNode", "gang", "slurmNodeDigest", "slurmRestartCount"})
 
 
@@ -41,7 +40,7 @@ class Replace:
         job = seen.job(_job_of(advice))
         if job is None:
             return f"Slurm knows no job {_job_of(advice)}"
-        if (why := unfit_node(advice, seen) or _unvouched(advice)) is not None:
+        if (why := unfit_node(advice, seen) or unvouched(advice, _CHECKED, "Slurm")) is not None:
             return why
         if _is_begun(advice, seen):
             return None
@@ -97,20 +96,6 @@ def _is_begun(advice: Recommendation, seen: Seen) -> bool:
     """Whether the node is drained for this very recommendation, which is our first step."""
     node = seen.node(node_of(advice))
     return node is not None and node.is_drained and node.reason == commands.reason_of(advice.id)
-
-
-def _unvouched(advice: Recommendation) -> str | None:
-    """A precondition that nothing in Slurm shows and that no person stands for."""
-    checks = [one.check for one in advice.preconditions if one.check not in _CHECKED]
-    if unknown := [check for check in checks if check not in _VOUCHED_FOR]:
-        return f"precondition {unknown[0]} cannot be checked on Slurm"
-    if advice.approval.by is not None or advice.approval.required:
-        return None
-    if checks:
-        return f"precondition {checks[0]} needs a person's approval: nothing in Slurm shows it"
-    if all(row.metric.startswith(_SELF_REPORTED) for row in advice.evidence):
-        return "it rests on the job's own word alone: draining a node for that needs a person's approval"
-    return None
 
 
 def _untouchable(job: SlurmJob, advice: Recommendation) -> str | None:
