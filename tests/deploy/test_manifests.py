@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 MANIFEST = DEPLOY / "kubernetes" / "agent.yaml"
 DOCUMENTS: list[dict[str, Any]] = list(yaml.safe_load_all(MANIFEST.read_text()))
+PATCH = DEPLOY / "kubernetes" / "attribution.yaml"
 UNIT = DEPLOY / "systemd" / "warpgauge-agent.service"
+DROP_IN = DEPLOY / "systemd" / "attribution.conf"
 NOT_RUN = "not run in a container here"
 
 LABEL = {"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"}
@@ -90,6 +92,28 @@ def test_every_object_fits_the_strict_kubernetes_schema(document: dict[str, Any]
     kubernetes_validate.validate(document, version, strict=True)
 
 
+def patched(old: Any, new: Any) -> Any:
+    """As kubectl merges a patch: mappings key by key, lists of named things by their names."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old | {key: patched(old.get(key), value) for key, value in new.items()}
+    if isinstance(old, list) and all(isinstance(one, dict) for one in old):
+        known = {one["name"]: one for one in old}
+        return list((known | {one["name"]: patched(known.get(one["name"]), one) for one in new}).values())
+    return new
+
+
+def test_the_patch_for_attribution_fits_the_daemonset_and_adds_one_capability():
+    kubernetes_validate = pytest.importorskip(
+        "kubernetes_validate", reason="kubernetes-validate is not installed: pip install '.[test]'"
+    )
+    whole = patched(named("DaemonSet", "warpgauge-agent"), yaml.safe_load(PATCH.read_text()))
+    kubernetes_validate.validate(whole, "1.34", strict=True)
+    [agent] = whole["spec"]["template"]["spec"]["containers"]
+    assert agent["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["SYS_PTRACE"]}
+    mounted = {mount["name"] for mount in agent["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in whole["spec"]["template"]["spec"]["volumes"]}
+
+
 @pytest.mark.parametrize("document", of_kind("PodMonitor"), ids=lambda d: d["metadata"]["name"])
 def test_every_pod_monitor_fits_its_documented_fields(document: dict[str, Any]):
     assert document["apiVersion"] == "monitoring.coreos.com/v1"
@@ -152,7 +176,7 @@ def test_a_workload_uses_an_account_without_a_token(workload: dict[str, Any]):
     assert named("ServiceAccount", account)["automountServiceAccountToken"] is False
 
 
-@pytest.mark.parametrize("path", [MANIFEST, DEPLOY / "Dockerfile"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [MANIFEST, PATCH, DEPLOY / "Dockerfile"], ids=lambda path: path.name)
 def test_what_needs_a_container_says_that_it_was_not_run_in_one(path: Path):
     assert NOT_RUN in path.read_text()
 
@@ -178,13 +202,14 @@ def test_the_build_context_holds_everything_the_wheel_needs():
     }
 
 
-@pytest.fixture
-def unit(tmp_path: Path) -> Path:
+@pytest.fixture(params=["as it is", "with the drop-in for attribution"])
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The unit with a program that exists here in place of the installed one."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze on this machine: sudo apt install systemd")
     path = tmp_path / UNIT.name
-    path.write_text(UNIT.read_text().replace("/opt/warpgauge/bin/warpgauge", sys.executable))
+    text = UNIT.read_text() + (DROP_IN.read_text() if "drop-in" in request.param else "")
+    path.write_text(text.replace("/opt/warpgauge/bin/warpgauge", sys.executable))
     return path
 
 
@@ -195,7 +220,8 @@ def test_systemd_accepts_the_unit(unit: Path):
 
 
 def test_systemd_rates_the_unit_as_hardened(unit: Path):
-    rate = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", unit]
+    allowed = 25 if DROP_IN.read_text() in unit.read_text() else 20  # a capability costs half a point
+    rate = ["systemd-analyze", "security", "--offline=yes", f"--threshold={allowed}", unit]
     done = subprocess.run(rate, text=True, capture_output=True, check=False)
     if "unrecognized option" in done.stderr:
         pytest.skip("this systemd-analyze cannot rate a file: systemd 250 or newer is needed")

@@ -12,8 +12,11 @@ from warpgauge.exporters.collectors.collector import DeviceRefusedError
 TIERS = (Tier.FAST, Tier.NORMAL, Tier.SLOW)
 
 
-def holds(collector, *, is_gone=lambda: None) -> None:
-    """The four verbs; `is_gone` takes away what it reads from, after which it must neither raise nor invent values."""
+def holds(collector, *, is_gone=lambda: None, speaks_of_others=False) -> None:
+    """The four verbs; `is_gone` takes away what it reads from, after which it must neither raise nor invent values.
+
+    One that `speaks_of_others` tells of devices that are another collector's.
+    """
     assert COLLECTORS[collector.name].isolated is collector.isolated
     assert collector.check() is None
     devices = list(collector.devices())
@@ -21,7 +24,7 @@ def holds(collector, *, is_gone=lambda: None) -> None:
     assert [device.index for device in devices] == list(range(len(devices)))
     for owner in [*devices, None]:
         for tier in TIERS:
-            _samples_are_sound(collector, tier, owner)
+            _samples_are_sound(collector, tier, owner, speaks_of_others=speaks_of_others)
     is_gone()
     for owner in [*devices, None]:
         for tier in TIERS:
@@ -39,7 +42,7 @@ def refuses_what_is_not_there(collector, position: int) -> None:
     assert refused.value.reason
 
 
-def _samples_are_sound(collector, tier, owner) -> None:
+def _samples_are_sound(collector, tier, owner, *, speaks_of_others) -> None:
     samples, errors = collector.read(tier, owner)
     keys = [(sample.metric, sample.labels) for sample in samples]
     assert len(set(keys)) == len(keys), "a series stands twice"
@@ -49,7 +52,7 @@ def _samples_are_sound(collector, tier, owner) -> None:
         if owner is not None:
             assert sample.labels[:2] == owner.labels
         else:
-            assert sample.device is None
+            assert speaks_of_others or sample.device is None
         _value_is_sound(sample)
     assert all(error.reason.replace("_", "").isalpha() for error in errors)
 

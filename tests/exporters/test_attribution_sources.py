@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.procfs import CONTAINER_ID, DOCKER_CGROUP, POD_CGROUP, POD_UID, FakeProc
+from tests.fakes.tpu_runtime import plug_in
 from warpgauge.exporters.attribution.census import workload_of
 from warpgauge.exporters.attribution.containers import Container, container_of
 from warpgauge.exporters.attribution.device_files import files_by_pci_address, holders_of_files
@@ -195,6 +196,14 @@ def test_render_nodes_are_matched_through_sysfs(proc, tmp_path):
     node.mkdir(parents=True)
     (node / "device").symlink_to(device)
     assert files_by_pci_address(proc.root, tmp_path / "sys") == {"/dev/dri/renderD129": "0000:c1:00.0"}
+
+
+def test_a_tpu_behind_vfio_is_matched_by_its_iommu_group(proc, tmp_path):
+    plug_in(tmp_path / "sys", ["0000:00:04.0", "0000:00:05.0"])
+    assert files_by_pci_address(proc.root, tmp_path / "sys") == {
+        "/dev/vfio/12": "0000:00:04.0",
+        "/dev/vfio/11": "0000:00:05.0",
+    }
 
 
 def test_a_real_process_that_has_a_device_file_open_is_found(tmp_path):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from tests.fakes import docker_engine
 from tests.fakes.kubelet import serving
 from tests.fakes.procfs import FakeProc
-from warpgauge.exporters.doctor.attribution import environments, pods
+from warpgauge.exporters.doctor.attribution import containers, environments, pods
 from warpgauge.exporters.doctor.check import Verdict
 
 
@@ -33,3 +34,12 @@ def test_a_kubelet_that_answers_is_well_and_one_that_refuses_is_not():
         assert pods(kubelet.socket).detail == "the kubelet tells of 1 devices in pods"
         kubelet.refuse = True
         assert pods(kubelet.socket).verdict is Verdict.WARN
+
+
+def test_an_engine_is_told_of_only_where_its_socket_is_configured():
+    assert containers("") is None
+    with tempfile.TemporaryDirectory() as folder, docker_engine.serving(Path(folder) / "d.sock") as engine:
+        engine.run("ab" * 32, "/trainer")
+        assert containers(Path(folder) / "d.sock").detail == "the engine tells the names of 1 containers"
+        engine.status = 500
+        assert containers(Path(folder) / "d.sock").verdict is Verdict.WARN

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 
 import pytest
 
 from warpgauge.core.clock import SystemClock
 from warpgauge.exporters.link import Link, Program
-from warpgauge.exporters.messages import At, Done, encode
+from warpgauge.exporters.messages import COMMON, At, Done, encode
 
 DEADLINE_SECONDS = 0.1
 
@@ -17,14 +18,18 @@ DEADLINE_SECONDS = 0.1
 class Mouth:
     """The process of a child that says only what a test feeds in."""
 
-    stdin = None
+    def __init__(self):
+        self.stdin = io.BytesIO()
 
     def poll(self):
         return None
 
 
-def follow(feed, *, start_seconds=0.1, asked=None):
-    """What becomes of a child that is fed its words by a coroutine, and after how many seconds."""
+def follow(feed, *, start_seconds=0.1, asked=None, asked_later=None, told=None):
+    """What becomes of a child that is fed its words by a coroutine, and after how many seconds.
+
+    It was asked something, will be once it has said its first words, or was told to end.
+    """
 
     async def run():
         program = Program(command=(), deadline_seconds=DEADLINE_SECONDS, start_seconds=start_seconds)
@@ -32,14 +37,27 @@ def follow(feed, *, start_seconds=0.1, asked=None):
         begun = SystemClock().monotonic()
         if asked:
             link._asked = (asked, begun)
+        if told:
+            link.end(told)
+
+        def utter(spoken):
+            if spoken is None:
+                link._reader.feed_eof()
+            else:
+                link._reader.feed_data(spoken)
 
         def say(*messages):
-            link._reader.feed_data(b"".join(encode(message) for message in messages))
+            utter(b"".join(encode(message) for message in messages))
 
+        def hear(_):
+            if asked_later and link._asked is None:
+                link._asked = (asked_later, SystemClock().monotonic())
+
+        say.bytes = utter
         feeding = asyncio.create_task(feed(say))
         try:
             async with asyncio.timeout(5):
-                end = await link.follow(lambda _: None)
+                end = await link.follow(hear)
         finally:
             feeding.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -67,8 +85,31 @@ def test_who_hangs_is_found_while_the_others_talk_without_a_pause():
     assert DEADLINE_SECONDS <= seconds < 2.0
 
 
+async def fall_silent(say):
+    say(At(COMMON, "open"), Done(COMMON))
+    await asyncio.Event().wait()
+
+
+async def leave_in_the_middle_of_a_word(say):
+    say(At(1, "read"))
+    say.bytes(encode(Done(1))[:-5])
+    say.bytes(None)
+    await asyncio.Event().wait()
+
+
 @pytest.mark.parametrize(("asked", "least"), [("read", DEADLINE_SECONDS), ("open", 0.4), ("add", 0.4)])
 def test_a_child_that_was_told_to_open_has_the_time_of_a_start_for_its_first_word(asked, least):
     end, seconds = follow(be_silent, start_seconds=0.4, asked=asked)
-    assert (end.reason, end.blamed) == ("hung", {-1})
+    assert end.reason == "hung"
     assert least <= seconds < least + 1.5
+
+
+def test_a_child_that_never_said_a_word_hung_in_nobody_and_one_that_fell_silent_in_the_driver():
+    assert follow(be_silent, asked="open")[0].blamed == frozenset()
+    assert follow(fall_silent, asked_later="read")[0].blamed == {COMMON}
+
+
+@pytest.mark.parametrize(("told", "reason", "blamed"), [("lost", "lost", frozenset()), (None, "crashed", {1})])
+def test_half_a_word_is_a_crash_unless_the_child_was_told_to_end(told, reason, blamed):
+    end, _ = follow(leave_in_the_middle_of_a_word, told=told)
+    assert (end.reason, end.blamed) == (reason, blamed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from enum import IntEnum
 from types import SimpleNamespace
@@ -80,14 +81,24 @@ class Amdsmi:
         def ask(*arguments):
             self.asked.append(function)
             handle = arguments[0] if arguments and isinstance(arguments[0], str) else ""
-            if self.script and handle and f"hang {handle[-1]}" in self.script.read_text():
+            suffering = self._suffering(handle)
+            if suffering == "hang":
                 time.sleep(3600)
+            if suffering == "crash":
+                ctypes.string_at(0)
+            if suffering == "garbage" and not function.startswith("amdsmi_get_gpu_device_"):
+                return "\0nonsense"
             answer = self.answers.get(function, _USUAL[function])
             if isinstance(answer, str) and answer in STATUS:
                 raise LibraryError(answer)
             return answer(self, *arguments) if callable(answer) else answer
 
         return ask
+
+    def _suffering(self, handle):
+        """What the script says about this GPU: `hang 1`, `crash 1`, `garbage 1`; `gone 1` is in the list of handles."""
+        said = self.script.read_text().split() if self.script else []
+        return said[0] if said and handle and said[1] == handle[-1] else ""
 
 
 def _temperature(_, _handle, sensor, _metric):
@@ -103,7 +114,9 @@ def _blocks(_, _handle, block):
 _USUAL = {
     "amdsmi_init": None,
     "amdsmi_shut_down": None,
-    "amdsmi_get_processor_handles": lambda lib: [f"handle{n}" for n in range(lib.gpus)],
+    "amdsmi_get_processor_handles": lambda lib: [
+        f"handle{n}" for n in range(lib.gpus) if not lib.script or lib.script.read_text() != f"gone {n}"
+    ],
     "amdsmi_get_gpu_device_uuid": lambda _, handle: f"44ff74a1-0000-1000-80{handle[-1]}0-000000000000",
     "amdsmi_get_gpu_device_bdf": lambda _, handle: f"0000:{int(handle[-1]) + 5:02X}:00.0",
     "amdsmi_get_gpu_asic_info": {"market_name": "AMD Instinct MI300X", "target_graphics_version": "gfx942"},

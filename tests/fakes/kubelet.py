@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class FakeKubelet:
-    """Serves the pods that it was given; `hang_seconds` and `refuse` are its faults."""
+    """Serves the pods that it was given; `hang_seconds`, `refuse` and `garbles` are its faults."""
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         self.hang_seconds = 0.0
         self.refuse = False
+        self.garbles = False
         self._answer = message_types()["ListPodResourcesResponse"]()
 
     def give(self, namespace: str, pod: str, container: str, resource: str, *device_ids: str) -> None:
@@ -48,7 +49,7 @@ def serving(socket: Path) -> Iterator[FakeKubelet]:
     handler = grpc.unary_unary_rpc_method_handler(
         kubelet.list,
         request_deserializer=message_types()["ListPodResourcesRequest"].FromString,
-        response_serializer=lambda answer: answer.SerializeToString(),
+        response_serializer=lambda answer: b"\xff\xff\xff" if kubelet.garbles else answer.SerializeToString(),
     )
     _, service, method = METHOD.split("/")
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))

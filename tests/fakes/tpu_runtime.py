@@ -87,22 +87,28 @@ def _with_ordinal(device: int | str):
 
 
 class FakeRuntime:
-    """Answers GetRuntimeMetric from `metrics`; `pause_seconds` makes it hang."""
+    """Answers GetRuntimeMetric from `metrics`; `pause_seconds` makes it hang, it may be dead or lie."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, list] = {}
         self.pause_seconds = 0.0
+        self.is_dead = self.lies = False
         self.asked: list[str] = []
         self.address = ""
 
     def answer(self, request, context):
         time.sleep(self.pause_seconds)
         self.asked.append(request.metric_name)
+        if self.is_dead:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "connection reset by peer")
         if request.metric_name not in self.metrics:
             context.abort(grpc.StatusCode.NOT_FOUND, f"unknown metric {request.metric_name}")
         response = message("MetricResponse")()
         response.metric.name = request.metric_name
         response.metric.metrics.extend(self.metrics[request.metric_name])
+        if self.lies:
+            del response.metric.metrics[:]
+            response.metric.metrics.extend(gauges({-7: float("nan"), 10**6: float("inf")}))
         return response
 
 

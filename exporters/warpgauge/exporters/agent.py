@@ -151,8 +151,11 @@ class Agent:
                 "proc_root": agent.proc_root,
                 "sys_root": agent.sys_root,
                 "pod_resources": agent.pod_resources_socket,
+                "docker": agent.docker_socket,
+                "most_processes": agent.process_metrics_limit if agent.process_metrics else 0,
                 "job_mapping": agent.job_mapping_directory,
                 "gpustat": agent.gpustat_directory,
+                "look_seconds": agent.normal_interval_seconds / 2,  # named within one, however ticks fall
             },
         }
         return settings.get(name, {})

@@ -43,7 +43,10 @@ _UNDEAD: Final[list[subprocess.Popen[bytes]]] = []
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Why a child is no more: hung, crashed, or the reason it was asked to end for; and whom it was busy with."""
+    """Why a child is no more: hung, crashed, or the reason it was asked to end for; and whom it was busy with.
+
+    One that hung and had not said a word yet was busy with nobody: it names whatever it touches before it does.
+    """
 
     reason: str
     blamed: frozenset[int] = frozenset()
@@ -78,6 +81,7 @@ class Link:
         self._ending: str | None = None
         self._pipe: asyncio.ReadTransport | None = None
         self._is_gathering = False
+        self._has_spoken = False
 
     @classmethod
     async def start(cls, program: Program, clock: Clock) -> Link:
@@ -143,13 +147,15 @@ class Link:
             if line is None:
                 blamed = self._overdue()
                 if self._ending or blamed:
-                    return End(self._ending or "hung", blamed)
+                    return End(self._ending or "hung", blamed if self._has_spoken else frozenset())
                 continue
             if not line:
                 return self._ended()
             try:
                 message = self._listener.decode(line)
             except BadMessageError as error:
+                if self._ending:  # it left in the middle of a word, as it was told to
+                    return End(self._ending)
                 return End("crashed", frozenset(self._busy), str(error))
             self._note(message)
             heard(message)
@@ -247,6 +253,7 @@ class Link:
         if isinstance(message, Event):  # comes of itself and answers nothing
             return
         self._asked = None
+        self._has_spoken = True
         if isinstance(message, At):
             self._busy[message.position] = (message.doing, self._clock.monotonic())
         elif isinstance(message, Done | Refused):

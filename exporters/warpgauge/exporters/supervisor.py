@@ -329,6 +329,8 @@ class Supervisor:
             blamed = tuple(self._roster)  # the driver as a whole: nobody can be read
         for position in tuple(blamed):
             self._take_out(position, DeviceState.HUNG, end.reason)
+        if end.reason == "hung" and not end.blamed:  # it did not start in time, and has touched nobody
+            self._roster.mark_all(DeviceState.HUNG)
         if end.reason in {"failed", "absent"}:
             self._roster.mark_all(DeviceState.DENIED if self._denied else DeviceState.LOST)
             self._roster.forget()

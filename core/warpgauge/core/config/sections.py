@@ -59,15 +59,25 @@ class AgentConfig:
         choices=("auto", "on", "off"),
     )
     process_metrics: bool = setting(
-        default=False, help="Give each compute process on a GPU series of its own: memory and utilization by pid."
+        default=False,
+        help="Give each compute process on a GPU series of its own (memory and utilization by pid), and each process "
+        "that has a device open its CPU time, memory and disk traffic.",
     )
     process_metrics_limit: int = setting(
-        64, help="Processes per GPU that get series, those with most memory first.", unit="processes", at_least=1
+        64,
+        help="Processes per GPU, and of the node, that get series, those with most memory first.",
+        unit="processes",
+        at_least=1,
     )
     pod_resources_socket: str = setting(
         "/var/lib/kubelet/pod-resources/kubelet.sock",
         help="The kubelet's pod-resources socket, which tells pods' devices; empty means not to ask. Needs the extra "
         "kubernetes.",
+    )
+    docker_socket: str = setting(
+        "",
+        help="Socket of the Docker or Podman engine that is asked for containers' names, often /run/docker.sock; empty "
+        "means none. Whoever may use it is as good as root.",
     )
     job_mapping_directory: str = setting(
         "", help="Directory of dcgm-exporter's job mapping files, which Slurm's prolog writes; empty means none."

@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Container", "container_of"]
+__all__ = ["SHORT_ID", "Container", "container_of"]
 
 _ID: Final = r"(?P<id>[0-9a-f]{64})"
 _CONTAINER: Final = re.compile(rf"(?:/|(?P<runtime>docker|cri-containerd|crio|libpod)-){_ID}(?:\.scope)?(?:/|:|\n|$)")
 _UID: Final = r"[0-9a-f]{8}[-_](?:[0-9a-f]{4}[-_]){3}[0-9a-f]{12}|[0-9a-f]{32}"  # 32 digits: a static pod
 _POD: Final = re.compile(rf"kubepods[^\n]*?[/-]pod(?P<uid>{_UID})")
-_SHORT: Final = 12  # characters, as `docker ps` shows them
+SHORT_ID: Final = 12  # characters, as `docker ps` shows them
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +35,4 @@ def container_of(cgroup: str) -> Container | None:
     pod = _POD.search(cgroup)
     if found is None:
         return None
-    return Container(found["id"][:_SHORT], pod["uid"].replace("_", "-") if pod else None)
+    return Container(found["id"][:SHORT_ID], pod["uid"].replace("_", "-") if pod else None)

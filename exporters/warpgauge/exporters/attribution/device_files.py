@@ -10,6 +10,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.exporters.collectors.tpu_inventory import find_chips
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -34,7 +36,8 @@ def files_by_pci_address(proc_root: Path, sys_root: Path) -> dict[str, str]:
                 address = os.path.basename(os.path.realpath(path / "device"))  # noqa: PTH119 - of a text
                 if _PCI_ADDRESS.fullmatch(address):
                     found[f"/dev/{prefix}{path.name}"] = address
-    return found
+    chips = {chip.node: chip.address.lower() for chip in find_chips(sys_root) if chip.node}
+    return {**chips, **found}  # a TPU from v5 on is opened through vfio, by the number of its IOMMU group
 
 
 def holders_of_files(proc: ProcFs, files: Mapping[str, str]) -> dict[str, set[int]]:

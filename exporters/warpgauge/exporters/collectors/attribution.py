@@ -7,6 +7,7 @@ still live, so that a workload's series end within a second of it. What belongs 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.attribution import claims
 from warpgauge.exporters.attribution.census import Census
 from warpgauge.exporters.attribution.device_files import files_by_pci_address, holders_of_files
+from warpgauge.exporters.attribution.docker_engine import DockerEngine, DockerError
+from warpgauge.exporters.attribution.holder_usage import holder_usage
 from warpgauge.exporters.attribution.pod_resources import SOCKET, PodDevice, PodResources, PodResourcesError
 from warpgauge.exporters.attribution.procfs import ProcFs, user_name
 from warpgauge.exporters.attribution.slurm_files import GPUSTAT, gpustat_claims, mapping_claims
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AttributionCollector"]
 
-_LOOK_SECONDS: Final = 5.0  # half of the normal tier, so that a new job is named within ten seconds however ticks fall
+_LOOK_SECONDS: Final = 5.0
 _MOST_CLAIMS: Final = 1024
 _MOST_WORKLOADS: Final = 512
 
@@ -51,13 +54,18 @@ class AttributionCollector:
         proc_root: str | Path = "/proc",
         sys_root: str | Path = "/sys",
         pod_resources: str | Path = SOCKET,
+        docker: str | Path = "",
+        most_processes: int = 0,
         job_mapping: str | Path = "",
         gpustat: str | Path = GPUSTAT,
         name_of: Callable[[int], str] = user_name,
+        look_seconds: float = _LOOK_SECONDS,
         clock: Clock | None = None,
         system: str = sys.platform,
     ) -> None:
         """Take the world in: where schedulers publish (empty for nowhere), and what others of the agent know.
+
+        New processes are looked at every `look_seconds`; `most_processes` of those that have a device open get series.
 
         `held` gives the devices and who has them open, `spoken` the processes that report training steps.
         """
@@ -65,9 +73,13 @@ class AttributionCollector:
         self._spoken = spoken
         self._roots = Path(proc_root), Path(sys_root)
         self._kubelet = PodResources(pod_resources) if pod_resources else None
+        self._docker = DockerEngine(docker) if docker else None
+        self._names: dict[str, str] = {}  # of containers, by the short form of their ids
+        self._most_processes = most_processes
         self._job_mapping = Path(job_mapping) if job_mapping else None
         self._gpustat = Path(gpustat) if gpustat else None
         self._name_of = name_of
+        self._look_seconds = look_seconds
         self._clock = clock or SystemClock()
         self._system = system
         self._census = Census(ProcFs(proc_root, name_of))
@@ -91,10 +103,12 @@ class AttributionCollector:
 
     def read(self, tier: Tier, device: Device | None = None) -> tuple[list[Sample], list[ReadError]]:  # noqa: ARG002 - the protocol's shape
         """Every workload, each second; made anew only when something changed."""
+        if tier is Tier.NORMAL and self._most_processes:
+            return holder_usage(self._roots[0], self._holders, self._most_processes), []
         if tier is not Tier.FAST:
             return [], []
         held, spoken = self._held(), self._spoken()
-        is_due = self._looked is None or self._clock.monotonic() - self._looked >= _LOOK_SECONDS
+        is_due = self._looked is None or self._clock.monotonic() - self._looked >= self._look_seconds
         if is_due:
             self._looked = self._clock.monotonic()
             self._look(held)
@@ -116,6 +130,7 @@ class AttributionCollector:
     def _look(self, held: Sequence[Held]) -> None:
         self._errors = []
         self._pods = self._asked_kubelet()
+        self._ask_docker()
         self._census.pods = {one.workload.pod: one.workload.namespace for one in self._pods}
         self._census.look()
         self._said = [*(mapping_claims(self._job_mapping) if self._job_mapping else ())]
@@ -133,6 +148,20 @@ class AttributionCollector:
         except PodResourcesError as error:
             self._errors.append(ReadError("kubelet", str(error)))
             return []
+
+    def _ask_docker(self) -> None:
+        """Names that were known stay while the engine does not answer: a container keeps its own."""
+        if self._docker is None:
+            return
+        try:
+            self._names = self._docker.names()
+        except DockerError as error:
+            self._errors.append(ReadError("docker", str(error)))
+
+    def _named(self, workload: Workload) -> Workload:
+        """A container outside Kubernetes by its name, where the engine told it."""
+        name = self._names.get(workload.container) if workload.scheduler == "docker" else None
+        return replace(workload, container=name) if name else workload
 
     def _reporting(self, spoken: Mapping[int, Spoken]) -> Iterable[Workload]:
         """Jobs that report steps, with the scheduler and the user of the process that does."""
@@ -159,8 +188,8 @@ class AttributionCollector:
             if len(all_) > most
         ]
         return [
-            *(_device_sample(claim) for claim in found[:_MOST_CLAIMS]),
-            *(Sample(host.WORKLOAD_INFO, workload.labels, 1.0) for workload in running[:_MOST_WORKLOADS]),
+            *(_device_sample(replace(one, workload=self._named(one.workload))) for one in found[:_MOST_CLAIMS]),
+            *(Sample(host.WORKLOAD_INFO, self._named(one).labels, 1.0) for one in running[:_MOST_WORKLOADS]),
         ], errors
 
 

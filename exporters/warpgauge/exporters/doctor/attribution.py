@@ -6,10 +6,11 @@ import os
 from contextlib import closing
 from pathlib import Path
 
+from warpgauge.exporters.attribution.docker_engine import DockerEngine, DockerError
 from warpgauge.exporters.attribution.pod_resources import PodResources, PodResourcesError
 from warpgauge.exporters.doctor.check import Check, Verdict
 
-__all__ = ["environments", "pods"]
+__all__ = ["containers", "environments", "pods"]
 
 
 def environments(proc_root: str | Path = "/proc") -> Check:
@@ -37,3 +38,15 @@ def pods(socket: str | Path) -> Check | None:
             mend = "let the agent run as root with the socket's folder mounted, and install the extra kubernetes"
             return Check("pods", Verdict.WARN, str(error), mend)
     return Check("pods", Verdict.OK, f"the kubelet tells of {len(devices)} devices in pods")
+
+
+def containers(socket: str | Path) -> Check | None:
+    """Whether the engine tells names of containers; None where nobody configured its socket."""
+    if not socket:
+        return None
+    try:
+        names = DockerEngine(socket).names()
+    except DockerError as error:
+        mend = "let the agent's account use the socket that agent.docker_socket names, or leave it empty"
+        return Check("containers", Verdict.WARN, str(error), mend)
+    return Check("containers", Verdict.OK, f"the engine tells the names of {len(names)} containers")

@@ -123,6 +123,18 @@ PRIVILEGES: Final = (
     ),
     Privilege(
         "attribution",
+        "disk traffic of processes that have a device open, from /proc/*/io (agent.process_metrics)",
+        "root or CAP_SYS_PTRACE for other users' processes",
+        "host_process_read_bytes_total and host_process_written_bytes_total of other users",
+    ),
+    Privilege(
+        "attribution",
+        "containers' names from the engine's socket (agent.docker_socket, off unless set)",
+        "write permission on that socket, which is as good as root; in a container, the socket mounted",
+        "containers outside Kubernetes have the first 12 characters of their id in the place of their name",
+    ),
+    Privilege(
+        "attribution",
         "pods' devices from the kubelet's pod-resources socket",
         "root, as the socket's folder is root's; in a container, /var/lib/kubelet/pod-resources mounted; the extra "
         "kubernetes",

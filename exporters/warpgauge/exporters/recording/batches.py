@@ -13,6 +13,8 @@ from warpgauge.exporters.recording.answers import Answers
 from warpgauge.exporters.recording.lines import Buffer, Handle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from warpgauge.exporters.recording.lines import Argument, Call
 
 __all__ = ["FIELDS", "GPM", "FieldBatch", "GpmBatch", "field_slots", "gpm_slots"]
@@ -81,19 +83,11 @@ class FieldBatch:
         if asked is None:
             return _NOT_FOUND, 0, b"", 0.0
         device, buffer = asked
-        filled = []
-        seconds = 0.0
-        for slot in field_slots(buffer.content, buffer.size):
-            kept = self._answers.next(_field_keys(device, slot))
-            if kept is None:
-                slot.nvmlReturn = _NOT_FOUND
-                filled.append(bytes(slot))
-                continue
-            seconds = max(seconds, kept.seconds)
-            if kept.code:
-                return kept.code, 0, b"", kept.seconds
-            filled.append(kept.content)
-        return 0, _FIELDS_PLACE, b"".join(filled), seconds
+        slots = field_slots(buffer.content, buffer.size)
+        kept = [self._answers.next(_field_keys(device, slot)) for slot in slots]
+        code, seconds = _fate(kept)
+        filled = [_answered(slot, answer) for slot, answer in zip(slots, kept, strict=True)]
+        return (code, 0, b"", seconds) if code else (0, _FIELDS_PLACE, b"".join(filled), seconds)
 
 
 class GpmBatch:
@@ -128,19 +122,28 @@ class GpmBatch:
         if not isinstance(buffer, Buffer):
             return _NOT_FOUND, 0, b"", 0.0
         owner = self._asked.get(_second_sample(buffer))
+        slots = gpm_slots(buffer.content, buffer.size)
+        kept = [self._answers.next(((owner, int(slot.metricId)),)) for slot in slots]
+        code, seconds = _fate(kept)
+        filled = b"".join(_answered(slot, answer) for slot, answer in zip(slots, kept, strict=True))
         whole = bytearray(buffer.content.ljust(buffer.size, b"\0"))
-        seconds = 0.0
-        for place, slot in enumerate(gpm_slots(buffer.content, buffer.size)):
-            kept = self._answers.next(((owner, int(slot.metricId)),))
-            if kept is not None and kept.code:
-                return kept.code, 0, b"", kept.seconds
-            if kept is None:
-                slot.nvmlReturn = _NOT_FOUND
-            else:
-                seconds = max(seconds, kept.seconds)
-            at = _HEAD_BYTES + place * ctypes.sizeof(_METRIC)
-            whole[at : at + ctypes.sizeof(_METRIC)] = bytes(slot) if kept is None else kept.content
-        return 0, 0, bytes(whole), seconds
+        whole[_HEAD_BYTES : _HEAD_BYTES + len(filled)] = filled
+        return (code, 0, b"", seconds) if code else (0, 0, bytes(whole), seconds)
+
+
+def _fate(kept: Sequence[_Slot | None]) -> tuple[int, float]:
+    """Return code of a call as a whole, and when it was over: it failed where nothing of it was answered."""
+    codes = [answer.code for answer in kept if answer is not None]
+    seconds = max((answer.seconds for answer in kept if answer is not None), default=0.0)
+    return (codes[0] if codes and all(codes) else 0), seconds
+
+
+def _answered(slot: Any, kept: _Slot | None) -> bytes:  # noqa: ANN401 - one of the two structs of a batch
+    """The bytes of one value; one whose recorded call failed, among others that were answered, has that call's code."""
+    if kept is not None and not kept.code:
+        return kept.content
+    slot.nvmlReturn = _NOT_FOUND if kept is None else kept.code
+    return bytes(slot)
 
 
 def _question_of(arguments: tuple[Argument, ...]) -> tuple[Argument, Buffer] | None:

@@ -76,4 +76,24 @@ NOTES: Final[dict[Metric, Note]] = {
         " 90 % of the time.",
         "a mean over the interval: it is the newest of the driver's samples, 0 where the process had none.",
     ),
+    process.HOST_CPU: Note(
+        '`rate(NAME{comm="python3"}[1m])` of 11.8: the rank and its threads keep twelve CPUs busy, as loaders do.',
+        "the job's CPU time: workers that do not open the device themselves are processes of their own and not in it.",
+    ),
+    process.HOST_MEMORY: Note(
+        '`NAME{pid="4711"} 3.2e10`: 30 GiB of host memory for one rank, with pages that others map too.',
+        "memory of the device, which has a metric of its own by process.",
+    ),
+    process.HOST_READ: Note(
+        "`rate(NAME[1m])` of 2e9 while steps wait for input: the data come from the disk and not from the page cache.",
+        "all that was read: what the page cache or a network file system served is not in it.",
+    ),
+    process.HOST_WRITE: Note(
+        "`rate(NAME[1m])` of 1.5e9 for half a minute each hour: a checkpoint.",
+        "bytes that reached the disk: some may be waiting in the page cache, or be deleted there.",
+    ),
+    process.HOLDERS_LEFT_OUT: Note(
+        "`NAME 3`: three processes, those with least memory, have no series; raise agent.process_metrics_limit.",
+        "processes that were not attributed: every one of them is.",
+    ),
 }
