@@ -36,7 +36,8 @@ _SECTIONS: Final = {
     "web": "The door of agent and analyzer: [guard them with TLS and users](../howto/tls-and-users.md).",
     "push": "What the agent pushes, and the queue under it: [push metrics](../howto/push.md).",
     "remote_write": "The sink for Prometheus and whatever takes its remote write; needs the extra push.",
-    "otlp": "The sink for OpenTelemetry receivers; needs the extra push.",
+    "otlp": "The sink for OpenTelemetry receivers; needs the extra push, over gRPC grpc.",
+    "otlp_logs": "Where log records go as OTLP: [send logs](../howto/logs.md); needs the extra push, over gRPC grpc.",
     "fluentd": "Where log records go: [send logs to Fluentd](../howto/fluentd.md).",
     "logs": "What is collected for it: [send logs to Fluentd](../howto/fluentd.md).",
 }

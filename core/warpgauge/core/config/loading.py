@@ -15,6 +15,7 @@ from warpgauge.core.config.sections import (
     Config,
     DemoConfig,
     OtlpConfig,
+    OtlpLogsConfig,
     PushConfig,
     RemoteWriteConfig,
     WebConfig,
@@ -38,6 +39,7 @@ _CLASSES: Final[dict[str, Any]] = {
     "push": PushConfig,
     "remote_write": RemoteWriteConfig,
     "otlp": OtlpConfig,
+    "otlp_logs": OtlpLogsConfig,
     "fluentd": FluentdConfig,
     "logs": LogsConfig,
 }

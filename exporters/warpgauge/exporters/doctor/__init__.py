@@ -41,5 +41,5 @@ def examine(config: Config) -> list[Check]:
         *([ports] if (ports := infiniband(agent.sys_root)) else []),
         attribution.environments(agent.proc_root),
         *([found] if (found := attribution.pods(agent.pod_resources_socket)) else []),
-        *sink_checks([*metric_sinks(config, os.environ), *log_sinks(config)]),
+        *sink_checks([*metric_sinks(config, os.environ), *log_sinks(config, os.environ)]),
     ]

@@ -39,19 +39,29 @@ _LOOKS_BETWEEN_SEARCHES: Final = 5
 _FAREWELL_SECONDS: Final = 12.0  # two joins of five seconds, and the last writes
 
 
-def log_sinks(config: Config, clock: Clock | None = None) -> list[Sink[Sequence[LogRecord]]]:
+def log_sinks(
+    config: Config, environ: Mapping[str, str], clock: Clock | None = None
+) -> list[Sink[Sequence[LogRecord]]]:
     """Every configured sink for log records.
 
     Raises:
-        ConfigError: a setting is unfit.
+        ConfigError: a setting is unfit, or the libraries of the extra push or grpc are missing.
         MissingExtraError: a sink's library is not installed.
 
     """
-    if not config.fluentd.servers:
-        return []
-    from warpgauge.exporters.push.forward.settings import forward_sink  # noqa: PLC0415 - needs an extra
+    sinks: list[Sink[Sequence[LogRecord]]] = []
+    if config.fluentd.servers:
+        from warpgauge.exporters.push.forward.settings import forward_sink  # noqa: PLC0415 - needs an extra
 
-    return [forward_sink(config.fluentd, clock)]
+        sinks.append(forward_sink(config.fluentd, clock))
+    if config.otlp_logs.url:
+        try:
+            from warpgauge.exporters.push.otlp_logs import OtlpLogs  # noqa: PLC0415 - needs an extra
+
+            sinks.append(OtlpLogs(config, environ))
+        except ModuleNotFoundError as error:
+            raise ConfigError(str(error)) from error
+    return sinks
 
 
 class LogShipping:
@@ -77,7 +87,7 @@ class LogShipping:
         self._events = OwnEvents() if config.logs.events else None
         self.wants_kernel = False
         self._collection: Collection | None = None
-        sinks = log_sinks(config, clock)
+        sinks = log_sinks(config, environ, clock)
         if sinks:
             self._open(config, sinks, environ)
 
