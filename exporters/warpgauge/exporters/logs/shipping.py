@@ -15,6 +15,7 @@ from warpgauge.core.catalog import own
 from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.logs.collection import Collection
 from warpgauge.exporters.logs.files import LogFiles
+from warpgauge.exporters.logs.journal import Journal
 from warpgauge.exporters.logs.nvrm import pci_address
 from warpgauge.exporters.logs.own_events import OwnEvents
 from warpgauge.exporters.push.queues import QueueTeller, delivery_of, queue_folder
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from warpgauge.core.clock import Clock
-    from warpgauge.core.config import Config
+    from warpgauge.core.config import Config, LogsConfig
     from warpgauge.exporters.logs.record import LogRecord
     from warpgauge.exporters.push.sink import Sink
     from warpgauge.exporters.push.worker import Delivery
@@ -168,6 +169,17 @@ class LogShipping:
             if logs.files
             else None,
             most_per_second=logs.max_records_per_second,
+            journal=self._journal(logs, folder) if logs.journal else None,
+        )
+
+    def _journal(self, logs: LogsConfig, folder: Path) -> Journal:
+        return Journal(
+            logs,
+            folder / "journal-cursor.json",
+            node=platform.node(),
+            clock=self._clock,
+            without_kernel_reports=self.wants_kernel,
+            without_pid=os.getpid() if logs.events else None,
         )
 
     def _whose(self, pci_bus_id: str) -> tuple[str, str]:
