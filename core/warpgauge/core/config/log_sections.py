@@ -41,6 +41,7 @@ class LogsConfig:
         default=True, help="Reports of the kernel log (agent.kernel_log): XID, SXID, AER, MCE, OOM kills, bus errors."
     )
     events: bool = setting(default=True, help="The agent's own events.")
+    findings: bool = setting(default=True, help="What the analyzer finds, where its settings have a log sink.")
     files: tuple[str, ...] = setting(
         (), help="Log files to follow, as absolute paths in which *, ? and ** stand for names; rotated ones are known."
     )
