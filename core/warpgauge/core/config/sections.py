@@ -237,6 +237,11 @@ class RemoteWriteConfig:
         "", help="Where to write (remote write 1.0), mostly .../api/v1/write; empty means nowhere.",
         unit="URL", urls=True,
     )  # fmt: skip
+    native_histograms: bool = setting(
+        default=False,
+        help="Send distributions of time as native histograms too, finer than their buckets; the receiver must take "
+        "them.",
+    )
     headers_file: str = setting(
         "", help="File with one header per line as Name: value, such as Authorization or X-Scope-OrgID."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.catalog import Family, Kind
+from warpgauge.core.catalog import Family, Kind, Unit
 from warpgauge.core.sample import Histogram, Unavailable
 from warpgauge.core.version import VERSION
 from warpgauge.exporters.push.conventions import attributes_of, is_up_down, name_of
@@ -71,7 +71,7 @@ class Translation:
             name = name_of(sample.metric)
             if name not in families:
                 families[name] = scope.metrics.add(name=name, description=_help(sample.metric))
-                families[name].unit = sample.metric.unit.ucum
+                families[name].unit = _unit(sample.metric)
             self._add(families[name], sample, stamp)
         return bytes(request.SerializeToString())
 
@@ -151,6 +151,11 @@ def _value_of(value: Attribute) -> AnyValue:
 def clean(text: str) -> str:
     """The text without lone surrogates (a file name that is no UTF-8), which protobuf would refuse."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _unit(metric: Metric) -> str:
+    """None for a number of our own that has none: "1" is a ratio to receivers, and Prometheus names it so."""
+    return "" if metric.otel is None and metric.unit is Unit.NONE else metric.unit.ucum
 
 
 def _help(metric: Metric) -> str:
