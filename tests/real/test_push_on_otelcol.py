@@ -20,6 +20,7 @@ from warpgauge.core.catalog import device, host, own
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import Config, FluentdConfig, OtlpConfig, OtlpLogsConfig
 from warpgauge.core.queue import DurableQueue
+from warpgauge.core.retry import Backoff
 from warpgauge.core.sample import Histogram, Sample
 from warpgauge.exporters.doctor.check import Verdict
 from warpgauge.exporters.doctor.sinks import sink_checks
@@ -79,7 +80,7 @@ def is_open(url: str) -> bool:
         return probe.connect_ex((name, int(port))) == 0
 
 
-def start(running: Servers, folder: Path) -> Collector:
+def start(running: Servers, folder: Path, grpc: int | None = None) -> Collector:
     try:
         program = built("otelcol") / "otelcol"
     except ServerNotBuiltError as error:
@@ -87,7 +88,7 @@ def start(running: Servers, folder: Path) -> Collector:
     at: dict[str, Any] = {"out": folder / "out.json"}
 
     def command(port: int, home: Path) -> list[str | Path]:
-        at.update(grpc=free_port(), forward=free_port(), http=port)
+        at.update(grpc=grpc or free_port(), forward=free_port(), http=port)
         (home / "otelcol.yaml").write_text(CONFIG.format(**at))
         return [program, f"--config={home / 'otelcol.yaml'}"]
 
@@ -209,6 +210,30 @@ def test_its_forward_receiver_acknowledges_every_chunk_and_has_every_record(coll
     wait_until(lambda: len(arrived()) >= len(ids), what="all records are in the file")
     said = attributes(arrived()[ids[0]])
     assert (said["uuid"], said["xid"], said["fluent.tag"]) == ("GPU-1", "79", "warpgauge.logs")
+
+
+def test_what_waits_while_it_is_stopped_arrives_in_order_once_it_is_back(tmp_path):
+    port, ids = free_port(), [f"outage-{number}" for number in range(60)]
+    sink = log_sinks(Config(otlp_logs=OtlpLogsConfig(url=f"http://127.0.0.1:{port}", protocol="grpc")), {})[0]
+    arrived: list[str] = []
+    with DurableQueue(tmp_path / "queue.db", max_bytes=1 << 20, max_age_seconds=1e9, clock=SystemClock()) as queue:
+        delivery = Delivery(sink, queue, clock=SystemClock(), backoff=Backoff(first_seconds=0.1, max_seconds=0.5))
+        delivery.start()
+        for life in range(2):
+            with servers_in(tmp_path / str(life)) as running:
+                collector = start(running, tmp_path / str(life), grpc=port)
+                for one in ids[40 * life : 40 * life + 20]:
+                    assert delivery.store([record(one)])
+                wait_until(lambda: delivery.stats().records == 0, what="all is acknowledged")
+            arrived += [attributes(one)["log.record.uid"] for one in collector.log_records()]  # it ended in peace
+            if life == 0:
+                for one in ids[20:40]:
+                    assert delivery.store([record(one)])
+                wait_until(lambda: delivery.stats().retries > 0, what="it was tried in vain")
+        stats = delivery.stats()
+        assert (stats.acked, stats.dropped, stats.dead_lettered) == (60, 0, 0)
+        delivery.close()
+    assert list(dict.fromkeys(arrived)) == ids
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])

@@ -7,6 +7,7 @@ https://prometheus.io/docs/specs/native_histograms/#schema
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil, log2
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ FineCounts = tuple[tuple[int, int], ...]
 """Bucket and count of each bucket that has any, rising."""
 
 
+@lru_cache(maxsize=4096)  # a driver says the same numbers again and again
 def bucket_of(value: float) -> int:
     """The bucket that a value belongs to."""
     if value <= 0.0:

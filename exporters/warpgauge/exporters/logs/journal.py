@@ -142,15 +142,9 @@ class Journal:
             return False
         where = f"--after-cursor={self._cursor}" if self._cursor else "--lines=1"  # the last one, for its cursor
         more = ["--no-tail"] if self._cursor else []
+        command = [*self._command, "--follow", where, *more]
         try:
-            self._child = subprocess.Popen(  # noqa: S603 - a program of the system, no shell
-                [*self._command, "--follow", where, *more],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, "LC_ALL": "C"},
-                pipesize=_PIPE_BYTES,
-            )
+            self._child = _child(command)
         except OSError as error:
             self._failed(f"journalctl: {error.strerror or error}")
             return False
@@ -221,6 +215,24 @@ class Journal:
         if entry.transport == "kernel":
             return self._reports is not None and self._reports.read(entry.record.message) is not None
         return entry.pid is not None and entry.pid == self._without_pid
+
+
+def _child(command: list[str]) -> subprocess.Popen[bytes]:
+    try:
+        return _child_with(command, _PIPE_BYTES)
+    except PermissionError:  # a pipe larger than this user may have: less is read at a look
+        return _child_with(command, -1)
+
+
+def _child_with(command: list[str], pipe_bytes: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - a program of the system, no shell
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "LC_ALL": "C"},
+        pipesize=pipe_bytes,
+    )
 
 
 def read_cursor(path: Path) -> str:
