@@ -1,7 +1,7 @@
 """An entry of systemd's journal, as `journalctl -o json` writes it, made into a record.
 
-Fields: https://systemd.io/JOURNAL_EXPORT_FORMATS/#journal-json-format and systemd.journal-fields(7). A field that is
-not UTF-8 is an array of bytes, one that stands there several times an array of texts.
+Fields: systemd.journal-fields(7), and journalctl(1) under `json`. A field that is not UTF-8 is an array of bytes, one
+that stands there several times an array of texts.
 """
 
 from __future__ import annotations
