@@ -74,7 +74,9 @@ def _trailing(reply: Refusal) -> tuple[tuple[str, bytes], ...]:
 @contextlib.contextmanager
 def grpc_receiver(credentials: grpc.ServerCredentials | None = None, port: int = 0) -> Iterator[GrpcReceiver]:
     state = GrpcReceiver()
-    server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[_AnyMethod(state)], options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(
+        futures.ThreadPoolExecutor(2), handlers=[_AnyMethod(state)], options=[("grpc.so_reuseport", 0)]
+    )
     address = f"127.0.0.1:{port}"
     bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     state.url = f"{'https' if credentials else 'http'}://127.0.0.1:{bound}"
