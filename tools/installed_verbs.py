@@ -29,6 +29,15 @@ url = "http://127.0.0.1:9/api/v1/write"
 [otlp]
 url = "http://127.0.0.1:9/v1/metrics"
 """
+GRPC: Final = """[analyzer]
+data_directory = "data"
+[otlp]
+url = "http://127.0.0.1:9"
+protocol = "grpc"
+[otlp_logs]
+url = "http://127.0.0.1:9"
+protocol = "grpc"
+"""
 FLUENTD: Final = '[analyzer]\ndata_directory = "data"\n[fluentd]\nservers = ["127.0.0.1:9"]\n'
 EXTRAS: Final = {
     "none": frozenset[str](),
@@ -36,11 +45,14 @@ EXTRAS: Final = {
     "dashboards": frozenset({"dashboards"}),
     "fluentd": frozenset({"fluentd"}),
     "forest": frozenset({"analyzer", "forest"}),
+    "grpc": frozenset({"push", "grpc"}),
     "push": frozenset({"push"}),
     "record": frozenset({"record"}),
     "remote-write": frozenset({"analyzer", "remote-write"}),
     "web-config": frozenset({"web-config"}),
-    "all": frozenset({"analyzer", "dashboards", "fluentd", "forest", "push", "record", "remote-write", "web-config"}),
+    "all": frozenset(
+        {"analyzer", "dashboards", "fluentd", "forest", "grpc", "push", "record", "remote-write", "web-config"}
+    ),
 }
 
 
@@ -63,6 +75,7 @@ CALLS: Final = (
     Call("--config guarded.toml config check", frozenset({"web-config"})),
     Call("agent --config fluentd.toml --web.listen-address=127.0.0.1:0", frozenset({"fluentd"})),
     Call("agent --config push.toml --web.listen-address=127.0.0.1:0", frozenset({"push"})),
+    Call("agent --config grpc.toml --web.listen-address=127.0.0.1:0", frozenset({"push", "grpc"})),
     Call("analyze page.om", frozenset({"analyzer"})),
     Call("detect series.csv", frozenset({"analyzer"})),
     Call("analyzer --web.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
@@ -98,6 +111,7 @@ def main(arguments: list[str]) -> int:
         Path(scratch, "web-config.yml").write_text(WEB_CONFIG)
         Path(scratch, "guarded.toml").write_text('[web]\nconfig_file = "web-config.yml"\n')
         Path(scratch, "push.toml").write_text(PUSH)
+        Path(scratch, "grpc.toml").write_text(GRPC)
         Path(scratch, "fluentd.toml").write_text(FLUENTD)
         Path(scratch, "recording.jsonl.zst").write_bytes(b64decode(RECORDING))
         Path(scratch, "scenario.toml").write_text('schema = "warpgauge.scenario/v1"\nduration_seconds = 60\n')

@@ -35,6 +35,7 @@ PACKAGES: Final = {
 }
 """Program -> the Debian package that carries it; the version is whatever this Debian gives."""
 
+JOURNAL_PACKAGES: Final = ("systemd-journal-remote", "libmicrohttpd12")
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 APT_INSTALL: Final = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends")
 CHROMIUM_INSTALL: Final = (*APT_INSTALL, "chromium")
@@ -75,6 +76,25 @@ def program(name: str, *, cache: Path = CACHE) -> Path:
         msg = f"Debian's package {package} holds no {name}: put {name} on PATH and remove {path.parents[2]}"
         raise ComponentMissingError(msg)
     return path
+
+
+def journal_remote(*, cache: Path = CACHE) -> list[str]:
+    """Command that writes journal files from the export format; the packages are unpacked on the first call.
+
+    Raises:
+        ComponentMissingError: it cannot be fetched.
+
+    """
+    program = cache / "debian" / JOURNAL_PACKAGES[0] / "lib" / "systemd" / "systemd-journal-remote"
+    if not program.exists():
+        if not _has_apt():
+            msg = "systemd-journal-remote comes from Debian's package of that name, and there is no apt-get here"
+            raise ComponentMissingError(msg)
+        with _locked(cache):
+            for package in reversed(JOURNAL_PACKAGES):
+                _unpack(package, cache)
+    libraries = sorted((cache / "debian" / JOURNAL_PACKAGES[1] / "usr" / "lib").glob("*-linux-gnu*"))
+    return ["env", f"LD_LIBRARY_PATH={':'.join(map(str, libraries))}", str(program)]
 
 
 def chromium(*, environ: Mapping[str, str] = os.environ) -> Path:

@@ -324,10 +324,10 @@ class Full:
         return replace(candidate, summary=f"full of {processes[0].command}")
 
 
-async def judged(folder: Path, routes) -> Service:
+async def judged(folder: Path, routes, **options: Any) -> Service:
     """A service that scraped the machine once and ticked twice."""
     async with serving(routes) as url, new_session() as session:
-        running = Service(config(), session, advisor(folder), detectors=[Full()])
+        running = Service(config(), session, advisor(folder), detectors=[Full()], **options)
         await running.watch.take(await read_page(session, f"{url}/metrics", 10.0, SystemClock()))
         for _ in range(2):
             await running.tick()
@@ -342,6 +342,16 @@ def test_a_finding_about_a_host_names_its_processes_from_the_first_tick(tmp_path
 
     assert [finding.summary for finding in running.result.findings] == ["full of hog"]
     assert machine.asked_for_processes == 2
+
+
+def test_who_listens_hears_all_findings_at_every_tick(tmp_path: Path):
+    heard: list[list[str]] = []
+
+    asyncio.run(
+        judged(tmp_path, Machine().routes(), on_findings=lambda them: heard.append([one.summary for one in them]))
+    )
+
+    assert heard == [["full of hog"]] * 2
 
 
 @pytest.mark.parametrize(

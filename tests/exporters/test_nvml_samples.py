@@ -272,6 +272,7 @@ def test_counts_are_whole_never_fall_and_add_up_to_the_time_that_passed(story, p
             after = life.histograms()
             for series, value in before.items():
                 assert all(type(count) is int for count in after[series].counts)
+                assert sum(count for _, count in after[series].fine) == after[series].counts[-1]
                 assert all(new >= old for old, new in zip(value.counts, after[series].counts, strict=True))
                 assert after[series].sum >= value.sum
             before = after

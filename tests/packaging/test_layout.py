@@ -48,6 +48,7 @@ HOMES = {
     "grpc": (
         "exporters/warpgauge/exporters/attribution/pod_resources.py",
         "exporters/warpgauge/exporters/collectors/tpu",
+        "exporters/warpgauge/exporters/push/otlp_grpc.py",
     ),
     "opentelemetry": ("exporters/warpgauge/exporters/push/",),
     "grafanalib": ("dashboards/warpgauge/dashboards/grafana/",),

@@ -19,6 +19,7 @@ REAL_HOSTS = {
     "json-schema.org",
     "keepachangelog.com",
     "kubernetes.io",
+    "maven.apache.org",  # the name of a namespace in XML
     "opentelemetry.io",
     "prometheus.io",
     "www.apache.org",

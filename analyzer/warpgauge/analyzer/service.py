@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from warpgauge.web import Admission
 
     Processes = dict[NodeKey, Sequence[ProcessReading]]
+    Hearer = Callable[[Sequence[Finding]], None]
 
 __all__ = ["Service", "run_service"]
 
@@ -74,8 +75,11 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
     runbooks_dir: Path | None,
     on_listening: Callable[[str, int], None],
     admission: Admission | None = None,
+    on_findings: Hearer | None = None,
 ) -> None:
     """Run until `stop` is set; `admission` is the door as a web-config describes it.
+
+    `on_findings` is called in the event loop with all that hold or ended lately whenever they may have changed.
 
     Raises:
         AddressInUseError: the port is taken.
@@ -94,7 +98,9 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
         book = MutingBook(directory, clock, audit)
         async with (
             new_session() as session,
-            _running(Service(config, session, advisor, clock, keeper=keeper, book=book), stop) as service,
+            _running(
+                Service(config, session, advisor, clock, keeper=keeper, book=book, on_findings=on_findings), stop
+            ) as service,
         ):
             operator = _operator(directory)
             app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir, operator=operator)
@@ -158,6 +164,7 @@ class Service:
         detectors: Sequence[Detector] | None = None,
         keeper: Keeper | None = None,
         book: MutingBook | None = None,
+        on_findings: Hearer | None = None,
     ) -> None:
         if detectors is None:
             detectors = detectors_with(config.analyzer.xid_overrides, Forests())
@@ -167,6 +174,7 @@ class Service:
         self.last_tick: float | None = None  # seconds since the epoch
         self._config = config.analyzer
         self._session = session
+        self._on_findings = on_findings
         self.advisor = advisor
         self._clock = clock or SystemClock()
         self._agent_terms = _agent_terms_of(config.analyzer)
@@ -351,6 +359,7 @@ class Service:
             ),
         )
         if [one.id for one in before.findings] != [one.id for one in seen.findings]:
+            self._tell(self.result)
             self.stream.publish("tick", self._tick_document())
 
     async def _tick(self) -> None:
@@ -369,7 +378,12 @@ class Service:
             _LOG.warning("recommendation not delivered", extra={"error": failure})
         self.result, self.last_tick = result, self._clock.now()
         self._ticks.observe(self._clock.monotonic() - began)
+        self._tell(result)
         self.stream.publish("tick", self._tick_document())
+
+    def _tell(self, result: Result) -> None:
+        if self._on_findings is not None:
+            self._on_findings((*result.ended, *result.findings))
 
     def _tick_document(self) -> dict[str, Any]:
         return {

@@ -25,7 +25,7 @@ def yarn_of(settings: YarnConfig) -> Yarn:
 
     """
     if not settings.urls:
-        msg = "yarn.urls is not set: give the ResourceManager's address, such as http://rm1:8088"
+        msg = "yarn.urls is not set: give the ResourceManager's address, such as http://rm1.example:8088"
         raise ConfigError(msg)
     if any(urlsplit(url).username is not None for url in settings.urls):
         msg = "an address in yarn.urls must hold no user and password: it is shown in messages; use yarn.headers_file"

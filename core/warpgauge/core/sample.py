@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warpgauge.core.catalog.metric import Metric
+    from warpgauge.core.fine_buckets import FineCounts
 
 __all__ = ["Histogram", "ReadError", "Sample", "Snapshot", "Unavailable", "Value"]
 
@@ -26,6 +27,7 @@ class Histogram:
 
     counts: tuple[int, ...]
     sum: float
+    fine: FineCounts = ()  # the same observations in narrower buckets, where the source kept them
 
 
 Value = float | Histogram | Unavailable

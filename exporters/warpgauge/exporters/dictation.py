@@ -6,6 +6,8 @@ beside them stand two short ones that refer to the last long one of the same pos
 
     {"say":"values","position":0,"tier":"fast","errors":[...],"values":[...]}
     {"say":"gains","position":0,"gains":[[[bucket,count,...],sum],...],"bookmark":[[...],...]}    buckets that gained
+
+A gain has a third member where narrower buckets are kept: [[bucket,count],...].
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.core.catalog import Tier
 from warpgauge.core.sample import ReadError, Sample
 from warpgauge.exporters.collectors.increments import Increment
-from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode
+from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode, fine_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +75,10 @@ class Speaker:
         if self._marks.get(gained.position) != marks:
             self._marks[gained.position] = marks
             return encode(gained)
-        gains = [[_sparse(gain.counts), gain.sum] for gain in gained.increments]
+        gains = [
+            [_sparse(gain.counts), gain.sum, *([list(map(list, gain.fine))] if gain.fine else [])]
+            for gain in gained.increments
+        ]
         bookmark = list(map(list, gained.bookmark.values()))
         return f'{_GAINS}"position":{gained.position},"gains":{gains},"bookmark":{bookmark}}}\n'.encode()
 
@@ -125,10 +130,11 @@ class Listener:
 
     def _gains(self, *, say: str, position: int, gains: list[list[Any]], bookmark: list[list[float]]) -> Gained:  # noqa: ARG002 - as above
         (metrics, labels), names = self._marks[position]
-        sums = _finite([total for _, total in gains], len(metrics))
-        counts = [_dense(pairs, len(metric.buckets) + 1) for metric, (pairs, _) in zip(metrics, gains, strict=True)]
+        sums = _finite([gain[1] for gain in gains], len(metrics))
+        counts = [_dense(gain[0], len(metric.buckets) + 1) for metric, gain in zip(metrics, gains, strict=True)]
+        fine = [fine_counts(gain[2]) if len(gain) > 2 else () for gain in gains]  # noqa: PLR2004 - the third member
         marks = [tuple(_finite(numbers, len(numbers))) for numbers in bookmark]
-        increments = tuple(map(Increment, metrics, labels, counts, sums))
+        increments = tuple(map(Increment, metrics, labels, counts, sums, fine))
         return Gained(position, increments, dict(zip(names, marks, strict=True)))
 
 

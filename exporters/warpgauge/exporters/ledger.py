@@ -10,10 +10,11 @@ from itertools import accumulate
 from operator import add
 from typing import TYPE_CHECKING
 
+from warpgauge.core.fine_buckets import summed
 from warpgauge.core.sample import Histogram, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.device import Device
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger"]
 
-_Account = dict[tuple[str, tuple[str, ...]], tuple["Metric", tuple[int, ...], float]]
-"""Name and labels after the identity -> metric, counts per bucket, not cumulative, and the sum."""
+_Account = dict[tuple[str, tuple[str, ...]], tuple["Metric", tuple[int, ...], float, dict[int, int]]]
+"""Name and labels after the identity -> metric, counts per bucket, not cumulative, the sum, and narrower buckets."""
 
 
 class Ledger:
@@ -38,11 +39,16 @@ class Ledger:
             series = gain.metric.name, gain.labels
             before = account.get(series)
             counts = gain.counts if before is None else tuple(map(add, before[1], gain.counts))
-            account[series] = (gain.metric, counts, gain.sum if before is None else before[2] + gain.sum)
+            total = gain.sum if before is None else before[2] + gain.sum
+            account[series] = (gain.metric, counts, total, summed(before[3] if before else {}, gain.fine))
 
     def samples(self, device: Device) -> list[Sample]:
         """A device's histograms as they stand."""
         return [
-            Sample(metric, (*device.labels, *labels), Histogram(tuple(accumulate(counts)), total))
-            for (_, labels), (metric, counts, total) in self._accounts.get(device.uuid, {}).items()
+            Sample(metric, (*device.labels, *labels), _histogram(counts, total, fine))
+            for (_, labels), (metric, counts, total, fine) in self._accounts.get(device.uuid, {}).items()
         ]
+
+
+def _histogram(counts: Iterable[int], total: float, fine: Mapping[int, int]) -> Histogram:
+    return Histogram(tuple(accumulate(counts)), total, tuple(sorted(fine.items())))

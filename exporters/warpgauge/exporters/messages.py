@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.core.catalog import BY_NAME, Kind, Tier
 from warpgauge.core.catalog.device import DEVICE
 from warpgauge.core.device import Device, DeviceKind
+from warpgauge.core.fine_buckets import HIGHEST, ZERO
 from warpgauge.core.sample import Histogram, ReadError, Sample, Unavailable
 from warpgauge.exporters.collectors.increments import Bookmark, Increment
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from warpgauge.core.catalog import Metric
+    from warpgauge.core.fine_buckets import FineCounts
     from warpgauge.exporters.collectors.calls import Portion
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "Took",
     "decode",
     "encode",
+    "fine_counts",
 ]
 
 LINE_LIMIT: Final = 1 << 20  # bytes; a slow tier of 64 devices with 500 series is a tenth of this per line
@@ -184,7 +187,10 @@ def encode(message: Message) -> bytes:
             "errors": [(error.reason, error.detail, error.device) for error in message.errors],
         }
     elif isinstance(message, Gained):
-        rows = [(gain.metric.name, gain.labels, gain.counts, gain.sum) for gain in message.increments]
+        rows = [
+            (gain.metric.name, gain.labels, gain.counts, gain.sum, *([gain.fine] if gain.fine else []))
+            for gain in message.increments
+        ]
         body = {"position": message.position, "increments": rows, "bookmark": message.bookmark}
     else:
         body = asdict(message)
@@ -257,7 +263,27 @@ def _gained(body: dict[str, Any]) -> Gained:
     return Gained(int(body["position"]), increments, _bookmark(body["bookmark"]))
 
 
-def _increment(name: str, labels: list[str], counts: list[int], total: float) -> Increment:
+def fine_counts(pairs: list[list[int]]) -> FineCounts:
+    """Narrower buckets as they were said.
+
+    Raises:
+        ValueError: they are no buckets and counts, or not in their order.
+
+    """
+    buckets = [bucket for bucket, _ in pairs]
+    are_whole = all(type(number) is int for pair in pairs for number in pair)
+    if not are_whole or buckets != sorted(set(buckets)) or not all(ZERO <= bucket <= HIGHEST for bucket in buckets):
+        msg = f"not buckets in their order: {buckets[:8]!r}"
+        raise ValueError(msg)
+    if any(count < 0 for _, count in pairs):
+        msg = "a bucket lost something"
+        raise ValueError(msg)
+    return tuple((bucket, count) for bucket, count in pairs)
+
+
+def _increment(
+    name: str, labels: list[str], counts: list[int], total: float, fine: list[list[int]] | None = None
+) -> Increment:
     metric = BY_NAME[name]
     is_whole = all(type(count) is int and count >= 0 for count in counts) and all(type(text) is str for text in labels)
     if (
@@ -270,7 +296,7 @@ def _increment(name: str, labels: list[str], counts: list[int], total: float) ->
     ):
         msg = f"{name} has labels {labels!r}, counts {counts!r} and sum {total!r}"
         raise ValueError(msg)
-    return Increment(metric, tuple(labels), tuple(counts), float(total))
+    return Increment(metric, tuple(labels), tuple(counts), float(total), fine_counts(fine or []))
 
 
 def _bookmark(body: dict[str, list[float]]) -> Bookmark:

@@ -16,7 +16,7 @@ ONE = ("127.0.0.1:24224",)
 
 
 def checks(config):
-    return list(sink_checks(log_sinks(config)))
+    return list(sink_checks(log_sinks(config, {})))
 
 
 @pytest.mark.parametrize("server", ["logs", "logs:", ":24224", "logs:0", "logs:65536", "logs:x", "logs:²"])

@@ -66,6 +66,11 @@ def test_a_metric_without_a_convention_keeps_our_name():
     assert metric.description == device.LINK_ERRORS.help
 
 
+def test_a_number_without_unit_has_none_and_a_ratio_is_one():
+    units = [metric_of(Sample(row, row.labels, 0.5)).unit for row in (host.LOAD1, host.PROCESS_CPU)]
+    assert units == ["", "1"]
+
+
 def test_two_directions_of_one_convention_are_one_metric():
     metric = metric_of(Sample(host.DISK_READ, ("sda",), 1.0), Sample(host.DISK_WRITTEN, ("sda",), 2.0))
     points = {attributes(point)["disk.io.direction"]: point.as_double for point in metric.sum.data_points}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,22 +47,26 @@ def run(_args: argparse.Namespace, config: Config) -> int:
 async def _serve(config: Config) -> None:
     from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
+    from warpgauge.core.clock import SystemClock  # noqa: PLC0415
+    from warpgauge.exporters.logs.findings import shipped_findings  # noqa: PLC0415
     from warpgauge.web import admission_of, install_stop_signals, scheme_of  # noqa: PLC0415
 
     admission = admission_of(config.web)
     scheme = scheme_of(admission)
     stop = asyncio.Event()
     install_stop_signals(asyncio.get_running_loop(), stop)
-    await run_service(
-        config,
-        stop=stop,
-        static_dir=console_folder(),
-        runbooks_dir=runbooks_folder(),
-        on_listening=lambda host, port: _say(
-            f"warpgauge analyzer listens on {scheme}://{host}:{port}/ (Ctrl-C stops it)"
-        ),
-        admission=admission,
-    )
+    with shipped_findings(config, os.environ, SystemClock()) as on_findings:
+        await run_service(
+            config,
+            stop=stop,
+            static_dir=console_folder(),
+            runbooks_dir=runbooks_folder(),
+            on_listening=lambda host, port: _say(
+                f"warpgauge analyzer listens on {scheme}://{host}:{port}/ (Ctrl-C stops it)"
+            ),
+            admission=admission,
+            on_findings=on_findings,
+        )
     _say("warpgauge: stopped")
 
 

@@ -96,6 +96,8 @@ def _agent_command(command: list[str], config: Config) -> list[str]:
 async def _up(config: Config, agent_command: list[str], executors: Executors) -> int:
     from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
+    from warpgauge.core.clock import SystemClock  # noqa: PLC0415
+    from warpgauge.exporters.logs.findings import shipped_findings  # noqa: PLC0415
     from warpgauge.web import admission_of, install_stop_signals, scheme_of  # noqa: PLC0415
 
     admission = admission_of(config.web)
@@ -116,14 +118,16 @@ async def _up(config: Config, agent_command: list[str], executors: Executors) ->
             _say(_STOPPED)
             return 0
         tasks += [asyncio.create_task(_stop_when_ended(agent, stop)), asyncio.create_task(_pass_on_log(agent))]
-        await run_service(
-            _with_agent(config, agent_url),
-            stop=stop,
-            static_dir=console_folder(),
-            runbooks_dir=runbooks_folder(),
-            on_listening=listening,
-            admission=admission,
-        )
+        with shipped_findings(config, os.environ, SystemClock()) as on_findings:
+            await run_service(
+                _with_agent(config, agent_url),
+                stop=stop,
+                static_dir=console_folder(),
+                runbooks_dir=runbooks_folder(),
+                on_listening=listening,
+                admission=admission,
+                on_findings=on_findings,
+            )
         if agent.returncode is not None:
             raise WarpgaugeError(_ENDED_FIRST)
     finally:

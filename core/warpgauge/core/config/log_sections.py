@@ -41,9 +41,20 @@ class LogsConfig:
         default=True, help="Reports of the kernel log (agent.kernel_log): XID, SXID, AER, MCE, OOM kills, bus errors."
     )
     events: bool = setting(default=True, help="The agent's own events.")
+    findings: bool = setting(default=True, help="What the analyzer finds, where its settings have a log sink.")
     files: tuple[str, ...] = setting(
         (), help="Log files to follow, as absolute paths in which *, ? and ** stand for names; rotated ones are known."
     )
+    journal: bool = setting(default=False, help="Entries of systemd's journal, which journalctl follows.")
+    journal_units: tuple[str, ...] = setting(
+        (), help="Units whose entries are taken, * and ? stand for characters; empty means all entries."
+    )
+    journal_priority: str = setting(
+        "info",
+        help="Least urgent entries that are taken.",
+        choices=("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"),
+    )
+    journal_directory: str = setting("", help="Where the journal's files are; empty means the system's own.")
     max_files: int = setting(64, help="Files that are followed at most.", unit="files", at_least=1)
     max_line_bytes: int = setting(
         16384, help="A longer line is cut, and its record says is_cut; 65536 at most.", unit="bytes", at_least=80

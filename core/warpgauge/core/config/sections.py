@@ -22,6 +22,7 @@ __all__ = [
     "DemoConfig",
     "KubernetesConfig",
     "OtlpConfig",
+    "OtlpLogsConfig",
     "PushConfig",
     "RemoteWriteConfig",
     "WebConfig",
@@ -269,6 +270,11 @@ class RemoteWriteConfig:
         "", help="Where to write (remote write 1.0), mostly .../api/v1/write; empty means nowhere.",
         unit="URL", urls=True,
     )  # fmt: skip
+    native_histograms: bool = setting(
+        default=False,
+        help="Send distributions of time as native histograms too, finer than their buckets; the receiver must take "
+        "them.",
+    )
     headers_file: str = setting(
         "", help="File with one header per line as Name: value, such as Authorization or X-Scope-OrgID."
     )
@@ -280,22 +286,41 @@ class RemoteWriteConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtlpConfig:
-    """Push metrics to an OpenTelemetry receiver over HTTP."""
+    """Push metrics to an OpenTelemetry receiver."""
 
     url: str = setting(
-        "", help="Where to post metrics (OTLP/HTTP, protobuf), mostly .../v1/metrics; empty means nowhere.",
-        unit="URL", urls=True,
-    )  # fmt: skip
+        "",
+        help="Where metrics go: over HTTP mostly .../v1/metrics, over gRPC http://HOST:PORT, or https:// for TLS; "
+        "empty means nowhere.",
+        unit="URL",
+        urls=True,
+    )
+    protocol: str = setting(
+        "http", help="How OTLP is spoken there; grpc needs the extra grpc.", choices=("http", "grpc")
+    )
     compression: str = setting("gzip", help="How bodies are compressed.", choices=("gzip", "none"))
     headers_file: str = setting(
         "",
-        help="File with one header per line as Name: value; empty means the environment variable "
+        help="File with one header per line as Name: value, metadata over gRPC; empty means the environment variable "
         "OTEL_EXPORTER_OTLP_HEADERS.",
     )
     ca_file: str = setting("", help="Certificate authorities to trust instead of the system's.")
     client_cert: str = setting("", help="Certificate (PEM) to show.")
     client_key: str = setting("", help="Its key, if it is not in the same file.")
     timeout_seconds: float = setting(10.0, help="How long to wait for an answer.", unit="seconds", above=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtlpLogsConfig(OtlpConfig):
+    """Push log records to an OpenTelemetry receiver."""
+
+    url: str = setting(
+        "",
+        help="Where log records go: over HTTP mostly .../v1/logs, over gRPC http://HOST:PORT, or https:// for TLS; "
+        "empty means nowhere.",
+        unit="URL",
+        urls=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,6 +385,7 @@ class Config:
     push: PushConfig = field(default_factory=PushConfig)
     remote_write: RemoteWriteConfig = field(default_factory=RemoteWriteConfig)
     otlp: OtlpConfig = field(default_factory=OtlpConfig)
+    otlp_logs: OtlpLogsConfig = field(default_factory=OtlpLogsConfig)
     fluentd: FluentdConfig = field(default_factory=FluentdConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
     yarn: YarnConfig = field(default_factory=YarnConfig)

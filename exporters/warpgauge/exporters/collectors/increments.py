@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.device import Device
+    from warpgauge.core.fine_buckets import FineCounts
 
 __all__ = ["Accumulating", "Bookmark", "Increment"]
 
@@ -29,6 +30,7 @@ class Increment:
     labels: tuple[str, ...]
     counts: tuple[int, ...]
     sum: float
+    fine: FineCounts = ()  # the same in narrower buckets, where they are kept
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Metric, device
+from warpgauge.core.fine_buckets import bucket_of
 from warpgauge.exporters.collectors.increments import Bookmark, Increment
 from warpgauge.exporters.collectors.nvml_api import PYNVML, constant
 from warpgauge.exporters.collectors.nvml_rings import RingReader
@@ -82,15 +83,21 @@ class _Gain:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._counts = [0] * (len(source.metric.buckets) + 1)
+        self._fine: dict[int, int] = {}
         self._sum = 0.0
 
     def add(self, spans: Iterable[Span]) -> None:
         for value, milliseconds in spans:
             self._counts[bisect_left(self._source.metric.buckets, value)] += milliseconds
             self._sum += value * milliseconds
+            if milliseconds:
+                fine = bucket_of(value)
+                self._fine[fine] = self._fine.get(fine, 0) + milliseconds
 
     def told(self) -> Increment:
-        return Increment(self._source.metric, self._source.labels, tuple(self._counts), self._sum)
+        return Increment(
+            self._source.metric, self._source.labels, tuple(self._counts), self._sum, tuple(sorted(self._fine.items()))
+        )
 
 
 class SampleBuffers:

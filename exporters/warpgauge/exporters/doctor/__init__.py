@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from warpgauge.exporters.doctor import attribution
 from warpgauge.exporters.doctor.check import Check, Verdict
 from warpgauge.exporters.doctor.infiniband import infiniband
+from warpgauge.exporters.doctor.journal import journal
 from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log
 from warpgauge.exporters.doctor.nvidia import nvidia_checks
 from warpgauge.exporters.doctor.others import other_accelerators
@@ -42,5 +43,6 @@ def examine(config: Config) -> list[Check]:
         attribution.environments(agent.proc_root),
         *([found] if (found := attribution.pods(agent.pod_resources_socket)) else []),
         *([found] if (found := attribution.containers(agent.docker_socket)) else []),
-        *sink_checks([*metric_sinks(config, os.environ), *log_sinks(config)]),
+        *([entries] if (entries := journal(config.logs)) else []),
+        *sink_checks([*metric_sinks(config, os.environ), *log_sinks(config, os.environ)]),
     ]

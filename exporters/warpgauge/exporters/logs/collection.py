@@ -1,27 +1,30 @@
 """Everything that is logged on this machine, made into records and given to each sink's queue.
 
 What the kernel and we ourselves say is taken as it comes, within a rate, beyond which it is dropped and counted. Lines
-of files wait in their files: the rate only slows reading down, and a position moves once every queue has the line.
+of files wait in their files and entries in the journal: the rate only slows reading down, and a position moves once
+every queue has what stands before it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from warpgauge.core.errors import StorageError
+from warpgauge.exporters.logs.backlog import FileBacklog
 from warpgauge.exporters.logs.kernel_reports import KernelReport, KernelReports
-from warpgauge.exporters.logs.record import LogRecord, Severity
+from warpgauge.exporters.logs.record import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from warpgauge.core.clock import Clock
-    from warpgauge.exporters.logs.files import FileLine, LogFiles
+    from warpgauge.exporters.logs.backlog import Backlog
+    from warpgauge.exporters.logs.files import LogFiles
     from warpgauge.exporters.logs.own_events import OwnEvents
 
 __all__ = ["Collection", "Store", "Whose"]
@@ -59,13 +62,15 @@ class Collection:
         events: OwnEvents | None,
         files: LogFiles | None,
         most_per_second: int,
+        journal: Backlog | None = None,
     ) -> None:
         self._stores = stores
         self._node = node
         self._clock = clock
         self._whose = whose
         self._events = events
-        self._files = files
+        sources = [FileBacklog(files, node=node, clock=clock) if files else None, journal]
+        self._backlogs = [_Held(source, []) for source in sources if source is not None]
         self._most_per_second = most_per_second
         self._allowance = float(most_per_second)  # records that may be taken now
         self._refilled = clock.monotonic()
@@ -74,7 +79,6 @@ class Collection:
         self._guard = threading.Lock()  # guards what follows
         self._heard: deque[LogRecord] = deque()
         self._dropped = 0
-        self._unsafe: list[LogRecord] = []  # of files, not yet in every queue
 
     @property
     def dropped(self) -> int:
@@ -102,28 +106,30 @@ class Collection:
         self._allowance -= len(taken)
         unsafe = [record for batch in _batches(taken) if not self._store(batch) for record in batch]
         self._drop(len(immediate) - len(taken) + len(unsafe))
-        return len(taken) + self._collect_files()
+        return len(taken) + self._collect_backlogs()
 
     def close(self) -> None:
-        """Store what is left of our own events, and let go of the files."""
+        """Store what is left of our own events, and let go of the sources."""
         self.collect()
-        if self._files is not None:
-            self._files.close()
+        for held in self._backlogs:
+            held.source.close()
 
-    def _collect_files(self) -> int:
-        """Lines are in every queue before their positions are kept; while one takes none, nothing more is read."""
-        if self._files is None:
+    def _collect_backlogs(self) -> int:
+        """Whose turn was first is last at the next look: a busy source does not starve the others."""
+        self._backlogs.reverse()
+        return sum(self._collect_backlog(held) for held in self._backlogs)
+
+    def _collect_backlog(self, held: _Held) -> int:
+        """Records are in every queue before their position is kept; while one takes none, nothing more is read."""
+        if not held.unsafe:
+            held.unsafe = held.source.take(int(self._allowance))
+            self._allowance -= len(held.unsafe)
+        count = len(held.unsafe)
+        if not all(self._store(batch) for batch in _batches(held.unsafe)):
             return 0
-        if not self._unsafe:
-            lines = self._files.read(int(self._allowance))
-            self._allowance -= len(lines)
-            self._unsafe = [self._of_file(line) for line in lines]
-        count = len(self._unsafe)
-        if not all(self._store(batch) for batch in _batches(self._unsafe)):
-            return 0
-        self._unsafe = []
+        held.unsafe = []
         try:
-            self._files.keep_positions()
+            held.source.keep_positions()
         except StorageError as error:
             _LOG.warning("log positions not kept", extra={"why": str(error)})
         return count
@@ -177,29 +183,17 @@ class Collection:
             attributes=report.attributes,
         )
 
-    def _of_file(self, found: FileLine) -> LogRecord:
-        line = found.line
-        return LogRecord(
-            id=_id_of(found),
-            time=self._clock.now(),
-            source=str(found.path),
-            kind="line",
-            severity=Severity.INFO,
-            message=line.content.decode(errors="replace").rstrip("\r"),
-            node=self._node,
-            attributes={"is_cut": True} if line.is_cut else {},
-        )
-
     def _drop(self, count: int) -> None:
         with self._guard:
             self._dropped += count
 
 
-def _id_of(found: FileLine) -> str:
-    """The same for the same line, also if it is read again after a crash."""
-    line = found.line
-    about = f"{found.path}\0{found.inode}\0{line.generation}\0{line.offset}\0".encode()
-    return hashlib.blake2b(about + line.content, digest_size=12).hexdigest()
+@dataclass(slots=True)
+class _Held:
+    """A source, and its records that are not yet in every queue."""
+
+    source: Backlog
+    unsafe: list[LogRecord]
 
 
 def _batches(records: Sequence[LogRecord]) -> Iterator[Sequence[LogRecord]]:

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "MOST_MESSAGE_BYTES", "LogRecord", "Severity"]
 
-KINDS: Final = ("xid", "sxid", "aer", "mce", "oom_kill", "bus_error", "line", "event")
-"""What a record is about: the kernel's reports on hardware and memory, a line of a file, an event of our own."""
+KINDS: Final = ("xid", "sxid", "aer", "mce", "oom_kill", "bus_error", "line", "journal", "event", "finding")
+"""What a record is about: the kernel's reports on hardware and memory, a line of a file, an entry of the journal, an
+event of our own, a finding of the analyzer."""
 
 MOST_MESSAGE_BYTES: Final = 16_384  # the default of logs.max_line_bytes
 
@@ -24,7 +25,7 @@ class LogRecord:
 
     id: str  # the same when the record is sent twice
     time: float  # seconds since the epoch
-    source: str  # kernel, warpgauge or the path of a file
+    source: str  # kernel, warpgauge, journal, analyzer or the path of a file
     kind: str  # one of KINDS
     severity: Severity
     message: str

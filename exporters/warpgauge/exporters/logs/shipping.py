@@ -15,6 +15,7 @@ from warpgauge.core.catalog import own
 from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.logs.collection import Collection
 from warpgauge.exporters.logs.files import LogFiles
+from warpgauge.exporters.logs.journal import Journal
 from warpgauge.exporters.logs.nvrm import pci_address
 from warpgauge.exporters.logs.own_events import OwnEvents
 from warpgauge.exporters.push.queues import QueueTeller, delivery_of, queue_folder
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from warpgauge.core.clock import Clock
-    from warpgauge.core.config import Config
+    from warpgauge.core.config import Config, LogsConfig
     from warpgauge.exporters.logs.record import LogRecord
     from warpgauge.exporters.push.sink import Sink
     from warpgauge.exporters.push.worker import Delivery
@@ -39,19 +40,29 @@ _LOOKS_BETWEEN_SEARCHES: Final = 5
 _FAREWELL_SECONDS: Final = 12.0  # two joins of five seconds, and the last writes
 
 
-def log_sinks(config: Config, clock: Clock | None = None) -> list[Sink[Sequence[LogRecord]]]:
+def log_sinks(
+    config: Config, environ: Mapping[str, str], clock: Clock | None = None
+) -> list[Sink[Sequence[LogRecord]]]:
     """Every configured sink for log records.
 
     Raises:
-        ConfigError: a setting is unfit.
+        ConfigError: a setting is unfit, or the libraries of the extra push or grpc are missing.
         MissingExtraError: a sink's library is not installed.
 
     """
-    if not config.fluentd.servers:
-        return []
-    from warpgauge.exporters.push.forward.settings import forward_sink  # noqa: PLC0415 - needs an extra
+    sinks: list[Sink[Sequence[LogRecord]]] = []
+    if config.fluentd.servers:
+        from warpgauge.exporters.push.forward.settings import forward_sink  # noqa: PLC0415 - needs an extra
 
-    return [forward_sink(config.fluentd, clock)]
+        sinks.append(forward_sink(config.fluentd, clock))
+    if config.otlp_logs.url:
+        try:
+            from warpgauge.exporters.push.otlp_logs import OtlpLogs  # noqa: PLC0415 - needs an extra
+
+            sinks.append(OtlpLogs(config, environ))
+        except ModuleNotFoundError as error:
+            raise ConfigError(str(error)) from error
+    return sinks
 
 
 class LogShipping:
@@ -77,7 +88,7 @@ class LogShipping:
         self._events = OwnEvents() if config.logs.events else None
         self.wants_kernel = False
         self._collection: Collection | None = None
-        sinks = log_sinks(config, clock)
+        sinks = log_sinks(config, environ, clock)
         if sinks:
             self._open(config, sinks, environ)
 
@@ -158,6 +169,17 @@ class LogShipping:
             if logs.files
             else None,
             most_per_second=logs.max_records_per_second,
+            journal=self._journal(logs, folder) if logs.journal else None,
+        )
+
+    def _journal(self, logs: LogsConfig, folder: Path) -> Journal:
+        return Journal(
+            logs,
+            folder / "journal-cursor.json",
+            node=platform.node(),
+            clock=self._clock,
+            without_kernel_reports=self.wants_kernel,
+            without_pid=os.getpid() if logs.events else None,
         )
 
     def _whose(self, pci_bus_id: str) -> tuple[str, str]:

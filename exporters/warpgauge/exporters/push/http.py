@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from warpgauge.core.config import OtlpConfig, RemoteWriteConfig
     from warpgauge.core.posting import Answer
 
-__all__ = ["Poster", "headers_of_file", "headers_of_variable", "judged", "words_of"]
+__all__ = [
+    "Poster",
+    "check_url",
+    "headers_of_file",
+    "headers_of_variable",
+    "judged",
+    "printable",
+    "tls_context",
+    "words_of",
+]
 
 _MOST_HEADER_BYTES: Final = 65536
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*([\x20-\x7e]*?)[ \t]*")
@@ -43,12 +52,10 @@ class Poster:
             ConfigError: the URL holds a password, or a file of certificates cannot be used.
 
         """
-        if urlsplit(settings.url).username is not None:
-            msg = "a url of a sink must hold no user and password: it is shown in messages; use headers_file"
-            raise ConfigError(msg)
+        check_url(settings.url)
         self.url = settings.url
         self._headers = {"User-Agent": f"warpgauge/{VERSION}", **headers}
-        self._client = HttpClient(context=_context(settings), timeout_seconds=settings.timeout_seconds)
+        self._client = HttpClient(context=tls_context(settings), timeout_seconds=settings.timeout_seconds)
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer | Retry:
         """The answer, whatever its status; or that there was none."""
@@ -56,6 +63,18 @@ class Poster:
             return self._client.request("POST", self.url, body=body, headers={**self._headers, **headers})
         except TryLaterError as error:
             return Retry(str(error))
+
+
+def check_url(url: str) -> None:
+    """Return if the URL may be shown.
+
+    Raises:
+        ConfigError: it holds a password.
+
+    """
+    if urlsplit(url).username is not None:
+        msg = "a url of a sink must hold no user and password: it is shown in messages; use headers_file"
+        raise ConfigError(msg)
 
 
 def judged(answer: Answer) -> Retry | Dead:
@@ -72,8 +91,12 @@ def judged(answer: Answer) -> Retry | Dead:
 
 def words_of(answer: Answer) -> str:
     """What the receiver says, as one short printable line."""
-    text = answer.body[: 4 * _WORDS].decode(errors="replace")
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_WORDS]
+    return printable(answer.body[: 4 * _WORDS].decode(errors="replace"))
+
+
+def printable(text: str) -> str:
+    """Somebody else's words as one short line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _WORDS]).split())[:_WORDS]
 
 
 def headers_of_file(path: str) -> dict[str, str]:
@@ -123,7 +146,13 @@ def headers_of_variable(text: str, name: str) -> dict[str, str]:
     return headers
 
 
-def _context(settings: RemoteWriteConfig | OtlpConfig) -> ssl.SSLContext:
+def tls_context(settings: RemoteWriteConfig | OtlpConfig) -> ssl.SSLContext:
+    """Whom we trust and the certificate that we show.
+
+    Raises:
+        ConfigError: a file of certificates cannot be used.
+
+    """
     files = [settings.ca_file, settings.client_cert, settings.client_key]
     if settings.client_key and not settings.client_cert:
         msg = f"client key {settings.client_key} comes without a client certificate"

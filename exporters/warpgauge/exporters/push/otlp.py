@@ -1,28 +1,26 @@
-"""OTLP metrics over HTTP as a sink. Specification: https://opentelemetry.io/docs/specs/otlp/#otlphttp."""
+"""OTLP metrics as a sink, over HTTP or gRPC."""
 
 from __future__ import annotations
 
-import gzip
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.exporters.push.http import Poster, headers_of_file, headers_of_variable, judged
 from warpgauge.exporters.push.otlp_request import Translation, refusals_of
+from warpgauge.exporters.push.otlp_transport import stored, transport_of
 from warpgauge.exporters.push.reading import Choice, external_labels
-from warpgauge.exporters.push.sink import Acked, Retry
+from warpgauge.exporters.push.sink import Acked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from warpgauge.core.config import Config
+    from warpgauge.exporters.push.otlp_transport import Transport
     from warpgauge.exporters.push.reading import Reading
     from warpgauge.exporters.push.sink import Outcome
 
-__all__ = ["Otlp"]
+__all__ = ["Otlp", "checked"]
 
-_VARIABLE: Final = "OTEL_EXPORTER_OTLP_HEADERS"
-_TYPE: Final = {"Content-Type": "application/x-protobuf"}
-_GZIP_MAGIC: Final = b"\x1f\x8b"  # no message of ours begins so: what waited keeps its form when the setting changes
+_METHOD: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 
 
 class Otlp:
@@ -35,34 +33,21 @@ class Otlp:
 
         Raises:
             ConfigError: a setting or a file that it names is unfit.
+            ModuleNotFoundError: the library of an extra is not installed.
 
         """
-        settings = config.otlp
-        headers = headers_of_file(settings.headers_file)
-        if not settings.headers_file:
-            headers = headers_of_variable(environ.get(_VARIABLE, ""), _VARIABLE)
-        self._poster = Poster(settings, headers)
+        self._settings = config.otlp
+        self._transport = transport_of(config.otlp, environ, _METHOD, refusals_of)
         choice = Choice(config.push.keep, config.push.drop)
         self._translation = Translation(external_labels(config.push), choice.takes, started=time())
-        self._is_compressed = settings.compression == "gzip"
 
     def encode(self, batch: Reading) -> bytes:
         """One request, compressed if the settings say so."""
-        body = self._translation.request(batch)
-        return gzip.compress(body, compresslevel=1, mtime=0) if self._is_compressed else body
+        return stored(self._translation.request(batch), self._settings)
 
     def send(self, body: bytes) -> Outcome:
-        """Post one request: 200 is the acknowledgement, and says how many points were refused."""
-        encoding = {"Content-Encoding": "gzip"} if body.startswith(_GZIP_MAGIC) else {}
-        answer = self._poster.post(body, _TYPE | encoding)
-        if isinstance(answer, Retry):
-            return answer
-        if not answer.is_ok:
-            return judged(answer)
-        try:
-            return Acked(*refusals_of(answer.body))
-        except ValueError as error:
-            return Retry(f"HTTP {answer.status} with an answer that is not OTLP's: {error}")
+        """Send one request; success is the acknowledgement, and says how many points were refused."""
+        return self._transport.send(body)
 
     def check(self) -> str:
         """What the receiver says to a request without metrics.
@@ -71,10 +56,21 @@ class Otlp:
             OSError: it does not take even that.
 
         """
-        outcome = self.send(b"")
-        if not isinstance(outcome, Acked):
-            raise OSError(outcome.reason)
-        return f"{self._poster.url} took an empty request"
+        return checked(self._transport)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Let go of connections."""
+        self._transport.close()
+
+
+def checked(transport: Transport) -> str:
+    """What the receiver says to a request without anything in it.
+
+    Raises:
+        OSError: it does not take even that.
+
+    """
+    outcome = transport.send(b"")
+    if not isinstance(outcome, Acked):
+        raise OSError(outcome.reason)
+    return f"{transport.target} took an empty request"

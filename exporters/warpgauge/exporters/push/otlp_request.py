@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.catalog import Family, Kind
+from warpgauge.core.catalog import Family, Kind, Unit
 from warpgauge.core.sample import Histogram, Unavailable
 from warpgauge.core.version import VERSION
 from warpgauge.exporters.push.conventions import attributes_of, is_up_down, name_of
@@ -29,11 +29,21 @@ if TYPE_CHECKING:
     from warpgauge.core.sample import Sample
     from warpgauge.exporters.push.reading import Reading
 
-__all__ = ["Translation", "refusals_of"]
+__all__ = [
+    "SCOPE",
+    "Attribute",
+    "Translation",
+    "clean",
+    "nanoseconds",
+    "pairs",
+    "refusals_of",
+    "resource_of",
+]
 
 _CUMULATIVE: Final = metrics_pb2.AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
-_SCOPE: Final = "warpgauge"
-_NANOSECONDS: Final = 1_000_000_000
+SCOPE: Final = "warpgauge"
+Attribute = str | int | float | bool
+
 _RENAMED_LABELS: Final = {"job": "service.name", "instance": "service.instance.id"}
 
 
@@ -42,22 +52,18 @@ class Translation:
 
     def __init__(self, external: Mapping[str, str], takes: Callable[[str], bool], started: float) -> None:
         """`takes` says by the catalog's name whether a metric is sent; the agent `started` then (seconds)."""
-        self._resource = {
-            "host.name": platform.node(),
-            "service.version": VERSION,
-            **{_RENAMED_LABELS.get(name, name): value for name, value in external.items()},
-        }
+        self._resource = resource_of(external)
         self._takes = takes
-        self._started = round(started * _NANOSECONDS)
+        self._started = nanoseconds(started)
 
     def request(self, reading: Reading) -> bytes:
         """The serialized request."""
         request = ExportMetricsServiceRequest()
         resource = request.resource_metrics.add()
-        resource.resource.attributes.extend(_pairs(self._resource))
+        resource.resource.attributes.extend(pairs(self._resource))
         scope = resource.scope_metrics.add()
-        scope.scope.name, scope.scope.version = _SCOPE, VERSION
-        stamp = round(reading.time * _NANOSECONDS)
+        scope.scope.name, scope.scope.version = SCOPE, VERSION
+        stamp = nanoseconds(reading.time)
         families: dict[str, metrics_pb2.Metric] = {}
         for sample in reading.samples:
             if isinstance(sample.value, Unavailable) or not self._takes(sample.metric.name):
@@ -65,13 +71,13 @@ class Translation:
             name = name_of(sample.metric)
             if name not in families:
                 families[name] = scope.metrics.add(name=name, description=_help(sample.metric))
-                families[name].unit = sample.metric.unit.ucum
+                families[name].unit = _unit(sample.metric)
             self._add(families[name], sample, stamp)
         return bytes(request.SerializeToString())
 
     def _add(self, family: metrics_pb2.Metric, sample: Sample, stamp: int) -> None:
         metric, value = sample.metric, sample.value
-        attributes = list(_pairs(attributes_of(metric, sample.labels)))
+        attributes = list(pairs(attributes_of(metric, sample.labels)))
         if isinstance(value, Histogram):
             family.histogram.aggregation_temporality = _CUMULATIVE
             bars = family.histogram.data_points.add(
@@ -112,11 +118,44 @@ def refusals_of(body: bytes) -> tuple[int, str]:
     return partial.rejected_data_points, partial.error_message
 
 
-def _pairs(attributes: Mapping[str, str]) -> Iterator[KeyValue]:
+def nanoseconds(time: float) -> int:
+    """Seconds since the epoch as the protocol has them, whole microseconds: a float tells no finer ones."""
+    return round(time * 1e6) * 1000
+
+
+def resource_of(external: Mapping[str, str]) -> dict[str, str]:
+    """Attributes of this machine as the sender, with the labels of the settings."""
+    return {
+        "host.name": platform.node(),
+        "service.version": VERSION,
+        **{_RENAMED_LABELS.get(name, name): value for name, value in external.items()},
+    }
+
+
+def pairs(attributes: Mapping[str, Attribute]) -> Iterator[KeyValue]:
+    """Attributes as the protocol has them; an empty text is absent."""
     for key, value in attributes.items():
-        if value:
-            # A lone surrogate (a file name that is no UTF-8) becomes "?": protobuf would refuse it
-            yield KeyValue(key=key, value=AnyValue(string_value=value.encode("utf-8", "replace").decode()))
+        if value != "":
+            yield KeyValue(key=key, value=_value_of(value))
+
+
+def _value_of(value: Attribute) -> AnyValue:
+    """One value of its own type."""
+    if isinstance(value, bool):  # which is an int too
+        return AnyValue(bool_value=value)
+    if isinstance(value, int):
+        return AnyValue(int_value=value)
+    return AnyValue(double_value=value) if isinstance(value, float) else AnyValue(string_value=clean(value))
+
+
+def clean(text: str) -> str:
+    """The text without lone surrogates (a file name that is no UTF-8), which protobuf would refuse."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _unit(metric: Metric) -> str:
+    """None for a number of our own that has none: "1" is a ratio to receivers, and Prometheus names it so."""
+    return "" if metric.otel is None and metric.unit is Unit.NONE else metric.unit.ucum
 
 
 def _help(metric: Metric) -> str:

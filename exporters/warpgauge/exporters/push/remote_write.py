@@ -48,7 +48,10 @@ class RemoteWrite:
         del environ  # headers come from a file here
         settings = config.remote_write
         self._poster = Poster(settings, headers_of_file(settings.headers_file))
-        self._writer = Writer(external_labels(config.push), Choice(config.push.keep, config.push.drop).takes)
+        choice = Choice(config.push.keep, config.push.drop)
+        self._writer = Writer(
+            external_labels(config.push), choice.takes, has_native_histograms=settings.native_histograms
+        )
 
     def encode(self, batch: Reading) -> bytes:
         """One compressed message."""

@@ -140,6 +140,12 @@ class Delivery(Generic[_BatchT]):
                 trouble=self._trouble,
             )
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong now, one sentence; empty if nothing is. Waits for no disk."""
+        with self._changed:
+            return self._trouble
+
     def close(self, seconds: float = 1.0) -> None:
         """Store what was offered and end; what was not sent waits in the queue for the next start."""
         with self._changed:

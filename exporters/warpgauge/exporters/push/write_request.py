@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Kind
 from warpgauge.core.exposition.rendering import bound
+from warpgauge.core.fine_buckets import LOWEST, SCHEMA, ZERO
 from warpgauge.core.sample import Histogram, Unavailable
 
 try:
@@ -32,11 +33,30 @@ STALE: Final[float] = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "litt
 """The NaN by which Prometheus knows that a series has ended (model/value/value.go, StaleNaN)."""
 
 _FIELD: Final = descriptor_pb2.FieldDescriptorProto
-_KINDS: Final = {"string": _FIELD.TYPE_STRING, "double": _FIELD.TYPE_DOUBLE, "int64": _FIELD.TYPE_INT64}
+_KINDS: Final = {
+    "string": _FIELD.TYPE_STRING,
+    "double": _FIELD.TYPE_DOUBLE,
+    "int64": _FIELD.TYPE_INT64,
+    "uint64": _FIELD.TYPE_UINT64,
+    "uint32": _FIELD.TYPE_UINT32,
+    "sint32": _FIELD.TYPE_SINT32,
+    "sint64s": _FIELD.TYPE_SINT64,  # several
+}
 _MESSAGES: Final = {
     "Label": (("name", 1, "string"), ("value", 2, "string")),
     "Sample": (("value", 1, "double"), ("timestamp", 2, "int64")),
-    "TimeSeries": (("labels", 1, "Label"), ("samples", 2, "Sample")),
+    "BucketSpan": (("offset", 1, "sint32"), ("length", 2, "uint32")),
+    "Histogram": (
+        ("count_int", 1, "uint64"),
+        ("sum", 3, "double"),
+        ("schema", 4, "sint32"),
+        ("zero_threshold", 5, "double"),
+        ("zero_count_int", 6, "uint64"),
+        ("positive_spans", 11, "BucketSpan"),
+        ("positive_deltas", 12, "sint64s"),
+        ("timestamp", 15, "int64"),
+    ),
+    "TimeSeries": (("labels", 1, "Label"), ("samples", 2, "Sample"), ("histograms", 4, "Histogram")),
     "WriteRequest": (("timeseries", 1, "TimeSeries"),),
 }
 _Labels = tuple[tuple[str, str], ...]
@@ -49,7 +69,8 @@ def _message_class() -> Any:  # noqa: ANN401 - made at run time
         row = file.message_type.add(name=name)
         for field, number, kind in fields:
             added = row.field.add(name=field, number=number, type=_KINDS.get(kind, _FIELD.TYPE_MESSAGE))
-            added.label = _FIELD.LABEL_OPTIONAL if kind in _KINDS else _FIELD.LABEL_REPEATED
+            is_one = kind in _KINDS and not kind.endswith("s")
+            added.label = _FIELD.LABEL_OPTIONAL if is_one else _FIELD.LABEL_REPEATED
             if kind not in _KINDS:
                 added.type_name = f".prometheus.{kind}"
     pool = descriptor_pool.DescriptorPool()  # of our own: another library in the process may define the same names
@@ -63,8 +84,11 @@ _WriteRequest: Final = _message_class()
 class Writer:
     """Writes one reading after the other; a series that is gone from a reading gets its end marker there, once."""
 
-    def __init__(self, external: Mapping[str, str], takes: Callable[[str], bool]) -> None:
+    def __init__(
+        self, external: Mapping[str, str], takes: Callable[[str], bool], *, has_native_histograms: bool = False
+    ) -> None:
         """`takes` says by its full name whether a series is written."""
+        self._has_native_histograms = has_native_histograms
         self._external = external
         self._takes = takes
         self._known: dict[tuple[str, tuple[str, ...]], list[_Labels]] = {}  # metric and label values -> its series
@@ -81,6 +105,9 @@ class Writer:
             for labels, value in self._series(sample, known):
                 living.add(labels)
                 _add(request, labels, value, stamp)
+            if self._has_native_histograms and (labels := self._native(sample)):
+                living.add(labels)
+                _add_native(request, labels, sample.value, stamp)
         for labels in sorted(self._living - living):
             _add(request, labels, STALE, stamp)
         self._living = frozenset(living)
@@ -99,6 +126,16 @@ class Writer:
         for labels, number in zip(rows, numbers, strict=True):
             if labels:
                 yield labels, float(number)
+
+    def _native(self, sample: Sample) -> _Labels:
+        """Labels of the native histogram; empty where none is written.
+
+        Counts of narrower buckets that are not all there is, as of a recording that has none, would be a lie.
+        """
+        value, metric = sample.value, sample.metric
+        if not isinstance(value, Histogram) or not value.fine or sum(n for _, n in value.fine) != value.counts[-1]:
+            return ()
+        return self._chosen(metric.name, dict(zip(metric.label_names(sample.labels), sample.labels, strict=True)))
 
     def _labels(self, sample: Sample) -> Iterator[_Labels]:
         """Labels of a sample's series, in the order of its numbers; empty for one that is not written."""
@@ -124,6 +161,28 @@ def _add(request: Any, labels: _Labels, value: float, stamp: int) -> None:  # no
     for name, text in labels:
         series.labels.add(name=name, value=text)
     series.samples.add(value=value, timestamp=stamp)
+
+
+def _add_native(request: Any, labels: _Labels, value: Any, stamp: int) -> None:  # noqa: ANN401 - made at run time
+    series = request.timeseries.add()
+    for name, text in labels:
+        series.labels.add(name=name, value=text)
+    counts = dict(value.fine)
+    native = series.histograms.add(
+        count_int=value.counts[-1],
+        sum=value.sum,
+        schema=SCHEMA,
+        zero_threshold=2.0 ** (LOWEST / (1 << SCHEMA) - 1),
+        zero_count_int=counts.pop(ZERO, 0),
+        timestamp=stamp,
+    )
+    last_bucket, last_count = None, 0
+    for bucket, count in counts.items():  # rising
+        if last_bucket is None or bucket != last_bucket + 1:
+            native.positive_spans.add(offset=bucket if last_bucket is None else bucket - last_bucket - 1, length=0)
+        native.positive_spans[-1].length += 1
+        native.positive_deltas.append(count - last_count)
+        last_bucket, last_count = bucket, count
 
 
 def _clean(text: str) -> str:
