@@ -11,7 +11,7 @@ from warpgauge.analyzer.history.recorder import Recorder
 from warpgauge.analyzer.history.writer import HistoryWriter
 from warpgauge.analyzer.intake import Intake
 from warpgauge.analyzer.naming import NodeNames
-from warpgauge.analyzer.parquet import encoded
+from warpgauge.analyzer.parquet import encoded, encoded_told
 from warpgauge.analyzer.sources import Page, Target
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import HistoryConfig
@@ -30,7 +30,7 @@ class Kept:
         self.folder = folder
         self.clock = ManualClock(START)
         config = HistoryConfig(enabled=True, resolution_seconds=resolution_seconds, **settings)
-        self.writer = HistoryWriter(config, folder, self.clock, encoded)
+        self.writer = HistoryWriter(config, folder, self.clock, encoded, encoded_told)
         self.recorder = Recorder(self.writer, resolution_seconds=resolution_seconds)
         self.intake = Intake(Frame(), NodeNames("local"), self.recorder)
 

@@ -15,7 +15,7 @@ from warpgauge.analyzer.history.book import Book
 from warpgauge.analyzer.history.recorder import Recorder
 from warpgauge.analyzer.history.rows import Rows
 from warpgauge.analyzer.history.writer import HistoryWriter
-from warpgauge.analyzer.parquet import encoded
+from warpgauge.analyzer.parquet import encoded, encoded_told
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import HistoryConfig
 from warpgauge.core.errors import StorageError
@@ -34,7 +34,7 @@ def rows(count: int, at: float = START, book: Book | None = None) -> Rows:
 def writer(folder: Path, **settings) -> HistoryWriter:
     most = settings.pop("most_waiting", 1000)
     config = HistoryConfig(enabled=True, **settings)
-    return HistoryWriter(config, folder, ManualClock(START), encoded, most_waiting=most)
+    return HistoryWriter(config, folder, ManualClock(START), encoded, encoded_told, most_waiting=most)
 
 
 def test_what_finds_no_room_is_dropped_and_counted(tmp_path):
@@ -130,7 +130,7 @@ def test_a_disk_that_hangs_does_not_hold_up_the_frame(tmp_path):
         return encoded(found)
 
     config = HistoryConfig(enabled=True, flush_interval_seconds=0.01)
-    history = HistoryWriter(config, tmp_path, ManualClock(START), slow, most_waiting=50)
+    history = HistoryWriter(config, tmp_path, ManualClock(START), slow, encoded_told, most_waiting=50)
     history.start()
     history.offer(rows(10))
     wait_until(lambda: begun, what="the writer is at work")

@@ -19,7 +19,7 @@ except ImportError as error:
     raise MissingExtraError(what="Parquet", package="pyarrow", extra="history") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.int32]
 
-__all__ = ["MOST_ROWS", "Piece", "encoded", "encoded_documents", "pieces_of"]
+__all__ = ["MOST_ROWS", "Piece", "encoded", "encoded_told", "pieces_of"]
 
 MOST_ROWS: Final = 100_000_000  # of one file, to be read
 _GROUP_ROWS: Final = 131_072  # what is laid out in memory at once, and what a reader can skip
@@ -47,6 +47,8 @@ _SCHEMA: Final = pa.schema(
     metadata={"warpgauge.schema": "warpgauge.history/v1"},
 )
 _WIDER: Final = {"s": 1000, "ms": 1}  # milliseconds of a unit of time
+_TIMES: Final = frozenset({"time", "since", "ended"})
+_NUMBERS: Final = frozenset({"confidence", "lost_device_seconds"})
 _FINER: Final = {"us": 1000, "ns": 1_000_000}  # units in a millisecond
 
 Piece = tuple[list[tuple[str, dict[str, str]]], "Ints", "Ints", "Doubles"]
@@ -63,8 +65,8 @@ def encoded(rows: Rows) -> memoryview:
     return memoryview(sink.getvalue())
 
 
-def encoded_documents(columns: dict[str, Sequence[Any]]) -> memoryview:
-    """A whole file of columns: times (seconds since the epoch) under names that end in `time`, numbers and texts."""
+def encoded_told(columns: Mapping[str, Sequence[Any]]) -> memoryview:
+    """A whole file of what was told: times in seconds since the epoch become timestamps, None null."""
     arrays = {name: _column(name, values) for name, values in columns.items()}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(arrays), sink, compression="zstd", store_schema=False)
@@ -126,9 +128,9 @@ def _texts(codes: Codes, of_row: NDArray[np.intp], texts: Sequence[str]) -> pa.D
 
 
 def _column(name: str, values: Sequence[Any]) -> pa.Array:
-    if name.endswith("time"):
+    if name in _TIMES:
         return pa.array([None if one is None else round(one * 1e6) for one in values], type=pa.int64()).cast(_TIME)
-    return pa.array(values, type=pa.float64() if name.endswith(("confidence", "seconds", "ratio")) else pa.string())
+    return pa.array(values, type=pa.float64() if name in _NUMBERS else pa.string())
 
 
 def _check_columns(path: Path, schema: pa.Schema) -> None:

@@ -21,6 +21,7 @@ from warpgauge.analyzer.documents import findings_list, incidents_list, status_d
 from warpgauge.analyzer.engine import heard_anew
 from warpgauge.analyzer.history import keeping
 from warpgauge.analyzer.history.recorder import recorder_of
+from warpgauge.analyzer.history.told import Teller
 from warpgauge.analyzer.layout import layout_of
 from warpgauge.analyzer.muting_book import MutingBook
 from warpgauge.analyzer.own_metrics import Durations, acting_samples, history_samples, own_samples
@@ -168,7 +169,7 @@ class Service:
     ) -> None:
         if detectors is None:
             detectors = detectors_with(config.analyzer.xid_overrides, Forests())
-        self._history = history
+        self._history, self._teller = history, Teller()
         self.watch = Watch(
             config.analyzer,
             clock or SystemClock(),
@@ -385,6 +386,8 @@ class Service:
             _LOG.warning("recommendation not delivered", extra={"error": failure})
         self.result, self.last_tick = result, self._clock.now()
         self._ticks.observe(self._clock.monotonic() - began)
+        if self._history is not None:
+            self._history.note(self._teller.changes(result, self.advisor.open, self.last_tick))
         self.stream.publish("tick", self._tick_document())
 
     def _tick_document(self) -> dict[str, Any]:

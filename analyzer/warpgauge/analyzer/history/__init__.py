@@ -29,10 +29,10 @@ def keeping(settings: HistoryConfig, data_directory: Path, clock: Clock) -> Iter
         yield None
         return
     from warpgauge.analyzer.history.writer import HistoryWriter  # noqa: PLC0415 - an extra brings what it needs
-    from warpgauge.analyzer.parquet import encoded  # noqa: PLC0415 - as above
+    from warpgauge.analyzer.parquet import encoded, encoded_told  # noqa: PLC0415 - as above
 
     path = Path(settings.directory).expanduser() if settings.directory else data_directory / "history"
-    writer = HistoryWriter(settings, path, clock, encoded)
+    writer = HistoryWriter(settings, path, clock, encoded, encoded_told)
     writer.start()
     try:
         yield writer

@@ -11,17 +11,19 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.history.folder import Folder
 from warpgauge.analyzer.history.rows import sheets_of
+from warpgauge.analyzer.history.told import ToldTable
 from warpgauge.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from warpgauge.analyzer.history.rows import Rows, Sheet
+    from warpgauge.analyzer.history.told import Told
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import HistoryConfig
 
@@ -50,14 +52,15 @@ class HistoryStats:
 
 
 class HistoryWriter:
-    """Takes rows from any thread and never lets it wait; `encode` makes a whole file of a sheet's rows."""
+    """Takes rows from any thread and never lets it wait; `encode` makes a whole file of rows, as does `encode_told`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it needs from outside
         self,
         settings: HistoryConfig,
         path: Path,
         clock: Clock,
         encode: Callable[[Rows], memoryview],
+        encode_told: Callable[[dict[str, list[Any]]], memoryview],
         *,
         most_waiting: int = MOST_WAITING,
     ) -> None:
@@ -72,6 +75,7 @@ class HistoryWriter:
         self._encode = encode
         self._most_waiting = most_waiting
         self._folder = Folder(path)
+        self._told = ToldTable(Folder(path.with_name(f"{path.name}-findings")), encode_told)
         self._changed = threading.Condition()  # guards what follows, and tells the thread that it changed
         self._waiting: list[Rows] = []
         self._count = 0
@@ -80,7 +84,7 @@ class HistoryWriter:
         self._written = 0
         self._last_write: float | None = None
         self._trouble = ""
-        self._kept = (self._folder.bytes, self._folder.oldest)
+        self._kept = (self._folder.bytes + self._told.folder.bytes, self._folder.oldest)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -99,6 +103,10 @@ class HistoryWriter:
             if self._count >= EARLY:
                 self._changed.notify_all()
 
+    def note(self, told: Sequence[Told]) -> None:
+        """Take findings, incidents and recommendations; as `offer`."""
+        self._count_dropped(queue=self._told.offer(told))
+
     def refuse(self, count: int) -> None:
         """Count samples of series beyond the most that are kept."""
         with self._changed:
@@ -114,6 +122,7 @@ class HistoryWriter:
             while sheets:
                 self._write(sheets[-1])
                 sheets.pop()
+            self._told.flush()
         except StorageError as error:
             trouble = str(error)
             self._put_back([sheet.rows for sheet in sheets])
@@ -155,10 +164,11 @@ class HistoryWriter:
             self._last_write = now
 
     def _retain(self) -> None:
-        aged = self._folder.drop_older(self._clock.now() - self._settings.max_age_seconds)
-        self._count_dropped(age=aged, size=self._folder.drop_beyond(self._settings.max_bytes))
+        oldest = self._clock.now() - self._settings.max_age_seconds
+        for folder in (self._folder, self._told.folder):
+            self._count_dropped(age=folder.drop_older(oldest), size=folder.drop_beyond(self._settings.max_bytes))
         with self._changed:
-            self._kept = (self._folder.bytes, self._folder.oldest)
+            self._kept = (self._folder.bytes + self._told.folder.bytes, self._folder.oldest)
 
     def _put_back(self, rows: list[Rows]) -> None:
         with self._changed:

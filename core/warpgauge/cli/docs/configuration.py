@@ -38,7 +38,7 @@ _SECTIONS: Final = {
     "remote_write": "The sink for Prometheus and whatever takes its remote write; needs the extra push.",
     "otlp": "The sink for OpenTelemetry receivers; needs the extra push.",
     "fluentd": "Where log records go: [send logs to Fluentd](../howto/fluentd.md).",
-    "history": "What the analyzer takes in, as Parquet files: [keep a history](../howto/history.md).",
+    "history": "What the analyzer takes in and tells, as Parquet files: [keep a history](../howto/history.md).",
     "logs": "What is collected for it: [send logs to Fluentd](../howto/fluentd.md).",
 }
 
