@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.history.folder import Folder
@@ -114,18 +115,13 @@ class HistoryWriter:
 
     def flush(self) -> None:
         """Write what waits, and remove what is too old or too much; a disk that fails leaves the rows waiting."""
-        with self._changed:
-            waiting, self._waiting, self._count = self._waiting, [], 0
-        sheets = list(sheets_of(waiting))
         trouble = ""
         try:
-            while sheets:
-                self._write(sheets[-1])
-                sheets.pop()
+            while waiting := self._taken():
+                self._write_all(list(sheets_of(waiting)))
             self._told.flush()
         except StorageError as error:
             trouble = str(error)
-            self._put_back([sheet.rows for sheet in sheets])
         self._retain()
         self._say(trouble)
 
@@ -149,6 +145,25 @@ class HistoryWriter:
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(seconds)
+
+    def _taken(self) -> list[Rows]:
+        """What has waited longest, about as many rows as are arranged at once: that takes memory of its own."""
+        with self._changed:
+            ends = accumulate(map(len, self._waiting))
+            last = next((at for at, end in enumerate(ends, 1) if end >= EARLY), len(self._waiting))
+            taken, self._waiting = self._waiting[:last], self._waiting[last:]
+            self._count -= sum(map(len, taken))
+        return taken
+
+    def _write_all(self, sheets: list[Sheet]) -> None:
+        """Write sheets; those from one on that the disk does not take wait again."""
+        while sheets:
+            try:
+                self._write(sheets[-1])
+            except StorageError:
+                self._put_back([sheet.rows for sheet in sheets])
+                raise
+            sheets.pop()
 
     def _write(self, sheet: Sheet) -> None:
         now, rows = self._clock.now(), sheet.rows
