@@ -43,7 +43,7 @@ screenshots: ## draw every dashboard with Grafana's own components (npm, Chromiu
 	cd tools/panels && npm install --legacy-peer-deps --no-package-lock --no-audit --no-fund && npx vite build
 	WARPGAUGE_PICTURES=docs/screenshots/dashboards $(BIN)/python -m pytest tests/dashboards/test_pictures.py
 
-real-servers: ## build the servers that Debian lacks (Prometheus 3 …) for the tests, with Go; minutes the first time
+real-servers: ## build the servers that Debian lacks (Prometheus 3 …) for the tests, with Go and Maven; minutes the first time
 	@python3 tools/built_servers.py $(ARGS)
 
 new-collector: ## write a new collector with its test: make new-collector NAME=x

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytest_plugins = ["tests.real_servers", "tests.slurm_cluster", "tests.fluent_server"]
+pytest_plugins = ["tests.real_servers", "tests.slurm_cluster", "tests.yarn_cluster", "tests.fluent_server"]
 
 GOLDEN = Path(__file__).parent / "golden"
 

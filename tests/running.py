@@ -67,10 +67,11 @@ def warpgauge(*args: str, home: Path, timeout: float = 60, **extra: str) -> subp
 
 
 @contextlib.contextmanager
-def up(home: Path, *args: str) -> Iterator[Up]:
+def up(home: Path, *args: str, config: Path | None = None) -> Iterator[Up]:
     """`warpgauge up ARGS` on free ports, stopped (with all its children) when the block is left."""
+    settings = [] if config is None else [f"--config={config}"]
     command = [
-        sys.executable, "-m", "warpgauge", "up", "--web.listen-address=127.0.0.1:0",
+        sys.executable, "-m", "warpgauge", *settings, "up", "--web.listen-address=127.0.0.1:0",
         "--agent.listen-address=127.0.0.1:0", *args,
     ]  # fmt: skip
     process = subprocess.Popen(

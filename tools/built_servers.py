@@ -1,7 +1,8 @@
 """Build the real servers that Debian does not have, from the pinned modules in tools/servers/.
 
-A folder there with a `go.mod` names the programs to build in `tool` lines, or is itself a program (`main.go`). Results
-lie in `.cache/servers/NAME/` and are made anew when the folder's files change.
+A folder there with a `go.mod` names the programs to build in `tool` lines, or is itself a program (`main.go`); one with
+a `pom.xml` gives a class path: its own classes and all that they need, as jars. Results lie in `.cache/servers/NAME/`
+and are made anew when the folder's files change.
 
 Run it by hand to build everything, or those that you name:  python3 tools/built_servers.py [NAME...]
 """
@@ -29,7 +30,7 @@ class ServerNotBuiltError(Exception):
 
 def names(*, sources: Path = SOURCES) -> list[str]:
     """All servers that can be built."""
-    return sorted(path.parent.name for path in sources.glob("*/go.mod"))
+    return sorted(path.parent.name for kind in ("go.mod", "pom.xml") for path in sources.glob(f"*/{kind}"))
 
 
 def built(name: str, *, sources: Path = SOURCES, cache: Path = CACHE) -> Path:
@@ -76,18 +77,53 @@ def _digest(source: Path) -> str:
 
 
 def _build(source: Path, target: Path) -> None:
+    if (source / "pom.xml").exists():
+        _build_jars(source, target)
+    else:
+        _build_programs(source, target)
+
+
+def _build_jars(source: Path, target: Path) -> None:
+    """Maven writes beside its sources, so it works on a copy; downloads stay in its own repository (~/.m2)."""
+    copy = target / "build"
+    shutil.copytree(source, copy)
+    _run(source, ["mvn", "--quiet", "--batch-mode", f"-Djars={target}", "package"], copy)
+    shutil.rmtree(copy)
+    _check_hashes(source / "jars.sha256", target)
+
+
+def _check_hashes(known: Path, target: Path) -> None:
+    """Maven pins versions; that a jar is what it was when it was taken in, this file says, as go.sum does for Go."""
+    for line in known.read_text(encoding="ascii").splitlines():
+        digest, name = line.split()
+        if not (target / name).exists() or hashlib.sha256((target / name).read_bytes()).hexdigest() != digest:
+            msg = f"{target.name} is not used: {name} is not the one that {known.name} names"
+            raise ServerNotBuiltError(msg)
+
+
+def _build_programs(source: Path, target: Path) -> None:
     what = "." if (source / "main.go").exists() else "tool"
     command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", f"-o={target}/", what]
+    _run(source, command, source)
+
+
+def _run(source: Path, command: list[str], folder: Path) -> None:
     again = f"cd tools/servers/{source.name} && {' '.join(command)}"
     try:
-        done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         msg = f"{source.name} cannot be built ({error}): {again}"
         raise ServerNotBuiltError(msg) from error
     if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        said = _said(done.stderr) or _said(done.stdout) or f"exit {done.returncode}"  # Maven complains on stdout
         msg = f"{source.name} cannot be built ({said}): {again}"
         raise ServerNotBuiltError(msg)
+
+
+def _said(output: str) -> str:
+    """The last line; of Maven's the first error, as its last lines tell how to read about errors."""
+    lines = output.strip().splitlines() or [""]
+    return next((line for line in lines if line.startswith("[ERROR]")), lines[-1])
 
 
 def main(wanted: list[str]) -> int:

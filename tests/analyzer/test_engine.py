@@ -297,3 +297,27 @@ def test_a_partial_pass_opens_what_it_finds():
     result = analyze(FrameAt(T0), EngineState(), [asked], is_partial=True)
 
     assert [finding.scope for finding in result.findings] == [PLACE]
+
+
+ON_DEVICE = Scope(cluster="c", node="n1", uuid="GPU-1")
+IN_JOB = replace(ON_DEVICE, job_id="train", rank=3)
+
+
+@pytest.mark.parametrize(("before", "after"), [(ON_DEVICE, IN_JOB), (IN_JOB, ON_DEVICE)], ids=["comes", "leaves"])
+def test_a_fault_of_a_device_stays_one_finding_when_a_job(before: Scope, after: Scope):
+    run = Run()
+    (first,) = run.tick(candidate(scope=before)).findings
+    (then,) = run.tick(candidate(scope=after)).findings
+    (last,) = run.tick(candidate(scope=after, strength=Strength.HOLD)).findings
+    assert (then.id, then.scope, then.confirmed) == (first.id, after, first.confirmed)
+    assert last.id == first.id
+    assert not run.state.ended
+
+
+def test_the_faults_that_one_device_costs_two_jobs_stay_two_findings():
+    run = Run()
+    (first,) = run.tick(candidate(scope=IN_JOB)).findings
+    (other,) = (
+        one for one in run.tick(candidate(scope=replace(IN_JOB, job_id="other"))).findings if one.id != first.id
+    )
+    assert other.scope.job_id == "other"

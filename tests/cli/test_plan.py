@@ -135,8 +135,8 @@ def test_the_flag_lists_exactly_the_policies_that_there_are():
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ([], "give --nodes CSV and --pods CSV, or --core slurm"),
-        (["--nodes", "n.csv"], "give --nodes CSV and --pods CSV, or --core slurm"),
+        ([], "give --nodes CSV and --pods CSV, or --core"),
+        (["--nodes", "n.csv"], "give --nodes CSV and --pods CSV, or --core"),
         (["--nodes", "n.csv", "--pods", "p.csv", "--partition", "a"], "which alone takes --partition"),
         (["--core", "slurm", "--pods", "p.csv"], "give one or the other"),
     ],

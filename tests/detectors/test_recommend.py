@@ -133,6 +133,13 @@ def test_on_slurm_a_slow_rank_without_a_device_leaves_its_node() -> None:
     assert {"spareNode", "checkpoint", "gang"} <= {one.check for one in made.preconditions}
 
 
+def test_an_idle_application_on_yarn_is_put_last_and_not_ended() -> None:
+    on_yarn = replace(fleet(), platforms={("prod", "train"): "yarn"})
+    (made,) = plan(finding(FindingKind.IDLE_ALLOCATED), topology=on_yarn).fresh
+    assert made.text.summary == "Put idle application train last in its queue, once its owner was asked."
+    assert (made.reversible, made.undo) == ("yes", "Give it the priority that it had.")
+
+
 @pytest.mark.parametrize("platform", ["kubernetes", None])
 def test_elsewhere_nothing_is_advised_about_a_rank_without_a_device(platform: str | None) -> None:
     platforms = {("prod", "train"): platform} if platform else {}

@@ -16,6 +16,7 @@ from warpgauge.exporters.attribution.procfs import ProcessFacts, ProcFs
 from warpgauge.exporters.attribution.slurm import allocated_indices, slurm_workload
 from warpgauge.exporters.attribution.slurm_files import gpustat_claims, mapping_claims
 from warpgauge.exporters.attribution.workload import Workload
+from warpgauge.exporters.attribution.yarn import yarn_workload
 
 SLURM_CGROUP = "0::/system.slice/slurmstepd.scope/job_77/step_0/user/task_3\n"
 
@@ -91,9 +92,41 @@ def test_a_process_outside_every_container_is_in_none(cgroup):
     assert container_of(cgroup) is None
 
 
+# ---- YARN
+
+YARN_CONTAINER = "container_e17_1410901177871_0001_01_000005"
+YARN_JOB = Workload(
+    scheduler="yarn", container=YARN_CONTAINER, job_id="application_1410901177871_0001", rank="3", user="ada"
+)
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        facts(CONTAINER_ID=YARN_CONTAINER, RANK="3"),
+        facts(f"4:cpu,cpuacct:/hadoop-yarn/{YARN_CONTAINER}\n", RANK="3"),
+        facts(
+            f"0::/hadoop-yarn/{YARN_CONTAINER}/child\n", CONTAINER_ID="container_1410901177871_0009_01_000001", RANK="3"
+        ),
+    ],
+)
+def test_a_process_of_a_yarn_container_belongs_to_the_application(process):
+    assert workload_of(process) == YARN_JOB
+
+
+@pytest.mark.parametrize("value", ["", "3f2a", "container_1_2_3_4", f"{YARN_CONTAINER} ", f"x{YARN_CONTAINER}"])
+def test_what_is_no_container_of_yarn_is_none(value):
+    assert yarn_workload(facts(CONTAINER_ID=value)) is None
+
+
+def test_a_container_of_yarn_in_docker_is_yarns():
+    assert workload_of(facts(DOCKER_CGROUP, CONTAINER_ID=YARN_CONTAINER, RANK="3")) == YARN_JOB
+
+
 @given(st.text())
 def test_no_cgroup_text_breaks_the_reading(text):
     container_of(text)
+    yarn_workload(facts(text))
     slurm_workload(facts(text))
 
 

@@ -43,22 +43,27 @@ def test_the_cgroup_names_the_slurm_job(process, senders, cgroup):
 
 def test_a_folder_that_only_looks_like_a_job_is_none(process, senders):
     process(cgroup=b"0::/user.slice/job_77\n")
-    assert senders.find(10).slurm_job_id is None
+    assert senders.find(10).own_job_id is None
 
 
 def test_the_environment_names_the_job_where_no_cgroup_does(process, senders):
     process(environ=b"PATH=/bin\0SLURM_JOB_ID=78\0XSLURM_JOB_ID=79\0")
-    assert senders.find(10).slurm_job_id == "78"
+    assert senders.find(10).own_job_id == "78"
 
 
 def test_the_cgroup_beats_an_environment_that_says_otherwise(process, senders):
     process(cgroup=b"0::/system.slice/slurmstepd.scope/job_77/step_0\n", environ=b"SLURM_JOB_ID=78\0")
-    assert senders.find(10).slurm_job_id == "77"
+    assert senders.find(10).own_job_id == "77"
+
+
+def test_in_a_container_of_yarn_the_job_is_its_application(process, senders):
+    process(environ=b"CONTAINER_ID=container_e17_1410901177871_0001_01_000005\0")
+    assert senders.find(10).own_job_id == "application_1410901177871_0001"
 
 
 def test_nonsense_in_the_environment_is_no_job(process, senders):
     process(environ=b"SLURM_JOB_ID=\xff;rm\0")
-    assert senders.find(10).slurm_job_id is None
+    assert senders.find(10).own_job_id is None
 
 
 def test_a_process_outside_slurm_has_no_slurm_job(process, senders):

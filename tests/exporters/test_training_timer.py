@@ -329,6 +329,9 @@ def test_the_rank_comes_from_the_launcher(agent, monkeypatch, environ, rank):
     [
         ({"SLURM_JOB_ID": "77"}, None, "77"),
         ({"SLURM_JOB_ID": "77"}, "mine", "77"),
+        ({"CONTAINER_ID": "container_e17_1410901177871_0001_01_000005"}, "mine", "application_1410901177871_0001"),
+        ({"CONTAINER_ID": "container_1410901177871_0001_01_000005"}, None, "application_1410901177871_0001"),
+        ({"CONTAINER_ID": "3f2a"}, "mine", "mine"),
         ({}, "mine", "mine"),
         ({"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}, None, "10.0.0.1:29500"),
         ({}, None, f"pid-{os.getpid()}"),
@@ -336,7 +339,7 @@ def test_the_rank_comes_from_the_launcher(agent, monkeypatch, environ, rank):
     ids=str,
 )
 def test_the_job_is_slurms_or_the_given_one_or_what_the_ranks_share(agent, monkeypatch, environ, given, job):
-    for name in ("SLURM_JOB_ID", "MASTER_ADDR", "MASTER_PORT"):
+    for name in ("SLURM_JOB_ID", "CONTAINER_ID", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)

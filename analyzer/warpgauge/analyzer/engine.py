@@ -1,15 +1,15 @@
 """One pure step: a frame and what was known before -> findings, incidents, and what is known now.
 
 A finding opens when its detector raises it, stays open while the detector at least holds it, and ends once it was
-absent for `CLEAR_TICKS` ticks in a row (after a restart only once its detector's window is clear of the gap); raising
-needs more than holding, so a condition at the threshold does not flap. A condition that comes back within
-`REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for `REMEMBER_SECONDS`, for the page that
-shows what just ended.
+absent for `CLEAR_TICKS` ticks in a row (after a restart, or where its nodes were silent for a while, only once its
+detector's window is clear of the gap); raising needs more than holding, so a condition at the threshold does not
+flap. A condition that comes back within `REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for
+`REMEMBER_SECONDS`, for the page that shows what just ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +41,8 @@ Join = Callable[
     [Sequence[Finding], "Frame", Mapping[str, "KnownIncident"], Sequence[Finding]], Mapping[str, "KnownIncident"]
 ]
 """Findings that hold, incidents known before and findings that ended lately -> incidents by id."""
+HasGap = Callable[[Scope, float], bool]
+"""Whether part of the last so many seconds is missing of what a scope names."""
 Suspect = Callable[[Iterable[Finding | Candidate], "Frame"], Iterable[Candidate]]
 """All that is seen -> what speaks against the whole of it."""
 
@@ -85,6 +87,10 @@ def _no_incidents(
     return {}
 
 
+def _no_gap(_scope: Scope, _window_seconds: float) -> bool:
+    return False
+
+
 def _no_suspicion(_seen: Iterable[Finding | Candidate], _frame: Frame) -> Iterable[Candidate]:
     return ()
 
@@ -96,6 +102,7 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     *,
     join: Join = _no_incidents,
     suspect: Suspect = _no_suspicion,
+    has_gap: HasGap = _no_gap,
     muting: Muting = NOTHING_MUTED,
     told_at: float | None = None,
     processes: Mapping[NodeKey, Sequence[ProcessReading]] | None = None,
@@ -119,7 +126,7 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     candidates = admitted(candidates, (detection for _, detection in detections))
     for doubt in () if is_partial else suspect(_seen(candidates, state), frame):
         candidates[doubt.key], finders[doubt.key] = doubt, BREAKER
-    blind = _Blind.after(state.resumed, detections, frame.now)
+    blind = _Blind.after(state.resumed, detections, frame.now, has_gap)
     state = _carried(state, candidates, finders, blind.and_absent(state, detectors) if is_partial else blind)
     findings = tuple(sorted(_heard(state, muting, frame.now if told_at is None else told_at), key=_rank))
     ended = tuple(sorted(state.ended.values(), key=lambda finding: -(finding.ended or 0.0)))
@@ -204,24 +211,36 @@ def _strength(candidate: Candidate) -> tuple[bool, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Blind:
-    """Which detectors cannot see yet what they saw before a restart, at a tick at time `now`."""
+    """What detectors cannot see yet that they saw before, at a tick at time `now`: a gap lies in their windows."""
 
     now: float
-    detectors: frozenset[str] = frozenset()
+    detectors: frozenset[str]
+    windows: Mapping[str, float]  # seconds, of each detector that judged something
+    has_gap: HasGap
 
     @classmethod
-    def after(cls, resumed: float | None, detections: Sequence[tuple[Detector, Detection]], now: float) -> _Blind:
-        """As long as the gap lies in a detector's window, nothing it says of the past is final."""
-        if resumed is None or now >= resumed + LONGEST_WINDOW_SECONDS:
-            return cls(now)
+    def after(
+        cls, resumed: float | None, detections: Sequence[tuple[Detector, Detection]], now: float, has_gap: HasGap
+    ) -> _Blind:
+        """As long as the gap of a restart lies in a detector's window, nothing it says of the past is final."""
         windows = {one.name: found.judged.window_seconds for one, found in detections if found.judged is not None}
+        if resumed is None or now >= resumed + LONGEST_WINDOW_SECONDS:
+            return cls(now, frozenset(), windows, has_gap)
         names = (one.name for one, _ in detections)
-        return cls(now, frozenset(one for one in names if now < resumed + windows.get(one, LONGEST_WINDOW_SECONDS)))
+        waiting = frozenset(one for one in names if now < resumed + windows.get(one, LONGEST_WINDOW_SECONDS))
+        return cls(now, waiting, windows, has_gap)
 
     def and_absent(self, state: EngineState, detectors: Sequence[Detector]) -> _Blind:
         """Those too that found something and are not asked this time."""
         absent = {entry.detector for entry in state.open.values()} - {detector.name for detector in detectors}
-        return _Blind(self.now, self.detectors | absent)
+        return replace(self, detectors=self.detectors | absent)
+
+    def to(self, entry: OpenFinding) -> bool:
+        """Whether a finding that nobody shows any more may go on all the same; silence itself ends with a word."""
+        if entry.detector in self.detectors:
+            return True
+        window = min(self.windows.get(entry.detector, LONGEST_WINDOW_SECONDS), LONGEST_WINDOW_SECONDS)
+        return entry.finding.kind is not FindingKind.TELEMETRY_GAP and self.has_gap(entry.finding.scope, window)
 
 
 def _carried(
@@ -231,10 +250,13 @@ def _carried(
     now = blind.now
     still_open: dict[Key, OpenFinding] = {}
     ended = {key: was for key, was in state.ended.items() if now - (was.ended or now) < REMEMBER_SECONDS}
+    moved = _moved(state.open, candidates)
     for key, entry in state.open.items():
-        if key in candidates:
-            still_open[key] = OpenFinding(_renewed(entry.finding, candidates[key]), detector=finders[key])
-        elif entry.detector in blind.detectors:
+        seen = moved.get(key, key)
+        if seen in candidates:
+            finding = _renewed(entry.finding, candidates[seen])
+            still_open[seen] = OpenFinding(replace(finding, scope=seen[1]), detector=finders[seen])
+        elif blind.to(entry):
             still_open[key] = entry
         elif entry.missed_ticks + 1 < CLEAR_TICKS:
             still_open[key] = replace(entry, missed_ticks=entry.missed_ticks + 1)
@@ -244,6 +266,29 @@ def _carried(
         if key not in still_open and candidate.strength is Strength.RAISE:
             still_open[key] = OpenFinding(_opened(candidate, ended.pop(key, None), now), detector=finders[key])
     return replace(state, open=still_open, ended=ended, resumed=state.resumed if blind.detectors else None)
+
+
+def _moved(open_: Mapping[Key, OpenFinding], candidates: Mapping[Key, Candidate]) -> dict[Key, Key]:
+    """Findings of a device -> how they are called now that a job came to it or left it: the fault is the same one."""
+    gone = [key for key in open_ if key[1].uuid is not None and key not in candidates]
+    if not gone:
+        return {}
+    before = _by_place(gone)
+    now = _by_place(key for key in candidates if key[1].uuid is not None and key not in open_)
+    pairs = ((before[place][0], now[place][0]) for place in before.keys() & now.keys() if len(before[place]) == 1)
+    return {old: new for old, new in pairs if len(now[_place(new)]) == 1 and None in {old[1].job_id, new[1].job_id}}
+
+
+def _by_place(keys: Iterable[Key]) -> dict[Hashable, list[Key]]:
+    found: dict[Hashable, list[Key]] = {}
+    for key in keys:
+        found.setdefault(_place(key), []).append(key)
+    return found
+
+
+def _place(key: Key) -> Hashable:
+    kind, scope = key
+    return (kind, scope.cluster, scope.node, scope.uuid, scope.instance_id)
 
 
 def _opened(candidate: Candidate, before: Finding | None, now: float) -> Finding:

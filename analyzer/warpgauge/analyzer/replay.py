@@ -19,6 +19,7 @@ from warpgauge.analyzer.incidents import join
 from warpgauge.analyzer.intake import Counts, Intake, Samples
 from warpgauge.analyzer.muting import NOTHING_MUTED
 from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,7 +81,15 @@ class Replay:
         state, last = EngineState(), None
         seen: dict[str, Finding] = {}
         for _ in self._ticks():
-            last = analyze(self._frame, state, self._detectors, join=join, suspect=suspicions, muting=self._muting)
+            last = analyze(
+                self._frame,
+                state,
+                self._detectors,
+                join=join,
+                suspect=suspicions,
+                has_gap=Presence(self._frame).has_gap,
+                muting=self._muting,
+            )
             state = last.state
             seen |= {finding.id: finding for finding in (*last.findings, *last.ended)}
         holding = last.findings if last else ()

@@ -24,6 +24,7 @@ from warpgauge.analyzer.layout import Layout
 from warpgauge.analyzer.live import live_document
 from warpgauge.analyzer.muting import NOTHING_MUTED, Muting
 from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.presence import Presence
 from warpgauge.analyzer.snapshot import MAX_BYTES, Saved, content_of
 from warpgauge.analyzer.written import WrittenSamples
 
@@ -194,6 +195,7 @@ class Watch:
             self._detectors,
             join=join,
             suspect=suspicions,
+            has_gap=Presence(self._frame).has_gap,
             muting=self.muting,
             told_at=self._clock.now(),
             processes=processes,
@@ -208,6 +210,7 @@ class Watch:
             self._state,
             CLOSE_DETECTORS,
             join=join,
+            has_gap=Presence(self._frame).has_gap,
             muting=self.muting,
             told_at=self._clock.now(),
             processes=processes,

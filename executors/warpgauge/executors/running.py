@@ -16,6 +16,7 @@ from warpgauge.executors.worker import Worker
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from pathlib import Path
 
     from warpgauge.core.ack import Ack
@@ -78,9 +79,9 @@ class Process:
             worker=Worker(executor, journal, self._send, clock=clock, dry_run=dry_run, cluster=cluster),
         )
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until told to stop; what begins is ended first."""
-        while not stop.is_set():
+    def run(self, stop: threading.Event, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Work until told to stop or until it is over; what begins is ended first."""
+        while not stop.is_set() and not is_over():
             self.step()
             stop.wait(POLL_SECONDS)
 

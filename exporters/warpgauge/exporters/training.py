@@ -27,6 +27,7 @@ import atexit
 import json
 import logging
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -60,6 +61,7 @@ _PHASE_OF: Final[Mapping[object, int]] = {
     "send": _TRANSFER,
 }
 
+_YARN_CONTAINER: Final = re.compile(r"container_(?:e\d+_)?(\d{10,}_\d{4,})_\d{2,}_\d{6,}", re.ASCII)
 _RANK_NAMES: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 _SOCKET_NAME: Final = "warpgauge-train.sock"
 _SEND_SECONDS: Final = 0.5
@@ -87,7 +89,7 @@ class StepTimer:
         socket_path: str | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Take the rank from RANK, SLURM_PROCID or an MPI launcher and the job from SLURM_JOB_ID.
+        """Take the rank from RANK, SLURM_PROCID or an MPI launcher and the job from SLURM_JOB_ID or YARN.
 
         `job_id` names the job where no Slurm does: in a Slurm job the agent accepts that job's own id only.
         Without either it is MASTER_ADDR:MASTER_PORT, or the process itself. `stage` is the pipeline stage.
@@ -492,7 +494,14 @@ def _identity(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str,
 def _job_id(given: object, environ: Mapping[str, str]) -> str:
     address, port = environ.get("MASTER_ADDR"), environ.get("MASTER_PORT")
     together = f"{address}:{port}" if address and port else None  # what the ranks of a job have in common
-    return str(environ.get("SLURM_JOB_ID") or given or together or f"pid-{os.getpid()}")[:128]
+    own = environ.get("SLURM_JOB_ID") or _yarn_application(environ.get("CONTAINER_ID", ""))
+    return str(own or given or together or f"pid-{os.getpid()}")[:128]
+
+
+def _yarn_application(container: str) -> str | None:
+    """application_N_M of container_eE_N_M_A_C, where eE may be absent."""
+    match = _YARN_CONTAINER.fullmatch(container)
+    return f"application_{match[1]}" if match else None
 
 
 def _number(*candidates: object) -> int:

@@ -149,12 +149,18 @@ def _inspect(finding: Finding, topology: Topology) -> Advice:
 
 
 def _idle(finding: Finding, topology: Topology) -> Advice:
+    """On YARN an application goes to the end of its queue, which ends nothing; elsewhere somebody ends the job."""
+    target = _workload(finding, topology)
+    is_yarn = target.platform == "yarn"
+    words = "Put idle application {} last in its queue" if is_yarn else "Take back the idle devices of job {}"
     return Advice(
         kind=RecommendationKind.RECLAIM_IDLE,
-        target=_workload(finding, topology),
-        reversible=Reversible.PARTLY,
-        undo="Submit the job again; what it held in memory is lost.",
-        summary=f"Take back the idle devices of job {finding.scope.job_id}, once its owner was asked.",
+        target=target,
+        reversible=Reversible.YES if is_yarn else Reversible.PARTLY,
+        undo="Give it the priority that it had."
+        if is_yarn
+        else "Submit the job again; what it held in memory is lost.",
+        summary=f"{words.format(finding.scope.job_id)}, once its owner was asked.",
         preconditions=(
             Precondition(check="ownerTold", expected="before anything is ended"),
             Precondition(check="stillIdle", expected=f"activity of job {finding.scope.job_id} as in the evidence"),

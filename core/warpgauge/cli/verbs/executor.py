@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from warpgauge.cli.cores import yarn_of
 from warpgauge.cli.orders import add_order_arguments, address, client_of, token_reader
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import data_directory
@@ -18,6 +20,7 @@ from warpgauge.executors import FileExecutor, StreamExecutor
 from warpgauge.executors.inbox import ApiAcks, ApiInbox, FileAcks, FileInbox
 from warpgauge.executors.running import Process
 from warpgauge.executors.slurm import SlurmExecutor
+from warpgauge.executors.yarn import Admin, Exclusion, YarnExecutor
 
 if TYPE_CHECKING:
     import argparse
@@ -29,24 +32,36 @@ if TYPE_CHECKING:
 __all__ = ["CORES", "add_arguments", "run"]
 
 
-def _stdout(_args: argparse.Namespace) -> Executor:
+def _stdout(_args: argparse.Namespace, _config: Config) -> Executor:
     return StreamExecutor(sys.stdout)
 
 
-def _file(args: argparse.Namespace) -> Executor:
+def _file(args: argparse.Namespace, _config: Config) -> Executor:
     return FileExecutor(args.orders)
 
 
-def _slurm(_args: argparse.Namespace) -> Executor:
+def _slurm(_args: argparse.Namespace, _config: Config) -> Executor:
     return SlurmExecutor(Slurm(os.environ))
 
 
-CORES: Final[Mapping[str, Callable[[argparse.Namespace], Executor]]] = {
+def _yarn(_args: argparse.Namespace, config: Config) -> Executor:
+    settings = config.yarn
+    return YarnExecutor(
+        yarn_of(settings),
+        Admin(settings.rmadmin),
+        Exclusion(Path(settings.exclude_file)) if settings.exclude_file else None,
+        avoid_label=settings.avoid_label,
+        decommission_seconds=settings.decommission_timeout_seconds,
+    )
+
+
+CORES: Final[Mapping[str, Callable[[argparse.Namespace, Config], Executor]]] = {
     "stdout": _stdout,
     "file": _file,
     "slurm": _slurm,
+    "yarn": _yarn,
 }
-"""Each core's executor, made from the flags; the one place where a new core is entered."""
+"""Each core's executor, made from flags and settings; the one place where a new core is entered."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +85,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     clock, folder = SystemClock(), _folder(args, config)
     inbox, acks = _ends(args, config, folder)
     process = Process(
-        CORES[args.core](args), inbox, acks, folder, clock=clock, dry_run=args.dry_run, cluster=args.cluster
+        CORES[args.core](args, config), inbox, acks, folder, clock=clock, dry_run=args.dry_run, cluster=args.cluster
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,10 +94,17 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if args.once:
             process.step()
         else:
-            process.run(stop)
+            process.run(stop, parent_watch(os.environ))
     finally:
         process.close()
     return 0
+
+
+def parent_watch(environ: Mapping[str, str], descriptor: int = 0) -> Callable[[], bool]:
+    """Whether who started us is gone: our standard input has ended, with WARPGAUGE_EXIT_WITH_PARENT=1; else never."""
+    if environ.get("WARPGAUGE_EXIT_WITH_PARENT") != "1":
+        return lambda: False
+    return lambda: bool(select.select([descriptor], [], [], 0)[0]) and not os.read(descriptor, 4096)
 
 
 def _ends(args: argparse.Namespace, config: Config, folder: Path) -> tuple[Any, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Mapping
 
     from warpgauge.analyzer.planning.live import LivePool
     from warpgauge.core.config import Config
@@ -19,7 +20,7 @@ __all__ = ["add_arguments", "run"]
 
 # Named here as well as in the planner, which needs numpy: --help works without it. A test holds the two equal.
 POLICIES = ("random", "spread", "bestfit", "fgd", "filling")
-CORES = ("slurm",)
+CORES = ("slurm", "yarn")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pods", type=Path, metavar="CSV",
                         help="pod list in the openb format; pods that name a node run there")  # fmt: skip
     parser.add_argument(
-        "--core", choices=CORES, help="read a live cluster instead of files (slurm: that of SLURM_CONF)"
+        "--core",
+        choices=CORES,
+        help="read a live cluster instead of files (slurm: that of SLURM_CONF, yarn: that of the settings)",
     )
-    parser.add_argument("--partition", metavar="NAME", help="of that cluster, plan this partition only")
+    parser.add_argument("--partition", metavar="NAME", help="of it, plan this partition (yarn: node label) only")
     parser.add_argument("--policy", choices=POLICIES, default="filling",
                         help="how places are chosen (default filling)")  # fmt: skip
     parser.add_argument("--whole-nodes", type=int, default=0, metavar="N",
@@ -49,7 +52,6 @@ def run(args: argparse.Namespace, config: Config) -> int:
     from warpgauge.analyzer.planning.pool_plan import plan_pool  # noqa: PLC0415 - numpy only for this verb
     from warpgauge.cli.plan_report import as_json_lines, as_text  # noqa: PLC0415 - as above
 
-    del config  # nothing in it concerns a plan
     for flag, value, least in (
         ("--whole-nodes", args.whole_nodes, 0),
         ("--gpus", args.gpus, 1),
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if value < least:
             msg = f"{flag} must be at least {least}, got {value}"
             raise ConfigError(msg)
-    pool = _pool(args)
+    pool = _pool(args, config)
     plan = plan_pool(
         pool.nodes,
         pool.workload,
@@ -77,20 +79,35 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return int(bool(plan.outcome.waiting or plan.moves.moves))
 
 
-def _pool(args: argparse.Namespace) -> LivePool:
+def _pool(args: argparse.Namespace, config: Config) -> LivePool:
     """What the flags name: two files or a live cluster."""
     from warpgauge.analyzer.planning.live import LivePool  # noqa: PLC0415 - numpy only for this verb
     from warpgauge.analyzer.planning.openb import read_nodes, read_pods  # noqa: PLC0415 - as above
-    from warpgauge.analyzer.planning.slurm import read_pool  # noqa: PLC0415 - as above
-    from warpgauge.core.slurm import Slurm  # noqa: PLC0415 - as above
 
     files = (args.nodes is not None, args.pods is not None)
     if args.core:
         if any(files):
             msg = "--core reads a live cluster, --nodes and --pods are for files: give one or the other"
             raise ConfigError(msg)
-        return read_pool(Slurm(os.environ), partition=args.partition)
+        return _LIVE[args.core](args.partition, config)
     if not all(files) or args.partition:
-        msg = "give --nodes CSV and --pods CSV, or --core slurm, which alone takes --partition"
+        msg = "give --nodes CSV and --pods CSV, or --core, which alone takes --partition"
         raise ConfigError(msg)
     return LivePool(nodes=read_nodes(args.nodes), workload=read_pods(args.pods), left_out=())
+
+
+def _slurm(partition: str | None, _config: Config) -> LivePool:
+    from warpgauge.analyzer.planning import slurm  # noqa: PLC0415 - numpy only for this verb
+    from warpgauge.core.slurm import Slurm  # noqa: PLC0415 - as above
+
+    return slurm.read_pool(Slurm(os.environ), partition=partition)
+
+
+def _yarn(label: str | None, config: Config) -> LivePool:
+    from warpgauge.analyzer.planning import yarn  # noqa: PLC0415 - numpy only for this verb
+    from warpgauge.cli.cores import yarn_of  # noqa: PLC0415 - as above
+
+    return yarn.read_pool(yarn_of(config.yarn), label=label)
+
+
+_LIVE: Final[Mapping[str, Callable[[str | None, Config], LivePool]]] = {"slurm": _slurm, "yarn": _yarn}

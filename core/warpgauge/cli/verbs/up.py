@@ -10,8 +10,9 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.cli.verbs.up_executors import Executors, ended
 from warpgauge.core.config import data_directory
-from warpgauge.core.errors import WarpgaugeError
+from warpgauge.core.errors import ConfigError, WarpgaugeError
 
 if TYPE_CHECKING:
     import argparse
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "overrides", "run"]
 
 _START_SECONDS: Final = 20.0
-_STOP_SECONDS: Final = 5.0
 _LISTENS: Final = re.compile(r"listens on (https?://\S+)/metrics")
 _ENDED_FIRST: Final = "the agent ended by itself, its log above says why; start again"
+_GUARDED: Final = (
+    "acting.executors starts executors that know no authority for certificates, and web.config_file guards the "
+    "analyzer: start each by hand, warpgauge executor --core NAME --analyzer URL --ca-file FILE"
+)
 _STOPPED: Final = "warpgauge: stopped"
 
 
@@ -59,13 +63,25 @@ def overrides(args: argparse.Namespace) -> dict[str, str]:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Start the agent as a child, run the analyzer here, end both together."""
-    return asyncio.run(_up(config, _agent_command(args, config)))
-
-
-def _agent_command(args: argparse.Namespace, config: Config) -> list[str]:
     command = [sys.executable, "-m", "warpgauge", "--log.level", args.log_level]
     if args.config is not None:
         command += ["--config", str(args.config)]
+    return asyncio.run(_up(config, _agent_command(command, config), _executors(command, config)))
+
+
+def _executors(command: list[str], config: Config) -> Executors:
+    """Those that the settings name.
+
+    Raises:
+        ConfigError: they could not reach the analyzer.
+
+    """
+    if config.acting.executors and config.web.config_file:
+        raise ConfigError(_GUARDED)
+    return Executors(config.acting.executors, command, {**os.environ, **_environment(config)})
+
+
+def _agent_command(command: list[str], config: Config) -> list[str]:
     return [
         *command,
         "agent",
@@ -77,7 +93,7 @@ def _agent_command(args: argparse.Namespace, config: Config) -> list[str]:
     ]
 
 
-async def _up(config: Config, agent_command: list[str]) -> int:
+async def _up(config: Config, agent_command: list[str], executors: Executors) -> int:
     from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
     from warpgauge.web import admission_of, install_stop_signals, scheme_of  # noqa: PLC0415
@@ -88,6 +104,12 @@ async def _up(config: Config, agent_command: list[str]) -> int:
     install_stop_signals(asyncio.get_running_loop(), stop)
     agent = await _start(agent_command, _environment(config))
     tasks: list[asyncio.Task[None]] = []
+
+    def listening(host: str, port: int) -> None:
+        url = f"{scheme_of(admission)}://{host}:{port}/"
+        _say(_welcome(url, agent_url or ""))
+        executors.start(url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"))
+
     try:
         agent_url = await _first_line(agent, stop)
         if agent_url is None:
@@ -99,13 +121,14 @@ async def _up(config: Config, agent_command: list[str]) -> int:
             stop=stop,
             static_dir=console_folder(),
             runbooks_dir=runbooks_folder(),
-            on_listening=lambda host, port: _say(_welcome(f"{scheme_of(admission)}://{host}:{port}/", agent_url)),
+            on_listening=listening,
             admission=admission,
         )
         if agent.returncode is not None:
             raise WarpgaugeError(_ENDED_FIRST)
     finally:
-        await _end(agent)
+        await executors.end()
+        await ended(agent)
         for task in tasks:
             task.cancel()
     _say(_STOPPED)
@@ -163,7 +186,7 @@ async def _first_line(agent: asyncio.subprocess.Process, stop: asyncio.Event) ->
 
 async def _last_words(agent: asyncio.subprocess.Process) -> str:
     """Why the agent did not start, in its own words with our names of the flags."""
-    await _end(agent)
+    await ended(agent)
     said = (await agent.stderr.read() if agent.stderr else b"").decode(errors="replace").strip().splitlines()
     if not said:
         return f"the agent said nothing within {_START_SECONDS:.0f} s and was stopped"
@@ -189,17 +212,6 @@ def _with_agent(config: Config, agent_url: str) -> Config:
         discovery=(*config.analyzer.discovery, f"{agent_url}/sd"),
     )
     return replace(config, analyzer=analyzer)
-
-
-async def _end(agent: asyncio.subprocess.Process) -> None:
-    if agent.returncode is not None:
-        return
-    agent.terminate()
-    try:
-        await asyncio.wait_for(agent.wait(), _STOP_SECONDS)
-    except TimeoutError:
-        agent.kill()
-        await agent.wait()
 
 
 def _welcome(console_url: str, agent_url: str) -> str:

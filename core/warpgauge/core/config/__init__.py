@@ -19,6 +19,7 @@ from warpgauge.core.config.sections import (
     WebConfig,
 )
 from warpgauge.core.config.settings import Origin, Setting, origins
+from warpgauge.core.config.yarn_section import YarnConfig
 
 __all__ = [
     "ActingConfig",
@@ -36,6 +37,7 @@ __all__ = [
     "RemoteWriteConfig",
     "Setting",
     "WebConfig",
+    "YarnConfig",
     "data_directory",
     "load",
     "origins",

@@ -21,6 +21,7 @@ from warpgauge.core.config.sections import (
     WebConfig,
 )
 from warpgauge.core.config.settings import Setting, Value, settings_of
+from warpgauge.core.config.yarn_section import YarnConfig
 from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _CLASSES: Final[dict[str, Any]] = {
     "fluentd": FluentdConfig,
     "logs": LogsConfig,
     "history": HistoryConfig,
+    "yarn": YarnConfig,
 }
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.settings import setting
+from warpgauge.core.config.yarn_section import YarnConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,6 +172,10 @@ class ActingConfig:
         help="Scheduling core of jobs that report steps and that no device series attributes to one.",
         choices=("none", "kubernetes", "slurm", "yarn"),
     )
+    executors: tuple[str, ...] = setting(
+        (), help="Scheduling cores whose executors `up` starts beside itself, each in a process of its own.",
+        choices=("slurm", "yarn"),
+    )  # fmt: skip
     site_rules_file: str = setting(
         "", help="TOML file with racks, opt-outs and freeze windows; read anew when it changes. Empty means none."
     )
@@ -330,6 +335,7 @@ class Config:
     fluentd: FluentdConfig = field(default_factory=FluentdConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
     history: HistoryConfig = field(default_factory=HistoryConfig)
+    yarn: YarnConfig = field(default_factory=YarnConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod

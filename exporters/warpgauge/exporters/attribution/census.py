@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.exporters.attribution.containers import container_of
 from warpgauge.exporters.attribution.slurm import allocated_indices, slurm_workload
 from warpgauge.exporters.attribution.workload import Workload
+from warpgauge.exporters.attribution.yarn import yarn_workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,12 +110,12 @@ class Census:
 
 
 def workload_of(process: ProcessFacts, pods: Mapping[str, str] | None = None) -> Workload:
-    """Whose process it is: Slurm's before a container's, because a job may run in one; else its user's.
+    """Whose process it is: Slurm's or YARN's before a container's, because a job may run in one; else its user's.
 
     `pods` are the pods on this node and their namespaces: a process in a pod is believed the name it has from there
     only, since it could choose its HOSTNAME.
     """
-    job = slurm_workload(process)
+    job = slurm_workload(process) or yarn_workload(process)
     if job is not None:
         return job
     container = container_of(process.cgroup)

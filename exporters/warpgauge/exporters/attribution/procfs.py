@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["ENVIRONMENT", "ProcFs", "ProcessFacts", "user_name"]
 
 ENVIRONMENT: Final = frozenset(
-    {"SLURM_JOB_ID", "SLURM_PROCID", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "RANK", "HOSTNAME"}
+    {"SLURM_JOB_ID", "SLURM_PROCID", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CONTAINER_ID", "RANK", "HOSTNAME"}
 )
 """The only variables that are looked at: an environment holds passwords."""
 

@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["SCHEDULERS", "Claim", "Holder", "Workload", "plain"]
 
-SCHEDULERS: Final = ("kubernetes", "slurm", "docker", "none")
+SCHEDULERS: Final = ("kubernetes", "slurm", "yarn", "docker", "none")
 _LONGEST_LABEL: Final = 128  # characters; a job's environment may hold megabytes
 
 

@@ -87,8 +87,8 @@ class _Speaker:
         return max(account.heard for account in self.accounts.values())
 
     def yields_to(self, other: _Speaker) -> bool:
-        """Whether a process that Slurm put into this job comes to claim it from one that only said so."""
-        return self.sender.slurm_job_id is None and other.sender.slurm_job_id is not None
+        """Whether a process that a scheduler put into this job comes to claim it from one that only said so."""
+        return self.sender.own_job_id is None and other.sender.own_job_id is not None
 
 
 class StepLedger:
@@ -161,7 +161,7 @@ class StepLedger:
             return None
         sender = self._senders.find(pid)
         speaker = _Speaker(sender, uid, job_id)
-        if sender.slurm_job_id not in {None, job_id}:
+        if sender.own_job_id not in {None, job_id}:
             return None
         rivals = [(pid, one) for pid, one in self._speakers.items() if one.job_id == job_id and one.uid != uid]
         if not all(rival.yields_to(speaker) or not self._is_alive(rival) for _, rival in rivals):

@@ -1,4 +1,4 @@
-"""Who sent a step message: the process behind a pid, and the Slurm job it runs in."""
+"""Who sent a step message: the process behind a pid, and the job of a scheduler it runs in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from warpgauge.exporters.attribution.procfs import ProcFs
 from warpgauge.exporters.attribution.slurm import slurm_job_id
+from warpgauge.exporters.attribution.yarn import yarn_application
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ class Sender(NamedTuple):
 
     pid: int
     started: int | None  # ticks since boot; None where the process is hidden from us
-    slurm_job_id: str | None  # None: it runs in no Slurm job, or we may not look
+    own_job_id: str | None  # of Slurm or YARN; None: it runs in no job of theirs, or we may not look
 
 
 class Senders:
@@ -30,7 +31,9 @@ class Senders:
     def find(self, pid: int) -> Sender:
         """The process that has this pid now; its cgroup counts more than its environment, which it can choose."""
         facts = self._proc.facts(pid)
-        return Sender(pid, None, None) if facts is None else Sender(pid, facts.started, slurm_job_id(facts))
+        if facts is None:
+            return Sender(pid, None, None)
+        return Sender(pid, facts.started, slurm_job_id(facts) or yarn_application(facts))
 
     def is_alive(self, sender: Sender) -> bool:
         """Whether that very process still runs; a hidden one counts as alive, its silence tells."""
