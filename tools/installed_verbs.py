@@ -21,6 +21,15 @@ RECORDING: Final = (  # a header and an end: {"schema": "warpgauge.recording/v1"
     "KLUv/SC4BQQA0scYGJA7B2j6vQVrmp/dINtxd9HMDDTy5GgKAkD0ZWU9v3jz8RAQsWtK39sIH8hKi8/C7nha+3DJ05/vbVyvp2U65tciUN/TEAyF"
     "QeRja4RPJxqBsVutqO1gGaNsaXWe17dNwUMBCgB1EIPULWCUl1EyA0pcAAYwIYzCHO8DKAM="
 )
+TABLE: Final = (  # Parquet: timestamp, metric, value and node of one sample of host_load1
+    "UEFSMRUAFRwVHCwVAhUAFQYVBhwAAAACAAAAAgEAYFugnTcGABUAFSgVKCwVAhUAFQYVBhwAAAACAAAAAgEKAAAAaG9zdF9sb2FkMRUAFRwVHCwV"
+    "AhUAFQYVBhwAAAACAAAAAgEAAAAAAADgPxUAFRgVGCwVAhUAFQYVBhwAAAACAAAAAgECAAAAbjEVBBlcNQAYBnNjaGVtYRUIABUEJQIYCXRpbWVz"
+    "dGFtcCUUTIwRHCwAAAAAABUMJQIYBm1ldHJpYyUATBwAAAAVCiUCGAV2YWx1ZQAVDCUCGARub2RlJQBMHAAAABYCGRwZTCYAHBUEGSUGABkYCXRp"
+    "bWVzdGFtcBUAFgIWQhZCJghJHBUAFQAVAgA8KQYZJgACAAAAJgAcFQwZJQYAGRgGbWV0cmljFQAWAhZOFk4mSkkcFQAVABUCADwWFBkGGSYAAgAA"
+    "ACYAHBUKGSUGABkYBXZhbHVlFQAWAhZCFkImmAFJHBUAFQAVAgA8KQYZJgACAAAAJgAcFQwZJQYAGRgEbm9kZRUAFgIWPhY+JtoBSRwVABUAFQIA"
+    "PBYEGQYZJgACAAAAFpACFgImCBaQAgAoIHBhcnF1ZXQtY3BwLWFycm93IHZlcnNpb24gMjYuMC4xGUwcAAAcAAAcAAAcAAAAYAEAAFBBUjE="
+)
+HISTORY: Final = '[analyzer]\ndata_directory = "data"\n[history]\nenabled = true\n'
 WEB_CONFIG: Final = "basic_auth_users:\n  prometheus: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi\n"
 PUSH: Final = """[analyzer]
 data_directory = "data"
@@ -46,12 +55,24 @@ EXTRAS: Final = {
     "fluentd": frozenset({"fluentd"}),
     "forest": frozenset({"analyzer", "forest"}),
     "grpc": frozenset({"push", "grpc"}),
+    "history": frozenset({"analyzer", "history"}),
     "push": frozenset({"push"}),
     "record": frozenset({"record"}),
     "remote-write": frozenset({"analyzer", "remote-write"}),
     "web-config": frozenset({"web-config"}),
     "all": frozenset(
-        {"analyzer", "dashboards", "fluentd", "forest", "grpc", "push", "record", "remote-write", "web-config"}
+        {
+            "analyzer",
+            "dashboards",
+            "fluentd",
+            "forest",
+            "grpc",
+            "history",
+            "push",
+            "record",
+            "remote-write",
+            "web-config",
+        }
     ),
 }
 
@@ -77,8 +98,11 @@ CALLS: Final = (
     Call("agent --config push.toml --web.listen-address=127.0.0.1:0", frozenset({"push"})),
     Call("agent --config grpc.toml --web.listen-address=127.0.0.1:0", frozenset({"push", "grpc"})),
     Call("analyze page.om", frozenset({"analyzer"})),
+    Call("analyze table.csv", frozenset({"analyzer"})),
+    Call("analyze table.parquet", frozenset({"analyzer", "history"})),
     Call("detect series.csv", frozenset({"analyzer"})),
     Call("analyzer --web.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
+    Call("analyzer --config history.toml --web.listen-address=127.0.0.1:0", frozenset({"analyzer", "history"})),
     Call("analyzer --remote-write --web.listen-address=127.0.0.1:0", frozenset({"analyzer", "remote-write"})),
     Call("up --web.listen-address=127.0.0.1:0 --agent.listen-address=127.0.0.1:0", frozenset({"analyzer"})),
     Call("generate dashboards --out dashboards", frozenset({"dashboards"})),
@@ -108,6 +132,9 @@ def main(arguments: list[str]) -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "page.om").write_text(PAGE)
+        Path(scratch, "table.csv").write_text("timestamp,metric,value,node\n1750000000,host_load1,0.5,n1\n")
+        Path(scratch, "table.parquet").write_bytes(b64decode(TABLE))
+        Path(scratch, "history.toml").write_text(HISTORY)
         Path(scratch, "web-config.yml").write_text(WEB_CONFIG)
         Path(scratch, "guarded.toml").write_text('[web]\nconfig_file = "web-config.yml"\n')
         Path(scratch, "push.toml").write_text(PUSH)

@@ -68,9 +68,9 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path):
         read_file(tmp_path / "a.om")
 
 
-@pytest.mark.parametrize(("name", "message"), [("nowhere.om", "does not exist"), ("data.csv", "no known kind")])
+@pytest.mark.parametrize(("name", "message"), [("nowhere.om", "does not exist"), ("data.txt", "no known kind")])
 def test_a_path_that_is_no_file_of_metrics_is_named(tmp_path: Path, name: str, message: str):
-    (tmp_path / "data.csv").write_text("")
+    (tmp_path / "data.txt").write_text("")
 
     with pytest.raises(InputError, match=message):
         files_of(tmp_path / name)

@@ -38,6 +38,10 @@ def test_without_file_environment_and_flags_the_defaults_hold():
     assert load(None, {"HOME": "/root", "WARPGAUGE_GOLDEN": "rewrite"}, {}) == Config()
 
 
+def test_every_section_can_stand_in_a_file(toml):
+    assert load(toml("".join(f"[{section}]\n" for section in Config.sections())), {}, {}) == Config()
+
+
 def test_flags_win_over_environment_over_file(toml):
     path = toml("[agent]\nfast_interval_seconds = 2\nnormal_interval_seconds = 20\nslow_interval_seconds = 200\n")
     environ = {"WARPGAUGE_AGENT_NORMAL_INTERVAL_SECONDS": "30", "WARPGAUGE_AGENT_SLOW_INTERVAL_SECONDS": "300"}

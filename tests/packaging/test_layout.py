@@ -34,6 +34,7 @@ HOMES = {
     ),
     "backports": ("exporters/warpgauge/exporters/recording/storage.py",),
     "compression": ("exporters/warpgauge/exporters/recording/storage.py",),  # of the standard library from 3.14 on
+    "pyarrow": ("analyzer/warpgauge/analyzer/parquet.py",),
     "cramjam": (  # one file reads, one writes; neither part may import the other
         "analyzer/warpgauge/analyzer/sources/snappy.py",
         "exporters/warpgauge/exporters/push/write_request.py",
@@ -64,7 +65,7 @@ HOMES = {
         "core/warpgauge/web/webconfig/strict_yaml.py",
     ),
 }
-ONE_FILE_ONLY = ("pynvml", "prometheus_client", "standardwebhooks")
+ONE_FILE_ONLY = ("pyarrow", "pynvml", "prometheus_client", "standardwebhooks")
 
 
 def imported_by(path: Path) -> set[str]:

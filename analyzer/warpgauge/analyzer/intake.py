@@ -10,6 +10,7 @@ import numpy as np
 from warpgauge.analyzer.conversions import Conversions
 from warpgauge.analyzer.dialects import Mapped, is_known, map_series
 from warpgauge.analyzer.frame import DESCRIPTION, NOT_KEPT
+from warpgauge.analyzer.history.recording import Recording
 from warpgauge.analyzer.last_codes import LastCodes
 from warpgauge.analyzer.layout import WHOLE_NODE
 from warpgauge.analyzer.naming import DESCRIBING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.history.recorder import Recorder
     from warpgauge.analyzer.naming import NodeNames
     from warpgauge.analyzer.sources import Batch, Points, Ranges, Target
     from warpgauge.analyzer.states import Doubles
@@ -34,6 +36,7 @@ __all__ = ["Counts", "Intake", "Samples", "hold_of"]
 
 _FOREIGN: Final = -3
 _FIRST_FAN: Final = -10  # a series that says several things: its entry in the list of fans, counted downward
+_FIRST_ASIDE: Final = -(1 << 39)  # what only the history keeps: the number of its series there, counted downward
 _FIRST_CODE: Final = -(1 << 40)  # a series that holds the last code: its number in `LastCodes`, counted downward
 _LEAST_HOLD_SECONDS: Final = 25.0
 _INDEX_DIGITS: Final = 4
@@ -86,10 +89,12 @@ class _Known:
 class Intake:
     """The way into one frame; owned by whoever owns the frame."""
 
-    def __init__(self, frame: Frame, names: NodeNames) -> None:
+    def __init__(self, frame: Frame, names: NodeNames, recorder: Recorder | None = None) -> None:
+        """`recorder` is told all that the catalog knows, whether the frame keeps it or not."""
         self.frame = frame
         self.names = names
         self.counts = Counts()
+        self._recording = Recording(recorder) if recorder is not None else None
         self._known: dict[str, _Known] = {}
         self._conversions = Conversions()
         self._codes = LastCodes()
@@ -133,17 +138,21 @@ class Intake:
         ids, times_ms, values = self._spread(ids, times_ms, values)
         found, is_value = self._conversions.ours(ids, values)
         self.counts.blank += len(ids) - int(np.count_nonzero(is_value))
-        return Samples(ids, times_ms, found, hold_seconds).only(is_value)
+        samples = Samples(ids, times_ms, found, hold_seconds).only(is_value)
+        if self._recording is not None:
+            self._recording.take(samples.ids, samples.times_ms, samples.values, self.frame.simulated_nodes)
+        return samples
 
     def _spread(self, ids: Ints, times_ms: Ints, values: Doubles) -> tuple[Ints, Ints, Doubles]:
         """Samples of series that the frame keeps; one that says several things stands there several times."""
         kept = ids >= 0
         if kept.all():
             return ids, times_ms, values
-        parts = [(ids[kept], times_ms[kept], values[kept])]
+        is_aside = (ids <= _FIRST_ASIDE) & (ids > _FIRST_CODE)
+        parts = [(ids[chosen], times_ms[chosen], values[chosen]) for chosen in (kept, is_aside)]
         fans = np.flatnonzero(ids <= _FIRST_FAN)
         if len(fans):
-            found = [self._fans[_FIRST_FAN - number] if number > _FIRST_CODE else ids[:0] for number in ids[fans]]
+            found = [self._fans[_FIRST_FAN - number] if number > _FIRST_ASIDE else ids[:0] for number in ids[fans]]
             source = np.repeat(fans, [len(members) for members in found])
             parts.append((np.concatenate(found), times_ms[source], values[source]))
             codes = fans[ids[fans] <= _FIRST_CODE]
@@ -151,6 +160,9 @@ class Intake:
                 parts.append(self._events(_FIRST_CODE - ids[codes], times_ms[codes], values[codes]))
         ids, times_ms, values = (np.concatenate(column) for column in zip(*parts, strict=True))
         kept = ids >= 0
+        if self._recording is not None and not kept.all():
+            aside = np.flatnonzero(ids <= _FIRST_ASIDE)
+            self._recording.take_aside(_FIRST_ASIDE - ids[aside], times_ms[aside], values[aside])
         return ids[kept], times_ms[kept], values[kept]
 
     def _events(self, numbers: Ints, times_ms: Ints, values: Doubles) -> tuple[Ints, Ints, Doubles]:
@@ -232,7 +244,9 @@ class Intake:
         if name in DESCRIBING or any(one.metric is device.DEVICE_INFO for one in mapped):
             self._learn_layout(located, mapped)
         numbers = [self._series(one, located, origin) for one in mapped]
-        kept = [number for number in numbers if number >= 0 or number <= _FIRST_CODE]
+        if self._recording is not None and not mapped:
+            numbers = [_FIRST_ASIDE - number for number in self._recording.unmapped(name, located)]
+        kept = [number for number in numbers if number >= 0 or number <= _FIRST_ASIDE]
         if not kept:
             return DESCRIPTION if DESCRIPTION in numbers else NOT_KEPT
         if len(kept) == 1:
@@ -266,6 +280,9 @@ class Intake:
         if number >= 0:
             self._conversions.remember(number, mapped)
             self._numbers[key] = number
+        if self._recording is not None:
+            aside = self._recording.told(number, mapped, located)
+            return number if aside is None else _FIRST_ASIDE - aside
         return number
 
     def _begin_generation(self) -> None:
@@ -274,6 +291,8 @@ class Intake:
             self._generation = self.frame.generation
             self._numbers.clear()
             self._fans.clear()
+            if self._recording is not None:
+                self._recording.begin()
 
     def _learn(self, lines: Sequence[Line], target: Target) -> bool:
         """Let describing lines tell the node's name; whether that changed anything."""
@@ -293,6 +312,11 @@ class Intake:
         self.counts.foreign += int(np.count_nonzero(ids == _FOREIGN))
         self.counts.unused += int(np.count_nonzero(ids == NOT_KEPT))
         self.counts.mapped += int(np.count_nonzero(ids == DESCRIPTION))
+        if self._recording is not None:
+            aside = ids[(ids <= _FIRST_ASIDE) & (ids > _FIRST_CODE)]
+            described = self._recording.descriptions(_FIRST_ASIDE - aside)
+            self.counts.mapped += described
+            self.counts.unused += len(aside) - described
 
 
 def hold_of(interval_seconds: float) -> float:

@@ -14,7 +14,7 @@ from warpgauge.analyzer.replay import Replay
 from warpgauge.analyzer.sources.access import Access
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
-from warpgauge.analyzer.sources.files import files_of, read_file
+from warpgauge.analyzer.sources.files import batches_of, files_of
 from warpgauge.analyzer.sources.prometheus import Prometheus
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Look:
     xid_overrides: tuple[str, ...] = ()
     layout: Layout = field(default_factory=Layout)  # of the topology file
     muting: Muting = NOTHING_MUTED
+    file_span: tuple[float, float] | None = None  # of long tables, seconds since the epoch; None is all of it
 
 
 async def analyze_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Callable[[str], None]) -> Report:
@@ -66,7 +67,8 @@ async def read_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Ca
     replay = Replay(window_seconds=look.window_seconds, cluster=look.cluster, detectors=detectors, muting=look.muting)
     replay.frame.layout.take_over(look.layout)
     for path in [file for source in sources if not _is_url(source) for file in files_of(Path(source))]:
-        replay.add(read_file(path))
+        for batch in batches_of(path, span=look.file_span):
+            replay.add(batch)
     async with new_session() as session:
         pages = [source for source in sources if _is_url(source) and _is_page(source)]
         for source in sources:

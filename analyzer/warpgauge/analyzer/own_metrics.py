@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.advisor import Advisor
     from warpgauge.analyzer.engine import Result
+    from warpgauge.analyzer.history.writer import HistoryStats
     from warpgauge.analyzer.sources import SourceStatus
     from warpgauge.analyzer.watch import Census
     from warpgauge.core.recommendation import Recommendation
 
-__all__ = ["Durations", "acting_samples", "own_samples"]
+__all__ = ["Durations", "acting_samples", "history_samples", "own_samples"]
 
 _PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 
@@ -86,6 +87,19 @@ def acting_samples(advisor: Advisor) -> Iterator[Sample]:
         yield Sample(own.OUTBOX_FAILURES, (sink,), float(failures))
     for labels, count in advisor.verdicts().items():
         yield Sample(own.VERDICTS, labels, float(count))
+
+
+def history_samples(stats: HistoryStats) -> Iterator[Sample]:
+    """How the history does."""
+    yield Sample(own.HISTORY_WAITING, (), float(stats.waiting))
+    yield Sample(own.HISTORY_WRITTEN, (), float(stats.written))
+    for reason, count in stats.dropped.items():
+        yield Sample(own.HISTORY_DROPPED, (reason,), float(count))
+    yield Sample(own.HISTORY_BYTES, (), float(stats.bytes))
+    if stats.oldest is not None:
+        yield Sample(own.HISTORY_OLDEST, (), stats.oldest)
+    if stats.last_write is not None:
+        yield Sample(own.HISTORY_LAST_WRITE, (), stats.last_write)
 
 
 def _results(result: Result) -> Iterator[Sample]:

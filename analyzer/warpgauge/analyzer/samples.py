@@ -87,6 +87,11 @@ class Samples:
         return self._states.size
 
     @property
+    def simulated_nodes(self) -> frozenset[tuple[str, str]]:
+        """(cluster, node) of nodes that said they are simulated."""
+        return self._tables.simulated_nodes
+
+    @property
     def time_ms(self) -> Ints:
         """End of each column in milliseconds since the epoch."""
         newest = self._newest if self._newest is not None else 0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Piece", "read_pieces"]
+__all__ = ["Piece", "fields_of", "lines_of", "number_of", "read_pieces", "seconds_of"]
 
 PIECE_ROWS: Final = 4096
 LONGEST_LINE: Final = 65_536  # characters
@@ -52,8 +52,8 @@ def read_pieces(stream: TextIO, name: str, rows: int = PIECE_ROWS) -> Iterator[P
         InputError: a row is malformed; the message holds `name` and the line.
 
     """
-    reader = csv.reader(_lines(stream, name))
-    numbered = _fields(reader, name)
+    reader = csv.reader(lines_of(stream, name))
+    numbered = fields_of(reader, name)
     first = next(numbered, None)
     if first is None:
         msg = f"{name} is empty; expected rows of timestamp,value"
@@ -65,7 +65,13 @@ def read_pieces(stream: TextIO, name: str, rows: int = PIECE_ROWS) -> Iterator[P
         pending = []
 
 
-def _lines(stream: TextIO, name: str) -> Iterator[str]:
+def lines_of(stream: TextIO, name: str) -> Iterator[str]:
+    """Lines of bounded length.
+
+    Raises:
+        InputError: one is longer, or no text.
+
+    """
     number = 0
     try:
         while line := stream.readline(LONGEST_LINE):
@@ -79,7 +85,7 @@ def _lines(stream: TextIO, name: str) -> Iterator[str]:
         raise InputError(msg) from error
 
 
-def _fields(reader: CsvReader, name: str) -> Iterator[tuple[int, list[str]]]:
+def fields_of(reader: CsvReader, name: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, with the number of their line."""
     number = 0
     try:
@@ -97,7 +103,7 @@ def _columns(row: Sequence[str]) -> tuple[int, int, bool]:
     names = [field.strip().lower() for field in row]
     if all(name in names for name in _NAMES):
         return names.index(_NAMES[0]), names.index(_NAMES[1]), True
-    is_header = len(row) >= _FEWEST_FIELDS and _seconds(row[0]) is None and _number(row[1]) is None
+    is_header = len(row) >= _FEWEST_FIELDS and seconds_of(row[0]) is None and number_of(row[1]) is None
     return 0, 1, is_header
 
 
@@ -106,7 +112,7 @@ def _piece(rows: Sequence[tuple[int, list[str]]], columns: tuple[int, int], name
     time_at, value_at = columns
     for line, row in rows:
         try:
-            text, seconds, value = row[time_at], _seconds(row[time_at]), _number(row[value_at])
+            text, seconds, value = row[time_at], seconds_of(row[time_at]), number_of(row[value_at])
         except IndexError:
             seconds = value = None
             text = ""
@@ -121,13 +127,13 @@ def _piece(rows: Sequence[tuple[int, list[str]]], columns: tuple[int, int], name
 def _complaint(name: str, line: int, row: Sequence[str], columns: tuple[int, int]) -> str:
     if len(row) <= max(columns):
         return f"{name} line {line}: expected timestamp,value, got {','.join(row)[:80]!r}"
-    if _seconds(row[columns[0]]) is None:
+    if seconds_of(row[columns[0]]) is None:
         wanted = "seconds since the epoch or RFC 3339"
         return f"{name} line {line}: timestamp {row[columns[0]][:80]!r} must be {wanted}"
     return f"{name} line {line}: value {row[columns[1]][:80]!r} must be a number, empty or NaN"
 
 
-def _seconds(text: str) -> float | None:
+def seconds_of(text: str) -> float | None:
     """Seconds since the epoch, None if the text is no time."""
     try:
         if text[4:5] == "-":
@@ -139,7 +145,7 @@ def _seconds(text: str) -> float | None:
     return seconds if math.isfinite(seconds) and "_" not in text else None
 
 
-def _number(text: str) -> float | None:
+def number_of(text: str) -> float | None:
     """The value, NaN for one that is missing, None if the text is neither."""
     try:
         value = float(text)

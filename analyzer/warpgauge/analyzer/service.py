@@ -19,9 +19,12 @@ from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
 from warpgauge.analyzer.engine import heard_anew
+from warpgauge.analyzer.history import keeping
+from warpgauge.analyzer.history.recorder import recorder_of
+from warpgauge.analyzer.history.told import Teller
 from warpgauge.analyzer.layout import layout_of
 from warpgauge.analyzer.muting_book import MutingBook
-from warpgauge.analyzer.own_metrics import Durations, acting_samples, own_samples
+from warpgauge.analyzer.own_metrics import Durations, acting_samples, history_samples, own_samples
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.detection import Detector, ProcessReading
     from warpgauge.analyzer.engine import NodeKey, Result
+    from warpgauge.analyzer.history.writer import HistoryWriter
     from warpgauge.analyzer.sources import SourceStatus
     from warpgauge.core.config import AnalyzerConfig, Config
     from warpgauge.core.finding import Finding
@@ -96,15 +100,26 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
     advisor = _advisor(config, directory, clock, audit)
     try:
         book = MutingBook(directory, clock, audit)
-        async with (
-            new_session() as session,
-            _running(
-                Service(config, session, advisor, clock, keeper=keeper, book=book, on_findings=on_findings), stop
-            ) as service,
-        ):
-            operator = _operator(directory)
-            app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir, operator=operator)
-            await serve(app, address, on_listening=on_listening, stop=stop, admission=admission)
+        with keeping(config.history, directory, clock) as history:
+            async with (
+                new_session() as session,
+                _running(
+                    Service(
+                        config,
+                        session,
+                        advisor,
+                        clock,
+                        keeper=keeper,
+                        book=book,
+                        on_findings=on_findings,
+                        history=history,
+                    ),
+                    stop,
+                ) as service,
+            ):
+                operator = _operator(directory)
+                app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir, operator=operator)
+                await serve(app, address, on_listening=on_listening, stop=stop, admission=admission)
     finally:
         advisor.close()
 
@@ -165,10 +180,18 @@ class Service:
         keeper: Keeper | None = None,
         book: MutingBook | None = None,
         on_findings: Hearer | None = None,
+        history: HistoryWriter | None = None,
     ) -> None:
         if detectors is None:
             detectors = detectors_with(config.analyzer.xid_overrides, Forests())
-        self.watch = Watch(config.analyzer, clock or SystemClock(), detectors, layout_of(config.analyzer))
+        self._history, self._teller = history, Teller()
+        self.watch = Watch(
+            config.analyzer,
+            clock or SystemClock(),
+            detectors,
+            layout_of(config.analyzer),
+            recorder_of(config.history, history),
+        )
         self.stream = EventStream()
         self.result: Result | None = None
         self.last_tick: float | None = None  # seconds since the epoch
@@ -311,6 +334,8 @@ class Service:
     def samples(self) -> Iterable[Sample]:
         """The analyzer about itself."""
         yield from acting_samples(self.advisor)
+        if self._history is not None:
+            yield from history_samples(self._history.stats())
         yield from own_samples(
             self.watch.census, self.statuses(), self.result, self.advisor.open, self._ticks, last_tick=self.last_tick
         )
@@ -384,6 +409,8 @@ class Service:
     def _tell(self, result: Result) -> None:
         if self._on_findings is not None:
             self._on_findings((*result.ended, *result.findings))
+        if self._history is not None and self.last_tick is not None:
+            self._history.note(self._teller.changes(result, self.advisor.open, self.last_tick))
 
     def _tick_document(self) -> dict[str, Any]:
         return {

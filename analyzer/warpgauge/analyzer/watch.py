@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from warpgauge.analyzer.detection import Detector, ProcessReading
+    from warpgauge.analyzer.history.recorder import Recorder
     from warpgauge.analyzer.recommend import Ledger
     from warpgauge.analyzer.snapshot import Memory
     from warpgauge.analyzer.sources import Batch
@@ -65,7 +66,12 @@ class Watch:
     """Takes batches, runs ticks, answers questions about the frame."""
 
     def __init__(
-        self, config: AnalyzerConfig, clock: Clock, detectors: Sequence[Detector], layout: Layout | None = None
+        self,
+        config: AnalyzerConfig,
+        clock: Clock,
+        detectors: Sequence[Detector],
+        layout: Layout | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._clock = clock
         self._detectors = detectors
@@ -73,7 +79,8 @@ class Watch:
         self._frame = Frame(window_seconds=config.window_seconds)
         self._layout = layout or Layout()  # of the topology file
         self._frame.layout.take_over(self._layout)
-        self._intake = Intake(self._frame, NodeNames(config.cluster))
+        self._recorder = recorder
+        self._intake = Intake(self._frame, NodeNames(config.cluster), recorder)
         self._close = CloseFrame(config.cluster)
         self._replica_labels = config.replica_labels
         self._written = WrittenSamples(self._intake, self._replica_labels)
@@ -157,7 +164,7 @@ class Watch:
     def _resume(self, memory: Memory) -> None:
         self._frame, self._state = memory.frame, memory.state
         self._frame.layout.take_over(self._layout)
-        self._intake = Intake(self._frame, memory.names)
+        self._intake = Intake(self._frame, memory.names, self._recorder)
         self._written = WrittenSamples(self._intake, self._replica_labels)
 
     def _take(self, batch: Batch) -> None:

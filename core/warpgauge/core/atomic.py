@@ -16,7 +16,7 @@ from warpgauge.core.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["append_durably", "write_atomically"]
+__all__ = ["append_durably", "force_directory", "write_atomically"]
 
 
 def write_atomically(
@@ -52,11 +52,16 @@ def _replace(path: Path, content: bytes | Iterable[bytes | memoryview], mode: in
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _force_directory(path.parent, sync)
+    force_directory(path.parent, sync=sync)
 
 
-def _force_directory(directory: Path, sync: Callable[[int], None]) -> None:
-    """Make the rename itself survive a power cut; Windows has no such call for directories."""
+def force_directory(directory: Path, *, sync: Callable[[int], None] = os.fsync) -> None:
+    """Make what was made or renamed in it survive a power cut; Windows has no such call for directories.
+
+    Raises:
+        OSError: it may not.
+
+    """
     if os.name == "nt":
         return
     descriptor = os.open(directory, os.O_RDONLY)

@@ -1,4 +1,8 @@
-"""Files of metrics: OpenMetrics (`.om`) or Prometheus text (`.prom`), each sample with its timestamp."""
+"""Files of metrics: OpenMetrics (`.om`), Prometheus text (`.prom`) or the long table (`.parquet`, `.csv`).
+
+Each sample has its timestamp. In a directory the first three are read; a CSV may be anything and is read where it is
+named itself.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.history.folder import hour_of
 from warpgauge.analyzer.sources.batch import Page, Target
+from warpgauge.analyzer.sources.csv_table import read_csv
+from warpgauge.analyzer.sources.long_table import LongTable
 from warpgauge.core.errors import InputError
 from warpgauge.core.exposition import parse
 
@@ -14,11 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from warpgauge.analyzer.sources.batch import Batch
     from warpgauge.core.exposition import Line
 
-__all__ = ["SUFFIXES", "files_of", "read_file"]
+__all__ = ["SUFFIXES", "batches_of", "files_of", "read_file"]
 
-SUFFIXES: Final = (".om", ".prom")
+_IN_DIRECTORIES: Final = (".om", ".prom", ".parquet")
+SUFFIXES: Final = (*_IN_DIRECTORIES, ".csv")
+_HOUR_SECONDS: Final = 3600
 _LARGEST_BYTES: Final = 2 << 30
 _GUESSED_INTERVAL_SECONDS: Final = 10.0
 _LOOKED_AT: Final = 20_000  # lines, to tell the interval between samples
@@ -33,9 +43,9 @@ def files_of(path: Path) -> list[Path]:
     """
     try:
         if path.is_dir():
-            found = sorted(entry for entry in _walk(path) if entry.suffix in SUFFIXES)
+            found = sorted(entry for entry in _walk(path) if entry.suffix in _IN_DIRECTORIES)
             if not found:
-                msg = f"{path} holds no file that ends in {' or '.join(SUFFIXES)}"
+                msg = f"{path} holds no file that ends in {' or '.join(_IN_DIRECTORIES)}"
                 raise InputError(msg)
             return found
         if not path.exists():
@@ -56,6 +66,36 @@ def _walk(directory: Path) -> Iterator[Path]:
             yield from _walk(entry)
         else:
             yield entry
+
+
+def batches_of(path: Path, *, span: tuple[float, float] | None = None) -> Iterator[Batch]:
+    """What one file holds; of long tables, with a `span` in seconds since the epoch, what lies in it.
+
+    Raises:
+        InputError: as of `read_file`.
+        MissingExtraError: it is Parquet, and pyarrow is not installed.
+
+    """
+    if path.suffix not in {".parquet", ".csv"}:
+        yield read_file(path)
+        return
+    hour = hour_of(path)
+    if hour is not None and span is not None and not span[0] // _HOUR_SECONDS <= hour <= span[1] // _HOUR_SECONDS:
+        return
+    table = read_csv(path, span=span) if path.suffix == ".csv" else _parquet(path, span)
+    # Whoever wrote our history placed each series already; a name made of the file's would tear it at every file.
+    defaults = {"instance": path.stem} if hour is None else {}
+    yield from table.ranges(Target(name=str(path), defaults=defaults))
+
+
+def _parquet(path: Path, span: tuple[float, float] | None) -> LongTable:
+    from warpgauge.analyzer.parquet import pieces_of  # noqa: PLC0415 - an extra brings it
+
+    table = LongTable(str(path))
+    for series, numbers, times_ms, values in pieces_of(path, span=span):
+        known = np.array([table.number(metric, labels) for metric, labels in series], dtype=np.int64)
+        table.add(known[numbers], times_ms, values)
+    return table
 
 
 def read_file(path: Path) -> Page:

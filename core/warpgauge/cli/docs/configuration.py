@@ -40,6 +40,7 @@ _SECTIONS: Final = {
     "otlp": "The sink for OpenTelemetry receivers; needs the extra push, over gRPC grpc.",
     "otlp_logs": "Where log records go as OTLP: [send logs](../howto/logs.md); needs the extra push, over gRPC grpc.",
     "fluentd": "Where log records go: [send logs to Fluentd](../howto/fluentd.md).",
+    "history": "What the analyzer takes in and tells, as Parquet files: [keep a history](../howto/history.md).",
     "logs": "What is collected for it: [send logs to Fluentd](../howto/fluentd.md).",
     "yarn": "A YARN cluster that `plan` reads and `executor` acts on: [plan and act on YARN](../howto/yarn.md).",
 }

@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `analyze`."""
     parser.add_argument(
         "sources", nargs="+", metavar="SOURCE",
-        help="base URL of a Prometheus, URL ending in /metrics, file (.om, .prom) or directory of such files",
+        help="base URL of a Prometheus, URL ending in /metrics, file (.om, .prom, .parquet, .csv), the folder of the "
+        "history or another directory of such files",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON Lines: findings, incidents, then one summary")
     add_reading_flags(parser, page="30s")
@@ -39,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_reading_flags(parser: argparse.ArgumentParser, *, page: str) -> None:
     """Flags that say how sources are read; `page` is how long a metrics page is scraped."""
-    parser.add_argument("--since", metavar="DURATION", default="1h", help="how far back from the end (default 1h)")
+    parser.add_argument("--since", metavar="DURATION",
+                        help="how far back from the end (default 1h of a Prometheus, all of a file)")  # fmt: skip
     parser.add_argument("--start", metavar="TIME", help="RFC 3339 or seconds since the epoch; instead of --since")
     parser.add_argument("--end", metavar="TIME", help="RFC 3339 or seconds since the epoch (default now)")
     parser.add_argument("--step", metavar="DURATION", help="thin out: not below the scrape interval (default raw)")
@@ -89,8 +91,9 @@ def look_of(args: argparse.Namespace, config: Config) -> Look:
         tenant=args.tenant,
     )
     credentials.current()  # a file that is not there ends here, before anything is asked
+    span = _span(args)
     return Look(
-        span=_span(args),
+        span=span,
         headers=credentials.current,
         tls=tls_context(args.ca_file, args.client_cert, args.client_key),
         page_seconds=read_duration(args.page_seconds, "--for"),
@@ -99,6 +102,7 @@ def look_of(args: argparse.Namespace, config: Config) -> Look:
         xid_overrides=config.analyzer.xid_overrides,
         layout=layout_of(config.analyzer),
         muting=read_mutings(data_path(config, os.environ)),
+        file_span=(span.start, span.end) if args.start or args.end or args.since else None,
     )
 
 
@@ -107,7 +111,7 @@ def _span(args: argparse.Namespace) -> Span:
     from warpgauge.analyzer.sources.replicas import REPLICA_LABELS  # noqa: PLC0415
 
     end = read_instant(args.end, "--end") if args.end else time.time()
-    start = read_instant(args.start, "--start") if args.start else end - read_duration(args.since, "--since")
+    start = read_instant(args.start, "--start") if args.start else end - read_duration(args.since or "1h", "--since")
     if start >= end:
         msg = f"--start {args.start} is not before the end"
         raise ConfigError(msg)

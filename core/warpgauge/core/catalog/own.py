@@ -299,3 +299,33 @@ VERDICTS: Final = _analyzer(
     "Verdicts of the last 30 days on recommendations that were executed.",
     ("kind", "verdict"),
 )
+HISTORY_WAITING: Final = _analyzer(
+    "warpgauge_history_waiting_rows", Kind.GAUGE, Unit.NONE, "Samples that are not in a file of the history yet."
+)
+HISTORY_WRITTEN: Final = _analyzer(
+    "warpgauge_history_written_rows_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Samples written into files of the history, since the analyzer started; absent where there is none.",
+)
+HISTORY_DROPPED: Final = _analyzer(
+    "warpgauge_history_dropped_rows_total",
+    Kind.COUNTER,
+    Unit.NONE,
+    "Samples that are not or no longer in the history, since the analyzer started: age and size (removed as "
+    "configured), queue (the disk did not keep up), series (too many), time (dated in the future) or fault (ours).",
+    ("reason",),
+)
+HISTORY_BYTES: Final = _analyzer("warpgauge_history_bytes", Kind.GAUGE, Unit.BYTES, "Size of all files of the history.")
+HISTORY_OLDEST: Final = _analyzer(
+    "warpgauge_history_oldest_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.TIMESTAMP,
+    "Begin of the oldest hour in the history; absent while it is empty.",
+)
+HISTORY_LAST_WRITE: Final = _analyzer(
+    "warpgauge_history_last_write_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.TIMESTAMP,
+    "When a file of the history was last written; absent before the first.",
+)

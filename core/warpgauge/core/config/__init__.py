@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from warpgauge.core.config.directories import data_directory
+from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.loading import load
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.sections import (
@@ -30,6 +31,7 @@ __all__ = [
     "Config",
     "DemoConfig",
     "FluentdConfig",
+    "HistoryConfig",
     "KubernetesConfig",
     "LogsConfig",
     "Origin",

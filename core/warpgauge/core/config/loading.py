@@ -6,6 +6,7 @@ import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
@@ -45,6 +46,7 @@ _CLASSES: Final[dict[str, Any]] = {
     "otlp_logs": OtlpLogsConfig,
     "fluentd": FluentdConfig,
     "logs": LogsConfig,
+    "history": HistoryConfig,
     "yarn": YarnConfig,
 }
 _PREFIX: Final = "WARPGAUGE_"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.settings import setting
 from warpgauge.core.config.yarn_section import YarnConfig
@@ -388,6 +389,7 @@ class Config:
     otlp_logs: OtlpLogsConfig = field(default_factory=OtlpLogsConfig)
     fluentd: FluentdConfig = field(default_factory=FluentdConfig)
     logs: LogsConfig = field(default_factory=LogsConfig)
+    history: HistoryConfig = field(default_factory=HistoryConfig)
     yarn: YarnConfig = field(default_factory=YarnConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 

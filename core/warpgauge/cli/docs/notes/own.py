@@ -182,4 +182,28 @@ NOTES: Final[dict[Metric, Note]] = {
         '`NAME{kind="straggler", verdict="worse"} 2`: from here on stragglers lead to no disruptive advice.',
         "a counter: verdicts older than 30 days leave it.",
     ),
+    own.HISTORY_WAITING: Note(
+        "`NAME` of 24000 and less than that five minutes later: what came since the last file.",
+        "a backlog: rows wait for history.flush_interval_seconds by design; only steady growth is trouble.",
+    ),
+    own.HISTORY_WRITTEN: Note(
+        "`rate(NAME[1h])` of 80: so many samples a second are kept.",
+        "what the analyzer takes in: closer samples than history.resolution_seconds are thinned out.",
+    ),
+    own.HISTORY_DROPPED: Note(
+        '`increase(NAME{reason="queue"}[1h]) > 0`: the disk is full or too slow; the analyzer\'s log has its words.',
+        "a loss when reason is age or size: those were removed because history.max_age_seconds or max_bytes say so.",
+    ),
+    own.HISTORY_BYTES: Note(
+        "`NAME` against history.max_bytes: how soon the oldest hours will go.",
+        "what is in memory: rows that wait are not in it.",
+    ),
+    own.HISTORY_OLDEST: Note(
+        "`time() - NAME` of 86400: a day can be looked back.",
+        "the age of the oldest sample: hours are removed as a whole.",
+    ),
+    own.HISTORY_LAST_WRITE: Note(
+        "`time() - NAME > 1800`: nothing was written for half an hour, because nothing came or the disk fails.",
+        "the newest sample's time: what came since waits in memory.",
+    ),
 }
