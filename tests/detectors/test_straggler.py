@@ -101,14 +101,6 @@ def test_a_heat_throttled_rank_is_left_to_its_named_cause() -> None:
     assert not Straggler().detect(scene.frame()).candidates
 
 
-def test_one_minute_of_slowness_is_not_yet_a_straggler() -> None:
-    assert not raised(slow(minutes=1))
-
-
-def test_one_very_slow_minute_is_not_yet_a_straggler() -> None:
-    assert not raised(slow(ratio=3.0, minutes=1))
-
-
 def test_nine_percent_is_below_the_effect_that_matters() -> None:
     assert not raised(slow(ratio=1.09))
 
