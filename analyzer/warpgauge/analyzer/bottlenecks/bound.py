@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.anomalies.imbalance.moving import most_lost_to_moving
+from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.bottlenecks.classes import (
     WINDOW_SECONDS,
     Verdict,
@@ -30,7 +32,7 @@ from warpgauge.analyzer.bottlenecks.classes import (
 )
 from warpgauge.analyzer.bottlenecks.levels import column_levels, growth_bound
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
-from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, Setting, classify, code_of
+from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, code_of
 from warpgauge.analyzer.bottlenecks.step_shares import shares_over_time
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.places import device_scope, is_simulated, job_scope
@@ -141,6 +143,8 @@ def _candidate(frame: Frame, verdict: Verdict) -> Candidate | None:
     if kind not in GAINFUL or not _can_gain(frame, verdict, kind):
         return None
     reason = reason_of(frame, verdict, kind)
+    if reason.is_by_share and _PHASES[kind] == "communication":
+        raises = raises and _is_exchange(frame, verdict)
     since = _since(frame, verdict, kind, reason)
     seconds = frame.now - since
     return Candidate(
@@ -166,6 +170,17 @@ def _can_gain(frame: Frame, verdict: Verdict, kind: FindingKind) -> bool:
     if kind is FindingKind.MEMORY_CAPACITY_BOUND:
         return bool((verdict.setting.growth >= HOLD.growth).any())
     return True
+
+
+def _is_exchange(frame: Frame, verdict: Verdict) -> bool:
+    """Whether so much of the wait is left without what work that moves from rank to rank may explain."""
+    job = verdict.job
+    if job is None:
+        return True
+    groups = (one for one in peer_groups(frame).groups if one.key == (job.cluster, job.job_id))
+    explained = max((most_lost_to_moving(frame, group, WINDOW_SECONDS) for group in groups), default=0.0)
+    share = verdict.share("communication") - explained / verdict.steps.step_seconds if explained else 1.0
+    return share >= RAISE.communication_share
 
 
 def confidence_of(verdict: Verdict, reason: Reason) -> float:

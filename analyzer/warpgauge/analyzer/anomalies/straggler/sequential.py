@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.frame import Frame
 
-__all__ = ["EVIDENCE", "EarlyLag", "read_early", "sample_seconds"]
+__all__ = ["EVIDENCE", "EarlyLag", "rank_sample_seconds", "read_early", "sample_seconds"]
 
 LOOK_SECONDS: Final = 600.0  # ten samples of a fleet that is read once a minute
 EFFECT: Final = 0.10  # what is tested against none
@@ -57,11 +57,14 @@ class EarlyLag:
         return np.asarray(self.evidence >= EVIDENCE)
 
 
+def rank_sample_seconds(frame: Frame) -> Array:
+    """[rank], how far apart its samples are; NaN where it has none."""
+    return frame.once("rank sample seconds", lambda: frame.patience_seconds(TableName.RANKS) / _HOLD_SAMPLES)
+
+
 def sample_seconds(frame: Frame, group: Group) -> float:
     """How far apart the samples of a group's ranks are; at least a column."""
-    every = frame.once("rank sample seconds", lambda: frame.patience_seconds(TableName.RANKS) / _HOLD_SAMPLES)
-    known = every[list(group.ranks)]
-    return max(float(np.fmax.reduce(known)), frame.step_seconds) if np.isfinite(known).any() else frame.step_seconds
+    return float(np.fmax(np.fmax.reduce(rank_sample_seconds(frame)[list(group.ranks)]), frame.step_seconds))
 
 
 def read_early(frame: Frame, group: Group) -> EarlyLag | None:
