@@ -41,10 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["expected_maximum", "most_lost_to_moving", "moving_candidate", "moving_suspects"]
 
 LEAST_PEERS: Final = 4
-RAISE_EFFECT: Final = 0.10  # of the step time is lost
+RAISE_EFFECT: Final = 0.10  # of the step time may be lost, and half as much is lost for sure
 HOLD_EFFECT: Final = 0.06
+SURE_SHARE: Final = 0.5  # of the effect: the less that ranks which scatter so lose, whatever the shares are
 LEAST_MIRRORED: Final = 0.5  # of a rank's scatter must show in its wait, the other way round
 LEAST_STEPS: Final = 30.0  # of each rank
+MOST_SECONDS: Final = 900.0  # in which there must be so many
 LEAST_SAMPLES: Final = 10  # that the window holds, however seldom a fleet is read
 LEAST_DIFFERENCES: Final = 2
 CONTENTION_RATIO: Final = 1.5  # times the lost time that tasks waited for a CPU: then that explains it
@@ -79,9 +81,10 @@ class _Scatter:
 
     def passes(self, effect: float, parts: int) -> bool:
         """Whether so much is lost, in so many parts of the window, to ranks that take turns."""
-        limit = effect * self.step
-        often = int((np.nan_to_num(self.lost_parts) >= limit).sum()) >= parts
-        return self.lost >= limit and often and self.mirrored >= LEAST_MIRRORED and self.steps >= LEAST_STEPS
+        sure = SURE_SHARE * effect * self.step
+        often = int((np.nan_to_num(self.lost_parts) >= sure).sum()) >= parts
+        is_far = self.lost >= sure and self.most_lost >= effect * self.step
+        return is_far and often and self.mirrored >= LEAST_MIRRORED and self.steps >= LEAST_STEPS
 
 
 def _squares(columns: Columns) -> Floats:
@@ -115,7 +118,7 @@ def moving_suspects(frame: Frame, groups: Groups, seconds: float) -> Mask:
     mirrored = groups.median(groups.of_ranks(ratio(-shared, variance)))
     step = groups.median(groups.of_ranks(ratio(frame.window(TOTAL, seconds).mean, rate)))
     lost = deviation * np.array([expected_maximum(int(size)) for size in groups.sizes])
-    is_suspect = (lost >= _SCREENING * HOLD_EFFECT * step) & (mirrored >= _SCREENING * LEAST_MIRRORED)
+    is_suspect = (lost >= _SCREENING * SURE_SHARE * HOLD_EFFECT * step) & (mirrored >= _SCREENING * LEAST_MIRRORED)
     return np.asarray(is_suspect & (groups.sizes >= LEAST_PEERS))
 
 
@@ -147,7 +150,7 @@ def _read(frame: Frame, group: Group, seconds: float, parts: int) -> _Scatter | 
     if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
         return None
     rows, width = list(group.ranks), _columns_of_sample(frame, group)
-    seconds = max(seconds, LEAST_SAMPLES * width * frame.step_seconds)
+    seconds = _enough_seconds(frame, rows, max(seconds, LEAST_SAMPLES * width * frame.step_seconds))
     counts, total = (
         frame.values(training.STEP_SECONDS, one, seconds=seconds, rows=rows).astype(np.float64)
         for one in ("count", "sum")
@@ -176,6 +179,13 @@ def _read(frame: Frame, group: Group, seconds: float, parts: int) -> _Scatter | 
         covered=float(np.isfinite(counts).mean()),
         ranks=len(rows),
     )
+
+
+def _enough_seconds(frame: Frame, rows: list[int], seconds: float) -> float:
+    """So many seconds, or more of them if they hold too few steps."""
+    counts = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=rows)
+    steps = float(mean(counts).min()) * seconds
+    return min(1.1 * seconds * LEAST_STEPS / steps, max(MOST_SECONDS, seconds)) if 0 < steps < LEAST_STEPS else seconds
 
 
 def _columns_of_sample(frame: Frame, group: Group) -> int:
@@ -229,7 +239,7 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
         severity=Severity.WARNING,
         since=since,
         confidence=confidence(
-            scatter.lost / (RAISE_EFFECT * scatter.step) - 1,
+            scatter.most_lost / (RAISE_EFFECT * scatter.step) - 1,
             scatter.mirrored / LEAST_MIRRORED - 1,
             covered=scatter.covered,
         ),
@@ -237,7 +247,7 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
             measured(
                 training.PHASE_SECONDS, scatter.deviation, labels='{phase="compute"}',
                 unit="seconds of deviation per step", baseline=scatter.compute,
-                threshold=RAISE_EFFECT * scatter.step / expected_maximum(len(group.ranks)),
+                threshold=_least_deviation(scatter),
                 window_seconds=seconds, samples=int(scatter.steps),
             ),
             measured(
@@ -256,8 +266,14 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
         impact=impact,
         simulated=is_simulated(frame, job),
         strength=Strength.RAISE if raises else Strength.HOLD,
-        fraction=float((np.nan_to_num(scatter.lost_parts) >= RAISE_EFFECT * scatter.step).mean()),
+        fraction=float((np.nan_to_num(scatter.lost_parts) >= SURE_SHARE * RAISE_EFFECT * scatter.step).mean()),
     )  # fmt: skip
+
+
+def _least_deviation(scatter: _Scatter) -> float:
+    """Seconds by which a step of a rank must scatter to count."""
+    sure, may = SURE_SHARE / expected_maximum(scatter.ranks), (scatter.ranks - 1) ** -0.5
+    return RAISE_EFFECT * scatter.step * max(sure, may)
 
 
 def _since(frame: Frame, group: Group, scatter: _Scatter) -> float:

@@ -159,7 +159,7 @@ def _of_group(frame: Frame, group: Group, thermal: Mask) -> Iterator[Candidate]:
     early = read_early(frame, group)
     standing = [_supported(frame, group, one, early) for one in _within(frame, group, thermal, _STANDING)]
     yield from standing
-    if early is None or not early.holds.any() or any(one.strength is Strength.RAISE for one in standing):
+    if early is None or not early.is_any or any(one.strength is Strength.RAISE for one in standing):
         return
     known = {one.key for one in standing}
     for one in _early(frame, group, early):
@@ -171,7 +171,7 @@ def _supported(frame: Frame, group: Group, one: Candidate, early: EarlyLag | Non
     """The candidate, which opens no finding if its ranks scatter so much that chance may have made it."""
     if early is None or one.kind is FindingKind.NETWORK_BOUND:
         return one
-    is_sure = bool(early.raises[_members_at(frame, group, one.scope)].all())
+    is_sure = early.raises(_members_at(frame, group, one.scope), is_host=one.scope.rank is None)
     return one if is_sure else replace(one, strength=Strength.HOLD)
 
 
@@ -202,9 +202,10 @@ def _early(frame: Frame, group: Group, early: EarlyLag) -> Iterator[Candidate]:
     """
     is_held = read_thermal(frame).share > 0
     for one in _within(frame, group, is_held, _Look.of_seconds(early.seconds)):
-        members = _members_at(frame, group, one.scope)
-        if early.holds[members].all():
-            is_raised = one.strength is Strength.RAISE and bool((early.raises & early.is_lasting)[members].all())
+        members, is_host = _members_at(frame, group, one.scope), one.scope.rank is None
+        if early.holds(members, is_host=is_host):
+            is_sure = early.raises(members, is_host=is_host) and bool(early.is_lasting[members].all())
+            is_raised = is_sure and one.strength is Strength.RAISE
             yield replace(one, strength=Strength.RAISE if is_raised else Strength.HOLD)
 
 

@@ -5,7 +5,7 @@ than if it takes as long (Wald 1945), under a normal distribution that is as wid
 scatters from sample to sample. The best sum that ends now is Page's CUSUM (1954), and where it begins is the onset.
 `EVIDENCE` is the log of the rank-samples between two false alarms; one sample counts for at most half of it, so that
 no single one is enough, however far out. Work that moves from rank to rank makes the peers scatter, and so does not
-add up; until there are `LEAST_STEPS` steps it may hit one rank only by chance.
+add up; the first few steps it may hit one rank only by chance: with four ranks six steps are needed, with sixteen four.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
+from warpgauge.analyzer.anomalies.straggler.place import nodes_of
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
 from warpgauge.core.catalog import training
@@ -24,15 +25,25 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.frame import Frame
 
-__all__ = ["EVIDENCE", "EarlyLag", "rank_sample_seconds", "read_early", "sample_seconds"]
+__all__ = [
+    "EFFECT",
+    "EVIDENCE",
+    "LEAST_SAMPLES",
+    "NOISE",
+    "EarlyLag",
+    "rank_sample_seconds",
+    "read_early",
+    "sample_seconds",
+]
 
 LOOK_SECONDS: Final = 600.0  # ten samples of a fleet that is read once a minute
 EFFECT: Final = 0.10  # what is tested against none
 EVIDENCE: Final = 18.0  # a false alarm in e^18 rank-samples: one rank read every 15 s, once in 31 years
 HOLD_EVIDENCE: Final = EVIDENCE / 4
 LEAST_SAMPLES: Final = 2.0
+RECENT_SAMPLES: Final = 3.0
 LEAST_SECONDS: Final = 30.0
-LEAST_STEPS: Final = 6.0  # that all of them hit one of four ranks by chance: 1 in 1024
+BY_CHANCE: Final = 1e-3  # that work which moves hits one and the same rank at each step so far
 NOISE: Final = 0.04  # of the compute time: even ranks that never scattered may, sound ones do by 1 to 3 %
 
 _HOLD_SAMPLES: Final = 2.5  # how far apart samples may be, in samples: see `Samples.ingest`
@@ -43,18 +54,22 @@ class EarlyLag:
     """The evidence about each member of a group, and the newest seconds of the one with the most."""
 
     evidence: Array  # [member]
+    of_host: Array  # [member], held against ranks on other machines only: those of its own may be slow with it
     is_lasting: Mask  # [member], whether it rests on enough samples, seconds and steps
     seconds: float
 
-    @property
-    def holds(self) -> Mask:
-        """[member], whether a finding stays open on it."""
-        return np.asarray(self.evidence >= HOLD_EVIDENCE)
+    def raises(self, members: Mask, *, is_host: bool) -> bool:
+        """Whether the lag of all of these is more than their peers scatter by chance."""
+        return bool(((self.of_host if is_host else self.evidence)[members] >= EVIDENCE).all())
+
+    def holds(self, members: Mask, *, is_host: bool) -> bool:
+        """Whether a finding about these stays open."""
+        return bool(((self.of_host if is_host else self.evidence)[members] >= HOLD_EVIDENCE).all())
 
     @property
-    def raises(self) -> Mask:
-        """[member], whether its lag is more than the scatter of its peers makes by chance."""
-        return np.asarray(self.evidence >= EVIDENCE)
+    def is_any(self) -> bool:
+        """Whether there is evidence about any member at all."""
+        return bool(max(self.evidence.max(), self.of_host.max()) >= HOLD_EVIDENCE)
 
 
 def rank_sample_seconds(frame: Frame) -> Array:
@@ -76,43 +91,68 @@ def read_early(frame: Frame, group: Group) -> EarlyLag | None:
     spent = frame.values(training.PHASE_SECONDS, "compute", seconds=LOOK_SECONDS, rows=rows).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         each = np.log(ratio(spent, steps))
-    lag = each - median(each.T)
-    columns = max(sample_seconds(frame, group) / frame.step_seconds, 1.0)  # that one sample fills
-    sums = _summed(_evidence(lag, EVIDENCE / 2) / columns)
-    first = _onsets(sums)
-    evidence = sums[np.arange(len(rows)), first]
-    best = int(np.argmax(evidence))
-    is_since = np.arange(lag.shape[1]) >= first[:, None]
-    samples = (is_since & np.isfinite(lag)).sum(axis=1) / columns
-    taken = np.where(is_since, np.nan_to_num(steps), 0.0).sum(axis=1) * frame.step_seconds
-    lasts = (samples >= LEAST_SAMPLES - 1 / columns) & (samples * columns * frame.step_seconds >= LEAST_SECONDS)
+    width = max(sample_seconds(frame, group) / frame.step_seconds, 1.0)  # columns that one sample fills
+    nodes = np.array(nodes_of(frame, group))
+    others = ~np.eye(len(rows), dtype=bool)
+    by_rank = _found(frame, each, steps, width, others)
+    by_host = _found(frame, each, steps, width, others & (nodes[:, None] != nodes[None, :]))
     return EarlyLag(
-        evidence=evidence,
-        is_lasting=lasts & (taken >= LEAST_STEPS),
-        seconds=float((lag.shape[1] - first[best]) * frame.step_seconds),
+        evidence=by_rank.evidence,
+        of_host=by_host.evidence,
+        is_lasting=by_host.is_lasting,
+        seconds=max(by_rank.seconds, by_host.seconds),
     )
 
 
-def _evidence(lag: Array, most: float) -> Array:
-    """[member, column], log likelihood ratio of a slow rank against a sound one, `most` at most; 0 where unknown."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    evidence: Array  # [member]
+    is_lasting: Mask  # [member]
+    seconds: float  # of the member with the most
+
+
+def _found(frame: Frame, each: Array, steps: Array, width: float, is_peer: Mask) -> _Found:
+    """The evidence if each member is held against the scatter of some others; none about one without such."""
+    lag = each - median(each.T)
+    sums = _summed(_evidence(lag, _variance(lag, round(RECENT_SAMPLES * width), is_peer)) / width)
+    sums[~is_peer.any(axis=1)] = 0.0
+    first = np.argmax(sums, axis=1)
+    evidence = sums[np.arange(len(lag)), first]
+    is_since = np.arange(lag.shape[1]) >= first[:, None]
+    known = (is_since & np.isfinite(lag)).sum(axis=1)
+    taken = np.where(is_since, np.nan_to_num(steps), 0.0).sum(axis=1) * frame.step_seconds
+    lasts = (known >= LEAST_SAMPLES * width - 1) & (known * frame.step_seconds >= LEAST_SECONDS)
+    best = int(np.argmax(evidence))
+    return _Found(
+        evidence=evidence,
+        is_lasting=lasts & (taken >= least_steps(len(lag))),
+        seconds=float((lag.shape[1] - first[best]) * frame.step_seconds) if evidence[best] > 0 else 0.0,
+    )
+
+
+def least_steps(ranks: int) -> float:
+    """After how many steps it is no chance any more that one of so many ranks had the most to do each time."""
+    return float(1.0 - np.log(BY_CHANCE) / np.log(ranks))
+
+
+def _evidence(lag: Array, variance: Array) -> Array:
+    """[member, column], log likelihood ratio of a slow rank against a sound one; 0 where unknown."""
     effect = np.log1p(EFFECT)
-    found = effect * (lag - effect / 2) / _variance(lag)[:, None]
-    return np.asarray(np.clip(np.where(np.isfinite(found), found, 0.0), -most, most))
+    found = effect * (lag - effect / 2) / variance[:, None]
+    return np.asarray(np.clip(np.where(np.isfinite(found), found, 0.0), -EVIDENCE / 2, EVIDENCE / 2))
 
 
-def _variance(lag: Array) -> Array:
-    """[member], how much the others scatter about their own means; the worst of them, another straggler, left out."""
-    own = np.nan_to_num(mean(np.square(lag - mean(lag)[:, None])))
-    members = len(own)
-    others = np.where(np.eye(members, dtype=bool), 0.0, own[None, :])
-    worst = others.max(axis=1)
-    return np.asarray(NOISE**2 + (others.sum(axis=1) - worst) / max(members - 2, 1))
+def _variance(lag: Array, recent: int, is_peer: Mask) -> Array:
+    """[member], how much its peers scatter about their usual lags, the worst of them, another straggler, left out.
+
+    Over all that is looked at or in the newest columns, whichever is more: what began with the lag has no past.
+    """
+    squares = np.square(lag - median(lag)[:, None])
+    own = np.fmax(np.nan_to_num(mean(squares)), np.nan_to_num(mean(squares[:, -recent:])))
+    peers = np.where(is_peer, own[None, :], 0.0)
+    return np.asarray(NOISE**2 + (peers.sum(axis=1) - peers.max(axis=1)) / np.maximum(is_peer.sum(axis=1) - 1, 1))
 
 
 def _summed(evidence: Array) -> Array:
     """[member, column], the sum from each column to now."""
     return np.cumsum(evidence[:, ::-1], axis=1)[:, ::-1]
-
-
-def _onsets(sums: Array) -> Array:
-    return np.argmax(sums, axis=1)
