@@ -47,7 +47,7 @@ SURE_SHARE: Final = 0.5  # of the effect: the less that ranks which scatter so l
 LEAST_MIRRORED: Final = 0.5  # of a rank's scatter must show in its wait, the other way round
 LEAST_STEPS: Final = 30.0  # of each rank
 MOST_SECONDS: Final = 900.0  # in which there must be so many
-LEAST_SAMPLES: Final = 10  # that the window holds, however seldom a fleet is read
+LEAST_SAMPLES: Final = 12  # that the window holds, however seldom a fleet is read
 LEAST_DIFFERENCES: Final = 2
 CONTENTION_RATIO: Final = 1.5  # times the lost time that tasks waited for a CPU: then that explains it
 
@@ -82,7 +82,9 @@ class _Scatter:
     def passes(self, effect: float, parts: int) -> bool:
         """Whether so much is lost, in so many parts of the window, to ranks that take turns."""
         sure = SURE_SHARE * effect * self.step
-        often = int((np.nan_to_num(self.lost_parts) >= sure).sum()) >= parts
+        known = np.isfinite(self.lost_parts)
+        shown = self.lost_parts[known] >= SURE_SHARE * HOLD_EFFECT * self.step
+        often = len(shown) > 0 and int(shown.sum()) >= min(parts, len(shown))
         is_far = self.lost >= sure and self.most_lost >= effect * self.step
         return is_far and often and self.mirrored >= LEAST_MIRRORED and self.steps >= LEAST_STEPS
 

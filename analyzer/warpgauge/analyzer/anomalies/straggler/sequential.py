@@ -22,6 +22,8 @@ from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.frame import Frame
 
@@ -42,6 +44,7 @@ EVIDENCE: Final = 18.0  # a false alarm in e^18 rank-samples: one rank read ever
 HOLD_EVIDENCE: Final = EVIDENCE / 4
 LEAST_SAMPLES: Final = 2.0
 RECENT_SAMPLES: Final = 3.0
+LEAST_ELSEWHERE: Final = 2  # ranks on other machines, to hold a machine against
 LEAST_SECONDS: Final = 30.0
 BY_CHANCE: Final = 1e-3  # that work which moves hits one and the same rank at each step so far
 NOISE: Final = 0.04  # of the compute time: even ranks that never scattered may, sound ones do by 1 to 3 %
@@ -91,15 +94,13 @@ def read_early(frame: Frame, group: Group) -> EarlyLag | None:
     spent = frame.values(training.PHASE_SECONDS, "compute", seconds=LOOK_SECONDS, rows=rows).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         each = np.log(ratio(spent, steps))
-    width = max(sample_seconds(frame, group) / frame.step_seconds, 1.0)  # columns that one sample fills
-    nodes = np.array(nodes_of(frame, group))
-    others = ~np.eye(len(rows), dtype=bool)
-    by_rank = _found(frame, each, steps, width, others)
-    by_host = _found(frame, each, steps, width, others & (nodes[:, None] != nodes[None, :]))
+    samples = _Samples(frame, each, steps, max(sample_seconds(frame, group) / frame.step_seconds, 1.0))
+    by_rank = samples.of_ranks()
+    by_host = samples.of_hosts(np.array(nodes_of(frame, group)))
     return EarlyLag(
         evidence=by_rank.evidence,
         of_host=by_host.evidence,
-        is_lasting=by_host.is_lasting,
+        is_lasting=by_rank.is_lasting | by_host.is_lasting,
         seconds=max(by_rank.seconds, by_host.seconds),
     )
 
@@ -111,23 +112,69 @@ class _Found:
     seconds: float  # of the member with the most
 
 
-def _found(frame: Frame, each: Array, steps: Array, width: float, is_peer: Mask) -> _Found:
-    """The evidence if each member is held against the scatter of some others; none about one without such."""
-    lag = each - median(each.T)
-    sums = _summed(_evidence(lag, _variance(lag, round(RECENT_SAMPLES * width), is_peer)) / width)
-    sums[~is_peer.any(axis=1)] = 0.0
-    first = np.argmax(sums, axis=1)
-    evidence = sums[np.arange(len(lag)), first]
-    is_since = np.arange(lag.shape[1]) >= first[:, None]
-    known = (is_since & np.isfinite(lag)).sum(axis=1)
-    taken = np.where(is_since, np.nan_to_num(steps), 0.0).sum(axis=1) * frame.step_seconds
-    lasts = (known >= LEAST_SAMPLES * width - 1) & (known * frame.step_seconds >= LEAST_SECONDS)
-    best = int(np.argmax(evidence))
-    return _Found(
-        evidence=evidence,
-        is_lasting=lasts & (taken >= least_steps(len(lag))),
-        seconds=float((lag.shape[1] - first[best]) * frame.step_seconds) if evidence[best] > 0 else 0.0,
-    )
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """What a group's members told: [member, column], logs of their compute time per step, and steps per second."""
+
+    frame: Frame
+    each: Array
+    steps: Array
+    width: float  # columns that one sample fills
+
+    def of_ranks(self) -> _Found:
+        """Each member against all others."""
+        lag = self.each - median(self.each.T)
+        scatter = self._scatter(lag)
+        others = np.where(np.eye(len(lag), dtype=bool), 0.0, scatter)
+        return self._found(_evidence(lag, _mean_but_worst(others, len(lag) - 1)))
+
+    def of_hosts(self, nodes: NDArray[np.str_]) -> _Found:
+        """Each member against those on other machines, whose own may be slow with it: half of a job may be."""
+        evidence = np.zeros_like(self.each)
+        usual = median(self.each.T)
+        for node in dict.fromkeys(nodes.tolist()):
+            own, elsewhere = np.flatnonzero(nodes == node), np.flatnonzero(nodes != node)
+            recent = (self.each[own] - usual)[:, -self._recent :]
+            if len(elsewhere) < LEAST_ELSEWHERE or not float(median(recent.ravel())) > 0:
+                continue
+            lag = self.each - median(self.each[elsewhere].T)
+            variance = _mean_but_worst(self._scatter(lag)[None, elsewhere], len(elsewhere))
+            evidence[own] = _evidence(lag[own], variance)
+        return self._found(evidence)
+
+    @property
+    def _recent(self) -> int:
+        return max(round(RECENT_SAMPLES * self.width), 1)
+
+    def _scatter(self, lag: Array) -> Array:
+        """[member], how much each scatters about its usual lag, over all columns or the newest, whichever is more.
+
+        What began together with a lag has no past.
+        """
+        squares = np.square(lag - median(lag)[:, None])
+        return np.asarray(np.fmax(np.nan_to_num(mean(squares)), np.nan_to_num(mean(squares[:, -self._recent :]))))
+
+    def _found(self, evidence: Array) -> _Found:
+        """The best sum that ends now, of each member."""
+        sums = np.cumsum(evidence[:, ::-1], axis=1)[:, ::-1] / self.width
+        first = np.argmax(sums, axis=1)
+        total = sums[np.arange(len(sums)), first]
+        is_since = np.arange(sums.shape[1]) >= first[:, None]
+        known = (is_since & np.isfinite(self.each)).sum(axis=1)
+        seconds = self.frame.step_seconds
+        taken = np.where(is_since, np.nan_to_num(self.steps), 0.0).sum(axis=1) * seconds
+        lasts = (known >= LEAST_SAMPLES * self.width - 1) & (known * seconds >= LEAST_SECONDS)
+        best = int(np.argmax(total))
+        return _Found(
+            evidence=total,
+            is_lasting=lasts & (taken >= least_steps(len(sums))) & (total > 0),
+            seconds=float((sums.shape[1] - first[best]) * seconds) if total[best] > 0 else 0.0,
+        )
+
+
+def _mean_but_worst(scatter: Array, members: int) -> Array:
+    """[...], variance of so many peers; the worst of them, another straggler, is left out."""
+    return np.asarray(NOISE**2 + (scatter.sum(axis=-1) - scatter.max(axis=-1)) / max(members - 1, 1))
 
 
 def least_steps(ranks: int) -> float:
@@ -140,19 +187,3 @@ def _evidence(lag: Array, variance: Array) -> Array:
     effect = np.log1p(EFFECT)
     found = effect * (lag - effect / 2) / variance[:, None]
     return np.asarray(np.clip(np.where(np.isfinite(found), found, 0.0), -EVIDENCE / 2, EVIDENCE / 2))
-
-
-def _variance(lag: Array, recent: int, is_peer: Mask) -> Array:
-    """[member], how much its peers scatter about their usual lags, the worst of them, another straggler, left out.
-
-    Over all that is looked at or in the newest columns, whichever is more: what began with the lag has no past.
-    """
-    squares = np.square(lag - median(lag)[:, None])
-    own = np.fmax(np.nan_to_num(mean(squares)), np.nan_to_num(mean(squares[:, -recent:])))
-    peers = np.where(is_peer, own[None, :], 0.0)
-    return np.asarray(NOISE**2 + (peers.sum(axis=1) - peers.max(axis=1)) / np.maximum(is_peer.sum(axis=1) - 1, 1))
-
-
-def _summed(evidence: Array) -> Array:
-    """[member, column], the sum from each column to now."""
-    return np.cumsum(evidence[:, ::-1], axis=1)[:, ::-1]
