@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.detectors.scenes import MAX_HERTZ, add_host, since
+from tests.detectors.scenes import MAX_HERTZ, Lockstep, add_host, since
 from warpgauge.analyzer.bottlenecks.bound import GAINFUL, Bound
 from warpgauge.analyzer.bottlenecks.classes import judge
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
@@ -188,6 +188,11 @@ def test_a_straggler_makes_its_peers_wait_and_the_network_is_not_blamed() -> Non
         shares = steps(communication=wait, compute=0.97 - wait)
         builder.phases("train", rank=rank, node=f"n{rank}", shares=shares, clock="device")
     assert not Bound().detect(builder.build()).candidates
+
+
+def test_half_of_a_job_that_waits_for_a_silent_machine_says_nothing_about_the_network() -> None:
+    waits_long = Lockstep(compute={5: 2.0}, late={"n1": 20})
+    assert not [one for one in Bound().detect(waits_long.frame()).candidates if one.strength is Strength.RAISE]
 
 
 def test_plain_nvml_names_what_is_missing() -> None:

@@ -9,7 +9,8 @@ kernels. Step phases go before device counters; a host's clock is believed about
 A class becomes a finding only where something can be gained: a power cap only if somebody set the limit below the
 board's own, full memory only while it grows (frameworks take memory in advance). Bound by compute or by memory
 bandwidth is a device well used; these, a mixture and what cannot be told are shown and are no findings. Idle devices,
-input waits and heat have detectors of their own. Without profiling fields (plain NVML) a device can only be idle,
+input waits and heat have detectors of their own, and what ranks wait for each other because their work moves from rank
+to rank is no communication. Without profiling fields (plain NVML) a device can only be idle,
 throttled, limited by power, short of memory, or undetermined.
 """
 
@@ -33,7 +34,7 @@ from warpgauge.analyzer.bottlenecks.classes import (
 from warpgauge.analyzer.bottlenecks.levels import column_levels, growth_bound
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, code_of
-from warpgauge.analyzer.bottlenecks.step_shares import shares_over_time
+from warpgauge.analyzer.bottlenecks.step_shares import LEAST_HEARD, shares_over_time
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.places import device_scope, is_simulated, job_scope
 from warpgauge.analyzer.schema import TableName
@@ -173,10 +174,13 @@ def _can_gain(frame: Frame, verdict: Verdict, kind: FindingKind) -> bool:
 
 
 def _is_exchange(frame: Frame, verdict: Verdict) -> bool:
-    """Whether so much of the wait is left without what work that moves from rank to rank may explain."""
+    """Whether all that may be waited for is heard of, and so much is left without what moving work may explain."""
     job = verdict.job
     if job is None:
         return True
+    known = sum((one.cluster, one.job_id) == (job.cluster, job.job_id) for one in frame.ranks.entities)
+    if len(job.ranks) < LEAST_HEARD * known:
+        return False
     groups = (one for one in peer_groups(frame).groups if one.key == (job.cluster, job.job_id))
     explained = max((most_lost_to_moving(frame, group, WINDOW_SECONDS) for group in groups), default=0.0)
     share = verdict.share("communication") - explained / verdict.steps.step_seconds if explained else 1.0

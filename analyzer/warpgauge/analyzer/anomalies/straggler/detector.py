@@ -5,8 +5,12 @@ raises nothing. Where the device's clock timed the steps, the culprit is the ran
 (TraceML, C4D); without trusted phases it is a device whose SM clock stays below that of its peers while it works just
 as much. Where all ranks of a host are slow the host is; who sends longer than its peers has a slow link, and hosts that
 do so together share a switch; a rank that became slow with a load beside it has a noisy neighbor. A rank whose slowness
-has a name already (heat) is left to that finding, and imbalance that moves from rank to rank stays below the
-persistence that is asked for here.
+has a name already (heat) is left to that finding.
+
+How long it must last depends on the evidence (`sequential.py`): a rank that takes twice as long among even peers is
+named after two samples, and 30 s at least; one that takes a tenth longer after six; one sample is never enough. Peers
+that scatter, and imbalance that moves from rank to rank, make each sample count for less. What five minutes show needs
+the same evidence.
 """
 
 from __future__ import annotations
@@ -31,7 +35,16 @@ from warpgauge.analyzer.anomalies.straggler.reading import (
     read_phases,
 )
 from warpgauge.analyzer.anomalies.straggler.screening import HOLD_EFFECT, LEAST_PEERS, screened
-from warpgauge.analyzer.anomalies.straggler.sequential import read_early
+from warpgauge.analyzer.anomalies.straggler.sequential import (
+    EFFECT,
+    EVIDENCE,
+    HOLD_EVIDENCE,
+    LEAST_SAMPLES,
+    LEAST_SECONDS,
+    LOOK_SECONDS,
+    NOISE,
+    read_early,
+)
 from warpgauge.analyzer.anomalies.straggler.worker import (
     CRITICAL_SLOWDOWN,
     FEW_PEERS,
@@ -60,11 +73,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CRITICAL_SLOWDOWN",
+    "EFFECT",
+    "EVIDENCE",
     "FEW_PEERS",
     "HOLD_EFFECT",
+    "HOLD_EVIDENCE",
     "HOLD_Z",
     "LEAST_ACTIVITY",
     "LEAST_EXPLAINED",
+    "LEAST_SAMPLES",
+    "LEAST_SECONDS",
+    "LOOK_SECONDS",
+    "NOISE",
     "RAISE_EFFECT",
     "RAISE_Z",
     "SUPPORTING_CLOCK_RATIO",
