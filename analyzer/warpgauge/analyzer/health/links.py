@@ -96,7 +96,8 @@ def _greatest(frame: Frame, metric: Metric, *extras: tuple[str, ...]) -> Signal:
     chosen = extras or tuple(frame.channels(metric))
 
     def read(columns: Columns) -> Floats:
-        return np.fmax.reduce([columns.of(metric, *extra) for extra in chosen or ((),)])
+        greatest: Floats = np.fmax.reduce([columns.of(metric, *extra) for extra in chosen or ((),)])
+        return greatest
 
     return Signal(f"greatest of {metric.name} {' '.join('/'.join(extra) for extra in chosen)}", TableName.DEVICES, read)
 

@@ -77,7 +77,7 @@ class _Scatter:
     @property
     def most_lost(self) -> float:
         """Seconds per step that ranks which scatter so wait at most for the slowest (Samuelson 1968)."""
-        return min(self.deviation * (self.ranks - 1) ** 0.5, self.wait)
+        return min(self.deviation * float(np.sqrt(self.ranks - 1)), self.wait)
 
     def passes(self, effect: float, parts: int) -> bool:
         """Whether so much is lost, in so many parts of the window, to ranks that take turns."""
@@ -274,7 +274,7 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
 
 def _least_deviation(scatter: _Scatter) -> float:
     """Seconds by which a step of a rank must scatter to count."""
-    sure, may = SURE_SHARE / expected_maximum(scatter.ranks), (scatter.ranks - 1) ** -0.5
+    sure, may = SURE_SHARE / expected_maximum(scatter.ranks), 1.0 / float(np.sqrt(scatter.ranks - 1))
     return RAISE_EFFECT * scatter.step * max(sure, may)
 
 
