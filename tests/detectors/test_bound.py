@@ -227,6 +227,12 @@ def test_a_device_that_no_job_is_known_to_hold_is_named_itself() -> None:
     assert (candidate.kind, candidate.scope.uuid, candidate.scope.job_id) == (FindingKind.LAUNCH_BOUND, "GPU-0", None)
 
 
+def test_devices_that_a_job_has_just_left_are_not_judged_by_what_it_did() -> None:
+    at_work = since(COLUMNS, 4, 0.0, 0.95)
+    scene = Scene(devices=1, phases=None, engine=at_work, compute=0.1, pipe=0.02, bandwidth=0.05, has_job=False)
+    assert not raised(scene)
+
+
 def test_a_job_has_the_class_of_most_of_its_devices() -> None:
     frame = Scene(devices=4, compute=0.9).frame()
     one = judge(frame, frame.jobs["test", "train"])

@@ -31,7 +31,7 @@ from warpgauge.analyzer.bottlenecks.classes import (
     judge_device,
     places_of_jobs,
 )
-from warpgauge.analyzer.bottlenecks.levels import column_levels, growth_bound
+from warpgauge.analyzer.bottlenecks.levels import METRICS, column_levels, growth_bound
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, code_of
 from warpgauge.analyzer.bottlenecks.step_shares import LEAST_HEARD, shares_over_time
@@ -62,6 +62,8 @@ GAINFUL: Final = (
     FindingKind.LAUNCH_BOUND,
 )
 """Classes that become findings here."""
+
+LATEST_SECONDS: Final = 120.0  # a fleet that is read once a minute may miss one scrape
 
 _PHASES: Final = {
     FindingKind.NETWORK_BOUND: "communication",
@@ -129,8 +131,13 @@ def _suspects(frame: Frame) -> tuple[list[Job], list[int]]:
     elsewhere = places.sizes - own  # devices that a younger job holds too: told of that one
     chosen = np.flatnonzero((odd > 0) & (2 * (odd + elsewhere) > places.sizes))
     on_cpus = [job for job in places.jobs if job.ranks and not job.devices]
-    loose = [int(row) for row in np.flatnonzero(may_be & (places.job_of < 0))]
+    loose = [int(row) for row in np.flatnonzero(may_be & (places.job_of < 0) & ~_just_left(frame))]
     return [*(places.jobs[at] for at in chosen), *on_cpus], loose
+
+
+def _just_left(frame: Frame) -> Mask:
+    """[device], whether it stands still now: what its last minutes say is of a job that is over."""
+    return np.asarray(frame.latest(METRICS["engine"], seconds=LATEST_SECONDS) <= RAISE.idle_engine)
 
 
 def _grows(frame: Frame) -> Mask:
