@@ -1,6 +1,6 @@
 """How much speaks for a rank having become slow, as a sequential test: who lags far is named after two samples.
 
-Each sample of a rank adds the log of how much likelier it is if the rank takes `RAISE_EFFECT` longer than its peers
+Each sample of a rank adds the log of how much likelier it is if the rank takes `EFFECT` longer than its peers
 than if it takes as long (Wald 1945), under a normal distribution that is as wide as the compute time of its peers
 scatters from sample to sample. The best sum that ends now is Page's CUSUM (1954), and where it begins is the onset.
 `EVIDENCE` is the log of the rank-samples between two false alarms; one sample counts for at most half of it, so that
