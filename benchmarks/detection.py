@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detection_parts.drawing import draw
 from detection_parts.matching import match
-from detection_parts.playing import Outcome, play
+from detection_parts.playing import Outcome, watched
+from detection_parts.recording import recorded
 from detection_parts.report import by_kind, by_size, f1_interval, score, wilson
 from detection_parts.tuning import leave_one_out
 
@@ -50,15 +51,16 @@ BUDGETS: Final = {"precision": 0.95, "F1": 0.95, "F1 of a kind": 0.9, "delay": 3
 Row = dict[str, Any]
 
 
-def of_seed(seed: int) -> Outcome:
-    """What became of the scenario of a seed."""
+def of_seed(seed: int, samples: Path | None = None) -> Outcome:
+    """What became of the scenario of a seed; its samples are kept in a directory, or found there."""
     drawn = draw(seed)
-    return asyncio.run(play(drawn.scenario, drawn.true_of_jobs))
+    return asyncio.run(watched(recorded(drawn.scenario, samples), drawn.scenario, drawn.true_of_jobs))
 
 
 def of_file(path: Path) -> Outcome:
     """What became of the scenario in a file."""
-    return asyncio.run(play(read_scenario(path)))
+    scenario = read_scenario(path)
+    return asyncio.run(watched(recorded(scenario), scenario))
 
 
 def played(todo: Sequence[Callable[[], Outcome]], jobs: int, within_seconds: float) -> Iterator[Outcome]:
@@ -196,11 +198,11 @@ def main() -> None:
         outcomes = kept(played([partial(of_file, path) for path in paths], args.jobs, float("inf")), args)
     else:
         within = SHORT_SECONDS if args.short else float("inf")
-        todo = [partial(of_seed, seed) for seed in args.seeds]
+        todo = [partial(of_seed, seed, args.samples) for seed in args.seeds]
         outcomes = kept(played(todo, 1 if args.short else args.jobs, within), args)
     rows = list(figures(outcomes))
     if args.leave_one_out:
-        todo = [partial(of_seed, seed) for seed in TUNING]
+        todo = [partial(of_seed, seed, args.samples) for seed in TUNING]
         tuning = _loaded(args.tuning) if args.tuning else list(played(todo, args.jobs, float("inf")))
         rows += _left_out(tuning, outcomes)
     _print(rows, outcomes, args)
@@ -266,6 +268,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     parser.add_argument("--details", action="store_true", help="tell each miss and each false page")
     parser.add_argument("--leave-one-out", action="store_true", help="tune without one kind of fault, for each kind")
+    parser.add_argument(
+        "--samples", type=Path, metavar="DIR", help="keep what the fleet model made of a seed, for the next run"
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep what was played")
     parser.add_argument(
         "--load", type=Path, nargs="+", metavar="FILE", help="report on what --save kept (your own files only)"

@@ -9,27 +9,26 @@ import numpy as np
 from detection_parts.baseline import Baseline
 
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.schema import PLACES
 from warpgauge.analyzer.watch import Watch
-from warpgauge.core.catalog import Kind
+from warpgauge.core.catalog import ALL
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import AnalyzerConfig
 from warpgauge.core.finding import Severity
-from warpgauge.core.sample import Histogram
-from warpgauge.exporters.synthetic.scenario import Telemetry, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from warpgauge.analyzer.frame import Frame
-    from warpgauge.core.catalog import Metric
-    from warpgauge.core.finding import Finding
-    from warpgauge.exporters.synthetic.scenario import Channel, Scenario, Scrape
+    from detection_parts.recording import Recording, Told
 
-__all__ = ["Outcome", "Page", "play"]
+    from warpgauge.analyzer.frame import Frame
+    from warpgauge.core.finding import Finding
+    from warpgauge.exporters.synthetic.scenario import Scenario
+
+__all__ = ["Outcome", "Page", "watched"]
 
 _HOLD_INTERVALS: Final = 2.5  # as the sources of the service have it
 _UNASKED: Final = -9
+_METRICS: Final = {metric.name: metric for metric in ALL}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,40 +55,33 @@ class Outcome:
     baseline: list[Page] = field(default_factory=list)
 
 
-async def play(scenario: Scenario, true_of_jobs: Iterable[tuple[str, str]] = ()) -> Outcome:
-    """Live a scenario under watch."""
-    world = World(scenario)
-    telemetry = Telemetry(world, _is_read)
+async def watched(recording: Recording, scenario: Scenario, true_of_jobs: Iterable[tuple[str, str]] = ()) -> Outcome:
+    """Show a recorded scenario to the analyzer."""
     clock = ManualClock(seconds=scenario.start)
     watch = Watch(AnalyzerConfig(), clock, DETECTORS)
     outcome = Outcome(
         name=scenario.name,
-        truth=world.truth(),
+        truth=recording.truth,
         true_of_jobs=frozenset(true_of_jobs),
         scrape_seconds=scenario.scrape_seconds,
         device_days=scenario.fleet.nodes * scenario.fleet.devices_per_node * scenario.duration_seconds / 86_400.0,
     )
-    feed = _Feed(world.cluster, len(telemetry.channels), scenario.scrape_seconds)
+    feed = _Feed(recording, scenario.scrape_seconds)
     baseline = Baseline()
     seen: set[str] = set()
     try:
-        for scrapes in telemetry.scrapes():
-            clock.seconds = world.time
-            await watch.ask(lambda frame, scrapes=scrapes: feed.take(frame, scrapes))  # type: ignore[misc]
+        for now, told in recording.rounds:
+            clock.seconds = now
+            await watch.ask(lambda frame, told=told: feed.take(frame, told))  # type: ignore[misc]
             result = await watch.judge({})
             await watch.accept(result)
-            outcome.pages += [_page(one, world.time) for one in _new(result.findings, seen)]
-            if baseline.is_due(world.time):
-                told = await watch.ask(baseline.look)
-                outcome.baseline += [Page(kind=a, scope=b, told=world.time, confidence=1.0) for a, b in told]
+            outcome.pages += [_page(one, now) for one in _new(result.findings, seen)]
+            if baseline.is_due(now):
+                fired = await watch.ask(baseline.look)
+                outcome.baseline += [Page(kind=a, scope=b, told=now, confidence=1.0) for a, b in fired]
     finally:
         watch.close()
-    outcome.truth = world.truth()  # what was felt of some faults is known by now
     return outcome
-
-
-def _is_read(metric: Metric) -> bool:
-    return metric.name in PLACES or metric.kind is Kind.INFO
 
 
 def _new(findings: Iterable[Finding], seen: set[str]) -> list[Finding]:
@@ -103,65 +95,50 @@ def _page(finding: Finding, now: float) -> Page:
     return Page(kind=finding.kind.value, scope=scope, told=now, confidence=finding.confidence, summary=finding.summary)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ids:
-    """Ids in the frame of the series of a page; of a histogram those of sum and count."""
-
-    channels: tuple[Channel, ...]  # kept, so that its identity stays taken
-    first: np.ndarray[Any, np.dtype[np.int64]]
-    second: np.ndarray[Any, np.dtype[np.int64]]
-    histograms: list[int]
-
-
 class _Feed:
     """Ids of the series in the frame, asked for as each is first told."""
 
-    def __init__(self, cluster: str, channels: int, scrape_seconds: float) -> None:
-        self._cluster = cluster
-        self._first = np.full(channels, _UNASKED, dtype=np.int64)
-        self._second = np.full(channels, _UNASKED, dtype=np.int64)
+    def __init__(self, recording: Recording, scrape_seconds: float) -> None:
+        self._recording = recording
+        self._first = np.full(len(recording.channels), _UNASKED, dtype=np.int64)  # of a histogram its sum
+        self._second = self._first.copy()  # of a histogram its count
         self._generation = 0
-        self._known: dict[int, _Ids] = {}
+        self._known: set[int] = set()  # pages all of whose series were asked for
         self._hold_seconds = _HOLD_INTERVALS * scrape_seconds
 
-    def take(self, frame: Frame, scrapes: list[Scrape]) -> None:
+    def take(self, frame: Frame, told: list[Told]) -> None:
         """Bring a round of scrapes into the frame."""
         if frame.generation != self._generation:
             self._generation = frame.generation
             self._first[:] = _UNASKED
             self._known.clear()
-        parts = [part for scrape in scrapes for part in self._of_scrape(frame, scrape)]
+        parts = [part for scrape in told for part in self._of_scrape(frame, scrape)]
         if not parts:
             return
         ids, times, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         order = np.argsort(ids, kind="stable")
         frame.ingest(ids[order], times[order], values[order], hold_seconds=self._hold_seconds)
 
-    def _of_scrape(self, frame: Frame, scrape: Scrape) -> Iterable[tuple[Any, Any, Any]]:
-        ids = self._known.get(id(scrape.channels)) or self._look_up(frame, scrape)
-        counts = [scrape.values[at].counts[-1] for at in ids.histograms]  # type: ignore[union-attr]
-        for at in ids.histograms:
-            scrape.values[at] = scrape.values[at].sum  # type: ignore[union-attr]
+    def _of_scrape(self, frame: Frame, scrape: Told) -> Iterable[tuple[Any, Any, Any]]:
+        page = self._recording.pages[scrape.page]
+        if scrape.page not in self._known:
+            self._known.add(scrape.page)
+            of_histogram = np.isin(page.numbers, page.numbers[page.histograms])
+            for number, is_histogram in zip(page.numbers, of_histogram, strict=True):
+                if self._first[number] == _UNASKED:
+                    self._ask(frame, int(number), is_histogram=bool(is_histogram))
         stamp = round(scrape.time * 1000)
-        yield ids.first, np.full(len(ids.first), stamp, dtype=np.int64), np.array(scrape.values)
-        yield ids.second, np.full(len(ids.second), stamp, dtype=np.int64), np.array(counts, dtype=np.float64)
+        first, second = self._first[page.numbers], self._second[page.numbers[page.histograms]]
+        yield first, np.full(len(first), stamp, dtype=np.int64), scrape.values
+        yield second, np.full(len(second), stamp, dtype=np.int64), scrape.counts
 
-    def _look_up(self, frame: Frame, scrape: Scrape) -> _Ids:
-        numbers = np.array([channel.number for channel in scrape.channels], dtype=np.int64)
-        for at in np.flatnonzero(self._first[numbers] == _UNASKED):
-            self._ask(frame, scrape, int(at))
-        histograms = [at for at, value in enumerate(scrape.values) if isinstance(value, Histogram)]
-        found = _Ids(scrape.channels, self._first[numbers], self._second[numbers[histograms]], histograms)
-        self._known[id(scrape.channels)] = found
-        return found
-
-    def _ask(self, frame: Frame, scrape: Scrape, at: int) -> None:
-        channel = scrape.channels[at]
-        metric = channel.series.metric
-        labels = dict(zip(metric.labels, channel.series.labels, strict=True))
-        labels |= {"cluster": self._cluster, "node": scrape.node}
-        if isinstance(scrape.values[at], Histogram):
-            ids = [frame.series_id(metric, labels, part=part, origin=scrape.node) for part in ("sum", "count")]
-            self._first[channel.number], self._second[channel.number] = ids
+    def _ask(self, frame: Frame, number: int, *, is_histogram: bool) -> None:
+        node, name, values = self._recording.channels[number]
+        metric = _METRICS[name]
+        labels = dict(zip(metric.labels, values, strict=True))
+        labels |= {"cluster": self._recording.cluster, "node": node}
+        if is_histogram:
+            ids = [frame.series_id(metric, labels, part=part, origin=node) for part in ("sum", "count")]
+            self._first[number], self._second[number] = ids
         else:
-            self._first[channel.number] = frame.series_id(metric, labels, origin=scrape.node)
+            self._first[number] = frame.series_id(metric, labels, origin=node)

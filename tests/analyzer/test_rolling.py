@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warpgauge.analyzer.frame import Frame, channel
-from warpgauge.analyzer.rolling import Columns, Signal
+from warpgauge.analyzer.rolling import FEW_VALUES, Columns, Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import coverage, mean
 from warpgauge.core.catalog import device
@@ -30,8 +30,8 @@ HOT = Signal("hot in a test", TableName.DEVICES, _hot)
 class Devices:
     """A frame with devices that come and go."""
 
-    def __init__(self) -> None:
-        self.frame = Frame(window_seconds=1200)
+    def __init__(self, few_values: int = 0) -> None:
+        self.frame = Frame(window_seconds=1200, few_values=few_values)
         self._ids: dict[tuple[int, str], int] = {}
         self._generation = 0
 
@@ -72,9 +72,9 @@ steps = st.one_of(
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(steps, max_size=60))
-def test_a_window_is_what_all_its_columns_give_read_anew(story):
-    devices, now_ms = Devices(), 0
+@given(st.lists(steps, max_size=60), st.sampled_from([0, FEW_VALUES]))
+def test_a_window_is_what_all_its_columns_give_read_anew(story, few_values):
+    devices, now_ms = Devices(few_values), 0
     for what, number, ms, value in story:
         if what == "wait":
             now_ms += ms

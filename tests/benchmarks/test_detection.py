@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from detection_parts.drawing import draw, is_sound
 from detection_parts.matching import GRACE_SECONDS, match
-from detection_parts.playing import Outcome, Page, play
+from detection_parts.playing import Outcome, Page, watched
+from detection_parts.recording import Told, record, recorded
 from detection_parts.report import by_kind, by_size, f1_interval, score, wilson
 from detection_parts.tuning import leave_one_out
 
@@ -171,6 +172,24 @@ def test_three_of_ten_seeds_have_no_fault_and_every_seed_gives_the_same_scenario
     assert draw(1003).scenario.faults
 
 
+def test_a_recording_that_was_kept_is_what_the_model_makes(tmp_path: Path):
+    scenario = Scenario(
+        schema=SCENARIO_SCHEMA, duration_seconds=60.0, scrape_seconds=30.0, fleet=FleetPlan(nodes=1, devices_per_node=4)
+    )
+    made, kept, again = record(scenario), recorded(scenario, tmp_path), recorded(scenario, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    for one in (kept, again):
+        assert one.channels == made.channels
+        assert [now for now, _ in one.rounds] == [now for now, _ in made.rounds]
+        assert all(map(_is_same, one.rounds[-1][1], made.rounds[-1][1]))
+
+
+def _is_same(one: Told, other: Told) -> bool:
+    return (one.node, one.time, one.page) == (other.node, other.time, other.page) and bool(
+        (one.values == other.values).all() and (one.counts == other.counts).all()
+    )
+
+
 @pytest.mark.slow
 def test_one_scenario_through_everything_counts_its_one_fault_as_found():
     scenario = Scenario(
@@ -184,7 +203,7 @@ def test_one_scenario_through_everything_counts_its_one_fault_as_found():
             FaultPlan(cause="fallen_off_the_bus", device="1:0", start_seconds=1150.0),
         ),
     )
-    played = asyncio.run(play(scenario))
+    played = asyncio.run(watched(recorded(scenario), scenario))
     result = match(played, played.pages)
     assert [found.page is not None for found in result.found] == [True, True]
     assert result.false == ()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.detectors.scenes import MAX_HERTZ, add_host, since
+from tests.detectors.scenes import MAX_HERTZ, Lockstep, add_host, since
 from warpgauge.analyzer.bottlenecks.bound import GAINFUL, Bound
 from warpgauge.analyzer.bottlenecks.classes import judge
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
@@ -190,6 +190,11 @@ def test_a_straggler_makes_its_peers_wait_and_the_network_is_not_blamed() -> Non
     assert not Bound().detect(builder.build()).candidates
 
 
+def test_half_of_a_job_that_waits_for_a_silent_machine_says_nothing_about_the_network() -> None:
+    waits_long = Lockstep(compute={5: 2.0}, late={"n1": 20})
+    assert not [one for one in Bound().detect(waits_long.frame()).candidates if one.strength is Strength.RAISE]
+
+
 def test_plain_nvml_names_what_is_missing() -> None:
     one = verdict(Scene(compute=None, pipe=None, bandwidth=None, phases=None))
     assert one.missing == (
@@ -220,6 +225,12 @@ def test_what_the_job_before_did_says_nothing_about_this_one() -> None:
 def test_a_device_that_no_job_is_known_to_hold_is_named_itself() -> None:
     (candidate,) = raised(Scene(devices=1, phases=None, compute=0.1, pipe=0.02, bandwidth=0.05, has_job=False))
     assert (candidate.kind, candidate.scope.uuid, candidate.scope.job_id) == (FindingKind.LAUNCH_BOUND, "GPU-0", None)
+
+
+def test_devices_that_a_job_has_just_left_are_not_judged_by_what_it_did() -> None:
+    at_work = since(COLUMNS, 4, 0.0, 0.95)
+    scene = Scene(devices=1, phases=None, engine=at_work, compute=0.1, pipe=0.02, bandwidth=0.05, has_job=False)
+    assert not raised(scene)
 
 
 def test_a_job_has_the_class_of_most_of_its_devices() -> None:

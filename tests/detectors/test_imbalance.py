@@ -9,7 +9,9 @@ from tests.detectors.scenes import Lockstep, since
 from warpgauge.analyzer.anomalies.imbalance.detector import Imbalance
 from warpgauge.analyzer.anomalies.imbalance.moving import expected_maximum
 from warpgauge.analyzer.anomalies.straggler.detector import Straggler
+from warpgauge.analyzer.bottlenecks.bound import Bound
 from warpgauge.analyzer.detection import Candidate, Strength
+from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import host, training
 from warpgauge.core.finding import FindingKind
@@ -78,6 +80,10 @@ def test_it_is_no_straggler():
     assert not [one for one in Straggler().detect(Moving().frame()).candidates if one.strength is Strength.RAISE]
 
 
+def test_that_ranks_wait_for_it_is_no_communication():
+    assert not [one for one in Bound().detect(Moving().frame()).candidates if one.strength is Strength.RAISE]
+
+
 def test_its_onset_is_the_first_column_that_scatters():
     scene = Moving(first=COLUMNS - TEN_MINUTES)
 
@@ -97,6 +103,49 @@ def test_one_minute_of_it_is_not_yet_a_finding():
 
 def test_one_slow_rank_is_not_imbalance():
     assert not raised(Lockstep(compute={5: 1.6}))
+
+
+@pytest.mark.parametrize("columns", [6, 15, 24])
+def test_a_machine_that_became_slow_is_not_moving_work(columns: int):
+    compute = dict.fromkeys(range(4), since(COLUMNS, columns, 1.5, 1.0))
+
+    assert not Imbalance().detect(Lockstep(columns=COLUMNS, compute=compute).frame()).candidates
+
+
+@pytest.mark.parametrize("interval", [10, 30, 60])
+def test_it_is_found_however_seldom_the_ranks_are_read(interval: int):
+    (candidate,) = Imbalance().detect(read_every(interval, large=1.6)).candidates
+
+    assert candidate.strength is Strength.RAISE
+    assert candidate.evidence[0].value == pytest.approx(0.6 * (1 / 8 * 7 / 8) ** 0.5, rel=0.35)
+
+
+@pytest.mark.parametrize("interval", [10, 30, 60])
+def test_even_ranks_are_left_alone_however_seldom_they_are_read(interval: int):
+    assert not Imbalance().detect(read_every(interval, large=1.0)).candidates
+
+
+def read_every(interval: int, *, large: float) -> Frame:
+    """An hour of steps of a second of which one rank's share is large, by counters that are read now and then."""
+    lot = np.random.default_rng(1)
+    steps = lot.normal(1.0, 0.01, (3600, RANKS))
+    steps[np.arange(len(steps)), lot.integers(0, RANKS, len(steps))] *= large
+    ends = steps.max(axis=1)
+    frame = Frame()
+    told = {}
+    for rank in range(RANKS):
+        labels = {"job_id": "train", "rank": str(rank), "stage": "", "node": f"n{rank // 4}", "cluster": "c"}
+        told[frame.series_id(training.STEP_SECONDS, labels, part="count")] = np.ones(len(ends))
+        told[frame.series_id(training.STEP_SECONDS, labels, part="sum")] = ends
+        for phase, spent in (("compute", steps[:, rank]), ("communication", ends - steps[:, rank])):
+            labels |= {"phase": phase, "clock": "host"}
+            told[frame.series_id(training.PHASE_SECONDS, labels)] = spent
+    ids, counted = np.array(sorted(told)), np.cumsum([told[id_] for id_ in sorted(told)], axis=1)
+    for now in range(interval, 3600, interval):
+        done = int(np.searchsorted(np.cumsum(ends), now))
+        times = np.full(len(ids), 1_700_000_000_000 + now * 1000)
+        frame.ingest(ids, times, counted[:, max(done - 1, 0)], hold_seconds=2.5 * interval)
+    return frame
 
 
 def test_what_all_ranks_share_is_not_imbalance():

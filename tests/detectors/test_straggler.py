@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import Lockstep, since
+from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.core.finding import Severity
@@ -101,12 +102,12 @@ def test_a_heat_throttled_rank_is_left_to_its_named_cause() -> None:
     assert not Straggler().detect(scene.frame()).candidates
 
 
-def test_one_minute_of_slowness_is_not_yet_a_straggler() -> None:
-    assert not raised(slow(minutes=1))
-
-
-def test_one_very_slow_minute_is_not_yet_a_straggler() -> None:
-    assert not raised(slow(ratio=3.0, minutes=1))
+def test_ranks_whose_job_has_just_left_its_devices_are_not_compared_as_if_on_cpus() -> None:
+    frame = slow().frame()
+    assert [len(group.ranks) for group in peer_groups(frame).groups] == [8]
+    frame.advance(frame.now + 80.0)  # the devices are given back; the last steps are not yet old
+    assert frame.jobs
+    assert not peer_groups(frame).groups
 
 
 def test_nine_percent_is_below_the_effect_that_matters() -> None:

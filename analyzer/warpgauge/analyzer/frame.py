@@ -44,7 +44,7 @@ import numpy as np
 from warpgauge.analyzer.cells import combine
 from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity
 from warpgauge.analyzer.layout import Layout
-from warpgauge.analyzer.rolling import Columns, Rolling, Signal, Window
+from warpgauge.analyzer.rolling import FEW_VALUES, Columns, Rolling, Signal, Window
 from warpgauge.analyzer.samples import DESCRIPTION, NOT_KEPT, FrameParts, Ingested, Samples
 from warpgauge.analyzer.schema import PLACES, TableName
 from warpgauge.analyzer.sites import Sites
@@ -97,11 +97,13 @@ def channel(metric: Metric, *extra: str) -> Signal:
 class Frame(Samples):
     """A sliding window of values per device, node and rank; see the module's text for how to read it."""
 
-    def __init__(self, *, step_seconds: float = 10.0, window_seconds: float = 3600.0) -> None:
+    def __init__(
+        self, *, step_seconds: float = 10.0, window_seconds: float = 3600.0, few_values: int = FEW_VALUES
+    ) -> None:
         super().__init__(step_seconds, window_seconds)
         self.layout = Layout()
         self.close_up: Frame | None = None  # the same fleet in columns of a second, as far as it is read so often
-        self._rolling = tuple(Rolling(table) for table in self._tables.by_number)
+        self._rolling = tuple(Rolling(table, few_values) for table in self._tables.by_number)
         self._memory: dict[Hashable, tuple[Hashable, Any]] = {}
         self._sites = Sites()
         self._sites_state = -1

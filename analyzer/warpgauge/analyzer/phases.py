@@ -62,7 +62,9 @@ def in_buckets(values: Array, buckets: int = BUCKETS) -> Array:
     return np.stack([mean(part) for part in np.array_split(values, buckets, axis=-1)], axis=-1)
 
 
-def per_step(frame: Frame, phase: str, rows: Sequence[int], seconds: float) -> tuple[Array, Array]:
+def per_step(
+    frame: Frame, phase: str, rows: Sequence[int], seconds: float, buckets: int = BUCKETS
+) -> tuple[Array, Array]:
     """Seconds of a phase per step: [rank] over the window and [rank, bucket] in its parts.
 
     Pauses between steps (evaluation, a checkpoint) count in neither, because both sums stand still.
@@ -71,4 +73,4 @@ def per_step(frame: Frame, phase: str, rows: Sequence[int], seconds: float) -> t
     steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=list(rows))
     both = np.isfinite(spent) & np.isfinite(steps)
     spent, steps = np.where(both, spent, np.nan), np.where(both, steps, np.nan)
-    return ratio(mean(spent), mean(steps)), ratio(in_buckets(spent), in_buckets(steps))
+    return ratio(mean(spent), mean(steps)), ratio(in_buckets(spent, buckets), in_buckets(steps, buckets))

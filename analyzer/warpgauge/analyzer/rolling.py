@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     Array = NDArray[np.floating[Any]]
     Doubles = NDArray[np.float64]
 
-__all__ = ["BLOCK_TILES", "TILE_COLUMNS", "Columns", "Picked", "Rolling", "Signal", "Window"]
+__all__ = ["BLOCK_TILES", "FEW_VALUES", "TILE_COLUMNS", "Columns", "Picked", "Rolling", "Signal", "Window"]
 
 TILE_COLUMNS: Final = 3
 BLOCK_TILES: Final = 8
 _BLOCK_COLUMNS: Final = BLOCK_TILES * TILE_COLUMNS
+FEW_VALUES: Final = 20_000  # below, reading a whole window anew takes less time than asking for its pieces
 _UNKNOWN: Final = np.float32(np.nan)
 
 
@@ -161,8 +162,9 @@ class Window:
 class Rolling:
     """The tiles of one table's signals, and the windows made of them since the table last changed."""
 
-    def __init__(self, table: Table[Any]) -> None:
+    def __init__(self, table: Table[Any], few_values: int = FEW_VALUES) -> None:
         self._table = table
+        self._few_values = few_values
         self._tiles: dict[tuple[str, str], dict[int, _Tile]] = {}
         self._blocks: dict[tuple[str, str], dict[int, _Tile]] = {}
         self._longest: dict[tuple[str, str], int] = {}  # columns that were asked for
@@ -220,7 +222,12 @@ class Rolling:
         return min(int(written[0]), is_new) if len(written) else is_new
 
     def merged(self, signal: Signal, columns: int, how: _Aggregate) -> tuple[NDArray[Any], ...]:
-        """Aggregates over a window: of whole blocks and tiles from what is kept, of a cut tile anew."""
+        """Aggregates over a window: of whole blocks and tiles from what is kept, of a cut tile anew.
+
+        Of a window with few values all is read anew.
+        """
+        if columns * len(self._table) <= self._few_values:
+            return how.of(signal.read(Columns(self._table, self._table.columns - columns, self._table.columns)))
         return self._merged(self._pieces_of(signal, columns, how), how)
 
     def _merged(self, pieces: Iterable[_Tile], how: _Aggregate) -> tuple[NDArray[Any], ...]:
@@ -300,13 +307,9 @@ def _padded(part: NDArray[Any], entities: int, nothing: float) -> NDArray[Any]:
 
 
 def _sums(values: Floats) -> tuple[NDArray[Any], ...]:
-    total = np.zeros(values.shape[1])
-    count = np.zeros(values.shape[1], dtype=np.int32)
-    for column in values:
-        is_there = np.isfinite(column)
-        np.add(total, column, out=total, where=is_there)
-        count += is_there
-    return total, count
+    is_there = np.isfinite(values)
+    total = np.add.reduce(values, axis=0, dtype=np.float64, where=is_there)
+    return total, np.add.reduce(is_there, axis=0, dtype=np.int32)
 
 
 def _peak(values: Floats) -> tuple[NDArray[Any], ...]:

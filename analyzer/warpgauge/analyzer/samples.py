@@ -33,6 +33,8 @@ DESCRIPTION: Final = -2
 """Series id of what was taken in at once: an info series without values."""
 
 _RANK_SILENCE_SECONDS: Final = 120.0  # a rank whose series vanished for longer is gone
+_SILENT_HOLDS: Final = 2.0  # or so many times what may lie between two samples: read once a minute, two may be missed
+_MOST_RANK_SILENCE_SECONDS: Final = 300.0
 _DEAD_SHARE: Final = 0.25  # forget vanished series when they are this share of all
 _TABLES: Final = tuple(TableName)
 
@@ -77,6 +79,7 @@ class Samples:
         self._origins: dict[str, int] = {}
         self._newest: int | None = None  # column number since the epoch
         self._newest_ms = 0  # newest sample
+        self._rank_silence_ms = _RANK_SILENCE_SECONDS * 1000.0
         self._roster = Roster()
         self._is_roster_old = True
         self._changes = 0  # rises whenever something in the frame may read differently
@@ -145,6 +148,8 @@ class Samples:
         ids, times_ms, values, late = self._timely(ids, times_ms, values, not_after)
         if not len(ids):
             return Ingested(kept=0, late=late)
+        silence = min(_SILENT_HOLDS * hold_seconds, _MOST_RANK_SILENCE_SECONDS)
+        self._rank_silence_ms = max(self._rank_silence_ms, silence * 1000.0)
         self._advance_to(int(times_ms.max()))
         found = self._states.absorb(ids, times_ms, values, self._step_ms, round(hold_seconds * 1000))
         written, columns, written_values = fold(self._cells, found)
@@ -286,7 +291,7 @@ class Samples:
         devices, ranks = self._tables.devices, self._tables.ranks
         if self._is_roster_old or devices.touched or ranks.touched:
             seen_ms = ranks.last_seen_ms[: len(ranks)]
-            reports = seen_ms >= self._newest_ms - _RANK_SILENCE_SECONDS * 1000
+            reports = seen_ms >= self._newest_ms - self._rank_silence_ms
             self._roster.update(self._held_since_ms(), reports, devices, ranks)
             self._is_roster_old = False
         return self._roster

@@ -122,6 +122,8 @@ def _members(
     for row in job.ranks:
         rank = frame.ranks.entities[row]
         at = by_place.get((rank.uuid or "", rank.node), -1)
+        if at < 0 and rank.uuid:
+            continue  # the job has just left this device: its last steps are not those of a rank on CPUs
         seen.add(at)
         yield rank.stage, (at, row)
     if not job.ranks:

@@ -9,7 +9,8 @@ kernels. Step phases go before device counters; a host's clock is believed about
 A class becomes a finding only where something can be gained: a power cap only if somebody set the limit below the
 board's own, full memory only while it grows (frameworks take memory in advance). Bound by compute or by memory
 bandwidth is a device well used; these, a mixture and what cannot be told are shown and are no findings. Idle devices,
-input waits and heat have detectors of their own. Without profiling fields (plain NVML) a device can only be idle,
+input waits and heat have detectors of their own, and what ranks wait for each other because their work moves from rank
+to rank is no communication. Without profiling fields (plain NVML) a device can only be idle,
 throttled, limited by power, short of memory, or undetermined.
 """
 
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.anomalies.imbalance.moving import most_lost_to_moving
+from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.bottlenecks.classes import (
     WINDOW_SECONDS,
     Verdict,
@@ -28,10 +31,10 @@ from warpgauge.analyzer.bottlenecks.classes import (
     judge_device,
     places_of_jobs,
 )
-from warpgauge.analyzer.bottlenecks.levels import column_levels, growth_bound
+from warpgauge.analyzer.bottlenecks.levels import METRICS, column_levels, growth_bound
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
-from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, Setting, classify, code_of
-from warpgauge.analyzer.bottlenecks.step_shares import shares_over_time
+from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, code_of
+from warpgauge.analyzer.bottlenecks.step_shares import LEAST_HEARD, shares_over_time
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.places import device_scope, is_simulated, job_scope
 from warpgauge.analyzer.schema import TableName
@@ -59,6 +62,8 @@ GAINFUL: Final = (
     FindingKind.LAUNCH_BOUND,
 )
 """Classes that become findings here."""
+
+LATEST_SECONDS: Final = 120.0  # a fleet that is read once a minute may miss one scrape
 
 _PHASES: Final = {
     FindingKind.NETWORK_BOUND: "communication",
@@ -126,8 +131,13 @@ def _suspects(frame: Frame) -> tuple[list[Job], list[int]]:
     elsewhere = places.sizes - own  # devices that a younger job holds too: told of that one
     chosen = np.flatnonzero((odd > 0) & (2 * (odd + elsewhere) > places.sizes))
     on_cpus = [job for job in places.jobs if job.ranks and not job.devices]
-    loose = [int(row) for row in np.flatnonzero(may_be & (places.job_of < 0))]
+    loose = [int(row) for row in np.flatnonzero(may_be & (places.job_of < 0) & ~_just_left(frame))]
     return [*(places.jobs[at] for at in chosen), *on_cpus], loose
+
+
+def _just_left(frame: Frame) -> Mask:
+    """[device], whether it stands still now: what its last minutes say is of a job that is over."""
+    return np.asarray(frame.latest(METRICS["engine"], seconds=LATEST_SECONDS) <= RAISE.idle_engine)
 
 
 def _grows(frame: Frame) -> Mask:
@@ -141,6 +151,8 @@ def _candidate(frame: Frame, verdict: Verdict) -> Candidate | None:
     if kind not in GAINFUL or not _can_gain(frame, verdict, kind):
         return None
     reason = reason_of(frame, verdict, kind)
+    if reason.is_by_share and _PHASES[kind] == "communication":
+        raises = raises and _is_exchange(frame, verdict)
     since = _since(frame, verdict, kind, reason)
     seconds = frame.now - since
     return Candidate(
@@ -166,6 +178,20 @@ def _can_gain(frame: Frame, verdict: Verdict, kind: FindingKind) -> bool:
     if kind is FindingKind.MEMORY_CAPACITY_BOUND:
         return bool((verdict.setting.growth >= HOLD.growth).any())
     return True
+
+
+def _is_exchange(frame: Frame, verdict: Verdict) -> bool:
+    """Whether all that may be waited for is heard of, and so much is left without what moving work may explain."""
+    job = verdict.job
+    if job is None:
+        return True
+    known = sum((one.cluster, one.job_id) == (job.cluster, job.job_id) for one in frame.ranks.entities)
+    if len(job.ranks) < LEAST_HEARD * known:
+        return False
+    groups = (one for one in peer_groups(frame).groups if one.key == (job.cluster, job.job_id))
+    explained = max((most_lost_to_moving(frame, group, WINDOW_SECONDS) for group in groups), default=0.0)
+    share = verdict.share("communication") - explained / verdict.steps.step_seconds if explained else 1.0
+    return share >= RAISE.communication_share
 
 
 def confidence_of(verdict: Verdict, reason: Reason) -> float:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_COVERAGE", "UNTIMED", "JobShares", "Shares", "fleet_shares", "job_shares", "shares_over_time"]
 
 LEAST_COVERAGE: Final = 0.8
+LEAST_HEARD: Final = 0.9  # of a job's ranks: the one that all wait for may be on the machine that is silent
 PROPER_PHASES: Final = tuple(phase for phase in training.PHASES if phase != "checkpoint")
 
 
@@ -153,7 +154,10 @@ def _believed(spent: dict[str, Array], *, is_trusted: bool) -> Shares:
 
 
 def _spent(columns: Columns, ranks: Sequence[int]) -> dict[str, Array]:
-    """[column], seconds per second in each phase, of the rank that waited least for others in that column."""
+    """[column], seconds per second in each phase, of the rank that waited least for others in that column.
+
+    Where that rank may be one of those that are not heard of, what the others wait is not known to be communication.
+    """
     own = Picked(columns, list(ranks))
     phases = {phase: own.of(training.PHASE_SECONDS, phase) for phase in PROPER_PHASES}
     step = _step(own)
@@ -162,7 +166,10 @@ def _spent(columns: Columns, ranks: Sequence[int]) -> dict[str, Array]:
     at = np.arange(len(last))
     is_told = np.isfinite(waits[at, last])
     every = {**phases, "step": step}
-    return {name: np.where(is_told, values[at, last], median(values)) for name, values in every.items()}
+    found = {name: np.where(is_told, values[at, last], median(values)) for name, values in every.items()}
+    is_heard = np.isfinite(waits).mean(axis=1) >= LEAST_HEARD
+    found["communication"] = np.where(is_told & ~is_heard, np.nan, found["communication"])
+    return found
 
 
 _FIELDS: Final = (*PROPER_PHASES, "computing")

@@ -15,6 +15,8 @@ import numpy as np
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device, start_of
+from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.wording import count, device_name, listed, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.detection import Candidate, Detection
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.table import Floats
     from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.core.catalog import Metric
 
 __all__ = ["LinkErrors"]
 
@@ -63,11 +68,17 @@ class LinkErrors:
 
 
 def _errors(frame: Frame) -> tuple[list[str], Array, Array]:
-    """Names of links; errors [link, device] in the window (NaN: not counted), recoveries among them."""
+    """Names of links; errors [link, device] in the window (NaN: not counted), recoveries among them.
+
+    Where no device has any error, one row stands for all links: a board has eighteen, each with several counters.
+    """
     kinds: dict[str, list[str]] = defaultdict(list)
     for link, kind in frame.channels(device.LINK_ERRORS):
         kinds[link].append(kind)
     links = sorted(kinds, key=lambda name: (len(name), name))
+    at_all = frame.window(_greatest(frame, device.LINK_ERRORS), WINDOW_SECONDS)
+    if not (at_all.total * frame.step_seconds >= RECOVERIES / 2).any():
+        return links, np.where(at_all.count > 0, 0.0, np.nan)[None, :], np.zeros((1, len(frame.devices)))
     totals = np.full((len(links), len(frame.devices)), np.nan)
     recoveries = np.zeros_like(totals)
     for at, link in enumerate(links):
@@ -78,6 +89,17 @@ def _errors(frame: Frame) -> tuple[list[str], Array, Array]:
             if kind == "recovery":
                 recoveries[at] += grown
     return links, totals, recoveries
+
+
+def _greatest(frame: Frame, metric: Metric, *extras: tuple[str, ...]) -> Signal:
+    """The greatest of a metric's channels, of all of them if none is named."""
+    chosen = extras or tuple(frame.channels(metric))
+
+    def read(columns: Columns) -> Floats:
+        greatest: Floats = np.fmax.reduce([columns.of(metric, *extra) for extra in chosen or ((),)])
+        return greatest
+
+    return Signal(f"greatest of {metric.name} {' '.join('/'.join(extra) for extra in chosen)}", TableName.DEVICES, read)
 
 
 def _noisy_rows(errors: Array, recoveries: Array) -> list[int]:
@@ -140,12 +162,15 @@ def _began(frame: Frame, row: int, link: str) -> float:
 
 def _down(frame: Frame) -> tuple[dict[int, list[str]], Mask]:
     """Devices with the links that are down and should not be; which devices report any state."""
-    has_state = np.zeros(len(frame.devices), dtype=bool)
+    states = [extra for extra in frame.channels(device.LINK_STATE) if extra[1] in {"active", "inactive"}]
+    has_state = frame.window(_greatest(frame, device.LINK_STATE, *states), FRESH_SECONDS).count > 0
     down: dict[int, list[str]] = defaultdict(list)
+    ill = [extra for extra in states if extra[1] == "inactive"]
+    if not (frame.window(_greatest(frame, device.LINK_STATE, *ill), FRESH_SECONDS).peak == 1).any():
+        return {}, has_state
     for link in dict.fromkeys(extra[0] for extra in frame.channels(device.LINK_STATE)):
         active = frame.latest(device.LINK_STATE, link, "active", seconds=FRESH_SECONDS)
         inactive = frame.latest(device.LINK_STATE, link, "inactive", seconds=FRESH_SECONDS)
-        has_state |= np.isfinite(active) | np.isfinite(inactive)
         for row in np.flatnonzero(inactive == 1).tolist():
             if _was_up(frame, row, link) or _is_up_elsewhere(_models(frame)[models_of(frame, row)], active, row):
                 down[row].append(link)

@@ -3,8 +3,10 @@
 Neither is the hardware, so neither ever asks for another device. A stage is held against the other stages of its job,
 by the median rank of each. Data that moves leaves every rank's mean alike; it shows in how much each rank's compute
 time per step scatters while its wait goes the other way: who has the large batch waits for nobody. The mean of n steps
-scatters by 1 / sqrt(n) of what one step does, which gives the scatter of a single step from sums over columns. Of N
-ranks that scatter so the slowest is expected E(max of N normals) deviations above the mean; that is lost each step.
+scatters by 1 / sqrt(n) of what one step does, which gives the scatter of a single step from sums over samples. Of N
+ranks that scatter so the slowest is expected E(max of N normals) deviations above the mean, which is lost each step for
+sure; it is at most sqrt(N - 1) deviations above, as where one rank has a large share and the others none. A level that
+shifts once, on whichever ranks, is no scatter.
 Contention for CPUs makes ranks scatter too, so a host whose tasks wait for a CPU that long is not judged.
 """
 
@@ -19,8 +21,11 @@ from warpgauge.analyzer.anomalies.imbalance.moving import (
     HOLD_EFFECT,
     LEAST_MIRRORED,
     LEAST_PEERS,
+    LEAST_SAMPLES,
     LEAST_STEPS,
+    MOST_SECONDS,
     RAISE_EFFECT,
+    SURE_SHARE,
     moving_candidate,
     moving_suspects,
 )
@@ -41,10 +46,13 @@ __all__ = [
     "LEAST_COVERAGE",
     "LEAST_MIRRORED",
     "LEAST_PEERS",
+    "LEAST_SAMPLES",
     "LEAST_STEPS",
+    "MOST_SECONDS",
     "RAISE_EFFECT",
     "STAGE_HOLD_EFFECT",
     "STAGE_RAISE_EFFECT",
+    "SURE_SHARE",
     "Imbalance",
 ]
 

@@ -1,4 +1,9 @@
-"""Data whose size moves from rank to rank, told by how the ranks' compute time scatters from step to step."""
+"""Data whose size moves from rank to rank, told by how the ranks' compute time scatters from step to step.
+
+Scatter is taken from the differences between one sample and the next (von Neumann 1941), which a level that shifted
+once does not touch but at one place; the place where the ranks together differ most is left out. So a machine that
+becomes slow is not taken for work that moves. A sample spans several columns where a fleet is read seldom.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE, STEPS, TOTAL, 
 from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
 from warpgauge.analyzer.anomalies.straggler.neighbor import around, pressure_of
 from warpgauge.analyzer.anomalies.straggler.place import nodes_of
+from warpgauge.analyzer.anomalies.straggler.sequential import rank_sample_seconds, sample_seconds
 from warpgauge.analyzer.anomalies.straggler.words import milliseconds
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.evidence import measured
@@ -32,13 +38,17 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.rolling import Columns
     from warpgauge.analyzer.table import Floats
 
-__all__ = ["expected_maximum", "moving_candidate", "moving_suspects"]
+__all__ = ["expected_maximum", "most_lost_to_moving", "moving_candidate", "moving_suspects"]
 
 LEAST_PEERS: Final = 4
-RAISE_EFFECT: Final = 0.10  # of the step time is lost
+RAISE_EFFECT: Final = 0.10  # of the step time may be lost, and half as much is lost for sure
 HOLD_EFFECT: Final = 0.06
+SURE_SHARE: Final = 0.5  # of the effect: the less that ranks which scatter so lose, whatever the shares are
 LEAST_MIRRORED: Final = 0.5  # of a rank's scatter must show in its wait, the other way round
 LEAST_STEPS: Final = 30.0  # of each rank
+MOST_SECONDS: Final = 900.0  # in which there must be so many
+LEAST_SAMPLES: Final = 12  # that the window holds, however seldom a fleet is read
+LEAST_DIFFERENCES: Final = 2
 CONTENTION_RATIO: Final = 1.5  # times the lost time that tasks waited for a CPU: then that explains it
 
 _SCREENING: Final = 0.6  # the screen looks at each rank alone and lets a common shift count: it is wide by this
@@ -57,17 +67,26 @@ class _Scatter:
     step: float
     steps: float
     covered: float
+    ranks: int
 
     @property
     def slowdown(self) -> float:
         """How many times as long steps take."""
         return self.step / max(self.step - self.lost, 0.01 * self.step)
 
+    @property
+    def most_lost(self) -> float:
+        """Seconds per step that ranks which scatter so wait at most for the slowest (Samuelson 1968)."""
+        return min(self.deviation * float(np.sqrt(self.ranks - 1)), self.wait)
+
     def passes(self, effect: float, parts: int) -> bool:
         """Whether so much is lost, in so many parts of the window, to ranks that take turns."""
-        limit = effect * self.step
-        often = int((np.nan_to_num(self.lost_parts) >= limit).sum()) >= parts
-        return self.lost >= limit and often and self.mirrored >= LEAST_MIRRORED and self.steps >= LEAST_STEPS
+        sure = SURE_SHARE * effect * self.step
+        known = np.isfinite(self.lost_parts)
+        shown = self.lost_parts[known] >= SURE_SHARE * HOLD_EFFECT * self.step
+        often = len(shown) > 0 and int(shown.sum()) >= min(parts, len(shown))
+        is_far = self.lost >= sure and self.most_lost >= effect * self.step
+        return is_far and often and self.mirrored >= LEAST_MIRRORED and self.steps >= LEAST_STEPS
 
 
 def _squares(columns: Columns) -> Floats:
@@ -96,11 +115,12 @@ def moving_suspects(frame: Frame, groups: Groups, seconds: float) -> Mask:
     with np.errstate(invalid="ignore"):
         variance = np.maximum(squares.mean - rate * compute**2, 0.0) * frame.step_seconds
         shared = (products.mean - rate * compute * wait) * frame.step_seconds
-    deviation = groups.median(groups.of_ranks(np.sqrt(variance)))
+    width = np.fmax(groups.of_ranks(rank_sample_seconds(frame)) / frame.step_seconds, 1.0)
+    deviation = groups.median(groups.of_ranks(np.sqrt(variance)) * np.sqrt(width))
     mirrored = groups.median(groups.of_ranks(ratio(-shared, variance)))
     step = groups.median(groups.of_ranks(ratio(frame.window(TOTAL, seconds).mean, rate)))
     lost = deviation * np.array([expected_maximum(int(size)) for size in groups.sizes])
-    is_suspect = (lost >= _SCREENING * HOLD_EFFECT * step) & (mirrored >= _SCREENING * LEAST_MIRRORED)
+    is_suspect = (lost >= _SCREENING * SURE_SHARE * HOLD_EFFECT * step) & (mirrored >= _SCREENING * LEAST_MIRRORED)
     return np.asarray(is_suspect & (groups.sizes >= LEAST_PEERS))
 
 
@@ -108,6 +128,12 @@ def moving_suspects(frame: Frame, groups: Groups, seconds: float) -> Mask:
 def expected_maximum(ranks: int) -> float:
     """Expected maximum of so many standard normals (Blom 1958)."""
     return NormalDist().inv_cdf((ranks - 0.375) / (ranks + 0.25)) if ranks > 1 else 0.0
+
+
+def most_lost_to_moving(frame: Frame, group: Group, seconds: float) -> float:
+    """Seconds per step that a group waits at most because its work moves from rank to rank; 0 if it does not."""
+    scatter = _read(frame, group, seconds, 1)
+    return scatter.most_lost if scatter is not None and scatter.passes(HOLD_EFFECT, 1) else 0.0
 
 
 def moving_candidate(frame: Frame, group: Group, seconds: float, *, parts: int, most: int) -> Candidate | None:
@@ -122,10 +148,11 @@ def moving_candidate(frame: Frame, group: Group, seconds: float, *, parts: int, 
 
 
 def _read(frame: Frame, group: Group, seconds: float, parts: int) -> _Scatter | None:
-    """The scatter of each rank about its own mean, what all ranks share taken out."""
+    """The scatter of each rank from sample to sample, what all ranks share taken out."""
     if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
         return None
-    rows = list(group.ranks)
+    rows, width = list(group.ranks), _columns_of_sample(frame, group)
+    seconds = _enough_seconds(frame, rows, max(seconds, LEAST_SAMPLES * width * frame.step_seconds))
     counts, total = (
         frame.values(training.STEP_SECONDS, one, seconds=seconds, rows=rows).astype(np.float64)
         for one in ("count", "sum")
@@ -135,42 +162,58 @@ def _read(frame: Frame, group: Group, seconds: float, parts: int) -> _Scatter | 
         ratio(frame.values(training.PHASE_SECONDS, one, seconds=seconds, rows=rows) * frame.step_seconds, counts)
         for one in ("compute", "communication")
     )
-    if not (np.isfinite(compute + wait).sum(axis=1) > 1).all():
+    known = np.isfinite(compute + wait).all(axis=0)
+    if known.sum() < LEAST_DIFFERENCES + width:
         return None
-    off = _centered(compute, counts)
-    against = _centered(wait, counts)
-    squares = counts * off**2
-    deviation = np.sqrt(median(_freely(squares)))
-    steps = float(np.nansum(counts, axis=1).min())
-    step = float(median(ratio(np.nansum(total, axis=1) * frame.step_seconds, np.nansum(counts, axis=1))))
-    waited = float(median(mean(wait)))
-    high = expected_maximum(len(rows))
-    in_parts = np.sqrt(median(in_buckets(squares, parts).T)) * high
+    found = _differences(compute[:, known], wait[:, known], counts[:, known] * width, width)
+    deviation = float(np.sqrt(median(mean(found.squares))))
+    waited, high = float(median(mean(wait))), expected_maximum(len(rows))
+    in_parts = np.sqrt(median(in_buckets(found.squares, parts).T)) * high
     return _Scatter(
-        lost=min(float(deviation) * high, waited),
+        lost=min(deviation * high, waited),
         lost_parts=np.minimum(in_parts, waited),
-        mirrored=float(median(ratio(-np.nansum(counts * off * against, axis=1), np.nansum(squares, axis=1)))),
-        deviation=float(deviation),
+        mirrored=float(median(ratio(-np.nansum(found.products, axis=1), np.nansum(found.squares, axis=1)))),
+        deviation=deviation,
         compute=float(median(mean(compute))),
         wait=waited,
-        step=step,
-        steps=steps,
+        step=float(median(ratio(np.nansum(total, axis=1) * frame.step_seconds, np.nansum(counts, axis=1)))),
+        steps=float(np.nansum(counts, axis=1).min()),
         covered=float(np.isfinite(counts).mean()),
+        ranks=len(rows),
     )
 
 
-def _centered(values: Array, counts: Array) -> Array:
-    """Each rank's values about its own mean, after what all ranks have in common in a column."""
-    apart = values - median(values.T)
-    return np.asarray(
-        apart - ratio(np.nansum(apart * counts, axis=1), np.nansum(counts * np.isfinite(apart), axis=1))[:, None]
-    )
+def _enough_seconds(frame: Frame, rows: list[int], seconds: float) -> float:
+    """So many seconds, or more of them if they hold too few steps."""
+    counts = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=rows)
+    steps = float(mean(counts).min()) * seconds
+    return min(1.1 * seconds * LEAST_STEPS / steps, max(MOST_SECONDS, seconds)) if 0 < steps < LEAST_STEPS else seconds
 
 
-def _freely(squares: Array) -> Array:
-    """Mean over columns, [rank], with one degree of freedom gone to the mean."""
-    known = np.isfinite(squares).sum(axis=1)
-    return np.asarray(np.nansum(squares, axis=1) / np.maximum(known - 1, 1))
+def _columns_of_sample(frame: Frame, group: Group) -> int:
+    return max(round(sample_seconds(frame, group) / frame.step_seconds), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Differences:
+    """[rank, difference]: estimates of one step's variance, and of its covariance with the wait."""
+
+    squares: Array
+    products: Array
+
+
+def _differences(compute: Array, wait: Array, steps: Array, width: int) -> _Differences:
+    """Of one sample, `width` columns, to the next; `steps` is how many a sample holds."""
+    own, against = (values - median(values.T) for values in (compute, wait))
+    one, other = slice(None, -width), slice(width, None)
+    weight = 1.0 / (1.0 / steps[:, one] + 1.0 / steps[:, other])
+    by_own, by_wait = own[:, other] - own[:, one], against[:, other] - against[:, one]
+    squares, products = weight * by_own**2, weight * by_own * by_wait
+    of_all = np.convolve(squares.sum(axis=0), np.ones(2 * width))[2 * width - 1 :]  # from each difference on
+    first = int(np.argmax(of_all))
+    shift = slice(first, first + 2 * width)
+    squares[:, shift] = products[:, shift] = np.nan
+    return _Differences(squares, products)
 
 
 def _is_contended(frame: Frame, group: Group, since: float, scatter: _Scatter) -> bool:
@@ -198,7 +241,7 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
         severity=Severity.WARNING,
         since=since,
         confidence=confidence(
-            scatter.lost / (RAISE_EFFECT * scatter.step) - 1,
+            scatter.most_lost / (RAISE_EFFECT * scatter.step) - 1,
             scatter.mirrored / LEAST_MIRRORED - 1,
             covered=scatter.covered,
         ),
@@ -206,7 +249,7 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
             measured(
                 training.PHASE_SECONDS, scatter.deviation, labels='{phase="compute"}',
                 unit="seconds of deviation per step", baseline=scatter.compute,
-                threshold=RAISE_EFFECT * scatter.step / expected_maximum(len(group.ranks)),
+                threshold=_least_deviation(scatter),
                 window_seconds=seconds, samples=int(scatter.steps),
             ),
             measured(
@@ -225,19 +268,25 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
         impact=impact,
         simulated=is_simulated(frame, job),
         strength=Strength.RAISE if raises else Strength.HOLD,
-        fraction=float((np.nan_to_num(scatter.lost_parts) >= RAISE_EFFECT * scatter.step).mean()),
+        fraction=float((np.nan_to_num(scatter.lost_parts) >= SURE_SHARE * RAISE_EFFECT * scatter.step).mean()),
     )  # fmt: skip
+
+
+def _least_deviation(scatter: _Scatter) -> float:
+    """Seconds by which a step of a rank must scatter to count."""
+    sure, may = SURE_SHARE / expected_maximum(scatter.ranks), 1.0 / float(np.sqrt(scatter.ranks - 1))
+    return RAISE_EFFECT * scatter.step * max(sure, may)
 
 
 def _since(frame: Frame, group: Group, scatter: _Scatter) -> float:
     """The column from which ranks scatter half as much as they do now."""
-    rows = list(group.ranks)
+    rows, width = list(group.ranks), _columns_of_sample(frame, group)
 
     def read(columns: Columns) -> Array:
         spent, steps = columns.of(*COMPUTE)[:, rows], columns.of(training.STEP_SECONDS, "count")[:, rows]
         each = ratio(spent, steps)
         off = each - median(each)[:, None]
-        return median(np.sqrt(np.maximum(steps, 0) * frame.step_seconds) * np.abs(off))
+        return median(np.sqrt(np.maximum(steps, 0) * frame.step_seconds * width) * np.abs(off))
 
     trace = frame.trace(TableName.RANKS, ("scatter", tuple(rows)), read)
     return onset_time(frame, trace / max(scatter.deviation, 1e-9) - 1 / 3)

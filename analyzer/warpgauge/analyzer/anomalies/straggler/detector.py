@@ -5,12 +5,17 @@ raises nothing. Where the device's clock timed the steps, the culprit is the ran
 (TraceML, C4D); without trusted phases it is a device whose SM clock stays below that of its peers while it works just
 as much. Where all ranks of a host are slow the host is; who sends longer than its peers has a slow link, and hosts that
 do so together share a switch; a rank that became slow with a load beside it has a noisy neighbor. A rank whose slowness
-has a name already (heat) is left to that finding, and imbalance that moves from rank to rank stays below the
-persistence that is asked for here.
+has a name already (heat) is left to that finding.
+
+How long it must last depends on the evidence (`sequential.py`): a rank that takes twice as long among even peers is
+named after two samples, and 30 s at least; one that takes a tenth longer after six; one sample is never enough. Peers
+that scatter, and imbalance that moves from rank to rank, make each sample count for less. What five minutes show needs
+the same evidence.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,6 +24,7 @@ from warpgauge.analyzer.anomalies.straggler.close_up import closely_seen
 from warpgauge.analyzer.anomalies.straggler.culprits import candidates_of
 from warpgauge.analyzer.anomalies.straggler.lag import Limits, read_lag
 from warpgauge.analyzer.anomalies.straggler.named import with_processes
+from warpgauge.analyzer.anomalies.straggler.place import Place
 from warpgauge.analyzer.anomalies.straggler.reading import (
     LEAST_ACTIVITY,
     LEAST_COVERAGE,
@@ -26,8 +32,19 @@ from warpgauge.analyzer.anomalies.straggler.reading import (
     MOST_BUCKETS,
     WINDOW_SECONDS,
     read,
+    read_phases,
 )
 from warpgauge.analyzer.anomalies.straggler.screening import HOLD_EFFECT, LEAST_PEERS, screened
+from warpgauge.analyzer.anomalies.straggler.sequential import (
+    EFFECT,
+    EVIDENCE,
+    HOLD_EVIDENCE,
+    LEAST_SAMPLES,
+    LEAST_SECONDS,
+    LOOK_SECONDS,
+    NOISE,
+    read_early,
+)
 from warpgauge.analyzer.anomalies.straggler.worker import (
     CRITICAL_SLOWDOWN,
     FEW_PEERS,
@@ -38,27 +55,36 @@ from warpgauge.analyzer.anomalies.straggler.worker import (
     worker_candidates,
 )
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal
-from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged
+from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.phases import BUCKETS
 from warpgauge.analyzer.wording import span
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from warpgauge.analyzer.anomalies.peers import Group
+    from warpgauge.analyzer.anomalies.straggler.reading import Reading
+    from warpgauge.analyzer.anomalies.straggler.sequential import EarlyLag
     from warpgauge.analyzer.detection import ProcessReading
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.windows import Mask
 
 __all__ = [
     "CRITICAL_SLOWDOWN",
+    "EFFECT",
+    "EVIDENCE",
     "FEW_PEERS",
     "HOLD_EFFECT",
+    "HOLD_EVIDENCE",
     "HOLD_Z",
     "LEAST_ACTIVITY",
     "LEAST_EXPLAINED",
+    "LEAST_SAMPLES",
+    "LEAST_SECONDS",
+    "LOOK_SECONDS",
+    "NOISE",
     "RAISE_EFFECT",
     "RAISE_Z",
     "SUPPORTING_CLOCK_RATIO",
@@ -67,8 +93,39 @@ __all__ = [
 
 GAINFUL: Final = (FindingKind.STRAGGLER, FindingKind.NOISY_NEIGHBOR, FindingKind.NETWORK_BOUND)
 
-_RAISES: Final = Limits(effect=RAISE_EFFECT, z=RAISE_Z, share=MOST_BUCKETS / BUCKETS)
 _HOLDS: Final = Limits(effect=HOLD_EFFECT, z=HOLD_Z, share=1 / BUCKETS)
+_EARLY_PARTS: Final = 2
+_EARLY_COVERAGE: Final = 0.5  # of a few columns: a scrape that was missed may be one of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """One window: its length, its parts and how many must agree, what opens a finding, and in which phases."""
+
+    seconds: float
+    parts: int
+    most: int
+    raises: Limits
+    phases: frozenset[str]
+    read: Callable[[Frame, Group], Reading | None]
+
+    @classmethod
+    def of_seconds(cls, seconds: float) -> _Look:
+        """A look at what a sequential test is sure about: it has settled how often, links need the longer look."""
+
+        def read(frame: Frame, group: Group) -> Reading | None:
+            return read_phases(frame, group, seconds, _EARLY_PARTS, least_coverage=_EARLY_COVERAGE)
+
+        return cls(
+            seconds=seconds, parts=_EARLY_PARTS, most=_EARLY_PARTS, read=read, phases=frozenset(),
+            raises=Limits(effect=RAISE_EFFECT, z=RAISE_Z, share=1.0),
+        )  # fmt: skip
+
+
+_STANDING: Final = _Look(
+    seconds=WINDOW_SECONDS, parts=BUCKETS, most=MOST_BUCKETS, read=read, phases=frozenset({training.TRANSFER}),
+    raises=Limits(effect=RAISE_EFFECT, z=RAISE_Z, share=MOST_BUCKETS / BUCKETS),
+)  # fmt: skip
 
 
 class Straggler:
@@ -118,18 +175,63 @@ def _rank_key(scope: Scope) -> tuple[str, str, int]:
 
 
 def _of_group(frame: Frame, group: Group, thermal: Mask) -> Iterator[Candidate]:
+    """What five minutes show; where they raise nothing, what the newest samples are already enough for."""
+    early = read_early(frame, group)
+    standing = [_supported(frame, group, one, early) for one in _within(frame, group, thermal, _STANDING)]
+    yield from standing
+    if early is None or not early.is_any or any(one.strength is Strength.RAISE for one in standing):
+        return
+    known = {one.key for one in standing}
+    for one in _early(frame, group, early):
+        if one.strength is Strength.RAISE or one.key not in known:
+            yield one
+
+
+def _supported(frame: Frame, group: Group, one: Candidate, early: EarlyLag | None) -> Candidate:
+    """The candidate, which opens no finding if its ranks scatter so much that chance may have made it."""
+    if early is None or one.kind is FindingKind.NETWORK_BOUND:
+        return one
+    is_sure = early.raises(_members_at(frame, group, one.scope), is_host=one.scope.rank is None)
+    return one if is_sure else replace(one, strength=Strength.HOLD)
+
+
+def _within(frame: Frame, group: Group, left_out: Mask, look: _Look) -> Iterator[Candidate]:
     """Slow links and hosts, then the slow ranks that no host explains."""
-    has_named_cause = np.array([at >= 0 and bool(thermal[at]) for at in group.devices])
-    lag = read_lag(frame, group, WINDOW_SECONDS, parts=BUCKETS)
+    has_named_cause = np.array([at >= 0 and bool(left_out[at]) for at in group.devices])
+    lag = read_lag(frame, group, look.seconds, parts=look.parts)
     shared = () if lag is None else tuple(
         candidates_of(
-            frame, group, lag, raises=_RAISES, holds=_HOLDS, seconds=WINDOW_SECONDS,
-            phases={training.TRANSFER}, host_phases={"compute", training.TRANSFER}, left_out=has_named_cause,
+            frame, group, lag, raises=look.raises, holds=_HOLDS, seconds=look.seconds,
+            phases=look.phases, host_phases={"compute", *look.phases}, left_out=has_named_cause,
         )
     )  # fmt: skip
     yield from shared
     hosts = {one.scope.node for one in shared if one.scope.rank is None}
-    reading = read(frame, group)
-    for candidate in () if reading is None else worker_candidates(frame, group, reading, has_named_cause):
+    reading = look.read(frame, group)
+    for candidate in (
+        () if reading is None else worker_candidates(frame, group, reading, has_named_cause, most=look.most)
+    ):
         if candidate.scope.node not in hosts:
             yield candidate
+
+
+def _early(frame: Frame, group: Group, early: EarlyLag) -> Iterator[Candidate]:
+    """Ranks and hosts about which a sequential test is sure before five minutes are over.
+
+    Where heat or the hardware holds a clock down, what names the cause is waited for.
+    """
+    is_held = read_thermal(frame).share > 0
+    for one in _within(frame, group, is_held, _Look.of_seconds(early.seconds)):
+        members, is_host = _members_at(frame, group, one.scope), one.scope.rank is None
+        if early.holds(members, is_host=is_host):
+            is_sure = early.raises(members, is_host=is_host) and bool(early.is_lasting[members].all())
+            is_raised = is_sure and one.strength is Strength.RAISE
+            yield replace(one, strength=Strength.RAISE if is_raised else Strength.HOLD)
+
+
+def _members_at(frame: Frame, group: Group, culprit: Scope) -> Mask:
+    """[member], which are the culprit or stand on it."""
+    places = [Place(frame=frame, group=group, member=member).scope for member in range(len(group.ranks))]
+    if culprit.rank is not None:
+        return np.array([place.rank == culprit.rank for place in places])
+    return np.array([place.node == culprit.node or culprit.node is None for place in places])

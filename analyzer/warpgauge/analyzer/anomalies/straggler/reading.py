@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.rolling import Columns
 
-__all__ = ["Reading", "read", "slowness_over_time"]
+__all__ = ["Reading", "read", "read_phases", "slowness_over_time"]
 
 WINDOW_SECONDS: Final = 300.0
 MOST_BUCKETS: Final = BUCKETS - 1
@@ -37,6 +37,7 @@ class Reading:
     buckets: Array  # [member, bucket]
     covered: float
     rests_on_phases: bool
+    seconds: float = WINDOW_SECONDS  # of the newest columns that were read
     compute: Array | None = None  # [member], seconds per step
     communication: Array | None = None
 
@@ -54,19 +55,27 @@ class Reading:
 
 def read(frame: Frame, group: Group) -> Reading | None:
     """How slow each member is, None if nothing tells."""
-    by_phases = _by_phases(frame, group) if min(group.ranks) >= 0 else None
-    return by_phases or (_by_clock(frame, group) if min(group.devices) >= 0 else None)
+    return read_phases(frame, group, WINDOW_SECONDS, BUCKETS) or (
+        _by_clock(frame, group) if min(group.devices) >= 0 else None
+    )
 
 
-def _by_phases(frame: Frame, group: Group) -> Reading | None:
-    """Compute seconds per step; a host's clock says nothing about an accelerator, so it is believed on CPUs only."""
+def read_phases(
+    frame: Frame, group: Group, seconds: float, parts: int, *, least_coverage: float = LEAST_COVERAGE
+) -> Reading | None:
+    """Compute seconds per step over the newest seconds and in parts of them, None if nothing tells.
+
+    A host's clock says nothing about an accelerator, so it is believed on CPUs only.
+    """
+    if min(group.ranks) < 0:
+        return None
     rows = list(group.ranks)
     if max(group.devices) >= 0 and not frame.has_device_clock[rows].all():
         return None
-    covered = float(coverage(phase_rate(frame, "compute", rows, WINDOW_SECONDS)).min())
-    compute, buckets = per_step(frame, "compute", rows, WINDOW_SECONDS)
-    communication = mean_per_step(frame, "communication", WINDOW_SECONDS)[rows]
-    if covered < LEAST_COVERAGE or not np.isfinite(compute).all():
+    covered = float(coverage(phase_rate(frame, "compute", rows, seconds)).min())
+    compute, buckets = per_step(frame, "compute", rows, seconds, parts)
+    communication = mean_per_step(frame, "communication", seconds)[rows]
+    if covered < least_coverage or not np.isfinite(compute).all():
         return None
     slowness = ratio(compute, median(compute))
     return Reading(
@@ -75,6 +84,7 @@ def _by_phases(frame: Frame, group: Group) -> Reading | None:
         buckets=ratio(buckets, median(buckets.T)),
         covered=covered,
         rests_on_phases=True,
+        seconds=seconds,
         compute=compute,
         communication=communication if np.isfinite(communication).all() else None,
     )

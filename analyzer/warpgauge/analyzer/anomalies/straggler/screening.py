@@ -12,7 +12,7 @@ from warpgauge.analyzer.anomalies.straggler.reading import LEAST_COVERAGE, WINDO
 from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.phases import mean_per_step
-from warpgauge.analyzer.windows import Mask, ratio
+from warpgauge.analyzer.windows import Array, Mask, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = ["Screening", "screened"]
 
 LEAST_PEERS: Final = 4
 HOLD_EFFECT: Final = 0.06
+EARLY_SECONDS: Final = 60.0  # a rank that became slow a moment ago is lost in the mean of five minutes
 
 _COMPUTE: Final = channel(training.PHASE_SECONDS, "compute")
 _ROUNDING: Final = 1e-6  # sums in another order differ by less
@@ -48,11 +49,10 @@ def screened(frame: Frame, thermal: Mask) -> Screening:
     is_small = groups.sizes < LEAST_PEERS
     by_phases, by_clock = _has_phases(frame, groups) & ~is_small, _has_clock(frame, groups) & ~is_small
     by_clock &= ~by_phases
-    compute = groups.of_ranks(mean_per_step(frame, "compute", WINDOW_SECONDS))
     clock = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).mean)
     is_hot = groups.of_devices(thermal) == 1
     slowness = (
-        ratio(compute, groups.spread(groups.median(compute))),
+        np.fmax(_computes_longer(frame, groups, WINDOW_SECONDS), _computes_longer(frame, groups, EARLY_SECONDS)),
         ratio(groups.spread(groups.median(clock)), clock),
     )
     longest, slowest = (groups.greatest(np.where(is_hot, 1.0, one)) for one in slowness)
@@ -65,6 +65,12 @@ def screened(frame: Frame, thermal: Mask) -> Screening:
         small=int(groups.sizes[is_small].sum()),
         blind=int(groups.sizes[~is_judged & ~is_small].sum()),
     )
+
+
+def _computes_longer(frame: Frame, groups: Groups, seconds: float) -> Array:
+    """[member], compute time per step in the newest seconds as a multiple of the group's median."""
+    compute = groups.of_ranks(mean_per_step(frame, "compute", seconds))
+    return ratio(compute, groups.spread(groups.median(compute)))
 
 
 def _sends_late(frame: Frame, groups: Groups) -> Mask:

@@ -8,7 +8,7 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.straggler.neighbor import neighbor_of
 from warpgauge.analyzer.anomalies.straggler.place import Place
-from warpgauge.analyzer.anomalies.straggler.reading import MOST_BUCKETS, WINDOW_SECONDS, slowness_over_time
+from warpgauge.analyzer.anomalies.straggler.reading import MOST_BUCKETS, slowness_over_time
 from warpgauge.analyzer.anomalies.straggler.screening import HOLD_EFFECT
 from warpgauge.analyzer.anomalies.straggler.words import neighbor_remedy, worker_remedy
 from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal
@@ -38,12 +38,17 @@ SUPPORTING_CLOCK_RATIO: Final = 0.95
 CRITICAL_SLOWDOWN: Final = 1.2
 
 
-def worker_candidates(frame: Frame, group: Group, reading: Reading, has_named_cause: Mask) -> list[Candidate]:
-    """A candidate for each member that is slow beyond the hold thresholds and has no named cause."""
+def worker_candidates(
+    frame: Frame, group: Group, reading: Reading, has_named_cause: Mask, *, most: int = MOST_BUCKETS
+) -> list[Candidate]:
+    """A candidate for each member that is slow beyond the hold thresholds and has no named cause.
+
+    One that is slow in `most` parts of the window opens a finding.
+    """
     holds = reading.passes(HOLD_EFFECT, HOLD_Z, 1) & ~has_named_cause
     if not holds.any():
         return []
-    raises = reading.passes(RAISE_EFFECT, RAISE_Z, MOST_BUCKETS)
+    raises = reading.passes(RAISE_EFFECT, RAISE_Z, most)
     return [
         _candidate(frame, group, reading, int(member), Strength.RAISE if raises[member] else Strength.HOLD)
         for member in np.flatnonzero(holds)
@@ -81,11 +86,11 @@ def _candidate(frame: Frame, group: Group, reading: Reading, member: int, streng
 
 def _neighbor(place: Place, reading: Reading, since: float) -> Neighbor | None:
     """Who shares the place with a rank that computes longer; a device whose clock is low has that for a reason."""
-    own, peers = _clocks(place)
+    own, peers = _clocks(place, reading.seconds)
     if reading.compute is None or own < SUPPORTING_CLOCK_RATIO * peers:
         return None
     rows = list(place.group.ranks)
-    step = float(median(mean(place.frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS, rows=rows))))
+    step = float(median(mean(place.frame.values(training.STEP_SECONDS, "mean", seconds=reading.seconds, rows=rows))))
     extra = float(reading.compute[place.member]) - float(median(reading.compute))
     return neighbor_of(place, since, extra_seconds=extra, step_seconds=step)
 
@@ -93,7 +98,7 @@ def _neighbor(place: Place, reading: Reading, since: float) -> Neighbor | None:
 def _impact(frame: Frame, group: Group, reading: Reading, member: int, seconds: float) -> Impact:
     job = frame.jobs[group.key]
     devices = max(len(job.devices), len(job.ranks))
-    steps = mean(frame.values(training.STEP_SECONDS, "mean", seconds=WINDOW_SECONDS, rows=job.ranks))
+    steps = mean(frame.values(training.STEP_SECONDS, "mean", seconds=reading.seconds, rows=job.ranks))
     step = float(median(steps)) if len(job.ranks) else float("nan")
     if reading.compute is None or not step > 0:
         method = "SM clock of the peers against its own; holds if all wait for it"
@@ -104,17 +109,17 @@ def _impact(frame: Frame, group: Group, reading: Reading, member: int, seconds: 
     return impact_of(step / max(step - extra, step / 100), devices=devices, seconds=seconds, method=method)
 
 
-def _clocks(place: Place) -> tuple[float, float]:
+def _clocks(place: Place, seconds: float) -> tuple[float, float]:
     """SM clock of the culprit and the median of its peers, NaN where not measured."""
     if min(place.group.devices) < 0:
         return float("nan"), float("nan")
     frame, devices = place.frame, list(place.group.devices)
-    clock = frame.window(clock_signal(frame), WINDOW_SECONDS).mean[devices]
+    clock = frame.window(clock_signal(frame), seconds).mean[devices]
     return float(clock[place.member]), float(median(clock))
 
 
 def _summary(place: Place, reading: Reading, impact: Impact, seconds: float) -> str:
-    own, peers = _clocks(place)
+    own, peers = _clocks(place, reading.seconds)
     is_slow_clocked = own < SUPPORTING_CLOCK_RATIO * peers
     clock = f" Its SM clock is {gigahertz(own)}, that of its peers {gigahertz(peers)}." if is_slow_clocked else ""
     head = f"{place.name} ({place.rank_words}) holds job {place.group.key[1]} back for {span(seconds)}: "
@@ -143,17 +148,17 @@ def _evidence(place: Place, reading: Reading) -> tuple[Evidence, ...]:
                     unit="seconds per step",
                     baseline=center,
                     threshold=center * (1 + RAISE_EFFECT) if phase == "compute" else None,
-                    window_seconds=WINDOW_SECONDS,
+                    window_seconds=reading.seconds,
                 )
             )
-    own, peers = _clocks(place)
+    own, peers = _clocks(place, reading.seconds)
     if own < SUPPORTING_CLOCK_RATIO * peers:  # a clock like that of its peers supports nothing
         rows.append(
             measured(
                 device.CLOCK,
                 own,
                 baseline=peers,
-                window_seconds=WINDOW_SECONDS,
+                window_seconds=reading.seconds,
             )
         )
     return tuple(rows)

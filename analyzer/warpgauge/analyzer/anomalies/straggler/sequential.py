@@ -1,0 +1,189 @@
+"""How much speaks for a rank having become slow, as a sequential test: who lags far is named after two samples.
+
+Each sample of a rank adds the log of how much likelier it is if the rank takes `EFFECT` longer than its peers
+than if it takes as long (Wald 1945), under a normal distribution that is as wide as the compute time of its peers
+scatters from sample to sample. The best sum that ends now is Page's CUSUM (1954), and where it begins is the onset.
+`EVIDENCE` is the log of the rank-samples between two false alarms; one sample counts for at most half of it, so that
+no single one is enough, however far out. Work that moves from rank to rank makes the peers scatter, and so does not
+add up; the first few steps it may hit one rank only by chance: with four ranks six steps are needed, with sixteen four.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
+from warpgauge.analyzer.anomalies.straggler.place import nodes_of
+from warpgauge.analyzer.schema import TableName
+from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
+from warpgauge.core.catalog import training
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from warpgauge.analyzer.anomalies.peers import Group
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = [
+    "EFFECT",
+    "EVIDENCE",
+    "LEAST_SAMPLES",
+    "NOISE",
+    "EarlyLag",
+    "rank_sample_seconds",
+    "read_early",
+    "sample_seconds",
+]
+
+LOOK_SECONDS: Final = 600.0  # ten samples of a fleet that is read once a minute
+EFFECT: Final = 0.10  # what is tested against none
+EVIDENCE: Final = 18.0  # a false alarm in e^18 rank-samples: one rank read every 15 s, once in 31 years
+HOLD_EVIDENCE: Final = EVIDENCE / 4
+LEAST_SAMPLES: Final = 2.0
+RECENT_SAMPLES: Final = 3.0
+LEAST_ELSEWHERE: Final = 2  # ranks on other machines, to hold a machine against
+LEAST_SECONDS: Final = 30.0
+BY_CHANCE: Final = 1e-3  # that work which moves hits one and the same rank at each step so far
+NOISE: Final = 0.04  # of the compute time: even ranks that never scattered may, sound ones do by 1 to 3 %
+
+_HOLD_SAMPLES: Final = 2.5  # how far apart samples may be, in samples: see `Samples.ingest`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyLag:
+    """The evidence about each member of a group, and the newest seconds of the one with the most."""
+
+    evidence: Array  # [member]
+    of_host: Array  # [member], held against ranks on other machines only: those of its own may be slow with it
+    is_lasting: Mask  # [member], whether it rests on enough samples, seconds and steps
+    seconds: float
+
+    def raises(self, members: Mask, *, is_host: bool) -> bool:
+        """Whether the lag of all of these is more than their peers scatter by chance."""
+        return bool(((self.of_host if is_host else self.evidence)[members] >= EVIDENCE).all())
+
+    def holds(self, members: Mask, *, is_host: bool) -> bool:
+        """Whether a finding about these stays open."""
+        return bool(((self.of_host if is_host else self.evidence)[members] >= HOLD_EVIDENCE).all())
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is evidence about any member at all."""
+        return bool(max(self.evidence.max(), self.of_host.max()) >= HOLD_EVIDENCE)
+
+
+def rank_sample_seconds(frame: Frame) -> Array:
+    """[rank], how far apart its samples are; NaN where it has none."""
+    return frame.once("rank sample seconds", lambda: frame.patience_seconds(TableName.RANKS) / _HOLD_SAMPLES)
+
+
+def sample_seconds(frame: Frame, group: Group) -> float:
+    """How far apart the samples of a group's ranks are; at least a column."""
+    return float(np.fmax(np.fmax.reduce(rank_sample_seconds(frame)[list(group.ranks)]), frame.step_seconds))
+
+
+def read_early(frame: Frame, group: Group) -> EarlyLag | None:
+    """The evidence of a group whose ranks all report steps that may be believed, else None."""
+    if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
+        return None
+    rows = list(group.ranks)
+    steps = frame.values(training.STEP_SECONDS, "count", seconds=LOOK_SECONDS, rows=rows).astype(np.float64)
+    spent = frame.values(training.PHASE_SECONDS, "compute", seconds=LOOK_SECONDS, rows=rows).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.log(ratio(spent, steps))
+    samples = _Samples(frame, each, steps, max(sample_seconds(frame, group) / frame.step_seconds, 1.0))
+    by_rank = samples.of_ranks()
+    by_host = samples.of_hosts(np.array(nodes_of(frame, group)))
+    return EarlyLag(
+        evidence=by_rank.evidence,
+        of_host=by_host.evidence,
+        is_lasting=by_rank.is_lasting | by_host.is_lasting,
+        seconds=max(by_rank.seconds, by_host.seconds),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    evidence: Array  # [member]
+    is_lasting: Mask  # [member]
+    seconds: float  # of the member with the most
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """What a group's members told: [member, column], logs of their compute time per step, and steps per second."""
+
+    frame: Frame
+    each: Array
+    steps: Array
+    width: float  # columns that one sample fills
+
+    def of_ranks(self) -> _Found:
+        """Each member against all others."""
+        lag = self.each - median(self.each.T)
+        scatter = self._scatter(lag)
+        others = np.where(np.eye(len(lag), dtype=bool), 0.0, scatter)
+        return self._found(_evidence(lag, _mean_but_worst(others, len(lag) - 1)))
+
+    def of_hosts(self, nodes: NDArray[np.str_]) -> _Found:
+        """Each member against those on other machines, whose own may be slow with it: half of a job may be."""
+        evidence = np.zeros_like(self.each)
+        usual = median(self.each.T)
+        for node in dict.fromkeys(nodes.tolist()):
+            own, elsewhere = np.flatnonzero(nodes == node), np.flatnonzero(nodes != node)
+            recent = (self.each[own] - usual)[:, -self._recent :]
+            if len(elsewhere) < LEAST_ELSEWHERE or not float(median(recent.ravel())) > 0:
+                continue
+            lag = self.each - median(self.each[elsewhere].T)
+            variance = _mean_but_worst(self._scatter(lag)[None, elsewhere], len(elsewhere))
+            evidence[own] = _evidence(lag[own], variance)
+        return self._found(evidence)
+
+    @property
+    def _recent(self) -> int:
+        return max(round(RECENT_SAMPLES * self.width), 1)
+
+    def _scatter(self, lag: Array) -> Array:
+        """[member], how much each scatters about its usual lag, over all columns or the newest, whichever is more.
+
+        What began together with a lag has no past.
+        """
+        squares = np.square(lag - median(lag)[:, None])
+        return np.asarray(np.fmax(np.nan_to_num(mean(squares)), np.nan_to_num(mean(squares[:, -self._recent :]))))
+
+    def _found(self, evidence: Array) -> _Found:
+        """The best sum that ends now, of each member."""
+        sums = np.cumsum(evidence[:, ::-1], axis=1)[:, ::-1] / self.width
+        first = np.argmax(sums, axis=1)
+        total = sums[np.arange(len(sums)), first]
+        is_since = np.arange(sums.shape[1]) >= first[:, None]
+        known = (is_since & np.isfinite(self.each)).sum(axis=1)
+        seconds = self.frame.step_seconds
+        taken = np.where(is_since, np.nan_to_num(self.steps), 0.0).sum(axis=1) * seconds
+        lasts = (known >= LEAST_SAMPLES * self.width - 1) & (known * seconds >= LEAST_SECONDS)
+        best = int(np.argmax(total))
+        return _Found(
+            evidence=total,
+            is_lasting=lasts & (taken >= least_steps(len(sums))) & (total > 0),
+            seconds=float((sums.shape[1] - first[best]) * seconds) if total[best] > 0 else 0.0,
+        )
+
+
+def _mean_but_worst(scatter: Array, members: int) -> Array:
+    """[...], variance of so many peers; the worst of them, another straggler, is left out."""
+    return np.asarray(NOISE**2 + (scatter.sum(axis=-1) - scatter.max(axis=-1)) / max(members - 1, 1))
+
+
+def least_steps(ranks: int) -> float:
+    """After how many steps it is no chance any more that one of so many ranks had the most to do each time."""
+    return float(1.0 - np.log(BY_CHANCE) / np.log(ranks))
+
+
+def _evidence(lag: Array, variance: Array) -> Array:
+    """[member, column], log likelihood ratio of a slow rank against a sound one; 0 where unknown."""
+    effect = np.log1p(EFFECT)
+    found = effect * (lag - effect / 2) / variance[:, None]
+    return np.asarray(np.clip(np.where(np.isfinite(found), found, 0.0), -EVIDENCE / 2, EVIDENCE / 2))

@@ -1,0 +1,80 @@
+"""The sequential test for stragglers: the more a rank lags, the fewer samples it takes; never one alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.detectors.scenes import Lockstep, in_columns, since
+from warpgauge.analyzer.anomalies.straggler.detector import Straggler
+from warpgauge.analyzer.detection import Candidate, Strength
+
+COLUMNS = 90  # of ten seconds, a sample in each
+
+
+def raised(scene: Lockstep) -> list[Candidate]:
+    return [one for one in Straggler().detect(scene.frame()).candidates if one.strength is Strength.RAISE]
+
+
+def slow_for(samples: int, ratio: float, **more: object) -> Lockstep:
+    return Lockstep(columns=COLUMNS, compute={5: since(COLUMNS, samples, ratio, 1.0)}, **more)  # type: ignore[arg-type]
+
+
+def samples_until_named(ratio: float) -> int:
+    return next(samples for samples in range(1, 31) if raised(slow_for(samples, ratio)))
+
+
+def test_a_rank_that_takes_twice_as_long_is_named_after_three_samples_of_ten_seconds() -> None:
+    (candidate,) = raised(slow_for(3, 2.0))
+    assert (candidate.scope.rank, candidate.evidence[0].window_seconds) == (5, 30.0)
+
+
+def test_the_less_a_rank_lags_the_longer_it_takes() -> None:
+    taken = [samples_until_named(ratio) for ratio in (2.0, 1.2, 1.15, 1.11)]
+    assert taken == sorted(taken)
+    assert taken[0] < taken[-1] < 10
+
+
+def test_one_sample_is_never_enough_however_far_out() -> None:
+    assert not raised(Lockstep(columns=COLUMNS, compute={5: in_columns(COLUMNS, slice(-1, None), 50.0, 1.0)}))
+
+
+def test_two_loud_samples_with_a_sound_one_between_them_are_not_enough() -> None:
+    assert not raised(Lockstep(columns=COLUMNS, compute={5: in_columns(COLUMNS, slice(-3, None, 2), 3.0, 1.0)}))
+
+
+def test_it_stays_open_while_it_lags_and_the_five_minutes_do_not_show_it_yet() -> None:
+    assert raised(slow_for(8, 1.15))
+
+
+def test_ranks_that_scatter_ask_for_more_samples() -> None:
+    noise = np.random.default_rng(7).normal(1.0, 0.15, (8, COLUMNS))
+    compute = dict(enumerate(noise))
+    compute[5] = compute[5] * since(COLUMNS, 3, 1.3, 1.0)
+    assert not raised(Lockstep(columns=COLUMNS, compute=compute))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_large_samples_that_hit_another_rank_each_time_are_no_straggler(seed: int) -> None:
+    chosen = np.random.default_rng(seed).integers(0, 8, COLUMNS)
+    compute = {rank: np.where(chosen == rank, 3.0, 1.0) for rank in range(8)}
+    frames = (
+        Lockstep(columns=columns, compute={rank: values[:columns] for rank, values in compute.items()})
+        for columns in range(60, COLUMNS, 3)
+    )
+    assert not any(raised(frame) for frame in frames)
+
+
+def test_all_ranks_of_a_machine_that_slow_down_at_once_are_the_machine() -> None:
+    compute = {rank: since(COLUMNS, 4, 1.5, 1.0) for rank in range(4, 8)}
+    (candidate,) = raised(Lockstep(columns=COLUMNS, compute=compute, ranks=12))
+    assert (candidate.scope.node, candidate.scope.rank) == ("n1", None)
+
+
+def test_a_rank_whose_clock_the_hardware_holds_down_is_left_to_what_names_the_cause() -> None:
+    assert not raised(slow_for(4, 2.0, throttled={5: {"hw_slowdown": since(COLUMNS, 4, 1.0)}}))
+
+
+def test_few_long_steps_are_not_enough() -> None:
+    compute = dict.fromkeys(range(8), 12.0) | {5: since(COLUMNS, 4, 24.0, 12.0)}
+    assert not raised(Lockstep(columns=COLUMNS, compute=compute))
