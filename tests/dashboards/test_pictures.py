@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.dashboards.test_live_queries import OwnPage, scrape
+from tests.dashboards.live_feed import OwnPage, scrape
 from tests.live_pages import serve
 from tests.real_servers import get_json, wait_until
 from warpgauge.core.clock import SystemClock
