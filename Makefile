@@ -36,6 +36,8 @@ generate: ## rewrite the generated dashboards, alerts and reference pages
 	@tools/bootstrap.sh all
 	$(BIN)/warpgauge generate dashboards
 	$(BIN)/warpgauge generate alerts
+	$(BIN)/warpgauge generate dashboards --format kubernetes
+	$(BIN)/warpgauge generate alerts --format kubernetes
 	$(BIN)/warpgauge generate docs
 
 screenshots: ## draw every dashboard with Grafana's own components (npm, Chromium) into docs/screenshots/dashboards

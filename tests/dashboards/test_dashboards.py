@@ -179,7 +179,7 @@ def test_a_link_leads_to_a_dashboard_of_ours_and_keeps_the_time(panel: dict[str,
         if one["id"] == "links"
         for link in one["value"]
     ]
-    for link in links:
+    for link in (one for one in links if one["title"] != "Open runbook"):
         assert link["url"].partition("?")[0] in {dashboard_path(other) for other in DOCUMENTS}
         assert link["url"].endswith("${__url_time_range}")
 

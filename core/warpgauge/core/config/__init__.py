@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.loading import load
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
@@ -25,6 +26,7 @@ __all__ = [
     "AlertsConfig",
     "AnalyzerConfig",
     "Config",
+    "DashboardsConfig",
     "DemoConfig",
     "FluentdConfig",
     "LogsConfig",

@@ -1,7 +1,7 @@
 """A thin typed layer over grafanalib that writes current Grafana dashboards from catalog rows."""
 
 from warpgauge.dashboards.grafana.layout import Section, flow
-from warpgauge.dashboards.grafana.model import Dashboard, Panel, Query, Variable, encode
+from warpgauge.dashboards.grafana.model import Dashboard, Panel, Query, Row, Variable, encode
 from warpgauge.dashboards.grafana.panels import (
     ABSENT,
     Column,
@@ -28,6 +28,7 @@ __all__ = [
     "Levels",
     "Panel",
     "Query",
+    "Row",
     "Section",
     "Variable",
     "bar_gauge",
