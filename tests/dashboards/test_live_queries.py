@@ -39,7 +39,7 @@ DEVICES = 64
 INTERVAL = "2s"
 SETTLED_SECONDS = 60.0
 VARIABLES = {
-    "$cluster": ".+", "$node": ".+", "$uuid": ".+", "$job_id": ".+", "$price": "0.15",
+    "$cluster": ".+", "$node": ".+", "$uuid": ".+", "$job_id": ".+", "$model": ".+", "$price": "0.15",
     "$__rate_interval": "40s", "$__range": "40s",
 }  # fmt: skip
 

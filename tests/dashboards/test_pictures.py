@@ -38,7 +38,7 @@ NODES = 4
 PAST_SECONDS = 1800
 STEP_SECONDS = 15
 VARIABLES = {
-    "$cluster": ".+", "$job_id": ".+", "$price": "0.15", "$__rate_interval": "150s", "$__range": "30m",
+    "$cluster": ".+", "$job_id": ".+", "$model": ".+", "$price": "0.15", "$__rate_interval": "150s", "$__range": "30m",
 }  # fmt: skip
 ONE_NODE = {"node", "device", "interconnect", "host"}  # where a person would have chosen one
 NODE_OF = dict.fromkeys(ONE_NODE, "sim-node-1")

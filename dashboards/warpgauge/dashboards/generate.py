@@ -16,6 +16,7 @@ from warpgauge.dashboards import (
     node,
     provisioning,
     reliability,
+    serving,
     telemetry,
 )
 from warpgauge.dashboards.adapt import adapted
@@ -39,6 +40,7 @@ DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     interconnect.NAME: interconnect.dashboard,
     reliability.NAME: reliability.dashboard,
     energy.NAME: energy.dashboard,
+    serving.NAME: serving.dashboard,
     host.NAME: host.dashboard,
     telemetry.NAME: telemetry.dashboard,
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["site_of"]
 
-_OWN_VARIABLES: Final = frozenset({"cluster", "datasource", "job_id", "node", "price", "uuid"})
+_OWN_VARIABLES: Final = frozenset({"cluster", "datasource", "job_id", "model", "node", "price", "uuid"})
 _OWN_LABELS: Final = frozenset({"grafana_dashboard", "app.kubernetes.io/name", "app.kubernetes.io/component"})
 _UID: Final = re.compile(r"[a-zA-Z0-9_-]{0,40}")
 _TAG: Final = re.compile(r"[^\s,]+")
