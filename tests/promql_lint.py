@@ -157,6 +157,8 @@ class Lint:
         if name == "absent":
             selector = node.args[0]
             return frozenset(m.name for m in selector.matchers.matchers if m.op == pp.MatchOp.Equal)
+        if name == "histogram_quantile":
+            return self._labels(node.args[1]) - {"le"}
         if name == "label_replace":
             return self._labels(node.args[0]) | {node.args[1].val}
         return frozenset().union(*(self._labels(argument) for argument in node.args))
