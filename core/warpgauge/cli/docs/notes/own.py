@@ -91,7 +91,7 @@ NOTES: Final[dict[Metric, Note]] = {
         "the size of the file, which SQLite does not shrink when the queue empties.",
     ),
     own.QUEUE_MAX_BYTES: Note(
-        "`warpgauge_agent_queue_bytes / NAME` of 0.9: a tenth is left before the oldest batches are lost.",
+        "`NAME 1e9`, with 9e8 bytes in the queue: a tenth is left before the oldest batches are lost.",
         "room on the disk: that may be gone before.",
     ),
     own.QUEUE_OLDEST: Note(
