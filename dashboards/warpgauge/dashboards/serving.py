@@ -24,7 +24,7 @@ NAME: Final = "serving"
 
 HERE: Final = grafana.chosen("cluster", "node")
 CHOSEN: Final = grafana.chosen("cluster", "node", "model")
-ENDPOINT: Final = ("cluster", "node", "server", "endpoint")
+ENDPOINT: Final = ("cluster", "node", "endpoint")
 MODEL: Final = (*ENDPOINT, "model")
 LEGEND: Final = "{{node}} {{model}}"
 FULL: Final = Levels(warning=0.9, critical=0.97)  # from 0.9 on no long prompt fits, at 1 vLLM preempts
@@ -55,6 +55,15 @@ def _quantile(share: float, *by: str) -> str:
     return f"histogram_quantile({share}, {buckets})"
 
 
+def _up() -> str:
+    return aggregate("max", select(serving.UP, **HERE), by=ENDPOINT)
+
+
+def _newest(row: Metric) -> str:
+    """One value per model of a server, whatever else its series carry."""
+    return aggregate("max", select(row, **CHOSEN), by=MODEL)
+
+
 def _per_second(row: Metric, *by: str) -> str:
     return aggregate("sum", rate(row, WINDOW, **CHOSEN), by=by)
 
@@ -63,17 +72,17 @@ def _now() -> Section:
     return Section(
         "Now",
         (
-            grafana.stat(serving.UP, f"sum({select(serving.UP, **HERE)})", title="Servers that answer"),
+            grafana.stat(serving.UP, f"sum({_up()})", title="Servers that answer"),
             grafana.stat(
                 serving.UP,
-                f"sum({select(serving.UP, **HERE)} == bool 0)",
+                f"sum({_up()} == bool 0)",
                 title="Servers that do not",
                 levels=Levels(critical=1),
             ),
-            grafana.stat(serving.RUNNING, f"sum({select(serving.RUNNING, **CHOSEN)})", title="Requests running"),
+            grafana.stat(serving.RUNNING, f"sum({_newest(serving.RUNNING)})", title="Requests running"),
             grafana.stat(
                 serving.WAITING,
-                f"sum({select(serving.WAITING, **CHOSEN)})",
+                f"sum({_newest(serving.WAITING)})",
                 title="Requests waiting",
                 note="A short burst is no fault; a queue that stands is.",
             ),
@@ -92,18 +101,15 @@ def _now() -> Section:
 
 
 def _models() -> Section:
-    def newest(row: Metric) -> str:
-        return aggregate("max", select(row, **CHOSEN), by=MODEL)
-
     return Section(
         "Models",
         (
             grafana.table(
                 "Models",
                 (
-                    Column(title="Running", expr=newest(serving.RUNNING), metric=serving.RUNNING),
-                    Column(title="Waiting", expr=newest(serving.WAITING), metric=serving.WAITING),
-                    Column(title="KV cache", expr=newest(serving.KV_CACHE), metric=serving.KV_CACHE, levels=FULL),
+                    Column(title="Running", expr=_newest(serving.RUNNING), metric=serving.RUNNING),
+                    Column(title="Waiting", expr=_newest(serving.WAITING), metric=serving.WAITING),
+                    Column(title="KV cache", expr=_newest(serving.KV_CACHE), metric=serving.KV_CACHE, levels=FULL),
                     Column(
                         title="First token, 95 %", expr=_quantile(0.95, *MODEL), metric=serving.FIRST_TOKEN, levels=SLOW
                     ),
@@ -117,7 +123,6 @@ def _models() -> Section:
                 keys={
                     "cluster": "Cluster",
                     "node": "Node",
-                    "server": "Server",
                     "endpoint": "Endpoint",
                     "model": "Model",
                 },
@@ -136,18 +141,18 @@ def _queue() -> Section:
         (
             grafana.graph(
                 serving.RUNNING,
-                grafana.query(aggregate("sum", select(serving.RUNNING, **CHOSEN), by=MODEL), LEGEND),
+                grafana.query(_newest(serving.RUNNING), LEGEND),
                 title="Requests running",
                 note="A line that stays level under load is the server's own limit, or its cache.",
             ),
             grafana.graph(
                 serving.WAITING,
-                grafana.query(aggregate("sum", select(serving.WAITING, **CHOSEN), by=MODEL), LEGEND),
+                grafana.query(_newest(serving.WAITING), LEGEND),
                 title="Requests waiting",
             ),
             grafana.graph(
                 serving.KV_CACHE,
-                grafana.query(aggregate("max", select(serving.KV_CACHE, **CHOSEN), by=MODEL), LEGEND),
+                grafana.query(_newest(serving.KV_CACHE), LEGEND),
                 title="KV cache in use",
                 note="Full while requests wait: memory for contexts decides. Room in it: the work does.",
             ),
@@ -173,12 +178,14 @@ def _first_token() -> Section:
                 *(grafana.query(_quantile(share, "model"), f"{{{{model}}}} {word}") for word, share in shares),
                 title="Time to the first token",
                 note="From buckets: read it as the right size, not to the millisecond.",
+                height=10,
             ),
             grafana.heatmap(
                 serving.FIRST_TOKEN,
                 aggregate("sum", rate(serving.FIRST_TOKEN, WINDOW, "bucket", **CHOSEN), by=("le",)),
                 title="Requests by time to the first token",
                 note="Color is requests per second.",
+                height=10,
             ),
         ),
     )
@@ -186,7 +193,7 @@ def _first_token() -> Section:
 
 def _tokens() -> Section:
     generated = _per_second(serving.GENERATED_TOKENS, "model")
-    running = aggregate("sum", select(serving.RUNNING, **CHOSEN), by=("model",))
+    running = f"sum by (model) ({_newest(serving.RUNNING)})"
     return Section(
         "Tokens",
         (
