@@ -114,7 +114,7 @@ def _models() -> Section:
                         title="First token, 95 %", expr=_quantile(0.95, *MODEL), metric=serving.FIRST_TOKEN, levels=SLOW
                     ),
                     Column(
-                        title="Generated per second",
+                        title="Tokens/s",
                         expr=_per_second(serving.GENERATED_TOKENS, *MODEL),
                         metric=serving.GENERATED_TOKENS,
                         unit="short",
