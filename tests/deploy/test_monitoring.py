@@ -17,7 +17,7 @@ from warpgauge.dashboards.site import Site
 
 MONITORING: Final = Path(__file__).resolve().parents[2] / "deploy/kubernetes/monitoring"
 DASHBOARDS: Final = {path.stem: yaml.safe_load(path.read_text()) for path in (MONITORING / "dashboards").glob("*.yaml")}
-RULES: Final = {path.stem: yaml.safe_load(path.read_text()) for path in (MONITORING / "rules").glob("*.yaml")}
+RULES: Final = {path.stem: yaml.safe_load(path.read_text()) for path in (MONITORING / "rules").rglob("*.yaml")}
 APPLIED_BYTES: Final = 262_144  # what `kubectl apply` may keep in its annotation
 DURATION: Final = {"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w|y))+$"}
 TEXTS: Final = {"type": "object", "additionalProperties": {"type": "string"}}

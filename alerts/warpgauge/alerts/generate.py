@@ -33,9 +33,12 @@ def files(site: Site | None = None) -> dict[str, str]:
 
 
 def manifests(site: Site | None = None) -> dict[str, str]:
-    """The same rules as PrometheusRule, by file name; `dcgm.yaml` is loaded instead of the others, not beside them."""
+    """The same rules as PrometheusRule, by path; `dcgm/` is loaded instead of the others, not beside them."""
     here = site or Site()
-    return {f"{group.name}.yaml": _text(kubernetes.manifest(group, here)) for group in (*GROUPS, dcgm.GROUP)}
+    return {
+        **{f"{group.name}.yaml": _text(kubernetes.manifest(group, here)) for group in GROUPS},
+        "dcgm/dcgm.yaml": _text(kubernetes.manifest(dcgm.GROUP, here)),
+    }
 
 
 def _text(document: dict[str, Any]) -> str:
