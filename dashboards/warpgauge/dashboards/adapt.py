@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import attr
-
 from warpgauge.core.links import dashboard_path, runbook_path
 from warpgauge.core.promql_site import CLUSTER
-from warpgauge.dashboards.grafana import Panel, Variable
+from warpgauge.dashboards.grafana import Panel, Variable, changed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +26,7 @@ Json = dict[str, Any]
 
 def adapted(dashboard: Dashboard, site: Site) -> Dashboard:
     """The dashboard with everything that the site has otherwise."""
-    return attr.evolve(
+    return changed(
         dashboard,
         tags=[*dashboard.tags, *site.extra_tags],
         refresh=site.refresh,
@@ -43,13 +41,13 @@ def _variables(own: Sequence[Variable], site: Site) -> list[Variable]:
     """The data source first, then what the site chooses by, then our own, each narrowed by those before it."""
     first, *rest = own
     inventory = next(found[1] for one in rest if (found := re.match(r"label_values\((\w+)", one.query)))
-    chosen = [attr.evolve(first, chosen=site.datasource)]
+    chosen = [changed(first, chosen=site.datasource)]
     narrowing = [site.selector] if site.selector else []
     for label, title in site.extra_variables.items():
         block = f"{{{','.join(narrowing)}}}" if narrowing else ""
         chosen.append(Variable(name=label, label=title, query=f"label_values({inventory}{block}, {label})"))
         narrowing.append(f'{label}=~"${label}"')
-    return [*chosen, *(attr.evolve(one, query=site.adapted(one.query)) for one in rest)]
+    return [*chosen, *(changed(one, query=site.adapted(one.query)) for one in rest)]
 
 
 def _mark(mark: Json, site: Site) -> Json:
@@ -60,11 +58,9 @@ def _mark(mark: Json, site: Site) -> Json:
 def _panel(panel: Panel | Row, site: Site) -> Panel | Row:
     if not isinstance(panel, Panel):
         return panel
-    return attr.evolve(
+    return changed(
         panel,
-        targets=[
-            attr.evolve(one, expr=site.adapted(one.expr), legend=site.relabeled(one.legend)) for one in panel.targets
-        ],
+        targets=[changed(one, expr=site.adapted(one.expr), legend=site.relabeled(one.legend)) for one in panel.targets],
         transformations=[_step(step, site) for step in panel.transformations],
         overrides=[*(kept for one in panel.overrides if (kept := _override(one, site))), *_runbooks(panel, site)],
     )

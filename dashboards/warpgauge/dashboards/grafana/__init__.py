@@ -1,7 +1,7 @@
 """A thin typed layer over grafanalib that writes current Grafana dashboards from catalog rows."""
 
 from warpgauge.dashboards.grafana.layout import Section, flow
-from warpgauge.dashboards.grafana.model import Dashboard, Panel, Query, Row, Variable, encode
+from warpgauge.dashboards.grafana.model import Dashboard, Panel, Query, Row, Variable, changed, encode
 from warpgauge.dashboards.grafana.panels import (
     ABSENT,
     Column,
@@ -32,6 +32,7 @@ __all__ = [
     "Section",
     "Variable",
     "bar_gauge",
+    "changed",
     "chosen",
     "datasource",
     "encode",

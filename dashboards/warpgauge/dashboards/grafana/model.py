@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import attr
 from grafanalib import core
@@ -23,6 +23,7 @@ __all__ = [
     "Query",
     "Row",
     "Variable",
+    "changed",
     "encode",
     "grid",
     "stable_id",
@@ -32,6 +33,7 @@ SCHEMA_VERSION: Final = 42
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
 Json = dict[str, Any]
+_PartT = TypeVar("_PartT")
 
 
 @attr.s(auto_attribs=True, kw_only=True)
@@ -194,6 +196,11 @@ class Dashboard(core.Dashboard):  # type: ignore[misc]  # grafanalib ships no ty
             "version": 1,
             "weekStart": "",
         }
+
+
+def changed(part: _PartT, **fields: Any) -> _PartT:  # noqa: ANN401 - of any part its own fields
+    """A dashboard, panel, query or variable with other values in some of its fields."""
+    return cast(_PartT, attr.evolve(cast(Any, part), **fields))
 
 
 def grid(*, x: int, y: int, width: int, height: int) -> core.GridPos:
