@@ -2,8 +2,9 @@
 
 BIN := .venv/bin
 ARGS ?=
+PICTURES ?= docs/screenshots/dashboards
 
-.PHONY: help up test check golden bench generate screenshots real-servers new-collector new-alert clean
+.PHONY: help up test check golden bench generate screenshots panels real-servers new-collector new-alert clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -36,12 +37,18 @@ generate: ## rewrite the generated dashboards, alerts and reference pages
 	@tools/bootstrap.sh all
 	$(BIN)/warpgauge generate dashboards
 	$(BIN)/warpgauge generate alerts
+	$(BIN)/warpgauge generate dashboards --format kubernetes
+	$(BIN)/warpgauge generate alerts --format kubernetes
 	$(BIN)/warpgauge generate docs
 
-screenshots: ## draw every dashboard with Grafana's own components (npm, Chromium) into docs/screenshots/dashboards
-	@tools/bootstrap.sh test
-	cd tools/panels && npm install --legacy-peer-deps --no-package-lock --no-audit --no-fund && npx vite build
-	WARPGAUGE_PICTURES=docs/screenshots/dashboards $(BIN)/python -m pytest tests/dashboards/test_pictures.py
+panels: ## build the page that draws panels with Grafana's own components (npm) into .cache/panels
+	@mkdir -p .cache/panels
+	cp tools/panels/* .cache/panels/
+	cd .cache/panels && npm install --legacy-peer-deps --no-package-lock --no-audit --no-fund && npx vite build
+
+screenshots: panels ## draw every dashboard with it (npm, Chromium) into docs/screenshots/dashboards, or PICTURES=FOLDER
+	@tools/bootstrap.sh all,test
+	WARPGAUGE_PICTURES=$(PICTURES) $(BIN)/python -m pytest tests/dashboards/test_pictures.py
 
 real-servers: ## build the servers that Debian lacks (Prometheus 3 …) for the tests, with Go and Maven; minutes the first time
 	@python3 tools/built_servers.py $(ARGS)

@@ -18,11 +18,12 @@ from warpgauge.core.promql import TARGET_LABELS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-SHORTEST_RANGE: Final = timedelta(minutes=2)  # four scrapes of 30 s
+SHORTEST_RANGE: Final = timedelta(seconds=150)  # four scrapes of 30 s, and one on the edge that Prometheus 3 leaves out
 FOREIGN: Final = {"up": frozenset(TARGET_LABELS), "ALERTS": frozenset({*TARGET_LABELS, "alertname", "alertstate"})}
 DERIVATIVES: Final = {"rate", "irate", "increase"}
 CUMULATIVE_IS_FINE: Final = {*DERIVATIVES, "resets", "absent", "present_over_time"}
-MACROS: Final = {"$__rate_interval": "2m", "$__range": "1h", "$price": "0.15"}
+MACROS: Final = {"$__rate_interval": "150s", "$__range": "1h", "$price": "0.15"}
+RENAMED: Final = {"holt_winters"}  # gone under this name since Prometheus 3
 PARTS: Final = ("_bucket", "_sum", "_count")
 EXPORTED: Final = frozenset(f"exported_{name}" for name in TARGET_LABELS)
 
@@ -76,6 +77,8 @@ class Lint:
                     yield f"{node.vector_selector.name}: a range of {node.range} holds fewer than four scrapes"
                 yield from self._visit(node.vector_selector, calls)
             case pp.Call():
+                if node.func.name in RENAMED:
+                    yield f"{node.func.name} has another name in Prometheus 3"
                 for argument in node.args:
                     yield from self._visit(argument, (*calls, node.func.name))
             case pp.AggregateExpr():
@@ -97,6 +100,8 @@ class Lint:
             yield f"{node.name} is not in the catalog"
             return
         for matcher in node.matchers.matchers:
+            if matcher.name == "le":
+                yield f"{node.name} selects buckets by le, which Prometheus 3 writes otherwise (1.0 for 1)"
             if matcher.name not in self._labels(node):
                 yield f"{node.name} has no label {matcher.name}"
             if row.kind is Kind.STATE and matcher.name == row.labels[-1] and "$" not in matcher.value:
@@ -157,6 +162,8 @@ class Lint:
         if name == "absent":
             selector = node.args[0]
             return frozenset(m.name for m in selector.matchers.matchers if m.op == pp.MatchOp.Equal)
+        if name == "histogram_quantile":
+            return self._labels(node.args[1]) - {"le"}
         if name == "label_replace":
             return self._labels(node.args[0]) | {node.args[1].val}
         return frozenset().union(*(self._labels(argument) for argument in node.args))

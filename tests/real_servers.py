@@ -210,10 +210,15 @@ def _scrape_config(number: int, entry: str | Mapping[str, Any]) -> dict[str, Any
 
 
 def start_prometheus(
-    servers: Servers, document: Mapping[str, Any], *, flags: Sequence[str] = (), data: Path | None = None
+    servers: Servers,
+    document: Mapping[str, Any],
+    *,
+    flags: Sequence[str] = (),
+    data: Path | None = None,
+    program: Path | None = None,
 ) -> str:
-    """Start a Prometheus with a configuration, on a database that is there or a new one; its base URL."""
-    program = fetched("prometheus")
+    """Start a Prometheus (Debian's, or `program`), on a database that is there or a new one; its base URL."""
+    program = program or fetched("prometheus")
 
     def command(port: int, home: Path) -> list[str | Path]:
         path = home / "prometheus.yml"

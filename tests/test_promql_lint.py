@@ -24,6 +24,14 @@ LINT = Lint({"node:busy:ratio": "avg by (cluster, node) (host_load1)"})
             "rate(accel_energy_joules_total[1m])",
             "accel_energy_joules_total: a range of 0:01:00 holds fewer than four scrapes",
         ),
+        (
+            "rate(accel_energy_joules_total[2m])",
+            "accel_energy_joules_total: a range of 0:02:00 holds fewer than four scrapes",
+        ),
+        (
+            'training_step_seconds_bucket{le="1"} unless present_over_time(training_step_seconds_bucket[5m])',
+            "training_step_seconds_bucket selects buckets by le, which Prometheus 3 writes otherwise (1.0 for 1)",
+        ),
         ("sum by (rack) (accel_power_watts)", "sum groups by rack, which its input has not"),
         (
             "accel_power_watts * on (job_id) group_left () accel_workload_info",

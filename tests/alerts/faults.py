@@ -77,6 +77,10 @@ HOST_FAULTS: Final = (
     "FleetDevicesUnhealthy",
     "HealthyDeviceHoursBurnFast",
     "TelemetryFreshnessBurnFast",
+    "ServingDown",
+    "ServingQueueStands",
+    "ServingCacheFull",
+    "ServingSlowFirstToken",
 )
 """What the other nodes of the same run must lead to; how, is in `test_firing`."""
 
@@ -100,6 +104,17 @@ NOT_INJECTED: Final = {
     "AgentChildRestarts": "promtool only so far",
     "KernelLogUnreadable": "promtool only so far",
     "StepMessagesDropped": "promtool only so far",
+    "InfinibandPortDown": "its window is a day: promtool only; the reading of ports is tested on recorded sysfs trees",
+    "InfinibandPortSlow": "its window is a day: promtool only",
+    "InfinibandLinkErrors": "promtool only so far; the reading of ports is tested on recorded sysfs trees",
+    "ServingPreempts": "promtool only so far",
+    "PushQueueFilling": "it looks hours ahead: promtool only",
+    "PushStalled": "an age does not hurry with the scale: promtool only",
+    "PushLosesBatches": "a queue must fill a megabyte first: promtool only; the counts are tested with real receivers",
+    "OutboxStalled": "an age does not hurry with the scale: promtool only",
+    "DeviceHeldByLimit": "the double of AMD's driver runs in the tests' own process, not below an agent: promtool only",
+    "DeviceRuntimeSilent": "needs a TPU's PCI entry and a process that holds it: promtool only so far",
+    "DeviceProgramsStuck": "an idle time does not hurry with the scale: promtool only",
     "AnalyzerDown": "promtool only so far",
     "AnalyzerStalled": "promtool only so far",
     "AnalyzerSourceDown": "promtool only so far",

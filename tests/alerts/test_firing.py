@@ -22,6 +22,7 @@ import pytest
 from tests.alerts.faults import DEVICE_FAULTS, HOST_FAULTS, DeviceFault
 from tests.alerts.hurry import write_site
 from tests.alerts.ill_host import IllHost
+from tests.alerts.sick_server import SickServers
 from tests.fakes.nvml_script import set_faults
 from tests.live_pages import serve
 from tests.real_servers import (
@@ -65,6 +66,7 @@ class Node:
     script: Path
     profiles: tuple[str, ...] = ()
     proc_root: Path = Path("/proc")
+    serving_urls: tuple[str, ...] = ()
     address: str = ""
     is_down: bool = False
     agent: Agent | None = None
@@ -84,6 +86,7 @@ class Node:
             slow_interval_seconds=TICK_SECONDS * 2,
             disabled_collectors=tuple(name for name in COLLECTORS if name not in self.collectors),
             proc_root=str(self.proc_root),
+            serving_urls=self.serving_urls,
             kernel_log="",
         )
         program = Program(
@@ -142,7 +145,7 @@ def injected(fault: DeviceFault, gpu: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Four nodes, sound for a while, then everything goes wrong at once."""
+    """Six nodes, sound for a while, then everything goes wrong at once."""
     folder = tmp_path_factory.mktemp("firing")
     with contextlib.ExitStack() as stack:
         webhook = stack.enter_context(open_webhook())
@@ -153,7 +156,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         unloaded = _node(folder, "n4", profiles=("h100",))
         host = Node("n2", ("host",), folder / "none", proc_root=folder / "proc")
         leaving = Node("n5", ("host",), folder / "none")
-        nodes = [stack.enter_context(node.running()) for node in (gpus, host, upgraded, unloaded, leaving)]
+        sick_servers = SickServers()
+        urls = stack.enter_context(sick_servers.running())
+        serving = Node("n6", ("serving",), folder / "none", serving_urls=urls)
+        nodes = [stack.enter_context(node.running()) for node in (gpus, host, upgraded, unloaded, leaving, serving)]
         rules = write_site(folder / "site", Site(webhook_url=webhook.url), SCALE)
         alertmanager = start_alertmanager(servers, folder / "site/alertmanager/alertmanager.yml")
         _wait_for_data(nodes)
@@ -170,7 +176,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         set_faults(gpus.script, *HEALTHY, *_everything())
         set_faults(upgraded.script, *HEALTHY, "mismatch")
         set_faults(unloaded.script, *HEALTHY, "code 999")
-        ill_host.is_ill = leaving.is_down = True
+        ill_host.is_ill = leaving.is_down = sick_servers.is_ill = True
         yield result
 
 
@@ -186,7 +192,7 @@ def _everything() -> list[str]:
 
 def _wait_for_data(nodes: list[Node]) -> None:
     for node in nodes:
-        wanted = b"accel_power_watts{" if "nvml" in node.collectors else b"host_load1"
+        wanted = {"nvml": b"accel_power_watts{", "host": b"host_load1", "serving": b"serving_up{"}[node.collectors[0]]
         wait_until(lambda node=node, wanted=wanted: node.agent and wanted in node.page(), what=f"{node.name} reads")
 
 

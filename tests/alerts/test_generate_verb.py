@@ -23,6 +23,17 @@ def test_it_reproduces_the_committed_files(target: str, tmp_path: Path):
     assert tree(tmp_path) == tree(ROOT / target / "generated")
 
 
+@pytest.mark.parametrize(("target", "folder"), [("alerts", "rules"), ("dashboards", "dashboards")])
+def test_it_reproduces_the_committed_manifests(target: str, folder: str, tmp_path: Path):
+    assert main(["generate", target, "--format", "kubernetes", "--out", str(tmp_path)], {}) == 0
+    assert tree(tmp_path) == tree(ROOT / "deploy/kubernetes/monitoring" / folder)
+
+
+def test_a_format_that_a_target_has_not_is_one_sentence(capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "docs", "--format", "kubernetes"], {}) == 2
+    assert capsys.readouterr().err == "warpgauge: there are no docs for kubernetes: leave --format out\n"
+
+
 @pytest.mark.parametrize("target", ["alerts", "dashboards"])
 def test_a_second_run_changes_nothing(target: str, tmp_path: Path):
     main(["generate", target, "--out", str(tmp_path)], {})

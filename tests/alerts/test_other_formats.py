@@ -9,12 +9,13 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from warpgauge.alerts.generate import files
+from warpgauge.alerts.generate import files, manifests
 from warpgauge.alerts.grafana import DATASOURCE_UID, document
 from warpgauge.alerts.groups import GROUPS, alerts
 from warpgauge.alerts.site import Site
 
 FILES: Final = files()
+MANIFESTS: Final = manifests()
 GRAFANA: Final[dict[str, Any]] = yaml.safe_load(FILES["grafana/alerting.yaml"])
 RULES: Final = [rule for group in GRAFANA["groups"] for rule in group["rules"]]
 
@@ -23,14 +24,14 @@ every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["title
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 def test_a_manifest_holds_exactly_the_rules_of_its_group(group):
-    manifest = yaml.safe_load(FILES[f"kubernetes/{group.name}.yaml"])
+    manifest = yaml.safe_load(MANIFESTS[f"{group.name}.yaml"])
     assert manifest["spec"] == yaml.safe_load(FILES[f"{group.name}.yml"])
     assert (manifest["apiVersion"], manifest["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("kubernetes/")])
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_a_manifest_has_a_name_that_kubernetes_takes(name: str):
-    metadata = yaml.safe_load(FILES[name])["metadata"]
+    metadata = yaml.safe_load(MANIFESTS[name])["metadata"]
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", metadata["name"])
 
 

@@ -233,6 +233,14 @@ def test_devices_that_a_job_has_just_left_are_not_judged_by_what_it_did() -> Non
     assert not raised(scene)
 
 
+def test_a_device_that_fell_silent_is_not_judged_by_what_it_did_for_a_job_that_nobody_tells_of_now() -> None:
+    frame = Scene(devices=1, phases=None, compute=0.1, pipe=0.02, bandwidth=0.05, has_job=False).frame()
+    frame.advance(frame.now + 40.0)
+    assert any(candidate.strength is Strength.RAISE for candidate in Bound().detect(frame).candidates)
+    frame.advance(frame.now + 100.0)
+    assert not Bound().detect(frame).candidates
+
+
 def test_a_job_has_the_class_of_most_of_its_devices() -> None:
     frame = Scene(devices=4, compute=0.9).frame()
     one = judge(frame, frame.jobs["test", "train"])

@@ -118,10 +118,19 @@ NOT_GIVEN: Final = {
          "HostFilesystemFilling", "HostMemoryStalls", "HostIoStalls"),
         _ELSEWHERE,
     ),
+    **dict.fromkeys(("InfinibandPortDown", "InfinibandPortSlow", "InfinibandLinkErrors"), _ELSEWHERE),
+    **dict.fromkeys(
+        ("ServingDown", "ServingQueueStands", "ServingCacheFull", "ServingPreempts", "ServingSlowFirstToken"),
+        "DCGM knows devices and no requests",
+    ),
+    **dict.fromkeys(
+        ("DeviceHeldByLimit", "DeviceRuntimeSilent", "DeviceProgramsStuck"), "it is about a device of another vendor"
+    ),
     **dict.fromkeys(("JobStraggler", "JobStalled", "JobInputBound"), _JOBS),
     **dict.fromkeys(
         ("CollectorFailing", "AgentMissesTicks", "AgentChildRestarts", "AgentRestartNeeded", "KernelLogUnreadable",
-         "StepMessagesDropped", "AnalyzerDown", "AnalyzerStalled", "AnalyzerSourceDown", "AnalyzerRefusesSamples"),
+         "StepMessagesDropped", "AnalyzerDown", "AnalyzerStalled", "AnalyzerSourceDown", "AnalyzerRefusesSamples",
+         "PushQueueFilling", "PushStalled", "PushLosesBatches", "OutboxStalled"),
         _OURS,
     ),
 }  # fmt: skip

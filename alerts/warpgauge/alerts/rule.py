@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from warpgauge.alerts.adapt import adapted, relabeled
 from warpgauge.core.links import dashboard_path, runbook_path
+from warpgauge.core.promql_site import relabeled
 
 if TYPE_CHECKING:
     from warpgauge.alerts.site import Site
@@ -31,7 +31,7 @@ class RecordingRule:
 
     def expression(self, site: Site) -> str:
         """The query as the site needs it."""
-        return adapted(self.expr, site)
+        return site.adapted(self.expr)
 
     def document(self, site: Site) -> Document:
         """Write the rule as Prometheus reads it."""
@@ -61,7 +61,7 @@ class Rule:
 
     def expression(self, site: Site) -> str:
         """The query as the site needs it."""
-        return adapted(self._filled(self.expr, site), site)
+        return site.adapted(self._filled(self.expr, site))
 
     def hold_at(self, site: Site) -> str:
         """How long the condition must last at this site."""
@@ -79,10 +79,11 @@ class Rule:
     def annotations(self, site: Site) -> dict[str, str]:
         """Texts and links."""
         return {
-            "summary": relabeled(self._filled(self.summary, site), site),
-            "description": relabeled(self._filled(" ".join(self.description.split()), site), site),
+            "summary": relabeled(self._filled(self.summary, site), site.cluster_label),
+            "description": relabeled(self._filled(" ".join(self.description.split()), site), site.cluster_label),
             "runbook_url": f"{site.runbooks_url}{runbook_path(self.alert)}",
-            "dashboard_url": f"{site.grafana_url}{dashboard_path(self.dashboard)}{relabeled(self._variables(), site)}",
+            "dashboard_url": f"{site.grafana_url}{dashboard_path(self.dashboard)}"
+            f"{relabeled(self._variables(), site.cluster_label)}",
         }
 
     def document(self, site: Site) -> Document:

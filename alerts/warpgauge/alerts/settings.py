@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from difflib import get_close_matches
 from math import isfinite
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from warpgauge.alerts.groups import alerts
 from warpgauge.alerts.site import Site
+from warpgauge.core.config.site_words import is_duration, known, label, pairs, selector
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.finding import Severity
 
@@ -22,10 +21,6 @@ __all__ = ["site_of"]
 
 T = TypeVar("T")
 
-_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_DURATION: Final = re.compile(r"(\d+[smhdw])+")
-_MATCHER: Final = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"'
-_SELECTOR: Final = re.compile(rf"{_MATCHER}(\s*,\s*{_MATCHER})*")
 _OWN: Final = frozenset({"alertname", "severity", "scope", "node", "uuid", "index", "job_id"})
 
 
@@ -38,7 +33,7 @@ def site_of(config: AlertsConfig) -> Site:
     """
     rules = {rule.alert: rule for rule in alerts()}
     for name in config.disabled:
-        _known(rules, name, "disabled")
+        known(name, rules, "alerts.disabled", "alert")
     return Site(
         runbooks_url=config.runbooks_url.rstrip("/"),
         grafana_url=config.grafana_url.rstrip("/"),
@@ -49,8 +44,8 @@ def site_of(config: AlertsConfig) -> Site:
         email_from=config.email_from,
         smtp_server=config.smtp_server,
         pagerduty_key_file=config.pagerduty_key_file,
-        selector=_selector(config.selector),
-        cluster_label=_label(config.cluster_label, "cluster_label"),
+        selector=selector(config.selector, "alerts.selector"),
+        cluster_label=label(config.cluster_label, "alerts.cluster_label"),
         prometheus=config.prometheus,
         thresholds=_by_alert(config.thresholds, "thresholds", rules, _threshold),
         holds=_by_alert(config.holds, "holds", rules, _hold),
@@ -64,32 +59,14 @@ def _by_alert(
     lines: Iterable[str], key: str, rules: Mapping[str, Rule], read: Callable[[Rule, str], T]
 ) -> dict[str, T]:
     found: dict[str, T] = {}
-    for name, text in _pairs(lines, key, "ALERT=VALUE"):
-        rule = _known(rules, name, key)
+    for name, text in pairs(lines, f"alerts.{key}", "ALERT=VALUE"):
+        rule = rules[known(name, rules, f"alerts.{key}", "alert")]
         try:
             found[name] = read(rule, text)
         except ValueError as error:
             msg = f"alerts.{key}: {name} {error}, got {text!r}"
             raise ConfigError(msg) from error
     return found
-
-
-def _pairs(lines: Iterable[str], key: str, form: str) -> list[tuple[str, str]]:
-    pairs = [tuple(part.strip() for part in line.partition("=")) for line in lines]
-    for (name, equals, text), line in zip(pairs, lines, strict=True):
-        if not (name and equals and text):
-            msg = f"alerts.{key}: {line!r} must be {form}"
-            raise ConfigError(msg)
-    return [(name, text) for name, _, text in pairs]
-
-
-def _known(rules: Mapping[str, Rule], name: str, key: str) -> Rule:
-    rule = rules.get(name)
-    if rule is None:
-        close = get_close_matches(name, rules, n=1)
-        msg = f"alerts.{key}: there is no alert {name}{f'; did you mean {close[0]}?' if close else ''}"
-        raise ConfigError(msg)
-    return rule
 
 
 def _threshold(rule: Rule, text: str) -> float:
@@ -107,7 +84,7 @@ def _threshold(rule: Rule, text: str) -> float:
 
 
 def _hold(_rule: Rule, text: str) -> str:
-    if not _DURATION.fullmatch(text):
+    if not is_duration(text):
         msg = "needs a duration such as 10m"
         raise ValueError(msg)
     return text
@@ -120,24 +97,10 @@ def _severity(_rule: Rule, text: str) -> Severity:
     return Severity(text)
 
 
-def _selector(text: str) -> str:
-    if text and not _SELECTOR.fullmatch(text):
-        msg = f'alerts.selector must be matchers without braces such as env="prod",region="eu", got {text!r}'
-        raise ConfigError(msg)
-    return text
-
-
-def _label(name: str, key: str) -> str:
-    if not _LABEL.fullmatch(name):
-        msg = f"alerts.{key}: {name!r} cannot be the name of a label"
-        raise ConfigError(msg)
-    return name
-
-
 def _extra_labels(lines: Iterable[str]) -> dict[str, str]:
-    labels = dict(_pairs(lines, "extra_labels", "NAME=VALUE"))
+    labels = dict(pairs(lines, "alerts.extra_labels", "NAME=VALUE"))
     for name in labels:
-        if _label(name, "extra_labels") in _OWN:
+        if label(name, "alerts.extra_labels") in _OWN:
             msg = f"alerts.extra_labels: {name} is a label of the rules themselves"
             raise ConfigError(msg)
     return labels

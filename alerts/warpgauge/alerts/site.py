@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from warpgauge.core.promql_site import narrowed, relabeled
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,6 +40,10 @@ class Site:
     severities: Mapping[str, Severity] = field(default_factory=dict)
     disabled: frozenset[str] = frozenset()
     extra_labels: Mapping[str, str] = field(default_factory=dict)
+
+    def adapted(self, expression: str) -> str:
+        """The expression with the site's selector and cluster label."""
+        return relabeled(narrowed(expression, self.selector), self.cluster_label)
 
     @property
     def knows_keep_firing(self) -> bool:

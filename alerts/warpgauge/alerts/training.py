@@ -22,7 +22,7 @@ _INPUT: Final = aggregate("sum", rate(training.PHASE_SECONDS, "5m", phase="input
 _WHOLE: Final = aggregate("sum", rate(training.STEP_SECONDS, "5m", "sum"), by=JOB)
 _HELD: Final = aggregate("max", select(device.WORKLOAD_INFO, job_id=Unlike("")), by=JOB)
 _SEEN: Final = aggregate("max", f"present_over_time({select(training.STEP_SECONDS, 'count')}[15m])", by=JOB)
-_STEPPING: Final = aggregate("max", rate(training.STEP_SECONDS, "2m", "count"), by=JOB)
+_STEPPING: Final = aggregate("max", rate(training.STEP_SECONDS, "3m", "count"), by=JOB)
 
 GROUP: Final = Group(
     name="training",

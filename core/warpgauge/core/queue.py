@@ -81,6 +81,11 @@ class DurableQueue:
         self._lock = threading.Lock()  # guards the connection: SQLite's transactions belong to it, not to a thread
         self._connection = self._open(synchronous)
 
+    @property
+    def max_bytes(self) -> int:
+        """What may be stored; beyond it the oldest is dropped."""
+        return self._max_bytes
+
     def append(self, body: bytes) -> int:
         """Store a batch; its id. It is safe (see `synchronous`) once this returns.
 

@@ -136,8 +136,10 @@ def _suspects(frame: Frame) -> tuple[list[Job], list[int]]:
 
 
 def _just_left(frame: Frame) -> Mask:
-    """[device], whether it stands still now: what its last minutes say is of a job that is over."""
-    return np.asarray(frame.latest(METRICS["engine"], seconds=LATEST_SECONDS) <= RAISE.idle_engine)
+    """[device], whether it stands still now or is silent: what its last minutes say is of a job that is over."""
+    is_idle = frame.latest(METRICS["engine"], seconds=LATEST_SECONDS) <= RAISE.idle_engine
+    silent_seconds = frame.now - frame.devices.last_seen_ms[: len(frame.devices)] / 1000.0
+    return np.asarray(is_idle | (silent_seconds > LATEST_SECONDS))
 
 
 def _grows(frame: Frame) -> Mask:

@@ -33,6 +33,7 @@ _SECTIONS: Final = {
     "acting": "What may be done on recommendations, and where they go: see `docs/howto/act.md`.",
     "kubernetes": "The API server of `--core kubernetes`: [act on Kubernetes](../howto/kubernetes-executor.md).",
     "alerts": "The generated rules and Alertmanager's configuration; the analyzer names what it pushes by it too.",
+    "dashboards": "What the dashboards of `warpgauge generate dashboards` hold for this site.",
     "demo": "The simulated fleet. Nothing simulated appears unless `mode` says so.",
     "web": "The door of agent and analyzer: [guard them with TLS and users](../howto/tls-and-users.md).",
     "push": "What the agent pushes, and the queue under it: [push metrics](../howto/push.md).",

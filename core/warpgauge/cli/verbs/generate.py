@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.atomic import write_atomically
-from warpgauge.core.errors import StorageError
+from warpgauge.core.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
     import argparse
@@ -20,12 +20,19 @@ __all__ = ["add_arguments", "overrides", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's own flags."""
-    parser.add_argument("target", choices=sorted(_TARGETS), help="what to write")
+    parser.add_argument("target", choices=("alerts", "dashboards", "docs"), help="what to write")
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
         help="folder to write to (default: its place in the checkout, seen from here)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("files", "kubernetes"),
+        default="files",
+        help="files for Prometheus and Grafana, or manifests: alerts as PrometheusRule, dashboards as ConfigMap with "
+        "the label grafana_dashboard; what a site has otherwise is in [alerts] and [dashboards] (default: files)",
     )
     alerts = parser.add_argument_group("alerts; all else about them is in the section [alerts] of the configuration")
     alerts.add_argument("--runbooks-url", metavar="URL", help="where /runbooks/NAME is served (default: the analyzer)")
@@ -45,16 +52,31 @@ def overrides(args: argparse.Namespace) -> dict[str, str]:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Write the files of one target and print their paths."""
-    default, write = _TARGETS[args.target]
+    default, write = _TARGETS[_target(args)]
     for path in write(args.out or Path(default), config):
         sys.stdout.write(f"{path}\n")
     return 0
 
 
-def _dashboards(out: Path, _config: Config) -> Sequence[Path]:
-    from warpgauge.dashboards.generate import files  # noqa: PLC0415 - needs the extra dashboards
+def _target(args: argparse.Namespace) -> tuple[str, str]:
+    if (args.target, args.format) not in _TARGETS:
+        msg = f"there are no {args.target} for {args.format}: leave --format out"
+        raise ConfigError(msg)
+    return args.target, args.format
 
-    return _written(out, files())
+
+def _dashboards(out: Path, config: Config) -> Sequence[Path]:
+    from warpgauge.dashboards.generate import files  # noqa: PLC0415 - needs the extra dashboards
+    from warpgauge.dashboards.settings import site_of  # noqa: PLC0415 - as above
+
+    return _written(out, files(site_of(config)))
+
+
+def _config_maps(out: Path, config: Config) -> Sequence[Path]:
+    from warpgauge.dashboards.generate import config_maps  # noqa: PLC0415 - needs the extra dashboards
+    from warpgauge.dashboards.settings import site_of  # noqa: PLC0415 - as above
+
+    return _written(out, config_maps(site_of(config)))
 
 
 def _alerts(out: Path, config: Config) -> Sequence[Path]:
@@ -62,6 +84,13 @@ def _alerts(out: Path, config: Config) -> Sequence[Path]:
     from warpgauge.alerts.settings import site_of  # noqa: PLC0415 - as above
 
     return _written(out, files(site_of(config.alerts)))
+
+
+def _rules(out: Path, config: Config) -> Sequence[Path]:
+    from warpgauge.alerts.generate import manifests  # noqa: PLC0415 - needs the extra dashboards
+    from warpgauge.alerts.settings import site_of  # noqa: PLC0415 - as above
+
+    return _written(out, manifests(site_of(config.alerts)))
 
 
 def _docs(out: Path, _config: Config) -> Sequence[Path]:
@@ -82,8 +111,10 @@ def _written(out: Path, files: Mapping[str, str]) -> list[Path]:
     return [out / name for name in files]
 
 
-_TARGETS: Final[dict[str, tuple[str, Callable[[Path, Config], Sequence[Path]]]]] = {
-    "alerts": ("alerts/generated", _alerts),
-    "dashboards": ("dashboards/generated", _dashboards),
-    "docs": ("docs/reference", _docs),
+_TARGETS: Final[dict[tuple[str, str], tuple[str, Callable[[Path, Config], Sequence[Path]]]]] = {
+    ("alerts", "files"): ("alerts/generated", _alerts),
+    ("alerts", "kubernetes"): ("deploy/kubernetes/monitoring/rules", _rules),
+    ("dashboards", "files"): ("dashboards/generated", _dashboards),
+    ("dashboards", "kubernetes"): ("deploy/kubernetes/monitoring/dashboards", _config_maps),
+    ("docs", "files"): ("docs/reference", _docs),
 }

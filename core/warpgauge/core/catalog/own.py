@@ -162,6 +162,13 @@ QUEUE_BYTES: Final = _agent(
     "Size of what a sink keeps on disk: batches that wait and dead letters.",
     ("sink",),
 )
+QUEUE_MAX_BYTES: Final = _agent(
+    "warpgauge_agent_queue_max_bytes",
+    Kind.GAUGE,
+    Unit.BYTES,
+    "What a sink may keep on disk; beyond it the oldest batch is dropped and counted.",
+    ("sink",),
+)
 QUEUE_OLDEST: Final = _agent(
     "warpgauge_agent_queue_oldest_timestamp_seconds",
     Kind.GAUGE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.loading import load
@@ -29,6 +30,7 @@ __all__ = [
     "AlertsConfig",
     "AnalyzerConfig",
     "Config",
+    "DashboardsConfig",
     "DemoConfig",
     "FluentdConfig",
     "HistoryConfig",

@@ -6,6 +6,7 @@ import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.sections import (
@@ -40,6 +41,7 @@ _CLASSES: Final[dict[str, Any]] = {
     "demo": DemoConfig,
     "web": WebConfig,
     "alerts": AlertsConfig,
+    "dashboards": DashboardsConfig,
     "push": PushConfig,
     "remote_write": RemoteWriteConfig,
     "otlp": OtlpConfig,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.settings import setting
@@ -383,6 +384,7 @@ class Config:
     demo: DemoConfig = field(default_factory=DemoConfig)
     web: WebConfig = field(default_factory=WebConfig)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
+    dashboards: DashboardsConfig = field(default_factory=DashboardsConfig)
     push: PushConfig = field(default_factory=PushConfig)
     remote_write: RemoteWriteConfig = field(default_factory=RemoteWriteConfig)
     otlp: OtlpConfig = field(default_factory=OtlpConfig)

@@ -1,7 +1,7 @@
 """A thin typed layer over grafanalib that writes current Grafana dashboards from catalog rows."""
 
 from warpgauge.dashboards.grafana.layout import Section, flow
-from warpgauge.dashboards.grafana.model import Dashboard, Panel, Query, Variable, encode
+from warpgauge.dashboards.grafana.model import Dashboard, Panel, Query, Row, Variable, changed, encode
 from warpgauge.dashboards.grafana.panels import (
     ABSENT,
     Column,
@@ -28,9 +28,11 @@ __all__ = [
     "Levels",
     "Panel",
     "Query",
+    "Row",
     "Section",
     "Variable",
     "bar_gauge",
+    "changed",
     "chosen",
     "datasource",
     "encode",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import attr
 from grafanalib import core
@@ -23,6 +23,7 @@ __all__ = [
     "Query",
     "Row",
     "Variable",
+    "changed",
     "encode",
     "grid",
     "stable_id",
@@ -32,6 +33,7 @@ SCHEMA_VERSION: Final = 42
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
 Json = dict[str, Any]
+_PartT = TypeVar("_PartT")
 
 
 @attr.s(auto_attribs=True, kw_only=True)
@@ -125,6 +127,7 @@ class Variable(core.Template):  # type: ignore[misc]  # grafanalib ships no type
     label: str
     query: str
     type: str = "query"
+    chosen: str = ""  # of data sources: the uid at first; empty means Grafana's default one
 
     def to_json_data(self) -> Json:
         """Write the variable; label variables are read anew with each change of the time range."""
@@ -134,7 +137,7 @@ class Variable(core.Template):  # type: ignore[misc]  # grafanalib ships no type
         if self.type == "datasource":
             return {
                 **common,
-                "current": {"text": "default", "value": "default"},
+                "current": {"text": self.chosen or "default", "value": self.chosen or "default"},
                 "multi": False,
                 "query": self.query,
                 "refresh": 1,
@@ -167,6 +170,8 @@ class Dashboard(core.Dashboard):  # type: ignore[misc]  # grafanalib ships no ty
     annotations: list[Json]
     links: list[Json]
     panels: list[Panel | Row]
+    refresh: str = "30s"
+    time_from: str = "now-1h"
 
     def to_json_data(self) -> Json:
         """Write the dashboard; no `id`, so that any Grafana can take it, and a constant version."""
@@ -179,11 +184,11 @@ class Dashboard(core.Dashboard):  # type: ignore[misc]  # grafanalib ships no ty
             "links": self.links,
             "panels": self.panels,
             "preload": False,
-            "refresh": "30s",
+            "refresh": self.refresh,
             "schemaVersion": SCHEMA_VERSION,
             "tags": self.tags,
             "templating": {"list": self.templating},
-            "time": {"from": "now-1h", "to": "now"},
+            "time": {"from": self.time_from, "to": "now"},
             "timepicker": {"refresh_intervals": ["10s", "30s", "1m", "5m"]},
             "timezone": "browser",
             "title": self.title,
@@ -191,6 +196,11 @@ class Dashboard(core.Dashboard):  # type: ignore[misc]  # grafanalib ships no ty
             "version": 1,
             "weekStart": "",
         }
+
+
+def changed(part: _PartT, **fields: Any) -> _PartT:  # noqa: ANN401 - of any part its own fields
+    """A dashboard, panel, query or variable with other values in some of its fields."""
+    return cast(_PartT, attr.evolve(cast(Any, part), **fields))
 
 
 def grid(*, x: int, y: int, width: int, height: int) -> core.GridPos:

@@ -81,6 +81,7 @@ class QueueTeller:
         tally = self._readings.tally
         tally.put(own.QUEUE_RECORDS, sink, value=float(stats.records))
         tally.put(own.QUEUE_BYTES, sink, value=float(stats.bytes))
+        tally.put(own.QUEUE_MAX_BYTES, sink, value=float(stats.max_bytes))
         tally.put(own.QUEUE_ACKED, sink, value=float(stats.acked))
         tally.put(own.QUEUE_DROPPED, sink, value=float(stats.dropped))
         tally.put(own.QUEUE_RETRIES, sink, value=float(stats.retries))

@@ -39,6 +39,7 @@ class DeliveryStats:
 
     records: int
     bytes: int
+    max_bytes: int  # beyond it the oldest batch is dropped
     oldest_timestamp: float | None  # seconds since the epoch
     acked: int  # of batches; these three survive restarts
     dropped: int
@@ -131,6 +132,7 @@ class Delivery(Generic[_BatchT]):
             return DeliveryStats(
                 records=stored.records,
                 bytes=stored.bytes,
+                max_bytes=self._queue.max_bytes,
                 oldest_timestamp=stored.oldest_timestamp,
                 acked=stored.acked,
                 dropped=stored.dropped + self._lost,

@@ -13,6 +13,8 @@ from warpgauge.exporters.synthetic.gpu import TIMED_REASONS
 from warpgauge.exporters.synthetic.host import CPU_MODES, PRESSURES
 from warpgauge.exporters.synthetic.job import TrainingJob
 from warpgauge.exporters.synthetic.one_series import Series, still
+from warpgauge.exporters.synthetic.serving_series import of_server
+from warpgauge.exporters.synthetic.sessions import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -251,6 +253,8 @@ def _jobs(fleet: Simulated, node: Node) -> Iterator[Series]:
     here = {gpu.uuid for gpu in node.gpus}
     told: set[tuple[str, ...]] = set()
     for job in fleet.jobs:
+        if isinstance(job, Server) and job.seats[0].gpu.uuid in here:
+            yield from of_server(job)
         for rank, seat in enumerate(job.seats):
             if seat.gpu.uuid in here:
                 workload = _workload(job, rank)

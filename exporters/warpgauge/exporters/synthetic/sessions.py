@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from math import exp, pi, sin
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.exporters.synthetic.gpu import Work
+from warpgauge.exporters.synthetic.requests import Requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from random import Random
 
     from warpgauge.exporters.synthetic.roster import Session
     from warpgauge.exporters.synthetic.workload import Demand, Seat
@@ -101,6 +102,15 @@ class Server(_SessionJob):
         super().__init__(row, seats, random, begin)
         self._phase = random.uniform(0.0, 2.0 * pi)
         self._walk = 0.0
+        self.requests = Requests(Random(self._phase))  # draws of its own: what it shows changes nothing elsewhere
+
+    def advance(self, to: float, demands: Sequence[Demand]) -> list[Work]:
+        """Work per device until `to`; the requests follow."""
+        span = to - self._time
+        works = super().advance(to, demands)
+        if span > 0.0:
+            self.requests.follow(works[0].compute + works[0].communication, span)
+        return works
 
     def _active_ratio(self, start: float, end: float) -> float:
         kept = exp(-(end - start) / _TRAFFIC_MEMORY_SECONDS)

@@ -90,6 +90,10 @@ NOTES: Final[dict[Metric, Note]] = {
         "`deriv(NAME[1h]) > 0` for hours: it takes less than is pushed; at push.queue_max_bytes the oldest goes.",
         "the size of the file, which SQLite does not shrink when the queue empties.",
     ),
+    own.QUEUE_MAX_BYTES: Note(
+        "`NAME 1e9`, with 9e8 bytes in the queue: a tenth is left before the oldest batches are lost.",
+        "room on the disk: that may be gone before.",
+    ),
     own.QUEUE_OLDEST: Note(
         "`time() - NAME` of 3600: what the receiver has ends an hour ago.",
         "an outage where it is absent: then nothing waits.",

@@ -1,0 +1,94 @@
+"""Pages for a real Prometheus to scrape: the simulated fleet, and what no simulated node has."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from tests.exporters.test_dcgm_view import Page as DcgmPage
+from tests.fakes.nvml_profiles import H100
+from tests.live_pages import serve
+from warpgauge.core.catalog import ALL, Family, Kind, Metric, Unit, device, own
+from warpgauge.core.clock import Clock, SystemClock
+from warpgauge.core.exposition import FamilyRenderer, Format, page
+from warpgauge.core.sample import Histogram, Sample
+from warpgauge.exporters.synthetic import CLUSTER, FAULTS, Fleet, SimulatedPages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["OwnPage", "feed", "scrape"]
+
+
+class OwnPage:
+    """What no simulated node has: everything that the agent and the analyzer say of themselves, and an XID."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._readings = 0
+
+    def __call__(self) -> bytes:
+        self._readings += 1
+        told = [
+            Sample(own.FINDING_ACTIVE, ("straggler", severity, CLUSTER, "sim-node-3", "GPU-x", "job-1", "true"), 1.0)
+            for severity in ("critical", "warning", "info")
+        ]
+        rest = [row for row in ALL if row.family in {Family.AGENT, Family.ANALYZER} and row != own.FINDING_ACTIVE]
+        xid = ("GPU-x", "0", "79")
+        samples = [
+            *told,
+            *(sample for row in rest for sample in self._samples(row)),
+            Sample(device.XID_EVENTS, xid, float(self._readings)),
+            Sample(device.XID_LAST, xid, self._clock.now()),
+        ]
+        return page([FamilyRenderer().render(samples)], Format.TEXT)
+
+    def _samples(self, row: Metric) -> Iterator[Sample]:
+        """One series of a row, or one for each state, rising where it is a counter."""
+        if row.kind is Kind.STATE:
+            others = tuple("a" for _ in row.labels[:-1])
+            yield from (Sample(row, (*others, state), float(state == row.states[0])) for state in row.states)
+            return
+        labels = tuple("a" for _ in row.labels)
+        if row.kind is Kind.HISTOGRAM:
+            counts = (self._readings,) * (len(row.buckets) + 1)
+            yield Sample(row, labels, Histogram(counts, 1e-6 * self._readings))
+        elif row.unit is Unit.TIMESTAMP:
+            yield Sample(row, labels, self._clock.now())
+        else:
+            yield Sample(row, labels, float(self._readings) if row.kind is Kind.COUNTER else 1.0)
+
+
+def scrape(job: str, address: str, path: str, *, honor: bool, **labels: str) -> dict[str, Any]:
+    labels = {"namespace": "monitoring", "pod": "agent-x", "container": "agent", **labels}
+    return {
+        "job_name": job,
+        "honor_labels": honor,
+        "metrics_path": path,
+        "static_configs": [{"targets": [address], "labels": labels}],
+    }
+
+
+@contextlib.contextmanager
+def feed() -> Iterator[list[dict[str, Any]]]:
+    """Scrape configurations of the whole fleet, of our own page and of DCGM's; any number of servers may read them.
+
+    Half of the nodes are scraped with honor_labels, half without; all targets carry Kubernetes' labels, which clash.
+    """
+    clock = SystemClock()
+    fleet = Fleet(42, FAULTS, start=clock.now())
+    simulated = SimulatedPages(fleet, clock)
+    simulated.prepare()
+    dcgm = DcgmPage(H100, H100)
+    dcgm.readings.happened(dcgm.devices[1], "xid", 79, source="nvml")
+    pages = {f"/{node}": lambda node=node: simulated.metrics(node, Format.TEXT) for node in fleet.node_names}
+    with serve({**pages, "/own": OwnPage(clock), "/dcgm": lambda: dcgm.text().encode()}) as address:
+        nodes = [
+            scrape(f"{node}/warpgauge-agent", address, f"/{node}", honor=number % 2 == 0, cluster=CLUSTER, node=node)
+            for number, node in enumerate(fleet.node_names)
+        ]
+        own_pages = [
+            scrape(f"own-{honor}", address, "/own", honor=honor, cluster="monitoring", node="monitor")
+            for honor in (True, False)
+        ]
+        yield [*nodes, *own_pages, scrape("dcgm", address, "/dcgm", honor=True, cluster=CLUSTER)]
