@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as oracle_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as oracle_text
+from prometheus_client.samples import Timestamp
 
 from warpgauge.core.errors import InputError
 from warpgauge.core.exposition import labels_of, parse
@@ -76,6 +77,11 @@ def ours(text: str, *, openmetrics: bool) -> list[tuple[str, tuple[tuple[str, st
     )
 
 
+def seconds(stamp: object) -> float | None:
+    """The oracle keeps whole seconds and nanoseconds, and rounds twice when it adds them up."""
+    return float(f"{stamp.sec}.{stamp.nsec:09d}") if isinstance(stamp, Timestamp) else stamp
+
+
 def theirs(text: str, *, openmetrics: bool) -> list[tuple[str, tuple[tuple[str, str], ...], str, str]]:
     families = (oracle_openmetrics if openmetrics else oracle_text)(text)
     return sorted(
@@ -83,7 +89,7 @@ def theirs(text: str, *, openmetrics: bool) -> list[tuple[str, tuple[tuple[str, 
             sample.name,
             tuple(sorted(sample.labels.items())),
             repr(float(sample.value)),
-            repr(None if sample.timestamp is None else float(sample.timestamp)),
+            repr(seconds(sample.timestamp)),
         )
         for family in families
         for sample in family.samples
