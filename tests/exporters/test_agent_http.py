@@ -168,6 +168,21 @@ def test_a_demo_has_pages_of_its_own_and_none_of_it_is_on_the_real_page(mode):
     assert unknown == 404
 
 
+def test_who_leaves_in_the_middle_of_a_long_page_costs_no_error(caplog):
+    async def story(session):
+        while not (groups := json.loads((await get(session, "/sd"))[2])):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.2)
+        path = groups[0]["labels"]["__meta_warpgauge_backfill"]
+        for _ in range(3):
+            async with session.get(path) as response:
+                await response.content.readany()
+                response.close()  # with most of it unread
+        await get(session, "/metrics")
+
+    told(config(demo="always", **HOST_ONLY), story)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_a_demo_in_mode_auto_stays_away_where_there_is_a_device(tmp_path):
     async def story(session):
         return json.loads((await get(session, "/sd"))[2])

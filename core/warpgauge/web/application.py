@@ -84,9 +84,15 @@ async def _errors(request: web.Request, handler: Answer) -> web.StreamResponse:
         reply = _error_reply(request, error.status, _reason(error))
         reply.headers.update({name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers})
         return reply
-    except Exception:  # noqa: BLE001 - the last line of defense: one bad request must not end the service
-        _LOG.exception("request failed", extra={"method": request.method, "path": request.path})
+    except Exception as error:  # noqa: BLE001 - the last line of defense: one bad request must not end the service
+        if not (isinstance(error, ConnectionError) and _has_left(request)):
+            _LOG.exception("request failed", extra={"method": request.method, "path": request.path})
         return _error_reply(request, 500, "internal error, the log says more")
+
+
+def _has_left(request: web.Request) -> bool:
+    """Whether who asked does not listen any more: that is no fault of ours."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _reason(error: web.HTTPException) -> str:
