@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -136,6 +136,7 @@ def test_a_bad_parquet_table_is_named_with_column_and_mend(tmp_path, columns, me
 
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(cut=0, flips=[(258, 128)])  # a column's name that is no text
 @given(cut=st.integers(0, 2000), flips=st.lists(st.tuples(st.integers(0, 1999), st.integers(0, 255)), max_size=4))
 def test_a_damaged_file_is_refused_or_read_and_nothing_else(tmp_path, cut, flips):
     path = as_parquet(tmp_path / "t.parquet", CSV) if not (tmp_path / "t.parquet").exists() else tmp_path / "t.parquet"

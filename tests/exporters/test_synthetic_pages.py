@@ -95,8 +95,6 @@ ELSEWHERE = {
     link.C2C_LINK_ERRORS,
     link.FABRIC_HEALTH,
     link.FABRIC_FAULT,
-    process.PROCESS_MEMORY,
-    process.PROCESS_UTILIZATION,
     device.FAN_SPEED,
     device.INSTANCE_INFO,
     device.PAGES_RETIRED,
@@ -113,6 +111,7 @@ ELSEWHERE = {
     runtime.TRANSFER_SECONDS,
     training.STEP_SECONDS,
     training.PHASE_SECONDS,
+    *(row for row in vars(process).values() if isinstance(row, Metric)),
     *(row for row in vars(linux).values() if isinstance(row, Metric)),
     *(row for row in vars(infiniband).values() if isinstance(row, Metric)),
 }

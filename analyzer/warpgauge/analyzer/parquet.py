@@ -98,7 +98,7 @@ def _told(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         msg = f"{path} is gone: was it too old for the history? Try again"
         raise InputError(msg) from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         msg = f"cannot read {path} as Parquet: {why}"
         raise InputError(msg) from error

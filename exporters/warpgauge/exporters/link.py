@@ -103,6 +103,8 @@ class Link:
             )
         except BaseException:  # told to end: nobody will have the link, so nobody else can end the child
             process.kill()
+            for pipe in (process.stdin, process.stdout):
+                cast("IO[bytes]", pipe).close()
             _UNDEAD.append(process)
             raise
         return link

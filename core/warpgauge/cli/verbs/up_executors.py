@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.retry import Backoff
@@ -72,7 +75,8 @@ async def ended(child: asyncio.subprocess.Process) -> None:
     """Return once the child has ended: asked to first, made to after five seconds."""
     if child.returncode is not None:
         return
-    child.terminate()
+    with suppress(ProcessLookupError):
+        os.kill(child.pid, signal.SIGTERM)  # `terminate` takes the exit status from asyncio if it has just ended
     try:
         await asyncio.wait_for(child.wait(), _STOP_SECONDS)
     except TimeoutError:
