@@ -304,13 +304,17 @@ def test_a_device_whose_job_steps_is_no_hang_however_little_power_a_low_clock_ta
     assert Hang().detect(builder.build()).candidates == ()
 
 
-def job_without_steps(watts_then: float, activity_then: float = 0.99, *, reports: bool = True) -> tuple[Candidate, ...]:
-    """A job whose steps stopped seven minutes ago; its devices draw `watts_then` since."""
+def job_without_steps(
+    watts_then: float, activity_then: float = 0.99, *, reports: bool = True, pipe_then: float | None = None
+) -> tuple[Candidate, ...]:
+    """A job whose steps stopped seven minutes ago; its devices draw `watts_then` since, instead of 620 W."""
     last = 42
     builder = built()
     for number in range(DEVICES):
         builder.gauge(device.POWER, since(COLUMNS, last, watts_then, 620.0), **ids(number))
         builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, since(COLUMNS, last, activity_then, 0.95), **ids(number))
+        if pipe_then is not None:
+            builder.gauge(device.PIPE_ACTIVE, since(COLUMNS, last, pipe_then, 0.4), pipe="tensor", **ids(number))
         rank = {"job_id": "train", "rank": str(number), "stage": "", "node": "n1"}
         then = 0.0 if reports else np.nan
         builder.rate(training.STEP_SECONDS, since(COLUMNS, last, then, 0.5), part="count", **rank)
@@ -323,6 +327,16 @@ def test_a_job_that_waits_in_a_collective_for_ever_is_a_hang() -> None:
     (found,) = job_without_steps(280.0)
     assert (found.scope.job_id, found.severity) == ("train", Severity.CRITICAL)
     assert "waits in a collective" in found.summary
+
+
+def test_a_job_of_light_work_hangs_when_its_pipes_stand_still() -> None:
+    (found,) = job_without_steps(440.0, pipe_then=0.0)
+    assert found.evidence[-1].metric == device.PIPE_ACTIVE.name
+    assert found.summary.endswith("99 % busy at 440 W instead of 620 W: it waits in a collective.")
+
+
+def test_an_evaluation_that_draws_little_still_calculates() -> None:
+    assert job_without_steps(440.0, pipe_then=0.1) == ()
 
 
 def test_an_evaluation_draws_power_and_is_no_hang() -> None:
