@@ -371,6 +371,12 @@ def test_memory_that_grows_evenly_is_a_leak_with_the_time_until_it_is_full() -> 
     assert "full in 60 min" in found.summary
 
 
+@pytest.mark.parametrize(("growth", "severity"), [(5, "warning"), (3.5, "warning"), (2.8, "info")])
+def test_what_fills_before_the_next_morning_warns(growth: float, severity: str) -> None:
+    (found,) = memory((40 + growth * (RAMP - 1)) * GIB)
+    assert found.severity == severity  # 40 GiB are free, filled at so many GiB in the hour: the limit is 12 h
+
+
 @pytest.mark.parametrize(
     "used",
     [
