@@ -273,6 +273,24 @@ def test_a_server_that_gave_up_all_but_one_device_is_not_judged_by_what_that_did
     assert "serve" in {one.scope.job_id for one in Bound().detect(shrunk(6)).candidates}
 
 
+@pytest.mark.parametrize(("engine", "compute", "kinds"), [(0.45, 0.23, []), (0.45, 0.1, ["launch_bound"])])
+def test_a_server_that_stands_idle_half_of_the_time_has_no_small_kernels(
+    engine: float, compute: float, kinds: list[str]
+) -> None:
+    scene = Scene(**{**THIN, "devices": 1, "engine": engine, "compute": compute})
+    assert [str(one.kind) for one in raised(scene)] == kinds
+
+
+def test_a_pause_within_one_step_does_not_make_a_usual_step_longer() -> None:
+    builder, seconds = FrameBuilder(columns=COLUMNS), np.ones(COLUMNS)
+    seconds[-6:] = 40.0  # a sample of a minute that holds an evaluation
+    for rank in range(4):
+        builder.steps("train", rank=rank, node="n0", seconds=seconds)
+        builder.phases("train", rank=rank, node="n0", shares=SOUND, clock="host")
+    frame = builder.build()
+    assert judge(frame, frame.jobs["test", "train"]).steps.step_seconds == pytest.approx(1.0)
+
+
 def test_a_job_has_the_class_of_most_of_its_devices() -> None:
     frame = Scene(devices=4, compute=0.9).frame()
     one = judge(frame, frame.jobs["test", "train"])
