@@ -62,7 +62,7 @@ class Scene:
         builder = FrameBuilder(columns=COLUMNS)
         places = [(f"n{at % self.nodes}", f"GPU-{at}") for at in range(self.devices)]
         for at, (node, uuid) in enumerate(places):
-            self._device(builder, node, uuid, at)
+            self.add_device(builder, node, uuid, at)
             if self.phases is not None:
                 builder.steps("train", rank=at, node=node, seconds=1.0)
                 builder.phases("train", rank=at, node=node, shares=self.phases, clock=self.clock)
@@ -72,7 +72,7 @@ class Scene:
             add_host(builder, node, busy=self.cpu)
         return builder.build()
 
-    def _device(self, builder: FrameBuilder, node: str, uuid: str, at: int) -> None:
+    def add_device(self, builder: FrameBuilder, node: str, uuid: str, at: int) -> None:
         builder.device(node, uuid, index=at)
         labels: dict[str, Any] = {"node": node, "uuid": uuid, "index": str(at)}
         builder.gauge(device.UTILIZATION, self.engine, engine="compute", **labels)
@@ -239,6 +239,56 @@ def test_a_device_that_fell_silent_is_not_judged_by_what_it_did_for_a_job_that_n
     assert any(candidate.strength is Strength.RAISE for candidate in Bound().detect(frame).candidates)
     frame.advance(frame.now + 100.0)
     assert not Bound().detect(frame).candidates
+
+
+THIN: dict[str, Any] = {"phases": None, "compute": 0.1, "pipe": 0.02, "bandwidth": 0.05}
+
+
+def test_a_busy_device_is_not_judged_alone_while_its_window_holds_the_job_that_was_given_back() -> None:
+    def left(minutes: int) -> Scene:
+        return Scene(devices=1, held=since(COLUMNS, minutes * MINUTE, np.nan, 1.0), **THIN)
+
+    assert not found(left(4))
+    assert [one.scope.job_id for one in raised(left(6))] == [None]
+
+
+def test_a_machine_that_just_fell_silent_takes_its_job_along_and_leaves_no_device_to_judge() -> None:
+    frame = Scene(devices=1, **THIN).frame()
+    frame.advance(frame.now + 40.0)  # the job is out of force after 25 s, the device still told of
+    assert not frame.jobs
+    assert not Bound().detect(frame).candidates
+
+
+def test_a_server_that_gave_up_all_but_one_device_is_not_judged_by_what_that_did_as_one_of_four() -> None:
+    def shrunk(minutes: int) -> Frame:
+        builder = FrameBuilder(columns=COLUMNS)
+        scene, places = Scene(devices=4, has_job=False, **THIN), [("n0", f"GPU-{at}") for at in range(4)]
+        for at, (node, uuid) in enumerate(places):
+            scene.add_device(builder, node, uuid, at)
+        builder.job("serve", places[:1])
+        builder.job("serve", places, held=since(COLUMNS, minutes * MINUTE, np.nan, 1.0))
+        return builder.build()
+
+    assert not Bound().detect(shrunk(4)).candidates
+    assert "serve" in {one.scope.job_id for one in Bound().detect(shrunk(6)).candidates}
+
+
+@pytest.mark.parametrize(("engine", "compute", "kinds"), [(0.45, 0.23, []), (0.45, 0.1, ["launch_bound"])])
+def test_a_server_that_stands_idle_half_of_the_time_has_no_small_kernels(
+    engine: float, compute: float, kinds: list[str]
+) -> None:
+    scene = Scene(**{**THIN, "devices": 1, "engine": engine, "compute": compute})
+    assert [str(one.kind) for one in raised(scene)] == kinds
+
+
+def test_a_pause_within_one_step_does_not_make_a_usual_step_longer() -> None:
+    builder, seconds = FrameBuilder(columns=COLUMNS), np.ones(COLUMNS)
+    seconds[-6:] = 40.0  # a sample of a minute that holds an evaluation
+    for rank in range(4):
+        builder.steps("train", rank=rank, node="n0", seconds=seconds)
+        builder.phases("train", rank=rank, node="n0", shares=SOUND, clock="host")
+    frame = builder.build()
+    assert judge(frame, frame.jobs["test", "train"]).steps.step_seconds == pytest.approx(1.0)
 
 
 def test_a_job_has_the_class_of_most_of_its_devices() -> None:

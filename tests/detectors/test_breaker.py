@@ -89,6 +89,14 @@ def test_nodes_that_fail_one_by_one_are_heard_one_by_one():
     assert heard(result) == ["thermal_limited"] * NODES
 
 
+def test_old_findings_whose_onset_the_window_has_left_behind_did_not_begin_together():
+    state = EngineState()
+    for edge in (NOW - 3000, NOW - 1000, NOW - 10):  # detectors see no onset before the window's edge
+        result = tick((hot(node, since=max(edge, NOW - 200 * (node + 1))) for node in range(NODES)), state)
+        assert heard(result) == ["thermal_limited"] * NODES
+        state = result.state
+
+
 def test_what_began_before_it_is_heard_all_the_same():
     result = tick([hot(9, since=NOW - 900), *(hot(node) for node in range(6))])
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.detectors.scenes import Lockstep, since
 from warpgauge.analyzer.anomalies.imbalance.detector import Imbalance
-from warpgauge.analyzer.anomalies.imbalance.moving import expected_maximum
+from warpgauge.analyzer.anomalies.imbalance.moving import expected_maximum, most_lost_to_moving
+from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.bottlenecks.bound import Bound
 from warpgauge.analyzer.detection import Candidate, Strength
@@ -125,11 +126,26 @@ def test_even_ranks_are_left_alone_however_seldom_they_are_read(interval: int):
     assert not Imbalance().detect(read_every(interval, large=1.0)).candidates
 
 
-def read_every(interval: int, *, large: float) -> Frame:
-    """An hour of steps of a second of which one rank's share is large, by counters that are read now and then."""
+@pytest.mark.parametrize("minutes", [3, 4, 5, 8])
+def test_what_waits_for_work_that_just_began_to_move_is_explained_though_read_once_a_minute(minutes: int):
+    frame = read_every(60, large=1.6, first=60 * (59 - minutes))
+    (group,) = peer_groups(frame).groups
+    waited = frame.values(training.PHASE_SECONDS, "communication", seconds=300.0, rows=list(group.ranks))
+    steps = frame.values(training.STEP_SECONDS, "count", seconds=300.0, rows=list(group.ranks))
+
+    assert most_lost_to_moving(frame, group, 300.0) >= 0.8 * waited.mean() / steps.mean()
+
+
+def test_even_ranks_explain_no_wait_though_read_once_a_minute():
+    frame = read_every(60, large=1.0)
+    assert most_lost_to_moving(frame, peer_groups(frame).groups[0], 300.0) == 0.0
+
+
+def read_every(interval: int, *, large: float, first: int = 0) -> Frame:
+    """An hour of steps of a second, of which from one on a rank's share is large, by counters read now and then."""
     lot = np.random.default_rng(1)
     steps = lot.normal(1.0, 0.01, (3600, RANKS))
-    steps[np.arange(len(steps)), lot.integers(0, RANKS, len(steps))] *= large
+    steps[np.arange(first, len(steps)), lot.integers(0, RANKS, len(steps) - first)] *= large
     ends = steps.max(axis=1)
     frame = Frame()
     told = {}

@@ -75,6 +75,13 @@ def test_a_board_that_draws_less_clocks_lower_and_runs_hotter_is_named_with_what
     assert "power draw 12 % below theirs" in found.summary
 
 
+def test_a_board_of_which_the_newest_samples_are_missing_is_named_all_the_same() -> None:
+    unheard = since(COLUMNS, 6, np.nan, 1.0)  # a minute
+    scene = frame({5: {metric: unheard * SICK.get(metric, 1.0) for metric in USUAL}})
+    (found,) = Multivariate().detect(scene).candidates
+    assert found.since == scene.now - 300
+
+
 def test_its_onset_is_about_when_it_began() -> None:
     late = since(COLUMNS, 20, 1.0)
     (found,) = seen({5: {device.POWER: 1.0 - 0.2 * late, device.TEMPERATURE: 1.0 + 0.1 * late}})

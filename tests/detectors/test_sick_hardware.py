@@ -304,13 +304,17 @@ def test_a_device_whose_job_steps_is_no_hang_however_little_power_a_low_clock_ta
     assert Hang().detect(builder.build()).candidates == ()
 
 
-def job_without_steps(watts_then: float, activity_then: float = 0.99, *, reports: bool = True) -> tuple[Candidate, ...]:
-    """A job whose steps stopped seven minutes ago; its devices draw `watts_then` since."""
+def job_without_steps(
+    watts_then: float, activity_then: float = 0.99, *, reports: bool = True, pipe_then: float | None = None
+) -> tuple[Candidate, ...]:
+    """A job whose steps stopped seven minutes ago; its devices draw `watts_then` since, instead of 620 W."""
     last = 42
     builder = built()
     for number in range(DEVICES):
         builder.gauge(device.POWER, since(COLUMNS, last, watts_then, 620.0), **ids(number))
         builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, since(COLUMNS, last, activity_then, 0.95), **ids(number))
+        if pipe_then is not None:
+            builder.gauge(device.PIPE_ACTIVE, since(COLUMNS, last, pipe_then, 0.4), pipe="tensor", **ids(number))
         rank = {"job_id": "train", "rank": str(number), "stage": "", "node": "n1"}
         then = 0.0 if reports else np.nan
         builder.rate(training.STEP_SECONDS, since(COLUMNS, last, then, 0.5), part="count", **rank)
@@ -323,6 +327,16 @@ def test_a_job_that_waits_in_a_collective_for_ever_is_a_hang() -> None:
     (found,) = job_without_steps(280.0)
     assert (found.scope.job_id, found.severity) == ("train", Severity.CRITICAL)
     assert "waits in a collective" in found.summary
+
+
+def test_a_job_of_light_work_hangs_when_its_pipes_stand_still() -> None:
+    (found,) = job_without_steps(440.0, pipe_then=0.0)
+    assert found.evidence[-1].metric == device.PIPE_ACTIVE.name
+    assert found.summary.endswith("99 % busy at 440 W instead of 620 W: it waits in a collective.")
+
+
+def test_an_evaluation_that_draws_little_still_calculates() -> None:
+    assert job_without_steps(440.0, pipe_then=0.1) == ()
 
 
 def test_an_evaluation_draws_power_and_is_no_hang() -> None:
@@ -355,6 +369,12 @@ def test_memory_that_grows_evenly_is_a_leak_with_the_time_until_it_is_full() -> 
     (found,) = memory((40 + 20 * RAMP) * GIB)
     assert (found.kind, found.severity) == (FindingKind.MEMORY_LEAK, Severity.WARNING)
     assert "full in 60 min" in found.summary
+
+
+@pytest.mark.parametrize(("growth", "severity"), [(5, "warning"), (3.5, "warning"), (2.8, "info")])
+def test_what_fills_before_the_next_morning_warns(growth: float, severity: str) -> None:
+    (found,) = memory((40 + growth * (RAMP - 1)) * GIB)
+    assert found.severity == severity  # 40 GiB are free, filled at so many GiB in the hour: the limit is 12 h
 
 
 @pytest.mark.parametrize(

@@ -149,9 +149,18 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
 
 
 def _seen(candidates: Mapping[Key, Candidate], state: EngineState) -> list[Finding | Candidate]:
-    """What the detectors say, and what still holds from before; not what was said of whole clusters."""
-    kept = (entry.finding for key, entry in state.open.items() if key not in candidates)
-    return [*candidates.values(), *kept]
+    """What the detectors say, and what still holds from before; not what was said of whole clusters.
+
+    A detector sees no onset that lies before its window: what is known of it stands, else all that is old would seem to
+    have begun together at the window's edge.
+    """
+    moved = _moved(state.open, candidates)
+    open_ = {moved.get(key, key): entry.finding for key, entry in state.open.items()}
+    known = {**state.ended, **open_}
+    said = (
+        replace(one, since=min(one.since, known[key].since)) if key in known else one for key, one in candidates.items()
+    )
+    return [*said, *(finding for key, finding in open_.items() if key not in candidates)]
 
 
 def _heard(state: EngineState, muting: Muting, now: float) -> list[Finding]:

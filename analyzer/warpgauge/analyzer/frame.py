@@ -18,6 +18,7 @@ How to read it (what detectors use):
     frame.has(metric, *extra), frame.channels(metric)    whether the channel ever appeared; all its extras
     frame.jobs[(cluster, job_id)]                        Job with rows of `ranks` and `devices`
     frame.device_job[row], frame.allocated_since[row]    job key or None; seconds since the epoch or NaN
+    frame.left_lately(300)                               holdings (job, device) that ended within the last 300 s
     frame.sites                                          which node each device stands on, as numbers
     frame.layout.name(Level.RACK, cluster, node)         what nodes share above them, "" where nothing tells
 

@@ -159,12 +159,15 @@ class _Case:
         return abs(before) <= RETURN_SHARE * abs(float(found.away[self.member, self.leading]))
 
     def _since(self) -> float:
-        """When it began, by how much of the window lies behind it; the engine keeps the earliest."""
+        """When it began, by how much of the window lies behind it; the engine keeps the earliest.
+
+        A device that was not heard of in the newest seconds may have been so all along.
+        """
         found, member, leading = self.found, self.member, self.leading
         metric, extra, _ = SIGNALS[found.signals[leading]]
         newest = found.groups.of_devices(self.frame.window(channel(metric, *extra), ONSET_SECONDS).mean)
         now = float(newest[member] - median(newest[found.peers(member)]))
-        share = abs(float(found.away[member, leading]) / now) if now else 1.0
+        share = abs(float(found.away[member, leading]) / now) if now and np.isfinite(now) else 1.0
         return float(self.frame.now - WINDOW_SECONDS * min(max(share, 0.0), 1.0))
 
     def candidate(self, chance: float, *, opinion: bool | None) -> Candidate:

@@ -31,6 +31,7 @@ from warpgauge.analyzer.bottlenecks.classes import (
     judge_device,
     places_of_jobs,
 )
+from warpgauge.analyzer.bottlenecks.departures import were_left
 from warpgauge.analyzer.bottlenecks.levels import METRICS, column_levels, growth_bound
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, code_of
@@ -136,10 +137,10 @@ def _suspects(frame: Frame) -> tuple[list[Job], list[int]]:
 
 
 def _just_left(frame: Frame) -> Mask:
-    """[device], whether it stands still now or is silent: what its last minutes say is of a job that is over."""
+    """[device], whether it was given back, stands still or is silent: its last minutes are of a job that is over."""
     is_idle = frame.latest(METRICS["engine"], seconds=LATEST_SECONDS) <= RAISE.idle_engine
     silent_seconds = frame.now - frame.devices.last_seen_ms[: len(frame.devices)] / 1000.0
-    return np.asarray(is_idle | (silent_seconds > LATEST_SECONDS))
+    return np.asarray(is_idle | (silent_seconds > LATEST_SECONDS) | were_left(frame, WINDOW_SECONDS))
 
 
 def _grows(frame: Frame) -> Mask:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.bottlenecks.departures import has_shrunk
 from warpgauge.analyzer.bottlenecks.levels import Levels, column_levels, growth_bound, mean_levels
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, missing_for
 from warpgauge.analyzer.bottlenecks.step_shares import UNTIMED, JobShares, Shares, fleet_shares, job_shares
@@ -166,10 +167,11 @@ def _seen(frame: Frame, rows: Sequence[int]) -> tuple[Levels, Levels, float]:
 def _setting(frame: Frame, rows: Sequence[int], job: Job | None, growth: Array) -> Setting:
     sites = frame.sites.of_device[list(rows)] if rows else np.zeros(1, dtype=np.int64)
     hot = read_thermal(frame).is_limited[list(rows)] if rows else np.zeros(1, dtype=bool)
-    is_several = job is not None and max(len(job.devices), len(job.ranks)) > 1
+    has_peers = job is not None and max(len(job.devices), len(job.ranks)) > 1
+    had_peers = job is not None and has_shrunk(frame, job, WINDOW_SECONDS)
     return Setting(
         is_hot=hot,
-        is_alone=np.full(len(hot), not is_several),
+        is_alone=np.full(len(hot), not (has_peers or had_peers)),
         is_spread=np.full(len(hot), len(_nodes_of(frame, rows, job)) > 1),
         cpu=_cpu_of_sites(frame)[sites] if rows else _cpu_of_ranks(frame, job),
         growth=growth,

@@ -6,8 +6,9 @@ not measured does not apply; where no rule applies and a signal was missing, the
 
 Sources of the thresholds: NVIDIA's DCGM guide for the profiling fields (SM active above 0.8 is needed for good use,
 device memory peaks near 0.8, tensor pipes near 0.93), KempnerPulse (engine busy at 40 % with SMs below 25 %: small
-kernels), TraceML (a tenth of a step lost warns, a fifth is critical), the PyTorch profiler (memory above 90 %). For
-communication the rule asks for a fifth: a sound pretraining job over three nodes exposes a tenth.
+kernels; ours have to be small while they run, too), TraceML (a tenth of a step lost warns, a fifth is critical), the
+PyTorch profiler (memory above 90 %). For communication the rule asks for a fifth: a sound pretraining job over three
+nodes exposes a tenth.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Bar:
     pipe: float
     launch_engine: float
     launch_compute: float  # below
+    launch_fill: float  # below, of the SMs while a kernel runs: a device that often waits for requests is not this
     gap: float  # of the time: in the compute phase, and no kernel ran
     cpu: float  # of all CPUs of the node
     host_engine: float  # below
@@ -99,6 +101,7 @@ RAISE: Final = Bar(
     pipe=0.50,
     launch_engine=0.40,
     launch_compute=0.25,
+    launch_fill=0.40,
     gap=0.25,
     cpu=0.90,
     host_engine=0.60,
@@ -124,6 +127,7 @@ HOLD: Final = Bar(
     pipe=0.50,
     launch_engine=0.35,
     launch_compute=0.30,
+    launch_fill=0.45,
     gap=0.20,
     cpu=0.85,
     host_engine=0.65,
@@ -204,7 +208,8 @@ def _is_late_host(levels: Levels, shares: Shares, setting: Setting, bar: Bar) ->
 
 def _launches(levels: Levels, shares: Shares, setting: Setting, bar: Bar) -> Any:  # noqa: ANN401
     """Always busy with next to nothing; of several devices only if phases tell that they do not wait for each other."""
-    is_thin = (levels.engine >= bar.launch_engine) & (levels.compute < bar.launch_compute)
+    is_small = levels.compute < np.minimum(bar.launch_compute, bar.launch_fill * levels.engine)
+    is_thin = (levels.engine >= bar.launch_engine) & is_small
     return is_thin & (setting.is_alone | (shares.communication < bar.communication_share))
 
 

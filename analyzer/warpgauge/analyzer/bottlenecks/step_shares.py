@@ -53,7 +53,7 @@ class JobShares:
 
     whole: Shares  # scalars as arrays of no dimension
     parts: Shares  # [part]
-    step_seconds: float  # NaN if unknown
+    step_seconds: float  # of a usual one: that in which the job paused counts for no more; NaN if unknown
     is_timed: bool  # there are step phases for enough of the window
     is_trusted: bool  # compute and communication count
 
@@ -125,7 +125,7 @@ def job_shares(frame: Frame, job: Job, first: int) -> JobShares:
     spent = _spent(frame.columns_of(TableName.RANKS, first), job.ranks)
     is_timed = float(np.isfinite(spent["step"]).mean()) >= LEAST_COVERAGE
     is_trusted = not job.devices or bool(frame.has_device_clock[list(job.ranks)].all())
-    step_seconds = float(median(mean(frame.values(training.STEP_SECONDS, "mean", rows=list(job.ranks))[:, first:])))
+    step_seconds = float(median(median(frame.values(training.STEP_SECONDS, "mean", rows=list(job.ranks))[:, first:])))
     if not is_timed:
         return UNTIMED
     return JobShares(

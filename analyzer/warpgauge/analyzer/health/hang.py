@@ -3,8 +3,9 @@
 Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits;
 not so if its job goes on stepping.
 And a job whose steps stopped while its devices stay busy at clearly less power than it draws when it steps waits in a
-collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL). An evaluation or a checkpoint
-also has no steps, but draws power or leaves the devices idle.
+collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL); so does one of work that draws
+little anyway, where the pipes that it calculates with stand still. An evaluation or a checkpoint also has no steps,
+but draws power and calculates, or leaves the devices idle.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.entities import Job, JobKey
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.windows import Array
+    from warpgauge.core.finding import Evidence
 
 __all__ = ["Hang"]
 
@@ -39,11 +41,14 @@ FULL_UTILIZATION: Final = 0.99
 IDLE_POWER_RATIO: Final = 0.22  # of the limit: an H100 with a context draws 0.16, a collective that spins 0.4
 SPINNING: Final = 0.90  # activity of a device that waits in a collective
 SPIN_POWER_RATIO: Final = 0.60  # of what the job draws while it steps
+LEAST_PIPE: Final = 0.02  # of the cycles, while the job steps: less says nothing
+STILL_PIPE: Final = 0.1  # of what it is while the job steps; whoever waits compares integers and calculates nothing
 SILENT_STEPS: Final = 10.0  # usual steps without one
 LEAST_SILENT_SECONDS: Final = 300.0
 LEAST_COVERAGE: Final = 0.8
 CONFIDENCE_DEVICE: Final = 0.8
 CONFIDENCE_JOB: Final = 0.85
+_CALCULATING: Final = ("tensor", "fp64", "fp32", "fp16")
 _STEPS: Final = channel(training.STEP_SECONDS, "count")
 _POWER: Final = channel(device.POWER)
 _USED: Final = channel(device.UTILIZATION, "compute")
@@ -119,6 +124,26 @@ def _silent_jobs(frame: Frame) -> list[tuple[JobKey, Job]]:
     return [(key, job) for key, job in jobs if not steps[list(job.ranks)].any()]
 
 
+def _stillness(frame: Frame, rows: list[int], last: int, window: int) -> Evidence | None:
+    """What shows that devices no longer work as they did up to a column: their power, else their pipes."""
+    seconds = window * frame.step_seconds
+    before, after = _around(frame.values(device.POWER, rows=rows), last, window)
+    if after <= SPIN_POWER_RATIO * before:
+        return measured(
+            device.POWER, after, baseline=before, threshold=SPIN_POWER_RATIO * before, window_seconds=seconds
+        )
+    pipes = [frame.values(device.PIPE_ACTIVE, pipe, rows=rows) for pipe in _CALCULATING]
+    worked, works = _around(np.fmax.reduce(pipes), last, window)
+    if not (after < before and worked >= LEAST_PIPE and works <= STILL_PIPE * worked):
+        return None
+    return measured(device.PIPE_ACTIVE, works, baseline=worked, threshold=STILL_PIPE * worked, window_seconds=seconds)
+
+
+def _around(values: Array, last: int, window: int) -> tuple[float, float]:
+    """Of [device, column]: the level up to a column, and that of the newest ones; of the median device."""
+    return float(median(mean(values[:, : last + 1]))), float(median(mean(values[:, -window:])))
+
+
 def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
     """The job's steps stopped, its devices are busy, and draw clearly less than while it stepped."""
     ranks, rows = list(job.ranks), list(job.devices)
@@ -135,10 +160,9 @@ def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
     if float(np.isfinite(rate[:, -window:]).mean()) < LEAST_COVERAGE:
         return None  # the reporter is gone, not the steps
     activity = read_activity(frame, WINDOW_SECONDS).values(rows, window * frame.step_seconds)
-    power = frame.values(device.POWER, rows=rows)
-    before, after = float(median(mean(power[:, : last + 1]))), float(median(mean(power[:, -window:])))
-    busy = float(median(mean(activity)))
-    if not (busy >= SPINNING and after <= SPIN_POWER_RATIO * before):
+    before, after = _around(frame.values(device.POWER, rows=rows), last, window)
+    busy, still = float(median(mean(activity))), _stillness(frame, rows, last, window)
+    if busy < SPINNING or still is None:
         return None
     since = float(frame.time_ms[last]) / 1000.0
     return Candidate(
@@ -152,7 +176,7 @@ def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
                 training.STEP_SECONDS, silent, unit="seconds without a step", baseline=usual,
                 threshold=max(LEAST_SILENT_SECONDS, SILENT_STEPS * usual), window_seconds=silent,
             ),
-            measured(device.POWER, after, baseline=before, threshold=SPIN_POWER_RATIO * before, window_seconds=silent),
+            still,
         ),
         summary=f"Job {key[1]} ({count(len(rows), 'device')}) made no step for {span(silent)}, usually one in"
         f" {usual:.1f} s;"

@@ -131,9 +131,12 @@ def expected_maximum(ranks: int) -> float:
 
 
 def most_lost_to_moving(frame: Frame, group: Group, seconds: float) -> float:
-    """Seconds per step that a group waits at most because its work moves from rank to rank; 0 if it does not."""
-    scatter = _read(frame, group, seconds, 1)
-    return scatter.most_lost if scatter is not None and scatter.passes(HOLD_EFFECT, 1) else 0.0
+    """Seconds per step that a group waits at most because its work moves from rank to rank; 0 if it does not.
+
+    Of the newest seconds alone too: in what a finding needs beside, the time before the work began to move counts.
+    """
+    read = (_read(frame, group, seconds, 1), _read(frame, group, seconds, 1, is_longer=False))
+    return max((one.most_lost for one in read if one is not None and one.passes(HOLD_EFFECT, 1)), default=0.0)
 
 
 def moving_candidate(frame: Frame, group: Group, seconds: float, *, parts: int, most: int) -> Candidate | None:
@@ -147,12 +150,16 @@ def moving_candidate(frame: Frame, group: Group, seconds: float, *, parts: int, 
     return _moving(frame, group, seconds, scatter, since, raises=scatter.passes(RAISE_EFFECT, most))
 
 
-def _read(frame: Frame, group: Group, seconds: float, parts: int) -> _Scatter | None:
-    """The scatter of each rank from sample to sample, what all ranks share taken out."""
+def _read(frame: Frame, group: Group, seconds: float, parts: int, *, is_longer: bool = True) -> _Scatter | None:
+    """The scatter of each rank from sample to sample, what all ranks share taken out.
+
+    A window `is_longer` until it holds enough samples and steps; one that is not has none to spare for a shift.
+    """
     if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
         return None
     rows, width = list(group.ranks), _columns_of_sample(frame, group)
-    seconds = _enough_seconds(frame, rows, max(seconds, LEAST_SAMPLES * width * frame.step_seconds))
+    if is_longer:
+        seconds = _enough_seconds(frame, rows, max(seconds, LEAST_SAMPLES * width * frame.step_seconds))
     counts, total = (
         frame.values(training.STEP_SECONDS, one, seconds=seconds, rows=rows).astype(np.float64)
         for one in ("count", "sum")
@@ -165,7 +172,7 @@ def _read(frame: Frame, group: Group, seconds: float, parts: int) -> _Scatter | 
     known = np.isfinite(compute + wait).all(axis=0)
     if known.sum() < LEAST_DIFFERENCES + width:
         return None
-    found = _differences(compute[:, known], wait[:, known], counts[:, known] * width, width)
+    found = _differences(compute[:, known], wait[:, known], counts[:, known] * width, width, has_shift=is_longer)
     deviation = float(np.sqrt(median(mean(found.squares))))
     waited, high = float(median(mean(wait))), expected_maximum(len(rows))
     in_parts = np.sqrt(median(in_buckets(found.squares, parts).T)) * high
@@ -202,17 +209,18 @@ class _Differences:
     products: Array
 
 
-def _differences(compute: Array, wait: Array, steps: Array, width: int) -> _Differences:
-    """Of one sample, `width` columns, to the next; `steps` is how many a sample holds."""
+def _differences(compute: Array, wait: Array, steps: Array, width: int, *, has_shift: bool) -> _Differences:
+    """Of one sample, `width` columns, to the next; `steps` is how many a sample holds. A shift may be left out."""
     own, against = (values - median(values.T) for values in (compute, wait))
     one, other = slice(None, -width), slice(width, None)
     weight = 1.0 / (1.0 / steps[:, one] + 1.0 / steps[:, other])
     by_own, by_wait = own[:, other] - own[:, one], against[:, other] - against[:, one]
     squares, products = weight * by_own**2, weight * by_own * by_wait
-    of_all = np.convolve(squares.sum(axis=0), np.ones(2 * width))[2 * width - 1 :]  # from each difference on
-    first = int(np.argmax(of_all))
-    shift = slice(first, first + 2 * width)
-    squares[:, shift] = products[:, shift] = np.nan
+    if has_shift:
+        of_all = np.convolve(squares.sum(axis=0), np.ones(2 * width))[2 * width - 1 :]  # from each difference on
+        first = int(np.argmax(of_all))
+        shift = slice(first, first + 2 * width)
+        squares[:, shift] = products[:, shift] = np.nan
     return _Differences(squares, products)
 
 
