@@ -321,3 +321,30 @@ def test_the_faults_that_one_device_costs_two_jobs_stay_two_findings():
         one for one in run.tick(candidate(scope=replace(IN_JOB, job_id="other"))).findings if one.id != first.id
     )
     assert other.scope.job_id == "other"
+
+
+class Broken(Scripted):
+    """A detector that has a fault of its own from some tick on."""
+
+    name = "broken"
+
+    def detect(self, frame: object) -> Detection:
+        if not self.says:
+            raise ValueError(self.name)
+        return super().detect(frame)
+
+
+def test_a_detector_that_fails_costs_its_own_verdicts_only_and_ends_nothing(caplog):
+    sound, broken = Scripted(), Broken()
+    sound.says, broken.says = (candidate(),), (candidate(kind=FindingKind.MEMORY_PRESSURE),)
+    state, found = EngineState(), []
+    for tick in range(4):
+        result = analyze(FrameAt(T0 + 10 * tick), state, [sound, broken], is_tolerant=True)
+        state = result.state
+        found.append({finding.kind for finding in result.findings})
+        broken.says = ()
+    assert found == [{FindingKind.HOST_SATURATED, FindingKind.MEMORY_PRESSURE}] * 4
+    assert "its code failed; the log says where" in {one.why for one in result.not_judged}
+    assert "detector failed" in caplog.text
+    with pytest.raises(ValueError, match="broken"):
+        analyze(FrameAt(T0), state, [broken])

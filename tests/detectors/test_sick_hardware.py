@@ -294,6 +294,20 @@ def test_work_idleness_and_collectives_are_no_hang(watts: float, used: float) ->
     assert occupied(watts, used) == ()
 
 
+def test_devices_of_one_job_that_are_stuck_together_are_one_hang_of_that_job() -> None:
+    builder = built()
+    for number in range(DEVICES):
+        labels = {"node": "n1", "uuid": f"GPU-{number}", "index": str(number)}
+        stuck = number > 0
+        builder.gauge(device.UTILIZATION, 1.0 if stuck else 0.0, engine="compute", **labels)
+        builder.gauge(device.POWER, 120.0 if stuck else 60.0, **labels)
+        builder.gauge(device.POWER_LIMIT, 700.0, limit="enforced", **labels)
+    builder.job("train", [("n1", f"GPU-{number}") for number in range(DEVICES)])
+    (candidate,) = Hang().detect(builder.build()).candidates
+    assert (candidate.scope.job_id, candidate.scope.uuid) == ("train", None)
+    assert candidate.summary.startswith("3 of 4 devices of job train report 100 % utilization at 120 W of 700 W")
+
+
 def test_a_device_whose_job_steps_is_no_hang_however_little_power_a_low_clock_takes() -> None:
     builder = built(devices=1)
     builder.gauge(device.UTILIZATION, 1.0, engine="compute", **ids(0))

@@ -89,6 +89,7 @@ class Detection:
     candidates: tuple[Candidate, ...] = ()
     judged: Judgement | None = None
     not_judged: tuple[NotJudged, ...] = ()
+    has_failed: bool = False  # what it said before stands until it can speak again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ flap. A condition that comes back within `REFRACTORY_SECONDS` is the same findin
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -16,17 +17,19 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.analyzer.breaker import BREAKER, mute_of
 from warpgauge.analyzer.budget import admitted
 from warpgauge.analyzer.corroboration import corroborated
-from warpgauge.analyzer.detection import Candidate, Explainer, Strength
+from warpgauge.analyzer.detection import Candidate, Detection, Explainer, NotJudged, Strength
 from warpgauge.analyzer.muting import NOTHING_MUTED
 from warpgauge.core.finding import Finding, FindingKind, Incident, MutedBy, Scope, stable_id
 
 if TYPE_CHECKING:
-    from warpgauge.analyzer.detection import Detection, Detector, Judgement, NotJudged, ProcessReading
+    from warpgauge.analyzer.detection import Detector, Judgement, ProcessReading
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.incidents import KnownIncident
     from warpgauge.analyzer.muting import Muting
 
 __all__ = ["EngineState", "NodeKey", "OpenFinding", "Result", "analyze", "heard_anew"]
+
+_LOG: Final = logging.getLogger(__name__)
 
 CLEAR_TICKS: Final = 2
 REFRACTORY_SECONDS: Final = 300.0
@@ -107,15 +110,16 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     told_at: float | None = None,
     processes: Mapping[NodeKey, Sequence[ProcessReading]] | None = None,
     is_partial: bool = False,
+    is_tolerant: bool = False,
 ) -> Result:
     """Run all detectors over the frame and carry the findings on.
 
     `processes` are the busiest processes of nodes that an earlier result `wanted`; with the same state and frame
     this may be called again once they are known. `told_at` is when people hear of it, which decides on silences; the
     frame's newest column where that is None. `detectors` may be some of all (`is_partial`): what the others found then
-    stays as it was.
+    stays as it was. With `is_tolerant` a detector that raises costs its own verdicts of this tick and nothing else.
     """
-    detections = [(detector, detector.detect(frame)) for detector in detectors]
+    detections = [(one, _detected(one, frame) if is_tolerant else one.detect(frame)) for one in detectors]
     candidates = _strongest(
         _explained(detector, candidate, processes or {})
         for detector, detection in detections
@@ -146,6 +150,15 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
         wanted=_wanted(candidates, state),
         state=state,
     )
+
+
+def _detected(detector: Detector, frame: Frame) -> Detection:
+    try:
+        return detector.detect(frame)
+    except Exception:  # noqa: BLE001 - a fault of one must not take the others along
+        _LOG.exception("detector failed", extra={"detector": detector.name})
+        lost = NotJudged(detector=detector.name, what="all that it looks at", why="its code failed; the log says where")
+        return Detection(not_judged=(lost,), has_failed=True)
 
 
 def _seen(candidates: Mapping[Key, Candidate], state: EngineState) -> list[Finding | Candidate]:
@@ -233,11 +246,12 @@ class _Blind:
     ) -> _Blind:
         """As long as the gap of a restart lies in a detector's window, nothing it says of the past is final."""
         windows = {one.name: found.judged.window_seconds for one, found in detections if found.judged is not None}
+        failed = frozenset(one.name for one, found in detections if found.has_failed)
         if resumed is None or now >= resumed + LONGEST_WINDOW_SECONDS:
-            return cls(now, frozenset(), windows, has_gap)
+            return cls(now, failed, windows, has_gap)
         names = (one.name for one, _ in detections)
         waiting = frozenset(one for one in names if now < resumed + windows.get(one, LONGEST_WINDOW_SECONDS))
-        return cls(now, waiting, windows, has_gap)
+        return cls(now, waiting | failed, windows, has_gap)
 
     def and_absent(self, state: EngineState, detectors: Sequence[Detector]) -> _Blind:
         """Those too that found something and are not asked this time."""

@@ -199,6 +199,7 @@ class Watch:
             muting=self.muting,
             told_at=self._clock.now(),
             processes=processes,
+            is_tolerant=True,
         )
 
     def _glance(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result | None:
@@ -215,6 +216,7 @@ class Watch:
             told_at=self._clock.now(),
             processes=processes,
             is_partial=True,
+            is_tolerant=True,
         )
 
     def _accept(self, result: Result) -> None:

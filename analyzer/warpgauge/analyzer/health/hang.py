@@ -28,6 +28,8 @@ from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from warpgauge.analyzer.detection import Detection
     from warpgauge.analyzer.entities import Job, JobKey
     from warpgauge.analyzer.frame import Frame
@@ -66,14 +68,47 @@ class Hang:
         limit = frame.latest(device.POWER_LIMIT, "enforced", seconds=2 * WINDOW_SECONDS)
         is_judged = (both.coverage >= LEAST_COVERAGE) & np.isfinite(limit)
         stuck = is_judged & (used.least >= FULL_UTILIZATION) & (power.peak < IDLE_POWER_RATIO * limit)
-        candidates = [
-            _stuck(frame, row, limit) for row in np.flatnonzero(stuck).tolist() if not _is_stepping(frame, row)
-        ]
+        rows = [row for row in np.flatnonzero(stuck).tolist() if not _is_stepping(frame, row)]
+        candidates = list(_of_devices(frame, rows, limit))
         jobs = [_waiting(frame, key, job) for key, job in _silent_jobs(frame)]
         candidates += [found for found in jobs if found is not None]
         what = "devices and jobs, for work that stopped while they look busy"
         missing = (device.POWER, device.UTILIZATION, device.POWER_LIMIT)
         return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
+
+
+def _of_devices(frame: Frame, rows: list[int], limit: Array) -> Iterator[Candidate]:
+    """One for each device that is stuck, but one for all those of a job: they wait for one and the same thing."""
+    by_job: dict[JobKey | None, list[int]] = {}
+    for row in rows:
+        by_job.setdefault(frame.device_job[row], []).append(row)
+    for key, members in by_job.items():
+        if key is None or key not in frame.jobs or len(members) == 1:
+            yield from (_stuck(frame, row, limit) for row in members)
+        else:
+            yield _stuck_together(frame, key, members, limit)
+
+
+def _stuck_together(frame: Frame, key: JobKey, rows: list[int], limit: Array) -> Candidate:
+    ones = [_stuck(frame, row, limit) for row in rows]
+    job, since = frame.jobs[key], min(one.since for one in ones)
+    watts = float(median(np.array([one.evidence[1].value for one in ones])))
+    seconds = sum(frame.now - one.since for one in ones)
+    return Candidate(
+        kind=FindingKind.HANG,
+        scope=job_scope(frame, key, list(job.devices)),
+        severity=Severity.WARNING,
+        since=since,
+        confidence=CONFIDENCE_DEVICE,
+        evidence=ones[0].evidence,
+        summary=f"{len(rows)} of {count(len(job.devices), 'device')} of job {key[1]} report 100 % utilization at"
+        f" {watts:.0f} W of {float(limit[rows[0]]):.0f} W for {span(frame.now - since)}: they are occupied and compute"
+        " nothing, as ranks do that wait for one which does not come.",
+        remedy="Look for the device or rank that is missing (lost devices and XIDs of this job, py-spy dump on each"
+        " rank), then restart the job from its last checkpoint.",
+        impact=Impact(lost_device_seconds=round(seconds, 1), method="time without work since the onset"),
+        simulated=is_simulated(frame, job),
+    )
 
 
 def _stuck(frame: Frame, row: int, limit: Array) -> Candidate:
