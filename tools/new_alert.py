@@ -142,8 +142,9 @@ def main(arguments: list[str]) -> int:
     except WrongUseError as error:
         sys.stderr.write(f"new-alert: {error}\n")
         return 2
-    for target in ("alerts", "docs"):
-        subprocess.run([sys.executable, "-m", "warpgauge", "generate", target], cwd=ROOT, check=True, stdout=sys.stderr)
+    for target in (("alerts",), ("alerts", "--format", "kubernetes"), ("docs",)):
+        command = [sys.executable, "-m", "warpgauge", "generate", *target]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
     sys.stdout.write("".join(f"{path.relative_to(ROOT)}\n" for path in paths))
     sys.stdout.write(
         f"Change the example in alerts/warpgauge/alerts/{stem}.py into your rule, then: make generate test\n"
