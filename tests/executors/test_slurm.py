@@ -126,7 +126,7 @@ def test_a_gang_leaves_the_node_and_runs_elsewhere(bench: Bench, slurm_cluster: 
     recommendation = of_job(job, nodes[0])
     bench.worker.take(recommendation)
     assert bench.phases()[-1] is Phase.EXECUTED, bench.acks[-1]
-    # Slurm lets a requeued job wait two minutes, and may say so again after it was told to start now: it is still ending.
+    # Slurm lets a requeued job wait two minutes, and may do so although it was told to start now: it was still ending.
     moved = slurm_cluster.running(job, seconds=180.0)
     assert nodes[0] not in [held.node for held in moved.held]
     assert (len(moved.held), moved.restarts, moved.excluded_nodes) == (2, 1, nodes[0])
