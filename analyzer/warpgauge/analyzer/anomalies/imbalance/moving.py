@@ -3,6 +3,8 @@
 Scatter is taken from the differences between one sample and the next (von Neumann 1941), which a level that shifted
 once does not touch but at one place; the place where the ranks together differ most is left out. So a machine that
 becomes slow is not taken for work that moves. A sample spans several columns where a fleet is read seldom.
+Close up, where a window is a few seconds of steps that are counted one by one, scatter is that about each rank's own
+mean: there are too few samples to leave some out, and a real host's noise asks for the whole effect.
 """
 
 from __future__ import annotations
@@ -68,6 +70,7 @@ class _Scatter:
     steps: float
     covered: float
     ranks: int
+    is_close: bool
 
     @property
     def slowdown(self) -> float:
@@ -81,11 +84,14 @@ class _Scatter:
 
     def passes(self, effect: float, parts: int) -> bool:
         """Whether so much is lost, in so many parts of the window, to ranks that take turns."""
-        sure = SURE_SHARE * effect * self.step
-        known = np.isfinite(self.lost_parts)
-        shown = self.lost_parts[known] >= SURE_SHARE * HOLD_EFFECT * self.step
-        often = len(shown) > 0 and int(shown.sum()) >= min(parts, len(shown))
-        is_far = self.lost >= sure and self.most_lost >= effect * self.step
+        known = self.lost_parts[np.isfinite(self.lost_parts)]
+        if self.is_close:
+            is_far, shown = self.lost >= effect * self.step, known >= effect * self.step
+            often = int(shown.sum()) >= parts
+        else:
+            is_far = self.lost >= SURE_SHARE * effect * self.step and self.most_lost >= effect * self.step
+            shown = known >= SURE_SHARE * HOLD_EFFECT * self.step
+            often = len(shown) > 0 and int(shown.sum()) >= min(parts, len(shown))
         return is_far and often and self.mirrored >= LEAST_MIRRORED and self.steps >= LEAST_STEPS
 
 
@@ -139,9 +145,11 @@ def most_lost_to_moving(frame: Frame, group: Group, seconds: float) -> float:
     return max((one.most_lost for one in read if one is not None and one.passes(HOLD_EFFECT, 1)), default=0.0)
 
 
-def moving_candidate(frame: Frame, group: Group, seconds: float, *, parts: int, most: int) -> Candidate | None:
+def moving_candidate(  # noqa: PLR0913 - what tells one look from another
+    frame: Frame, group: Group, seconds: float, *, parts: int, most: int, is_close: bool = False
+) -> Candidate | None:
     """A candidate for data whose size moves from rank to rank, None below the hold threshold."""
-    scatter = _read(frame, group, seconds, parts)
+    scatter = _read(frame, group, seconds, parts, is_longer=not is_close, is_close=is_close)
     if scatter is None or not scatter.passes(HOLD_EFFECT, 1):
         return None
     since = _since(frame, group, scatter)
@@ -150,14 +158,16 @@ def moving_candidate(frame: Frame, group: Group, seconds: float, *, parts: int, 
     return _moving(frame, group, seconds, scatter, since, raises=scatter.passes(RAISE_EFFECT, most))
 
 
-def _read(frame: Frame, group: Group, seconds: float, parts: int, *, is_longer: bool = True) -> _Scatter | None:
+def _read(  # noqa: PLR0913 - as above
+    frame: Frame, group: Group, seconds: float, parts: int, *, is_longer: bool = True, is_close: bool = False
+) -> _Scatter | None:
     """The scatter of each rank from sample to sample, what all ranks share taken out.
 
     A window `is_longer` until it holds enough samples and steps; one that is not has none to spare for a shift.
     """
     if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
         return None
-    rows, width = list(group.ranks), _columns_of_sample(frame, group)
+    rows, width = list(group.ranks), 1 if is_close else _columns_of_sample(frame, group)
     if is_longer:
         seconds = _enough_seconds(frame, rows, max(seconds, LEAST_SAMPLES * width * frame.step_seconds))
     counts, total = (
@@ -172,8 +182,12 @@ def _read(frame: Frame, group: Group, seconds: float, parts: int, *, is_longer: 
     known = np.isfinite(compute + wait).all(axis=0)
     if known.sum() < LEAST_DIFFERENCES + width:
         return None
-    found = _differences(compute[:, known], wait[:, known], counts[:, known] * width, width, has_shift=is_longer)
-    deviation = float(np.sqrt(median(mean(found.squares))))
+    if is_close:
+        found = _about_means(compute, wait, counts)
+    else:
+        found = _differences(compute[:, known], wait[:, known], counts[:, known] * width, width, has_shift=is_longer)
+    samples = np.isfinite(found.squares).sum(axis=1) - is_close  # a mean takes one degree of freedom
+    deviation = float(np.sqrt(median(np.nansum(found.squares, axis=1) / np.maximum(samples, 1))))
     waited, high = float(median(mean(wait))), expected_maximum(len(rows))
     in_parts = np.sqrt(median(in_buckets(found.squares, parts).T)) * high
     return _Scatter(
@@ -187,6 +201,7 @@ def _read(frame: Frame, group: Group, seconds: float, parts: int, *, is_longer: 
         steps=float(np.nansum(counts, axis=1).min()),
         covered=float(np.isfinite(counts).mean()),
         ranks=len(rows),
+        is_close=is_close,
     )
 
 
@@ -222,6 +237,19 @@ def _differences(compute: Array, wait: Array, steps: Array, width: int, *, has_s
         shift = slice(first, first + 2 * width)
         squares[:, shift] = products[:, shift] = np.nan
     return _Differences(squares, products)
+
+
+def _about_means(compute: Array, wait: Array, steps: Array) -> _Differences:
+    """Of each sample to its rank's mean."""
+    own, against = (_centered(values, steps) for values in (compute, wait))
+    return _Differences(steps * own**2, steps * own * against)
+
+
+def _centered(values: Array, counts: Array) -> Array:
+    """Each rank's values about its own mean, after what all ranks have in common in a column."""
+    apart = values - median(values.T)
+    own = ratio(np.nansum(apart * counts, axis=1), np.nansum(counts * np.isfinite(apart), axis=1))
+    return np.asarray(apart - own[:, None])
 
 
 def _is_contended(frame: Frame, group: Group, since: float, scatter: _Scatter) -> bool:
@@ -288,7 +316,7 @@ def _least_deviation(scatter: _Scatter) -> float:
 
 def _since(frame: Frame, group: Group, scatter: _Scatter) -> float:
     """The column from which ranks scatter half as much as they do now."""
-    rows, width = list(group.ranks), _columns_of_sample(frame, group)
+    rows, width = list(group.ranks), 1 if scatter.is_close else _columns_of_sample(frame, group)
 
     def read(columns: Columns) -> Array:
         spent, steps = columns.of(*COMPUTE)[:, rows], columns.of(training.STEP_SECONDS, "count")[:, rows]

@@ -141,7 +141,9 @@ def _judged(near: Frame, group: Group, seconds: float) -> Iterator[Candidate]:
     found = [one for look in _LOOKS for one in _lagging(near, group, seconds * look.windows, look)]
     neighbored = {one.scope for one in found if one.kind is FindingKind.NOISY_NEIGHBOR}
     yield from (one for one in found if one.kind is not FindingKind.STRAGGLER or one.scope not in neighbored)
-    moving = moving_candidate(near, group, MOVING_WINDOWS * seconds, parts=MOVING_PARTS, most=MOVING_MOST)
+    moving = moving_candidate(
+        near, group, MOVING_WINDOWS * seconds, parts=MOVING_PARTS, most=MOVING_MOST, is_close=True
+    )
     if moving is not None:
         yield moving
 
