@@ -13,6 +13,7 @@ from warpgauge.core.ack import NativeRef
 from warpgauge.core.errors import InputError
 from warpgauge.core.recommendation import TargetType
 from warpgauge.core.yarn import Resources
+from warpgauge.executors.vouching import unvouched
 from warpgauge.executors.yarn import calls
 from warpgauge.executors.yarn.exclusion import host_name, mark_of
 
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     from warpgauge.core.yarn import YarnApp, YarnNode, YarnQueue
     from warpgauge.executors.yarn.calls import Call
 
-__all__ = ["Action", "Avoid", "Cordon", "Drain", "Seen", "Step", "Uncordon", "expected", "unvouched"]
+__all__ = ["Action", "Avoid", "Cordon", "Drain", "Seen", "Step", "Uncordon", "expected", "unsupported"]
 
-_SELF_REPORTED: Final = "training_"  # metrics that the job itself tells
-_VOUCHED_FOR: Final = frozenset({"checkpoint", "ownerTold", "stillIdle"})  # nothing in YARN shows it: a person says so
+_VOUCHED_FOR: Final = frozenset({"stillIdle"})  # nothing in YARN shows it
 _NODE_CHECKS: Final = frozenset({"findingOpen", "yarnNodeDigest", "yarnNodeLabels", "yarnNodeResource"})
 _HERE: Final = frozenset({"NEW", "RUNNING", "UNHEALTHY", "DECOMMISSIONING"})
 _LEAVING: Final = frozenset({"DECOMMISSIONING", "DECOMMISSIONED"})
@@ -88,18 +88,9 @@ def expected(advice: Recommendation, check: str) -> str | None:
     return next((one.expected for one in advice.preconditions if one.check == check), None)
 
 
-def unvouched(advice: Recommendation, known: frozenset[str]) -> str | None:
+def unsupported(advice: Recommendation, checked: frozenset[str]) -> str | None:
     """A precondition that nothing in YARN shows and that no person stands for."""
-    checks = [one.check for one in advice.preconditions if one.check not in known]
-    if unknown := [check for check in checks if check not in _VOUCHED_FOR]:
-        return f"precondition {unknown[0]} cannot be checked on YARN"
-    if advice.approval.by is not None or advice.approval.required:
-        return None
-    if checks:
-        return f"precondition {checks[0]} needs a person's approval: nothing in YARN shows it"
-    if all(row.metric.startswith(_SELF_REPORTED) for row in advice.evidence):
-        return "it rests on the job's own word alone: that needs a person's approval"
-    return None
+    return unvouched(advice, checked, "YARN", vouched=_VOUCHED_FOR)
 
 
 def _name_of(advice: Recommendation) -> str:
@@ -125,7 +116,7 @@ def _unfit(advice: Recommendation, seen: Seen, *, is_done: bool) -> str | None:
         return f"node {node.host} is excluded already: {mark or 'no reason given'}"
     if expected(advice, "yarnNodeDigest") not in {None, node.digest} and not is_done:  # what we changed is not the same
         return f"node {node.host} changed since the recommendation was made"
-    return unvouched(advice, _NODE_CHECKS)
+    return unsupported(advice, _NODE_CHECKS)
 
 
 class Drain:
@@ -176,7 +167,7 @@ class Uncordon:
         mark = seen.excluded.get(node.host)
         if mark is not None and not mark.startswith("warpgauge "):
             return f"node {node.host} was excluded by somebody else: {mark or 'no reason given'}"
-        return unvouched(advice, _NODE_CHECKS)
+        return unsupported(advice, _NODE_CHECKS)
 
     def steps(self, advice: Recommendation, seen: Seen) -> tuple[Step, ...]:
         """Include and refresh, unless it takes work already."""

@@ -11,7 +11,7 @@ from warpgauge.core.ack import NativeRef
 from warpgauge.core.errors import InputError
 from warpgauge.core.recommendation import TargetType
 from warpgauge.executors.yarn import calls
-from warpgauge.executors.yarn.actions import Step, expected, remembered, unvouched
+from warpgauge.executors.yarn.actions import Step, expected, remembered, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def _untouchable(advice: Recommendation, seen: Seen) -> str | None:
         return f"{app.id} has the tag {OPT_OUT}"
     if attempt not in {None, seen.attempt}:
         return f"{app.id} is in {seen.attempt or 'no attempt'} by now, not in {attempt}"
-    return unvouched(advice, _CHECKS)
+    return unsupported(advice, _CHECKS)
 
 
 def _live(seen: Seen) -> YarnApp | None:
