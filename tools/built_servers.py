@@ -21,7 +21,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCES: Final = ROOT / "tools" / "servers"
 CACHE: Final = ROOT / ".cache" / "servers"
-BUILD_SECONDS: Final = 3_600  # the largest took 10 minutes on two cores with nothing cached
+BUILD_SECONDS: Final = 3_600  # the largest took ten minutes of CPU with nothing cached, and other work may share it
 
 
 class ServerNotBuiltError(Exception):
