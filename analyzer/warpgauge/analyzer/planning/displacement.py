@@ -58,8 +58,9 @@ def cool_down(
     *,
     throttled_ratio: Mapping[str, float],
     rack_of: Mapping[str, str],
+    pod: str = "",
 ) -> MovePlan:
-    """Move the largest movable pod off a node that throttles, to a cool node; not if its whole rack is hot.
+    """Move the largest movable pod off a node that throttles, or this one, to a cool node; not if its rack is hot.
 
     `throttled_ratio` is the share of time in which a node throttled for heat or power, 0-1. A node that is not in it
     was not measured and gets nothing.
@@ -71,12 +72,14 @@ def cool_down(
     if peers and hot > _HOT_RACK_SHARE * len(peers):
         return _nothing(f"{hot} of {len(peers)} other nodes of rack {rack_of[node]} are hot too: check its cooling")
     cool = {one for one, ratio in throttled_ratio.items() if ratio <= HOT_THROTTLED_RATIO and one != node}
-    movable = [pod for pod in occupancy.on(occupancy.cluster.index[node]) if pod.is_movable and not pod.gang]
-    for pod in sorted(movable, key=lambda one: (-one.request.total_gpu_milli, one.name)):
-        moves = _elsewhere(occupancy, [pod], _only(occupancy, cool))
+    here = [one for one in occupancy.on(occupancy.cluster.index[node]) if pod in {"", one.name}]
+    movable = [one for one in here if one.is_movable and not one.gang]
+    for one in sorted(movable, key=lambda one: (-one.request.total_gpu_milli, one.name)):
+        moves = _elsewhere(occupancy, [one], _only(occupancy, cool))
         if moves is not None:
-            return _plan(moves, [pod], f"takes {pod.name} off {node}, which throttled {throttled_ratio[node]:.0%}")
-    return _nothing(f"no movable pod of {node} has a place on a cool node")
+            return _plan(moves, [one], f"takes {one.name} off {node}, which throttled {throttled_ratio[node]:.0%}")
+    what = f"pod {pod}" if pod else "no movable pod"
+    return _nothing(f"{what} of {node} {'cannot move or has no' if pod else 'has a'} place on a cool node")
 
 
 def separate(occupancy: Occupancy, *, noisy: str, victims: Collection[str]) -> MovePlan:
