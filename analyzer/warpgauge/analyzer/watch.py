@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.recommend import Ledger
     from warpgauge.analyzer.snapshot import Memory
     from warpgauge.analyzer.sources import Batch
+    from warpgauge.analyzer.usage import Usage
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import AnalyzerConfig
 
@@ -80,6 +81,7 @@ class Watch:
         self._layout = layout or Layout()  # of the topology file
         self._frame.layout.take_over(self._layout)
         self._recorder = recorder
+        self.usage: Usage | None = None  # that a detector carries on; kept over restarts, set before anything is taken
         self._intake = Intake(self._frame, NodeNames(config.cluster), recorder)
         self._close = CloseFrame(config.cluster)
         self._replica_labels = config.replica_labels
@@ -155,13 +157,16 @@ class Watch:
     def _save(self, ledger: Ledger) -> Saved:
         content = content_of(self._frame, max_bytes=MAX_BYTES)
         names = self._intake.names.document()
-        return Saved(frame=content, state=self._state, names=names, ledger=ledger, run=self._in_turn)
+        usage = None if self.usage is None else self.usage.to_json()
+        return Saved(frame=content, state=self._state, names=names, ledger=ledger, run=self._in_turn, usage=usage)
 
     def _in_turn(self, copy: Callable[[], T]) -> T:
         """Run a function in the owner's thread, called from any other thread."""
         return self._owner.submit(copy).result()
 
     def _resume(self, memory: Memory) -> None:
+        if self.usage is not None and memory.usage is not None:
+            self.usage.resume(memory.usage)
         self._frame, self._state = memory.frame, memory.state
         self._frame.layout.take_over(self._layout)
         self._intake = Intake(self._frame, memory.names, self._recorder)

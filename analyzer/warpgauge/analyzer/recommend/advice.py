@@ -188,6 +188,23 @@ def _idle(finding: Finding, topology: Topology) -> Advice:
     )
 
 
+def _smaller(finding: Finding, topology: Topology) -> Advice:
+    """Onto an instance that holds what it used; nobody but people cuts a device and starts the job on a part of it."""
+    job = finding.scope.job_id
+    return Advice(
+        kind=RecommendationKind.MIG_REPROFILE,
+        target=_workload(finding, topology),
+        reversible=Reversible.PARTLY,
+        undo=f"Give job {job} the whole device again; it is started anew for that.",
+        summary=finding.remedy,
+        preconditions=(
+            Precondition(check="ownerTold", expected="before anything is ended"),
+            Precondition(check="checkpoint", expected=f"a fresh one of job {job}"),
+            Precondition(check="deviceUnused", expected="no process holds the device while it is cut"),
+        ),
+    )
+
+
 def _faulty_device(finding: Finding, topology: Topology) -> Advice | None:
     if not finding.scope.uuid:
         return None
@@ -210,6 +227,7 @@ _RULES: Final[Mapping[FindingKind, tuple[Callable[[Finding, Topology], Advice | 
     FindingKind.HARDWARE_THROTTLE: (_off_the_hot_node,),
     FindingKind.STRAGGLER: (_straggler,),
     FindingKind.IDLE_ALLOCATED: (_idle,),
+    FindingKind.OVERSIZED: (_smaller,),
     FindingKind.DEVICE_LOST: (_faulty_device,),
     FindingKind.DEVICE_HUNG: (_faulty_device,),
 }

@@ -12,7 +12,7 @@ from warpgauge.analyzer.recommend.advice import Advice, advice_for
 from warpgauge.analyzer.recommend.ledger import Ledger, Plan, Withheld
 from warpgauge.analyzer.recommend.rails import WORKLOAD_COOLDOWN_SECONDS, Rails, conflict_group
 from warpgauge.analyzer.recommend.site_rules import SiteRules
-from warpgauge.core.finding import Finding, Incident, Severity
+from warpgauge.core.finding import Finding, FindingKind, Incident, Severity
 from warpgauge.core.links import runbook_path
 from warpgauge.core.recommendation import (
     Approval,
@@ -73,7 +73,7 @@ def recommend(  # noqa: PLR0913 - a pure function is handed all it depends on
     `findings` come ranked, and the first of rivals for the same room gets it. What is muted is not recommended on, nor
     is a consequence: of an incident whose root cause holds only that cause is.
     """
-    wanted = {one.id: one for one in findings if one.severity is not Severity.INFO and one.muted is None}
+    wanted = {one.id: one for one in findings if _is_worth_advice(one) and one.muted is None}
     step = _Step(
         findings=findings, wanted=wanted, incidents=incidents, topology=topology, now=now, mode=mode, limits=limits
     )
@@ -162,6 +162,11 @@ class _Step:
                 key = f"{finding.id}/{advice.kind}" if number else finding.id
                 if key not in standing:
                     yield key, finding, advice
+
+
+def _is_worth_advice(finding: Finding) -> bool:
+    """An info is told and no more, unless the advice is all that it is about."""
+    return finding.severity is not Severity.INFO or finding.kind is FindingKind.OVERSIZED
 
 
 def _is_consequence(finding: Finding, incidents: Sequence[Incident], holding: Collection[str]) -> bool:
