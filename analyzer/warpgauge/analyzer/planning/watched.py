@@ -19,6 +19,7 @@ from warpgauge.analyzer.planning.cluster import Seat
 from warpgauge.analyzer.planning.occupancy import Occupancy
 from warpgauge.analyzer.planning.pool import MILLI, Node, Pod, Request
 from warpgauge.core.catalog import device
+from warpgauge.core.finding import FindingKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.entities import DeviceEntity
     from warpgauge.analyzer.frame import Frame
 
-__all__ = ["Watched", "pod_of", "watched_cluster"]
+__all__ = ["SLOWED_NODE", "Watched", "pod_of", "watched_cluster"]
+
+SLOWED_NODE: Final = frozenset({FindingKind.THERMAL_LIMITED, FindingKind.HARDWARE_THROTTLE})
+"""Findings that say so of a device of the node."""
 
 _MIXED: Final = "several models"
 

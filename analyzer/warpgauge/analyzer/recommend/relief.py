@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.planning.displacement import cool_down
-from warpgauge.analyzer.planning.watched import pod_of, watched_cluster
-from warpgauge.core.finding import FindingKind
+from warpgauge.analyzer.planning.watched import SLOWED_NODE, pod_of, watched_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,9 +15,8 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.planning.watched import Watched
     from warpgauge.core.finding import Finding
 
-__all__ = ["SLOWED_NODE", "STARTS_ELSEWHERE", "relief_of"]
+__all__ = ["STARTS_ELSEWHERE", "relief_of"]
 
-SLOWED_NODE: Final = frozenset({FindingKind.THERMAL_LIMITED, FindingKind.HARDWARE_THROTTLE})
 STARTS_ELSEWHERE: Final = frozenset({"kubernetes", "slurm"})  # cores that move a job, not a device of it
 
 
