@@ -19,13 +19,14 @@ from warpgauge.analyzer.detectors import CLOSE_DETECTORS
 from warpgauge.analyzer.engine import EngineState, NodeKey, Result, analyze
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
-from warpgauge.analyzer.intake import Counts, Intake
+from warpgauge.analyzer.intake import OPT_OUT, Counts, Intake
 from warpgauge.analyzer.layout import Layout
 from warpgauge.analyzer.live import live_document
 from warpgauge.analyzer.muting import NOTHING_MUTED, Muting
 from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.presence import Presence
 from warpgauge.analyzer.snapshot import MAX_BYTES, Saved, content_of
+from warpgauge.analyzer.sources.batch import Page
 from warpgauge.analyzer.written import WrittenSamples
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["Census", "Watch"]
 
 _LOG: Final = logging.getLogger(__name__)
-_OPT_OUT: Final = "warpgauge_opt_out"  # label of a target that nothing disruptive is to be done to
 _FUTURE_SECONDS: Final = 60.0  # a target's clock may be this far ahead of ours
 _PATIENCE_SECONDS: Final = 20.0  # a sample may come this late before its absence is taken for silence
 _WRITTEN_PATIENCE_SECONDS: Final = 35.0  # what is written to us waits in the sender's queue and in ours
@@ -90,8 +90,12 @@ class Watch:
         self._state = EngineState()
         self.muting: Muting = NOTHING_MUTED  # replaced as a whole
         self._pages: dict[NodeKey, str] = {}  # where the agent of a node was read
-        self.opted_out: frozenset[NodeKey] = frozenset()  # nodes whose targets say so
         self.census = Census()
+
+    @property
+    def opted_out(self) -> frozenset[NodeKey]:
+        """Nodes that nothing disruptive is to be done to, because their targets say so."""
+        return self._intake.opted_out
 
     async def ask(self, question: Callable[[Frame], T]) -> T:
         """Run a function on the frame, in the thread that owns it."""
@@ -178,10 +182,9 @@ class Watch:
         names, labels = self._intake.names, batch.target.complete({})
         node = (names.cluster(labels), names.node(labels))
         self._pages[node] = batch.target.name
-        if labels.get(_OPT_OUT) == "true":
-            self.opted_out |= {node}
-        elif node in self.opted_out:
-            self.opted_out -= {node}
+        if isinstance(batch, Page):  # of other sources the series themselves say it
+            opted_out = self._intake.opted_out
+            self._intake.opted_out = opted_out | {node} if labels.get(OPT_OUT) == "true" else opted_out - {node}
 
     def _forget(self, target: str) -> None:
         self._intake.forget(target)
