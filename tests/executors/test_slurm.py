@@ -67,6 +67,8 @@ class SlurmWorld:
 
 
 class TestSlurm(ExecutorContract):
+    shown_elsewhere = frozenset({RecommendationKind.REPLACE_STRAGGLER})  # it takes a running job
+
     @pytest.fixture
     def world(self, slurm_cluster: SlurmCluster, tmp_path: Path) -> World:
         return SlurmWorld(slurm_cluster, tmp_path, RecommendationKind.DRAIN)
