@@ -173,6 +173,9 @@ class ExecutorContract:
         yield bench
         bench.journal.close()
 
+    def settle(self, world: World) -> None:
+        """Wait until the core shows what was taken back as taken back; most do at once."""
+
     def test_it_acts_and_says_every_step(self, world: World, bench: Bench) -> None:
         before = world.state()
         bench.worker.take(world.advice())
@@ -344,6 +347,8 @@ class ExecutorContract:
                 back = undo_of(order)
                 bench.worker.take(back)
                 assert bench.phases(back)[-1] is Phase.EXECUTED, (kind, bench.acks[-1])
+                if kind is not RecommendationKind.UNCORDON:  # whose way back leaves the node out again
+                    self.settle(world)
             else:
                 assert (last.phase, last.reason) == (Phase.REJECTED, "unsupportedKind")
                 assert last.detail == f"{world.executor.name} cannot {kind}"

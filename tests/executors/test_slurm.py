@@ -73,6 +73,9 @@ class TestSlurm(ExecutorContract):
     def world(self, slurm_cluster: SlurmCluster, tmp_path: Path) -> World:
         return SlurmWorld(slurm_cluster, tmp_path, RecommendationKind.DRAIN)
 
+    def settle(self, world: World) -> None:
+        assert self.is_undone(world)
+
     def is_undone(self, world: World) -> bool:
         """After a resume Slurm calls a node not responding until that node was heard again, for a second or so."""
         return wait_until(lambda: world.state() == world.before, what="the cluster is as it was")
