@@ -12,13 +12,13 @@ from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
 from warpgauge.analyzer.engine import EngineState, Result, analyze
 from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.health.throttle import HardwareThrottle
-from warpgauge.analyzer.layout import Level
 from warpgauge.analyzer.planning.watched import watched_cluster
 from warpgauge.analyzer.recommend import Ledger, Limits, Plan, recommend
 from warpgauge.analyzer.recommend.relief import relief_of
 from warpgauge.analyzer.recommend.site_rules import SiteRules
 from warpgauge.analyzer.recommend.topology import topology_of
 from warpgauge.core.catalog import device
+from warpgauge.core.finding import Level
 from warpgauge.core.recommendation import RecommendationKind
 
 if TYPE_CHECKING:

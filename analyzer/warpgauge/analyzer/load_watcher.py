@@ -52,7 +52,8 @@ def load_document(frame: Frame, cluster: str) -> dict[str, Any] | None:
     What was not measured is absent, and so are simulated nodes: a scheduler acts on what it reads here.
     """
     loads = (_cpu(frame), _memory(frame), _gpu(frame))
-    simulated = {(one.cluster, one.node) for one in (*frame.nodes.entities, *frame.devices.entities) if one.simulated}
+    simulated = {(one.cluster, one.node) for one in frame.nodes.entities if one.simulated}
+    simulated |= {(one.cluster, one.node) for one in frame.devices.entities if one.simulated}
     nodes = {
         name: entries
         for place, name in frame.sites.keys

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.states import Doubles
     from warpgauge.analyzer.table import Ints
-    from warpgauge.analyzer.windows import Array
 
-__all__ = ["Usage", "UsageKey", "Used"]
+__all__ = ["Usage", "UsageKey", "Used", "alone"]
 
 BINS: Final = 20
 EVERY_SECONDS: Final = 300.0  # between two readings of the frame, which holds far more
@@ -34,19 +34,19 @@ UsageKey = tuple[str, str, str, str]
 """(cluster, node, uuid, job_id)"""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Used:
     """What one job used of one device; `activity_seconds[i]` in the i-th twentieth of SM activity."""
 
     since: float  # seconds since the epoch, of the first sample
     until: float
     peak_bytes: float = 0.0
-    activity_seconds: list[float] = field(default_factory=lambda: [0.0] * BINS)
+    activity_seconds: Doubles = field(default_factory=lambda: np.zeros(BINS))
 
     @property
     def seconds(self) -> float:
         """How long both memory and activity were measured."""
-        return sum(self.activity_seconds)
+        return float(self.activity_seconds.sum())
 
     @property
     def covered(self) -> float:
@@ -55,12 +55,8 @@ class Used:
 
     def activity_at(self, share: float) -> float:
         """SM activity that it stayed at or below for this share of the time, 0-1, to the next twentieth above."""
-        reached, wanted = 0.0, share * self.seconds
-        for number, seconds in enumerate(self.activity_seconds):
-            reached += seconds
-            if reached >= wanted:
-                return (number + 1) / BINS
-        return 1.0
+        reached = np.cumsum(self.activity_seconds)
+        return min(int(np.searchsorted(reached, share * self.seconds)) + 1, BINS) / BINS
 
 
 class Usage:
@@ -68,6 +64,7 @@ class Usage:
 
     def __init__(self) -> None:
         self.by_key: dict[UsageKey, Used] = {}
+        self.version = 0  # rises with every reading
         self._until_ms = 0
 
     def take(self, frame: Frame) -> None:
@@ -76,10 +73,10 @@ class Usage:
         if newest_ms - self._until_ms < EVERY_SECONDS * 1000:
             return
         columns = np.flatnonzero((frame.time_ms > self._until_ms) & (frame.time_ms <= newest_ms))
-        held = dict(alone(frame))
+        held = alone(frame)
         if len(columns) and held:
             self._add(frame, held, columns)
-        self._until_ms = newest_ms
+        self._until_ms, self.version = newest_ms, self.version + 1
         oldest = frame.now - _FORGET_SECONDS
         self.by_key = {key: used for key, used in self.by_key.items() if used.until >= oldest}
 
@@ -91,24 +88,24 @@ class Usage:
         starts_late = ends[None, :] - frame.step_seconds >= frame.allocated_since[rows][:, None]
         is_known = np.isfinite(memory) & np.isfinite(activity) & starts_late
         places = np.clip(np.nan_to_num(activity) * BINS, 0, BINS - 1).astype(np.int64)
-        for at, ((cluster, job), row) in enumerate(held.items()):
-            if is_known[at].any():
+        at, column = np.nonzero(is_known)
+        seconds = np.zeros((len(rows), BINS))
+        np.add.at(seconds, (at, places[at, column]), frame.step_seconds)
+        peaks = np.where(is_known, memory, -np.inf).max(axis=1)
+        first, last = is_known.argmax(axis=1), is_known.shape[1] - 1 - is_known[:, ::-1].argmax(axis=1)
+        for number, ((cluster, job), row) in enumerate(held.items()):
+            if seconds[number].any():
                 entity = frame.devices.entities[row]
-                key = (cluster, entity.node, entity.uuid, job)
-                self._merge(key, ends[is_known[at]], memory[at, is_known[at]], places[at, is_known[at]], frame)
-
-    def _merge(self, key: UsageKey, ends: Array, memory: Array, places: Ints, frame: Frame) -> None:
-        step = frame.step_seconds
-        used = self.by_key.setdefault(key, Used(since=float(ends[0]) - step, until=float(ends[-1])))
-        used.until = float(ends[-1])
-        used.peak_bytes = max(used.peak_bytes, float(memory.max()))
-        for number, count in enumerate(np.bincount(places, minlength=BINS).tolist()):
-            used.activity_seconds[number] += count * step
+                since, until = float(ends[first[number]]) - frame.step_seconds, float(ends[last[number]])
+                used = self.by_key.setdefault((cluster, entity.node, entity.uuid, job), Used(since=since, until=until))
+                used.until, used.peak_bytes = until, max(used.peak_bytes, float(peaks[number]))
+                used.activity_seconds += seconds[number]
 
     def to_json(self) -> dict[str, Any]:
         """All of it, for the next run."""
         entries = [
-            [*key, used.since, used.until, used.peak_bytes, used.activity_seconds] for key, used in self.by_key.items()
+            [*key, used.since, used.until, used.peak_bytes, used.activity_seconds.tolist()]
+            for key, used in self.by_key.items()
         ]
         return {"format": _FORMAT, "until_ms": self._until_ms, "entries": entries}
 
@@ -130,8 +127,12 @@ class Usage:
             self.by_key, self._until_ms = entries, until_ms
 
 
-def alone(frame: Frame) -> Iterator[tuple[JobKey, int]]:
+def alone(frame: Frame) -> Mapping[JobKey, int]:
     """Jobs that hold one whole device and nothing else, with its row; nobody else holds it."""
+    return frame.once("jobs of one device", lambda: dict(_alone(frame)), frame.job_version)
+
+
+def _alone(frame: Frame) -> Iterator[tuple[JobKey, int]]:
     holders = np.bincount(
         np.array([row for job in frame.jobs.values() for row in job.devices], dtype=np.int64),
         minlength=len(frame.devices),
@@ -149,5 +150,5 @@ def _entry(row: Any) -> tuple[UsageKey, Used]:  # noqa: ANN401 - as above
     numbers = [float(one) for one in seconds]
     if len(numbers) != BINS or not np.isfinite([since, until, peak, *numbers]).all() or min(numbers) < 0:
         raise ValueError(row)
-    used = Used(since=float(since), until=float(until), peak_bytes=float(peak), activity_seconds=numbers)
+    used = Used(since=float(since), until=float(until), peak_bytes=float(peak), activity_seconds=np.array(numbers))
     return (cluster, node, uuid, job), used

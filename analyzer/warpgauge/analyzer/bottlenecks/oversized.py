@@ -6,9 +6,9 @@ The rule and its head-rooms are `planning/sizing.py`. A frame holds an hour, so 
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged
 from warpgauge.analyzer.evidence import measured
@@ -22,7 +22,7 @@ from warpgauge.analyzer.planning.sizing import (
     Profile,
     right_size,
 )
-from warpgauge.analyzer.usage import Usage, alone
+from warpgauge.analyzer.usage import alone
 from warpgauge.analyzer.windows import confidence
 from warpgauge.analyzer.wording import device_name, gibibytes, percent, span
 from warpgauge.core.catalog import device
@@ -31,7 +31,7 @@ from warpgauge.core.finding import FindingKind, Severity
 if TYPE_CHECKING:
     from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.usage import Used
+    from warpgauge.analyzer.usage import Usage, Used
     from warpgauge.core.finding import Evidence
 
 __all__ = ["Oversized"]
@@ -48,16 +48,30 @@ class Oversized:
 
     def __init__(self, usage: Usage | None = None) -> None:
         self._usage = usage
+        self._said: tuple[tuple[int, int], Detection] | None = None
 
     def detect(self, frame: Frame) -> Detection:
-        """Judge jobs of one whole device that can be cut, once they were seen for long enough."""
-        usage = Usage() if self._usage is None else self._usage
-        usage.take(frame)
-        total = frame.latest(device.MEMORY_TOTAL, seconds=_SLOW_SECONDS)
+        """Judge jobs of one whole device that can be cut, once they were seen for long enough.
+
+        What was said stands until the usage is read anew, some minutes later; but nothing of a job that is gone.
+        """
+        if self._usage is None:
+            return Detection()
+        self._usage.take(frame)
+        state = (self._usage.version, frame.generation)
+        if self._said is None or self._said[0] != state:
+            self._said = (state, self._judge(frame, self._usage))
+        detection = self._said[1]
+        here = tuple(one for one in detection.candidates if (one.scope.cluster, one.scope.job_id) in frame.jobs)
+        return replace(detection, candidates=here)
+
+    def _judge(self, frame: Frame, usage: Usage) -> Detection:
+        held = alone(frame)
+        totals = frame.latest(device.MEMORY_TOTAL, seconds=_SLOW_SECONDS, rows=list(held.values()))
         candidates, judged, young, unseen = [], 0, 0, 0
-        for key, row in alone(frame):
+        for (key, row), total in zip(held.items(), totals.tolist(), strict=True):
             entity = frame.devices.entities[row]
-            profiles = profiles_of(entity.model, float(total[row])) if np.isfinite(total[row]) else ()
+            profiles = () if math.isnan(total) else profiles_of(entity.model, total)
             if not profiles:
                 continue
             used = usage.by_key.get((key[0], entity.node, entity.uuid, key[1]))
@@ -67,7 +81,7 @@ class Oversized:
                 young += 1
             else:
                 judged += 1
-                whole = Profile(name="the whole device", memory_bytes=int(total[row]), compute_ratio=1.0)
+                whole = Profile(name="the whole device", memory_bytes=int(total), compute_ratio=1.0)
                 verdict = right_size(_demand(used), whole, profiles)
                 if verdict.profile is not None:
                     candidates.append(_candidate(frame, key, row, used, verdict.profile))

@@ -9,6 +9,7 @@ A board has seven slices of compute and eight of memory (four and four on the sm
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.planning.sizing import Profile
@@ -37,16 +38,17 @@ _BOARDS: Final[tuple[tuple[str, int, tuple[tuple[int, float, float], ...], tuple
 )
 
 
+@lru_cache(maxsize=256)  # a fleet has few sorts of boards, and is asked about device by device
 def profiles_of(model: str, memory_bytes: float) -> Sequence[Profile]:
     """The instances smaller than the whole board that it can be cut into, smallest first; none if it is not known."""
     for name, gigabytes, cuts, names in _BOARDS:
         if re.search(name, model) and abs(memory_bytes / (gigabytes * _GB) - 1) <= _NEAR:
-            return [
+            return tuple(
                 Profile(
                     name=f"{slices}g.{size}gb",
                     memory_bytes=int(memory_bytes * memory * _USABLE),
                     compute_ratio=compute,
                 )
                 for (slices, compute, memory), size in zip(cuts, names, strict=True)
-            ]
+            )
     return ()

@@ -14,12 +14,11 @@ import numpy as np
 
 from warpgauge.analyzer.bottlenecks.thermal_limited import LEAST_COVERAGE, read_thermal
 from warpgauge.analyzer.health.throttle import braked_ratio
-from warpgauge.analyzer.layout import Level
 from warpgauge.analyzer.planning.cluster import Seat
 from warpgauge.analyzer.planning.occupancy import Occupancy
 from warpgauge.analyzer.planning.pool import MILLI, Node, Pod, Request
 from warpgauge.core.catalog import device
-from warpgauge.core.finding import FindingKind
+from warpgauge.core.finding import FindingKind, Level
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
