@@ -186,8 +186,8 @@ def telemetry(tmp_path):
 def test_with_telemetry_it_says_who_should_leave_a_hot_node(plan, telemetry):
     code, out, _ = plan(SCATTERED, *telemetry(HOT))
     assert code == 1
-    assert "Slowed down by heat or power:" in out
-    assert "gpu-a  one to gpu-b  takes one off gpu-a, which throttled 100%" in out
+    assert "Slow, by what was measured:" in out
+    assert "gpu-a  thermal_limited  one to gpu-b  takes one off gpu-a, which throttled 100%" in out
 
 
 def test_json_has_the_move_off_a_hot_node_with_its_way_back(plan, telemetry):
@@ -204,14 +204,23 @@ def test_json_has_the_move_off_a_hot_node_with_its_way_back(plan, telemetry):
 def test_where_every_node_is_hot_nobody_is_moved_and_it_says_why(plan, telemetry):
     code, out, _ = plan(SCATTERED, *telemetry(dict.fromkeys(HOT, 1.0)))
     assert code == 0
-    assert "gpu-a  nobody  nothing worth moving: no movable pod of gpu-a has a place on a cool node" in out
+    assert (
+        "gpu-a  thermal_limited  nobody  nothing worth moving: no movable pod of gpu-a has a place on a cool node"
+        in out
+    )
+
+
+def test_what_may_not_move_leaves_a_hot_node_only_if_all_may(plan, telemetry):
+    fixed = [line.replace("BE", "LS") for line in SCATTERED]
+    assert "gpu-a  thermal_limited  nobody" in plan(fixed, *telemetry(HOT))[1]
+    assert "gpu-a  thermal_limited  one to gpu-b" in plan(fixed, "--move-all", *telemetry(HOT))[1]
 
 
 def test_where_nothing_is_slowed_down_it_says_so(plan, telemetry):
     code, out, _ = plan(SCATTERED, *telemetry(dict.fromkeys(HOT, 0.0)))
-    assert (code, "Slowed down by heat or power: no node of the pool." in out) == (0, True)
+    assert (code, "Slow, by what was measured: no node of the pool." in out) == (0, True)
 
 
 def test_without_telemetry_nothing_is_said_of_it(plan):
     _, out, _ = plan(SCATTERED)
-    assert "Slowed down" not in out
+    assert "was measured" not in out

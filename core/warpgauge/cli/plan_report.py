@@ -79,6 +79,7 @@ def _measured(measured: Measured | None) -> Iterator[dict[str, Any]]:
             "type": "relief",
             "node": one.node,
             "finding": one.finding.id,
+            "kind": str(one.finding.kind),
             "reason": one.plan.reason,
             "moves": [_move(move) for move in one.plan.moves],
             "undo": [_move(move) for move in one.plan.undo],
@@ -137,12 +138,12 @@ def _moves(plan: PoolPlan) -> str:
 def _reliefs(measured: Measured) -> str:
     """Each move by itself; a node that nobody leaves with the reason."""
     if not measured.reliefs:
-        return "Slowed down by heat or power: no node of the pool."
-    rows = [
-        (one.node, ", ".join(f"{move.pod} to {move.target}" for move in one.plan.moves) or "nobody", one.plan.reason)
-        for one in measured.reliefs
-    ]
-    return _listed("Slowed down by heat or power:", ("NODE", "MOVE", "WHY"), rows, set())
+        return "Slow, by what was measured: no node of the pool."
+    rows = []
+    for one in measured.reliefs:
+        moves = ", ".join(f"{move.pod} to {move.target}" for move in one.plan.moves) or "nobody"
+        rows.append((one.node, str(one.finding.kind), moves, one.plan.reason))
+    return _listed("Slow, by what was measured:", ("NODE", "FINDING", "MOVE", "WHY"), rows, set())
 
 
 def _oversized(measured: Measured) -> str:

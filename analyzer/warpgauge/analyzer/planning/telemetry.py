@@ -1,11 +1,11 @@
-"""What measurements add to the plan of a pool: who should leave a slowed node, and who would do with less."""
+"""What measurements add to the plan of a pool: who should leave a slow or slowed node, and who would do with less."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from warpgauge.analyzer.planning.displacement import cool_down
+from warpgauge.analyzer.planning.displacement import cool_down, nothing_to_move, replace_straggler
 from warpgauge.analyzer.planning.watched import SLOWED_NODE, watched_cluster
 from warpgauge.core.finding import FindingKind
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "Relief", "measured"]
 
+_HELD_BACK: Final = SLOWED_NODE | {FindingKind.STRAGGLER}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relief:
-    """A node that heat or power slows, and the move off it, or none and the reason."""
+    """A node that holds work back, and the move off it, or none and the reason."""
 
     node: str
     finding: Finding
@@ -38,31 +40,38 @@ class Measured:
 
 
 def measured(findings: Sequence[Finding], frame: Frame, occupancy: Occupancy) -> Measured:
-    """For the findings that hold: a move for each slowed node of the pool, and jobs that would do with a MIG instance.
+    """For the findings that hold: a move for each slow node of the pool, and jobs that would do with a MIG instance.
 
-    The pool knows what its pods ask for, the frame which nodes are slowed down; they meet in the nodes' names.
+    The pool knows what its pods ask for, the frame which nodes are slow; they meet in the nodes' names.
     """
     holding = [one for one in findings if one.ended is None and one.muted is None]
-    slowed = {
+    slow = {
         one.scope.node: one
         for one in reversed(holding)  # the first of a node, which weighs most, stays
-        if one.kind in SLOWED_NODE and one.scope.node in occupancy.cluster.index
+        if one.kind in _HELD_BACK and one.scope.node in occupancy.cluster.index
     }
-    reliefs = [_relief(one, frame, occupancy) for one in slowed.values()]
+    reliefs = [
+        Relief(node=one.scope.node or "", finding=one, plan=_plan(one, frame, occupancy)) for one in slow.values()
+    ]
     return Measured(
         reliefs=tuple(sorted(reliefs, key=lambda one: one.node)),
         oversized=tuple(one for one in holding if one.kind is FindingKind.OVERSIZED),
     )
 
 
-def _relief(finding: Finding, frame: Frame, occupancy: Occupancy) -> Relief:
+def _plan(finding: Finding, frame: Frame, occupancy: Occupancy) -> MovePlan:
+    """Off a node that heat or power slows one pod goes; off one that is slow in itself all of them, to one spare."""
     node, job = finding.scope.node or "", finding.scope.job_id or ""
+    if finding.kind is FindingKind.STRAGGLER:
+        here = occupancy.on(occupancy.cluster.index[node])
+        if (fixed := next((pod for pod in here if pod.request.gpu_count and not pod.is_movable), None)) is not None:
+            return nothing_to_move(f"pod {fixed.name} of {node} may not be moved")
+        return replace_straggler(occupancy, node, spares=sorted(occupancy.cluster.index))
     watched = watched_cluster(frame, finding.scope.cluster or "", ())
-    plan = cool_down(
+    return cool_down(
         occupancy,
         node,
         throttled_ratio=watched.throttled_ratio,
         rack_of=watched.rack_of,
         pod=job if job in occupancy.pods else "",
     )
-    return Relief(node=node, finding=finding, plan=plan)

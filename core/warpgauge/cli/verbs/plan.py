@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -51,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--move-all", action="store_true", help="let moves disturb any pod, not only those of qos BE")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the policy random (default 0)")
     parser.add_argument("--telemetry", action="append", default=[], metavar="SOURCE",
-                        help="also plan by what was measured: off nodes that heat or power slows, jobs that would do "
-                        "with a MIG instance; SOURCE and the flags below as of analyze")  # fmt: skip
+                        help="also plan by what was measured: off slow nodes, and jobs that would do with a MIG "
+                        "instance; SOURCE and the flags below as of analyze")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON Lines: placements, waiting jobs, moves, a summary")
     add_reading_flags(parser, page="5m")
 
@@ -100,8 +101,10 @@ def _measured(args: argparse.Namespace, config: Config, pool: LivePool) -> Measu
     from warpgauge.analyzer.planning.telemetry import measured  # noqa: PLC0415 - as above
 
     replay = asyncio.run(read_once(args.telemetry, look_of(args, config), clock=SystemClock(), say=say))
-    findings = replay.report().findings
-    return measured(findings, replay.frame, occupancy_of(pool.nodes, pool.workload))
+    findings, workload = replay.report().findings, pool.workload
+    if args.move_all:
+        workload = replace(workload, pods=tuple(replace(pod, is_movable=True) for pod in workload.pods))
+    return measured(findings, replay.frame, occupancy_of(pool.nodes, workload))
 
 
 def _pool(args: argparse.Namespace, config: Config) -> LivePool:
