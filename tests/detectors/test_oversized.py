@@ -17,6 +17,8 @@ from warpgauge.analyzer.planning.mig_profiles import profiles_of
 from warpgauge.analyzer.recommend import Ledger, Limits, recommend
 from warpgauge.analyzer.recommend.site_rules import SiteRules
 from warpgauge.analyzer.recommend.topology import topology_of
+from warpgauge.analyzer.replay import Replay
+from warpgauge.analyzer.sources import Points, Ranges, Target
 from warpgauge.analyzer.usage import BINS, Usage
 from warpgauge.core.catalog import device
 from warpgauge.core.errors import InputError
@@ -254,3 +256,27 @@ def test_an_instance_has_no_more_than_the_driver_gives_one() -> None:
     sizes = {one.name: one.memory_bytes / GIB for one in profiles_of("NVIDIA H100 80GB HBM3", BOARD)}
     told = {"1g.10gb": 9.75, "1g.20gb": 19.62, "2g.20gb": 19.62, "3g.40gb": 39.5}  # nvidia-smi mig -lgip
     assert all(0.95 * told[name] < sizes[name] <= told[name] for name in told)
+
+
+def test_a_replay_of_a_history_of_nine_days_says_the_same() -> None:
+    usage = Usage()
+    oversized = [one for one in detectors_with((), usage=usage) if isinstance(one, Oversized)]
+    replay = Replay(window_seconds=3600.0, cluster="c", detectors=oversized)
+    interval = 300.0
+    times = np.arange(round(START * 1000), round((START + 9 * DAY) * 1000), round(interval * 1000), dtype=np.int64)
+    own = {"cluster": "c", "node": "n1", "uuid": "GPU-0", "index": "0"}
+    series = (
+        (device.DEVICE_INFO.name, {"model": "NVIDIA H100 80GB HBM3", "vendor": "nvidia", "kind": "gpu"}, 1.0),
+        (device.WORKLOAD_INFO.name, {"job_id": "notebook", "scheduler": "slurm"}, 1.0),
+        (device.MEMORY_TOTAL.name, {}, BOARD),
+        (device.MEMORY_USED.name, {}, 5 * GIB),
+        (device.COMPUTE_ACTIVE.name, {}, 0.08),
+    )
+    points = tuple(
+        Points(name=name, labels=own | more, times_ms=times, values=np.full(len(times), value))
+        for name, more, value in series
+    )
+    replay.add(Ranges(target=Target(name="history"), points=points, interval_seconds=interval))
+    (found,) = replay.report().findings
+    assert found.remedy.startswith("Give job notebook a 1g.10gb instance")
+    assert found.evidence[0].window_seconds == pytest.approx(9 * DAY, rel=0.01)
