@@ -84,5 +84,5 @@ class KeepingPartitions:
             raise ExecutionError(_UNREACHABLE, str(error), may_succeed_later=True) from error
         for what, names, known in (("node", nodes, held), ("job", jobs, queued)):
             for name in sorted(filter(None, names)):
-                if partitions := known.get(name):
-                    yield f"{what} {name} is in partition {min(partitions)}, which is left alone (acting.keep_partitions)"
+                if kept := known.get(name):
+                    yield f"{what} {name} is in partition {min(kept)}, which is left alone (acting.keep_partitions)"
