@@ -228,6 +228,7 @@ class Agent:
             if isinstance(collector, Supervisor):
                 collector.settings = {
                     "gpm": self._gpm_mode.is_on,
+                    "gpm_every": agent.gpm_interval_seconds,
                     "processes": processes,
                     "proc_root": agent.proc_root,
                     "holders": "attribution" not in agent.disabled_collectors,

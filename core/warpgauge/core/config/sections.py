@@ -61,6 +61,10 @@ class AgentConfig:
         help="Whether GPM (SM, tensor and memory activity) is read: auto leaves it to DCGM while that runs here.",
         choices=("auto", "on", "off"),
     )
+    gpm_interval_seconds: float = setting(
+        5.0, help="What GPM's activity is averaged over; each answer takes the driver 2 ms of CPU.", unit="seconds",
+        above=0,
+    )  # fmt: skip
     process_metrics: bool = setting(
         default=False,
         help="Give each compute process on a GPU series of its own (memory and utilization by pid), and each process "
