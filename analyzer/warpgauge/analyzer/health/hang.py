@@ -1,7 +1,7 @@
 """Work that has stopped though everything looks busy.
 
 Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits;
-not so if its job goes on stepping.
+not so if its job goes on stepping, or if data flow: copies at full speed keep an H100 100 % utilized at 130 W.
 And a job whose steps stopped while its devices stay busy at clearly less power than it draws when it steps waits in a
 collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL); so does one of work that draws
 little anyway, where the pipes that it calculates with stand still. An evaluation or a checkpoint also has no steps,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Detection
     from warpgauge.analyzer.entities import Job, JobKey
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.windows import Array
+    from warpgauge.analyzer.windows import Array, Mask
     from warpgauge.core.finding import Evidence
 
 __all__ = ["Hang"]
@@ -41,6 +41,8 @@ __all__ = ["Hang"]
 WINDOW_SECONDS: Final = 300.0
 FULL_UTILIZATION: Final = 0.99
 IDLE_POWER_RATIO: Final = 0.22  # of the limit: an H100 with a context draws 0.16, a collective that spins 0.4
+MOVED_RATE: Final = 0.5e9  # bytes a second over PCIe or all NVLinks: whoever spins only polls
+MOVED_SHARE: Final = 0.05  # of the cycles, in device memory
 SPINNING: Final = 0.90  # activity of a device that waits in a collective
 SPIN_POWER_RATIO: Final = 0.60  # of what the job draws while it steps
 LEAST_PIPE: Final = 0.02  # of the cycles, while the job steps: less says nothing
@@ -50,6 +52,14 @@ LEAST_SILENT_SECONDS: Final = 300.0
 LEAST_COVERAGE: Final = 0.8
 CONFIDENCE_DEVICE: Final = 0.8
 CONFIDENCE_JOB: Final = 0.85
+_TRAFFIC: Final = tuple(
+    channel(metric)
+    for metric in (
+        device.PCIE_RECEIVE_RATE, device.PCIE_TRANSMIT_RATE, device.PCIE_RECEIVE, device.PCIE_TRANSMIT,
+        device.LINK_RECEIVE_RATE, device.LINK_TRANSMIT_RATE,
+    )
+)  # fmt: skip
+_BANDWIDTH: Final = channel(device.MEMORY_BANDWIDTH_ACTIVE)
 _CALCULATING: Final = ("tensor", "fp64", "fp32", "fp16")
 _STEPS: Final = channel(training.STEP_SECONDS, "count")
 _POWER: Final = channel(device.POWER)
@@ -68,6 +78,8 @@ class Hang:
         limit = frame.latest(device.POWER_LIMIT, "enforced", seconds=2 * WINDOW_SECONDS)
         is_judged = (both.coverage >= LEAST_COVERAGE) & np.isfinite(limit)
         stuck = is_judged & (used.least >= FULL_UTILIZATION) & (power.peak < IDLE_POWER_RATIO * limit)
+        if stuck.any():
+            stuck &= ~_moves_data(frame)
         rows = [row for row in np.flatnonzero(stuck).tolist() if not _is_stepping(frame, row)]
         candidates = list(_of_devices(frame, rows, limit))
         jobs = [_waiting(frame, key, job) for key, job in _silent_jobs(frame)]
@@ -75,6 +87,14 @@ class Hang:
         what = "devices and jobs, for work that stopped while they look busy"
         missing = (device.POWER, device.UTILIZATION, device.POWER_LIMIT)
         return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
+
+
+def _moves_data(frame: Frame) -> Mask:
+    """[device], whether data flow to, from or within it: then it works, if not with its SMs."""
+    moves = frame.window(_BANDWIDTH, WINDOW_SECONDS).mean >= MOVED_SHARE
+    for signal in _TRAFFIC:
+        moves |= frame.window(signal, WINDOW_SECONDS).mean >= MOVED_RATE
+    return np.asarray(moves)
 
 
 def _of_devices(frame: Frame, rows: list[int], limit: Array) -> Iterator[Candidate]:

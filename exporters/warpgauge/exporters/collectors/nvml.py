@@ -144,7 +144,8 @@ class NvmlCollector:
     def adjust(self, settings: Settings) -> None:
         """Obey these from now on; see `Adjustable`.
 
-        `gpm` (True) allows GPM, `gpm_every` (0) seconds lie between two of its averages; `processes` (0) is the most per GPU that get series, with names from `proc_root`;
+        `gpm` (True) allows GPM, `gpm_every` (0) seconds lie between two of its averages; `processes` (0) is the most
+        per GPU that get series, with names from `proc_root`;
         `holders` (False) lists the processes of each GPU for the attribution.
         """
         self._settings = settings
