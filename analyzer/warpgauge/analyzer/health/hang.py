@@ -86,7 +86,7 @@ class Hang:
         candidates += [found for found in jobs if found is not None]
         what = "devices and jobs, for work that stopped while they look busy"
         missing = (device.POWER, device.UTILIZATION, device.POWER_LIMIT)
-        return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
+        return detection(frame, self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, needs=missing)
 
 
 def _moves_data(frame: Frame) -> Mask:
