@@ -1,8 +1,8 @@
 """Work that has stopped though everything looks busy.
 
 Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits;
-not so if its job goes on stepping, its pipes calculate or data flow (copies at full speed keep an H100 100 % utilized at
-130 W); and where no pipe is measured nobody can tell at a clock far down, which takes the power out of any work.
+not so if its job goes on stepping, its pipes calculate or data flow (copies at full speed keep an H100 fully utilized
+at 130 W); and where no pipe is measured nobody can tell at a clock far down, which takes the power out of any work.
 And a job whose steps stopped while its devices stay busy at clearly less power than it draws when it steps waits in a
 collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL); so does one of work that draws
 little anyway, where the pipes that it calculates with stand still. An evaluation or a checkpoint also has no steps,
