@@ -14,7 +14,7 @@ from warpgauge.alerts.groups import alerts
 from warpgauge.alerts.rule import RecordingRule
 from warpgauge.alerts.site import Site
 from warpgauge.core.catalog import Kind
-from warpgauge.exporters.dcgm.fields import FIELDS
+from warpgauge.core.dcgm import FIELDS
 
 SITE: Final = Site()
 UNIT: Final = yaml.safe_load((Path(__file__).parents[2] / "alerts/unit/dcgm.yaml").read_text())

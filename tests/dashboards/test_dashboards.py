@@ -13,11 +13,11 @@ import yaml
 
 from tests.promql_lint import PARTS, Lint
 from warpgauge.core.catalog import BY_NAME, Family
+from warpgauge.core.dcgm import FIELDS
 from warpgauge.core.links import dashboard_path, dashboard_uid
 from warpgauge.dashboards.generate import DASHBOARDS, DCGM_DASHBOARDS, files
 from warpgauge.dashboards.grafana.layout import COLUMNS
 from warpgauge.dashboards.provisioning import FIRST_LINE
-from warpgauge.exporters.dcgm import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection

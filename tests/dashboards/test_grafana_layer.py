@@ -12,7 +12,7 @@ from warpgauge.core.catalog import ALL, Unit, device, host, training
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import GRAFANA_UNITS, Column, Levels, Section
 from warpgauge.dashboards.grafana.layout import COLUMNS
-from warpgauge.dashboards.grafana.panels import title_of
+from warpgauge.dashboards.grafana.parts import title_of
 
 
 def shown(panel: grafana.Panel) -> dict:
