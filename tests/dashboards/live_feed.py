@@ -17,6 +17,22 @@ from warpgauge.exporters.synthetic import CLUSTER, FAULTS, Fleet, SimulatedPages
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WORDS = {
+    "action": "cap_power",
+    "collector": "nvml",
+    "function": "nvmlDeviceGetFieldValues",
+    "kind": "straggler",
+    "outcome": "accepted",
+    "reason": "not_supported",
+    "severity": "warning",
+    "sink": "remote_write",
+    "source": "prometheus",
+    "state": "open",
+    "target": "prometheus:9090",
+    "version": "0.9.0",
+}
+"""Of labels with any text: one that an agent or analyzer would say, for those who look at the pictures."""
+
 __all__ = ["OwnPage", "feed", "scrape"]
 
 
@@ -46,10 +62,10 @@ class OwnPage:
     def _samples(self, row: Metric) -> Iterator[Sample]:
         """One series of a row, or one for each state, rising where it is a counter."""
         if row.kind is Kind.STATE:
-            others = tuple("a" for _ in row.labels[:-1])
+            others = tuple(WORDS.get(label, label) for label in row.labels[:-1])
             yield from (Sample(row, (*others, state), float(state == row.states[0])) for state in row.states)
             return
-        labels = tuple("a" for _ in row.labels)
+        labels = tuple(WORDS.get(label, label) for label in row.labels)
         if row.kind is Kind.HISTOGRAM:
             counts = (self._readings,) * (len(row.buckets) + 1)
             yield Sample(row, labels, Histogram(counts, 1e-6 * self._readings))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["graph", "heatmap"]
 
+_ROOM_FOR_A_LEGEND: Final = 12  # columns; below it would leave the lines too little
 _LEAST_TOPS: Final = {"percentunit": 0.01, "short": 1, "cps": 1}
 """How high an axis is at least: else Grafana draws a flat zero on 0 to 100, and noise as a mountain."""
 
@@ -46,8 +47,10 @@ def graph(  # noqa: PLR0913 - a graph has that many looks, all with defaults
             "legend": {
                 "calcs": ["lastNotNull", "max"],
                 "displayMode": "table",
-                "placement": "bottom",
+                "placement": "right" if width >= _ROOM_FOR_A_LEGEND else "bottom",
                 "showLegend": True,
+                "sortBy": "Max",  # the worst first: of many lines a legend shows a few
+                "sortDesc": True,
             },
             "tooltip": {"hideZeros": False, "mode": "multi", "sort": "desc"},
         },
@@ -62,6 +65,7 @@ def graph(  # noqa: PLR0913 - a graph has that many looks, all with defaults
                 "spanNulls": False,
                 "stacking": {"group": "A", "mode": "normal" if stacked else "none"},
             },
+            **({"decimals": 1} if shown == "percentunit" else {}),
             "noValue": ABSENT,
             "unit": shown,
             **bounds(metric, shown),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import Unit
 from warpgauge.dashboards.grafana.model import Panel, Query
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
 
 __all__ = ["Column", "table"]
+
+_NARROWEST: Final = 100  # pixels; Grafana's own 150 push the last of many columns out of sight
+_NARROW: Final = {"Index": 70, "Rank": 70}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +84,19 @@ def table(  # noqa: PLR0913 - a table has that many looks, all with defaults
         targets=numbered(targets),
         options={"cellHeight": "sm", "showHeader": True},
         defaults={
-            "custom": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": False},
+            "custom": {
+                "align": "auto",
+                "cellOptions": {"type": "auto"},
+                "filterable": True,
+                "inspect": False,
+                "minWidth": _NARROWEST,
+            },
             "noValue": ABSENT,
             "thresholds": thresholds(),
             "unit": "short",
         },
         overrides=[
+            *(_narrow(heading) for heading in keys.values() if heading in _NARROW),
             *(column.override() for column in columns if not column.hidden),
             *(_link(heading, url) for heading, url in (links or {}).items()),
         ],
@@ -95,7 +105,7 @@ def table(  # noqa: PLR0913 - a table has that many looks, all with defaults
 
 
 def _organize(columns: Sequence[Column], keys: Mapping[str, str]) -> Json:
-    fields = {f"Value #{letter(number)}": column for number, column in enumerate(columns)}
+    fields = {value_name(number, len(columns)): column for number, column in enumerate(columns)}
     order = [*keys, *fields]
     return {
         "id": "organize",
@@ -105,6 +115,16 @@ def _organize(columns: Sequence[Column], keys: Mapping[str, str]) -> Json:
             "renameByName": {**keys, **{name: column.title for name, column in fields.items() if not column.hidden}},
         },
     }
+
+
+def value_name(number: int, of: int) -> str:
+    """What Grafana calls the values of a table's query: only where there are several it adds the letter."""
+    return f"Value #{letter(number)}" if of > 1 else "Value"
+
+
+def _narrow(heading: str) -> Json:
+    width = {"id": "custom.width", "value": _NARROW[heading]}
+    return {"matcher": {"id": "byName", "options": heading}, "properties": [width]}
 
 
 def _link(heading: str, url: str) -> Json:
