@@ -5,28 +5,53 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import tempfile
 import time
 import urllib.parse
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from tests.dashboards.live_feed import feed
+from tests.alerts.test_other_site import TOML as ALERTS_TOML
+from tests.dashboards.live_feed import BOARDS_NODE, OTHER_PLACE, feed
+from tests.dashboards.test_other_site import TOML
 from tests.prometheus_releases import NEWEST, OLDEST, RELEASES, program
 from tests.real_servers import get_json, prometheus_config, servers_in, start_prometheus
 from warpgauge.alerts.generate import files as rule_files
+from warpgauge.alerts.settings import site_of as alerts_site_of
+from warpgauge.core.config import load
+from warpgauge.dashboards.dcgm import words
 from warpgauge.dashboards.generate import DASHBOARDS, DCGM_DASHBOARDS, files
+from warpgauge.dashboards.settings import site_of
+from warpgauge.dashboards.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from warpgauge.core.config import Config
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-DOCUMENTS = {name: json.loads(files()[f"{name}.json"]) for name in (*DASHBOARDS, *DCGM_DASHBOARDS)}
+
+def other_config(toml: str) -> Config:
+    """The configuration of a site that differs in all it can."""
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(toml)
+        file.flush()
+        return load(Path(file.name), {}, {})
+
+
+OTHER = replace(site_of(other_config(TOML)), disabled=frozenset())  # that is asked in full
+DOCUMENTS = {
+    f"{where}{name}": json.loads(files(site)[f"{name}.json"])
+    for where, site in (("", Site()), ("other site: ", OTHER))
+    for name in (*DASHBOARDS, *DCGM_DASHBOARDS)
+}
 TARGETS = {
-    f"{name}/{panel['title']}/{target['refId']}": target["expr"]
+    f"{name}/{panel['title']}/{panel['type']}/{target['refId']}": target["expr"]
     for name, document in DOCUMENTS.items()
     for panel in document["panels"]
     for target in panel.get("targets", ())
@@ -36,24 +61,27 @@ DROP_DOWNS = sorted(
 )
 MARKS = sorted({one["expr"] for it in DOCUMENTS.values() for one in it["annotations"]["list"] if "expr" in one})
 DEVICES = 64
+OTHER_DEVICES = 16  # of two nodes
 INTERVAL = "2s"
 SETTLED_SECONDS = 60.0
 VARIABLES = {
     "$cluster": ".+", "$node": ".+", "$uuid": ".+", "$job_id": ".+", "$model": ".+", "$price": "0.15",
-    "$__rate_interval": "40s", "$__range": "40s",
+    "$__rate_interval": "40s", "$__range": "40s", "$zone": ".+", "$rack": ".+",
 }  # fmt: skip
 
 each_release = pytest.mark.parametrize("release", RELEASES)
 
 
 def rules_in(folder: Path) -> list[Path]:
-    """The generated rule files, evaluated at each scrape."""
-    written = [(folder / name, text) for name, text in rule_files().items() if "/" not in name]
-    for path, text in [*written, (folder / "dcgm.yml", rule_files()["dcgm/dcgm.yml"])]:
-        document = yaml.safe_load(text)
-        for group in document["groups"]:
-            group["interval"] = INTERVAL
-        path.write_text(json.dumps(document))
+    """The generated rule files of both sites, evaluated at each scrape."""
+    for where, site in (("", None), ("other-", alerts_site_of(other_config(ALERTS_TOML).alerts))):
+        for name, text in rule_files(site).items():
+            if "/" in name and name != "dcgm/dcgm.yml":
+                continue
+            document = yaml.safe_load(text)
+            for group in document["groups"]:
+                group["interval"] = INTERVAL
+            (folder / f"{where}{name.rpartition('/')[2]}").write_text(json.dumps(document))
     return sorted(folder.glob("*.yml"))
 
 
@@ -70,14 +98,15 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
         yield lambda release: bases.get(release) or str(program(release, "prometheus"))  # the latter skips
 
 
-def filled(expression: str) -> str:
-    for name, value in VARIABLES.items():
+def filled(expression: str, **chosen: str) -> str:
+    for name, value in {**{f"${one}": value for one, value in chosen.items()}, **VARIABLES}.items():
         expression = expression.replace(name, value)
     return expression
 
 
-def answer(base: str, expression: str) -> list[dict[str, Any]]:
-    return get_json(f"{base}/api/v1/query?{urllib.parse.urlencode({'query': filled(expression)})}")["data"]["result"]
+def answer(base: str, expression: str, **chosen: str) -> list[dict[str, Any]]:
+    query = urllib.parse.urlencode({"query": filled(expression, **chosen)})
+    return get_json(f"{base}/api/v1/query?{query}")["data"]["result"]
 
 
 def values(base: str, definition: str) -> list[str]:
@@ -99,7 +128,53 @@ def test_no_panel_is_empty_whatever_honor_labels_says(started: Callable[[str], s
     base = started(release)
     least = {name: DEVICES if name.startswith("fleet/Devices/") else 1 for name in TARGETS}
     assert settled(lambda: [name for name in TARGETS if len(answer(base, TARGETS[name])) < least[name]]) == []
-    assert {one["metric"]["node"] for one in answer(base, TARGETS["fleet/Open findings/A"])} == {"sim-node-3"}
+    assert {one["metric"]["node"] for one in answer(base, TARGETS["fleet/Open findings/table/A"])} == {"sim-node-3"}
+    assert {one["metric"]["pod"] for one in answer(base, TARGETS["dcgm-node/Pods on the devices/table/A"])} == {
+        "train-0"
+    }
+
+
+def compared() -> list[tuple[str, str]]:
+    """Queries of ours and the same over DCGM's series, without windows: both pages tell of the boards as they are."""
+    found = []
+    for name in DCGM_DASHBOARDS:
+        for panel in DASHBOARDS[name.removeprefix("dcgm-")]().panels:
+            for one in getattr(panel, "targets", ()):
+                told = words.expression(one.expr, one.legend)
+                if told and not {"[", "exported_pod"} & set(re.findall(r"\[|exported_pod", told)):
+                    found.append((one.expr, told))
+    return found
+
+
+def by_labels(found: list[dict[str, Any]]) -> dict[frozenset[str], float]:
+    """Values by what stands in the labels, whose names differ."""
+    return {frozenset(one["metric"].values()): float(one["value"][1]) for one in found}
+
+
+def test_a_dcgm_variant_says_of_a_board_what_our_own_dashboard_says(started: Callable[[str], str]):
+    base = started(OLDEST)
+    pairs = compared()
+    assert len(pairs) > 25
+
+    def differ() -> list[str]:
+        wrong = []
+        for ours, theirs in pairs:
+            here, there = (by_labels(answer(base, one, node=BOARDS_NODE)) for one in (ours, theirs))
+            if not there or there != {labels: pytest.approx(here.get(labels), rel=1e-6) for labels in there}:
+                wrong.append(theirs)
+        return wrong
+
+    assert settled(differ) == []
+
+
+@each_release
+def test_a_site_with_other_labels_sees_its_own_devices_and_no_others(started: Callable[[str], str], release: str):
+    base = started(release)
+    (known,) = answer(base, TARGETS["other site: fleet/Devices known/stat/A"])
+    assert float(known["value"][1]) == OTHER_DEVICES
+    tables = [expr for name, expr in TARGETS.items() if name.startswith("other site: fleet/Devices/")]
+    places = {one["metric"]["k8s_cluster"] for expr in tables for one in answer(base, expr)}
+    assert places == {OTHER_PLACE["k8s_cluster"]}
 
 
 @each_release
