@@ -50,6 +50,7 @@ class Node:
     programs: Mapping[str, Program] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)
+    cluster: str = "test"
     address: str = ""
     is_down: bool = False
     agent: Agent | None = None
@@ -99,4 +100,4 @@ class Node:
             self.loop.close()
 
     def target(self) -> dict[str, Any]:
-        return {"targets": [self.address], "labels": {"cluster": "test", "node": self.name}}
+        return {"targets": [self.address], "labels": {"cluster": self.cluster, "node": self.name}}

@@ -1,6 +1,6 @@
 """What goes wrong on nodes with other vendors' devices, fabrics, jobs and queues; sound until `fall_ill`.
 
-`mixed` has AMD, TPU and InfiniBand ports and pushes to a receiver; `jobs` trains on two GPUs. `late` nodes come up ill:
+`mixed` has AMD, TPU and InfiniBand ports and pushes to a receiver; `jobs` trains on a GPU. `late` nodes come up ill:
 one agent that may not read the kernel log and starts with a queue that nobody has taken for long, one whose TPU runtime
 answers nobody.
 """
@@ -11,6 +11,8 @@ import contextlib
 import http.server
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -45,6 +47,13 @@ RANKS: Final = 3
 STEP_SECONDS: Final = 0.25
 OLD_SECONDS: Final = 3600.0
 HEALTHY: Final = "set all utilization 95"
+HALL: Final = "hall"  # a cluster of its own: there it is too hot, and what the double calls a board is there once only
+
+
+def _hot(gpu: str) -> tuple[str, ...]:
+    """Idle boards whose clocks heat holds down half of the time."""
+    since = time.monotonic()
+    return ("set all utilization 1", f"grow {gpu} CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN 500000000 {since}")
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -90,16 +99,16 @@ class Mixed:
         self.ports = self._sys("mixed")
         self.sound = [self._mixed(), self._jobs(), self._flapping()]
         self.late = [self._blind(), self._silent()]
-        self.stack.callback(self._stop.set)
 
     def begin(self) -> None:
         """Let jobs train and ports count."""
         for rank in range(RANKS):
             self._live(lambda rank=rank: self._train(rank))
-        self._live(self._train_held)
+        self._train_held()
         self._live(self._count)
         self._live(self._flap)
         self._live(self._babble)
+        self.stack.callback(self._stop.set)  # before they are waited for
 
     def fall_ill(self) -> None:
         """Everything at once."""
@@ -108,7 +117,8 @@ class Mixed:
         idle = dict.fromkeys(range(len(CHIPS)), 0.5) | {STUCK_CHIP: 400.0}
         self.runtime.metrics |= {"tpu.runtime.tensorcore.idle_duration.seconds": tpu_runtime.gauges(idle)}
         self.receiver.status = 400
-        set_faults(self.folder / "jobs", "set all utilization 1")
+        set_faults(self.folder / "jobs", *_hot("all"))
+        (self.folder / "hangs").touch()
         down, slow = (self.ports.root / f"class/infiniband/mlx5_{number}/ports/1" for number in (1, 2))
         (down / "state").write_text("1: DOWN\n")
         (slow / "rate").write_text("100 Gb/sec (4X EDR)\n")
@@ -121,6 +131,7 @@ class Mixed:
             "mixed",
             ("amd", "tpu", "infiniband"),
             "accel_violation_ratio{",
+            cluster=HALL,
             programs={
                 "amd": child(HERE / "faulty_amd.py", self.folder / "amd"),
                 "tpu": child(OTHER_CHILD, "tpu", self.folder / "none", self.ports.root, self.runtime.address),
@@ -135,6 +146,7 @@ class Mixed:
             "jobs",
             ("nvml", "training", "attribution"),
             "accel_workload_info{",
+            cluster=HALL,
             script=self.folder / "jobs",
             programs={"nvml": child(FAULTY_CHILD, self.folder / "jobs", "h100")},
             settings={
@@ -150,7 +162,7 @@ class Mixed:
         set_faults(self.folder / "flapping", HEALTHY)
         quick = Backoff(first_seconds=0.3, factor=1.0, max_seconds=0.3)
         program = child(FAULTY_CHILD, self.folder / "flapping", "h100", "h100", retries=quick)
-        return Node("flapping", ("nvml",), "accel_power_watts{", programs={"nvml": program})
+        return Node("flapping", ("nvml",), "accel_power_watts{", programs={"nvml": program}, cluster=HALL)
 
     def _blind(self) -> Node:
         set_faults(self.folder / "blind", HEALTHY, "crawl all 2.5")
@@ -237,15 +249,17 @@ class Mixed:
         timer.close()
 
     def _train_held(self) -> None:
-        """Steps of the job that holds the GPUs, until it hangs."""
-        timer = StepTimer(job_id=HELD_JOB, rank=0, socket_path=str(self.folder / "steps.sock"))
-        while not self._stop.is_set():
-            if self.is_ill:
-                self._stop.wait(STEP_SECONDS)
-                continue
-            with timer.step():
-                self._stop.wait(STEP_SECONDS)
-        timer.close()
+        """The job that holds the GPU, a process of its own: one process speaks for one job."""
+        command = [
+            sys.executable,
+            HERE / "stepping_job.py",
+            self.folder / "steps.sock",
+            HELD_JOB,
+            self.folder / "hangs",
+        ]
+        job = subprocess.Popen(command)
+        self.stack.callback(job.wait)
+        self.stack.callback(job.kill)
 
     def _count(self) -> None:
         """The first port's cable damages symbols."""
@@ -258,14 +272,16 @@ class Mixed:
             new.replace(path)
 
     def _flap(self) -> None:
-        """One of two boards goes and comes."""
+        """One of two boards goes and comes, the other is hot."""
         if not self.is_ill:
             self._stop.wait(0.5)
             return
-        set_faults(self.folder / "flapping", HEALTHY, "lost 0")
-        self._stop.wait(3.0)
-        set_faults(self.folder / "flapping", HEALTHY)
-        self._stop.wait(3.0)
+        hot = _hot("1")
+        while not self._stop.is_set():
+            set_faults(self.folder / "flapping", *hot, "lost 0")
+            self._stop.wait(3.0)
+            set_faults(self.folder / "flapping", *hot)
+            self._stop.wait(3.0)
 
     def _babble(self) -> None:
         """An old step timer, whose messages nobody understands."""

@@ -49,8 +49,8 @@ TOLD_SECONDS: Final = 90.0
 SWITCH_ERROR: Final = (
     b"3,1,1,-;nvidia-nvswitch3: SXid (PCI:0000:c1:00.0): 12028, Non-fatal, Link 44 egress non-posted PRIV error\n"
 )
-SITE: Final = Site(  # a fleet with one hot node, and less patience with who idles
-    thresholds={"FleetOverheating": 1.0}, holds={"DeviceIdleAllocated": "10m"}
+SITE: Final = Site(  # one fleet of ours is of two nodes, and who idles or is away for a moment has other hold times
+    thresholds={"FleetOverheating": 2.0}, holds={"DeviceIdleAllocated": "1m", "DeviceLost": "5m"}
 )
 CHILD: Final = Path(__file__).with_name("faulty_child.py")
 HEALTHY: Final = ("set all utilization 95",)
