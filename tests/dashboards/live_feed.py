@@ -34,9 +34,10 @@ WORDS = {
 """Of labels with any text: one that an agent or analyzer would say, for those who look at the pictures."""
 
 BOARDS_NODE = "node-7"
+POD = "train-0"
 OTHER_PLACE = {"k8s_cluster": "eu", "env": "prod", "region": "eu-1", "zone": "a", "rack": "r1"}
 
-__all__ = ["BOARDS_NODE", "OTHER_PLACE", "OwnPage", "feed", "scrape", "with_pod"]
+__all__ = ["BOARDS_NODE", "OTHER_PLACE", "POD", "OwnPage", "feed", "is_elsewhere", "scrape", "with_pod"]
 
 
 class OwnPage:
@@ -129,6 +130,11 @@ def _elsewhere(address: str, nodes: Sequence[str]) -> Iterator[dict[str, Any]]:
     yield scrape("other/dcgm", address, "/dcgm", honor=True, container="nvidia-dcgm-exporter", **OTHER_PLACE)
 
 
+def is_elsewhere(scraped: dict[str, Any]) -> bool:
+    """Whether a scrape configuration is of the other site."""
+    return scraped["static_configs"][0]["labels"].items() >= OTHER_PLACE.items()
+
+
 def with_pod(text: str) -> str:
     """DCGM's page with a pod on the first GPU, as the exporter writes one in Kubernetes."""
-    return text.replace('{gpu="0",', '{gpu="0",namespace="lab",pod="train-0",container="main",')
+    return text.replace('{gpu="0",', f'{{gpu="0",namespace="lab",pod="{POD}",container="main",')

@@ -151,7 +151,9 @@ def _present(reading: Reading) -> str:
 
 
 def _memory(reading: Reading) -> str:
-    return f"(({reading.of(INVENTORY)} + {reading.of('DCGM_FI_DEV_FB_FREE')}) * {1 << 20})"
+    """All of it; what the driver keeps for itself counts where the exporter has the field."""
+    used, free, kept = (reading.of(f"DCGM_FI_DEV_FB_{name}") for name in ("USED", "FREE", "RESERVED"))
+    return f"(({used} + {free} + ({kept} or 0 * {used})) * {1 << 20})"
 
 
 def _held_down(reading: Reading) -> str | None:
