@@ -108,7 +108,7 @@ const bars = ({ panel }) => ({ values, width, height }) => (
 // Rows of cells: what state timeline and status history show, without their merging and tooltips.
 function Cells({ panel, data, range, width, height }) {
   const rows = data.slice(0, 24);
-  const left = Math.min(width / 2, 16 + 6.6 * Math.max(...rows.map((frame) => (frame.fields[1].config.displayNameFromDS || "").length)));
+  const left = Math.min(width / 2, 16 + 7.2 * Math.max(...rows.map((frame) => (frame.fields[1].config.displayNameFromDS || "").length)));
   const tall = Math.min(26, (height - 8) / rows.length);
   return (
     <svg width={width} height={height}>
@@ -235,7 +235,7 @@ function Board({ dashboard, answers, range }) {
     <ThemeContext.Provider value={theme}>
       <GlobalStyles />
       <div id="board" style={{ position: "relative", width: 24 * COLUMN, height: bottom * ROW + 56, background: theme.colors.background.canvas, color: theme.colors.text.primary, fontFamily: "Inter, Helvetica, Arial, sans-serif" }}>
-        <div style={{ height: 56, padding: "14px 12px", boxSizing: "border-box", fontSize: 18 }}>{dashboard.title} <span style={{ color: theme.colors.text.secondary, fontSize: 13 }}>simulated fleet, drawn with Grafana's components</span></div>
+        <div style={{ height: 56, padding: "14px 12px", boxSizing: "border-box", fontSize: 18 }}>{dashboard.title} <span style={{ color: theme.colors.text.secondary, fontSize: 13 }}>simulated devices, drawn with Grafana's components</span></div>
         {dashboard.panels.map((panel) => {
           const { x, y, w, h } = panel.gridPos;
           const place = { position: "absolute", left: x * COLUMN + 4, top: y * ROW + 56, width: w * COLUMN - GAP, height: h * ROW - GAP };

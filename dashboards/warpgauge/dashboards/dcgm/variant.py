@@ -12,6 +12,7 @@ from warpgauge.dashboards.dcgm.instead import INSTEAD, LEFT_OUT, SECTIONS, TEXTS
 from warpgauge.dashboards.dcgm.rows import INVENTORY, LABELS
 from warpgauge.dashboards.dcgm.words import expression, legend
 from warpgauge.dashboards.grafana import Panel, Row, Section, Variable, changed
+from warpgauge.dashboards.grafana.layout import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -66,8 +67,18 @@ def _sections(panels: Sequence[Panel | Row], where: str, others: Collection[str]
             kept += [told for told in (_panel(one, where, others),) if told is not None]
             continue
         if kept:
-            yield Section(SECTIONS.get(title, title), tuple(kept))
+            yield Section(SECTIONS.get(title, title), tuple(_stretched(kept)))
         title, kept = one.title if one else "", []
+
+
+def _stretched(panels: Sequence[Panel]) -> Iterable[Panel]:
+    """The panels, the last of each line as wide as there is room; figures stay as small as they are."""
+    taken = 0
+    for panel, following in zip(panels, [*panels[1:], None], strict=True):
+        taken = (taken if taken + panel.width <= COLUMNS else 0) + panel.width
+        is_last = following is None or taken + following.width > COLUMNS
+        room = COLUMNS - taken if is_last and panel.kind != "stat" else 0
+        yield changed(panel, width=panel.width + room)
 
 
 def _panel(own: Panel, where: str, others: Collection[str]) -> Panel | None:

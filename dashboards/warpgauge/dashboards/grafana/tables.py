@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Column", "table"]
 
 _NARROWEST: Final = 100  # pixels; Grafana's own 150 push the last of many columns out of sight
-_NARROW: Final = {"Index": 70, "Rank": 70}
+_WIDTHS: Final = {"Index": 70, "Model": 170, "Endpoint": 220}  # of what is shorter or longer than the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def table(  # noqa: PLR0913 - a table has that many looks, all with defaults
             "unit": "short",
         },
         overrides=[
-            *(_narrow(heading) for heading in keys.values() if heading in _NARROW),
+            *(_width(heading) for heading in keys.values() if heading in _WIDTHS),
             *(column.override() for column in columns if not column.hidden),
             *(_link(heading, url) for heading, url in (links or {}).items()),
         ],
@@ -122,8 +122,8 @@ def value_name(number: int, of: int) -> str:
     return f"Value #{letter(number)}" if of > 1 else "Value"
 
 
-def _narrow(heading: str) -> Json:
-    width = {"id": "custom.width", "value": _NARROW[heading]}
+def _width(heading: str) -> Json:
+    width = {"id": "custom.width", "value": _WIDTHS[heading]}
     return {"matcher": {"id": "byName", "options": heading}, "properties": [width]}
 
 
