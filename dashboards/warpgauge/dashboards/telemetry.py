@@ -48,14 +48,14 @@ def _now() -> Section:
             ),
             grafana.stat(
                 own.MISSED_TICKS,
-                f"sum({increase(own.MISSED_TICKS, '$__range', **HERE)})",
+                f"round(sum({increase(own.MISSED_TICKS, '$__range', **HERE)}))",
                 title="Readings missed",
                 note="In the chosen time.",
                 unit="short",
             ),
             grafana.stat(
                 own.CHILD_RESTARTS,
-                f"sum({increase(own.CHILD_RESTARTS, '$__range', **HERE)})",
+                f"round(sum({increase(own.CHILD_RESTARTS, '$__range', **HERE)}))",
                 title="Child restarts",
                 note="In the chosen time.",
                 unit="short",

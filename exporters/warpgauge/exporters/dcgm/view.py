@@ -7,14 +7,14 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from warpgauge.core.catalog import device as rows
-from warpgauge.exporters.dcgm.fields import FIELDS
+from warpgauge.core.dcgm import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from warpgauge.core.dcgm import Field
     from warpgauge.core.device import Device
     from warpgauge.core.sample import Sample
-    from warpgauge.exporters.dcgm.fields import Field
     from warpgauge.exporters.readings import Readings
 
 __all__ = ["DcgmView"]
