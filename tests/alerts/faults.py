@@ -112,6 +112,8 @@ NOT_INJECTED: Final = {
     "PushStalled": "an age does not hurry with the scale: promtool only",
     "PushLosesBatches": "a queue must fill a megabyte first: promtool only; the counts are tested with real receivers",
     "OutboxStalled": "an age does not hurry with the scale: promtool only",
+    "OutboxFilling": "it looks hours ahead: promtool only",
+    "OutboxLosesDocuments": "promtool only; the counts are tested with receivers that refuse",
     "DeviceHeldByLimit": "the double of AMD's driver runs in the tests' own process, not below an agent: promtool only",
     "DeviceRuntimeSilent": "needs a TPU's PCI entry and a process that holds it: promtool only so far",
     "DeviceProgramsStuck": "an idle time does not hurry with the scale: promtool only",
