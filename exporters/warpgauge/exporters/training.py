@@ -68,6 +68,7 @@ _SEND_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 10.0  # between two looks for an absent agent
 _HEARTBEAT_SECONDS: Final = 15.0  # the agent forgets a rank after 60 s of silence; a step may take longer
 _STEPS_PER_MESSAGE: Final = 200  # keeps a message under 4 KiB
+_MOST_NAMES: Final = 256  # of phases whose objects a thread keeps
 _RING: Final = 16384  # steps a thread keeps while the agent is too slow or stopped; beyond it the oldest go
 
 _log = logging.getLogger("warpgauge.training")
@@ -122,9 +123,10 @@ class StepTimer:
         if not self._is_live:
             return _NOTHING
         try:
-            return _Phase(self._tracks.track, name)
-        except AttributeError:
-            return _Phase(self._new_track(), name)
+            phase: _Phase = self._tracks.phases[name]
+        except (AttributeError, KeyError, TypeError):  # the first use in this thread, of this name, or no name at all
+            return self._new_phase(name)
+        return _Phase(phase.track, name) if phase.is_open else phase
 
     def input(self, loader: Iterable[Item]) -> _Input[Item]:
         """The same items; the time until each of them comes is the next step's input phase."""
@@ -147,9 +149,8 @@ class StepTimer:
         self._sender.stop()
         self._is_live = False
 
-    def _waited(self, start: float) -> None:
+    def _waited(self, seconds: float) -> None:
         if self._is_live:
-            seconds = self._clock() - start
             try:
                 self._tracks.track.wait(seconds)
             except AttributeError:
@@ -157,9 +158,18 @@ class StepTimer:
 
     def _new_track(self) -> _Track:
         track: _Track = _Track(self._clock)
+        self._tracks.phases = {}
         self._tracks.track = track
         self._sender.join(track)
         return track
+
+    def _new_phase(self, name: object) -> _Phase:
+        """One that this thread keeps for the next time, unless its names have no end or are no names."""
+        track: _Track = getattr(self._tracks, "track", None) or self._new_track()
+        phase, kept = _Phase(track, name), self._tracks.phases
+        if len(kept) < _MOST_NAMES and isinstance(name, str):
+            kept[name] = phase
+        return phase
 
     def _agent_came(self) -> None:
         if not self._is_live:
@@ -228,12 +238,12 @@ class _Track:
         self._told = self.spent[:]  # what `spent` was when the step began
 
     def __enter__(self) -> None:
-        self._depth += 1
-        if self._depth == 1:
+        if self._depth == 0:
             self._begin = self.clock() if self.pending is None else self.pending
             self._mark = None
-            self._outer = self.inner
-            self._clear()
+            self._told = self.spent[:]
+            self._outer, self.inner = self.inner, 0.0
+        self._depth += 1
         self.pending = None
 
     def __exit__(
@@ -245,11 +255,12 @@ class _Track:
             self._depth = max(self._depth - 1, 0)
             return
         self._depth = 0
+        seconds = now - self._begin
         if kind is None:
-            self._finish(now - self._begin)
+            self._finish(seconds)
         else:
             self.spent[:] = self._told  # a step that failed is no step
-        self.inner = self._outer + now - self._begin  # a phase around the step claims none of it
+        self.inner = self._outer + seconds  # a phase around the step claims none of it
         self._begin = None
         self._waited = 0.0
 
@@ -261,8 +272,8 @@ class _Track:
         mark, self._mark = self._mark, end
         if mark is not None:
             self._finish(end - mark - self._waited)
-        self._clear()
-        self._waited = 0.0
+        self._told = self.spent[:]
+        self.inner = self._waited = 0.0
 
     def end(self) -> None:
         """No step comes after the last call: what was timed since then counts by itself."""
@@ -309,18 +320,15 @@ class _Track:
         self._ring[self.steps % _RING] = seconds + self._waited
         self.steps += 1
 
-    def _clear(self) -> None:
-        self._told = self.spent[:]
-        self.inner = 0.0
-
 
 class _Phase:
     """One phase of one thread; phases nest, and each counts only the time that no inner one claims."""
 
-    __slots__ = ("_index", "_outer", "_start", "_track")
+    __slots__ = ("_index", "_outer", "_start", "is_open", "track")
 
     def __init__(self, track: _Track, name: object) -> None:
-        self._track = track
+        self.track = track
+        self.is_open = False
         try:
             self._index = _PHASE_OF[name]
         except (KeyError, TypeError):  # TypeError: not hashable, so no name either
@@ -328,17 +336,19 @@ class _Phase:
         self._start = self._outer = 0.0
 
     def __enter__(self) -> None:
-        track = self._track
+        track = self.track
         if track.pending is not None:
             track.settle()
+        self.is_open = True
         self._outer, track.inner = track.inner, 0.0
         self._start = track.clock()
 
     def __exit__(self, _kind: object, _error: object, _trace: object) -> None:
-        track = self._track
+        track = self.track
         seconds = track.clock() - self._start
         track.spent[self._index] += seconds - track.inner
         track.inner = self._outer + seconds
+        self.is_open = False
 
 
 class _Input(Generic[Item]):
@@ -350,15 +360,12 @@ class _Input(Generic[Item]):
         self._clock = clock
 
     def __iter__(self) -> Iterator[Item]:
-        source = iter(self._loader)
-        while True:
-            start = self._clock()
-            try:
-                item = next(source)
-            except StopIteration:
-                return
-            self._waited(start)
+        waited, clock = self._waited, self._clock
+        start = clock()
+        for item in self._loader:
+            waited(clock() - start)
             yield item
+            start = clock()
 
     def __len__(self) -> int:
         return len(self._loader)  # type: ignore[arg-type] # a loader without a length raises its own TypeError
