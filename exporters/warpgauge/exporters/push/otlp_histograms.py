@@ -45,16 +45,17 @@ def add_explicit(family: metrics_pb2.Metric, metric: Metric, value: Histogram) -
     """A point with the catalog's bounds, in a family that has only such ones."""
     family.histogram.aggregation_temporality = CUMULATIVE
     counts = (new - old for old, new in zip((0, *value.counts), value.counts, strict=False))
-    return family.histogram.data_points.add(
+    point: HistogramPoint = family.histogram.data_points.add(
         count=value.counts[-1], sum=value.sum, explicit_bounds=metric.buckets, bucket_counts=counts
     )
+    return point
 
 
 def add_exponential(family: metrics_pb2.Metric, value: Histogram) -> HistogramPoint:
     """A point of the narrower buckets, in a family that has only such ones."""
     family.exponential_histogram.aggregation_temporality = CUMULATIVE
     counts = dict(value.fine)
-    point = family.exponential_histogram.data_points.add(
+    point: metrics_pb2.ExponentialHistogramDataPoint = family.exponential_histogram.data_points.add(
         count=value.counts[-1],
         sum=value.sum,
         scale=SCHEMA,

@@ -96,13 +96,16 @@ class Translation:
             point.start_time_unix_nano = self._started
             return point
         number = value / (metric.otel.factor if metric.otel else 1.0)
+        one: metrics_pb2.NumberDataPoint
         if metric.kind is not Kind.COUNTER and not is_up_down(metric):
-            return family.gauge.data_points.add(as_double=number)
+            one = family.gauge.data_points.add(as_double=number)
+            return one
         family.sum.aggregation_temporality = CUMULATIVE
         family.sum.is_monotonic = metric.kind is Kind.COUNTER
         # Others than ours began to count with a driver or a kernel: unknown, hence absent.
         started = self._started if metric.family is Family.AGENT else 0
-        return family.sum.data_points.add(as_double=number, start_time_unix_nano=started)
+        one = family.sum.data_points.add(as_double=number, start_time_unix_nano=started)
+        return one
 
 
 def refusals_of(body: bytes) -> tuple[int, str]:
