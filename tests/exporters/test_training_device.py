@@ -221,11 +221,17 @@ def test_a_step_inside_a_step_is_part_of_it(track, device):
     assert told(track, device) == ([0.0], {"compute": 3.0})
 
 
-def test_a_device_far_behind_costs_no_memory(track, device):
-    for _ in range(1000):
+def test_a_device_far_behind_costs_no_memory_and_no_step(track, device):
+    many = training._MOST_BEHIND + 100
+    for _ in range(many):
         with step(track):
             device.launch(1)
     assert len(track._behind) == training._MOST_BEHIND
+    device.catch_up()
+    track.flush()
+    steps, sums = track.take(2 * many)
+    assert len(steps) == many
+    assert sum(sums) == pytest.approx(training._MOST_BEHIND)  # the hundred oldest have lost their phases
 
 
 def test_a_step_of_endless_phases_costs_no_memory_and_keeps_its_time(track, device):

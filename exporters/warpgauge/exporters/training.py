@@ -76,7 +76,7 @@ _HEARTBEAT_SECONDS: Final = 15.0  # the agent forgets a rank after 60 s of silen
 _STEPS_PER_MESSAGE: Final = 200  # keeps a message under 4 KiB
 _MOST_NAMES: Final = 256  # of phases whose objects a thread keeps
 _MOST_MARKS: Final = 512  # events of one step; phases beyond count with what is around them
-_MOST_BEHIND: Final = 64  # steps that the device may lag behind the host; beyond it the oldest go untold
+_MOST_BEHIND: Final = 1024  # steps that the device may lag behind the host; beyond it the oldest lose their phases
 _RING: Final = 16384  # steps a thread keeps while the agent is too slow or stopped; beyond it the oldest go
 
 _log = logging.getLogger("warpgauge.training")
@@ -554,21 +554,22 @@ class _DeviceTrack(_Track):
         if line.outer is not None:
             line.outer.marks.append((line.marks[-1][0], _END))
         self._behind.append(line)
-        if len(self._behind) > _MOST_BEHIND:
-            self._behind.popleft()
         self._look()
+        if len(self._behind) > _MOST_BEHIND:
+            self._count(self._behind.popleft(), [])
 
     def _look(self) -> None:
         """Count what the device has reached; nothing waits for it."""
         try:
             while self._behind and self._behind[0].marks[-1][0].query():
-                self._count(self._behind.popleft())
+                line = self._behind.popleft()
+                self._count(line, line.seconds())
         except Exception as error:  # noqa: BLE001 - as above
             self._behind.clear()
             self._lost(error)
 
-    def _count(self, line: _Timeline) -> None:
-        for index, seconds in enumerate(line.seconds()):
+    def _count(self, line: _Timeline, phases: Iterable[float]) -> None:
+        for index, seconds in enumerate(phases):
             self.spent[index] += seconds
         if line.host_seconds is not None:
             self._ring[self.steps % _RING] = line.host_seconds
