@@ -19,6 +19,10 @@ torch is imported already and CUDA is up, phases are therefore timed by the devi
 the current stream, looked at when they are reached and never waited for. What is told then comes some steps late, and
 each event costs a call into the driver. `device_clock=False` leaves it at the host's.
 
+Where no agent is to be had, `StepTimer(address=...)` writes lines of Prometheus' text format with timestamps instead:
+"file:/scratch/steps-{rank}.prom" appends to a file that `warpgauge analyze` reads, and "http://HOST:PORT/PATH" posts to
+what imports that format, such as VictoriaMetrics' /api/v1/import/prometheus. Nobody checks there whose job it is.
+
 Nothing here raises into the training loop. Without an agent the timer costs one attribute test per call and writes one
 line of log; it looks for the agent again every ten seconds.
 """
@@ -74,6 +78,8 @@ _SEND_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 10.0  # between two looks for an absent agent
 _HEARTBEAT_SECONDS: Final = 15.0  # the agent forgets a rank after 60 s of silence; a step may take longer
 _STEPS_PER_MESSAGE: Final = 200  # keeps a message under 4 KiB
+_TEXT_SECONDS: Final = 5.0  # between two blocks of lines
+_POST_SECONDS: Final = 1.0  # that a receiver over HTTP may take
 _MOST_NAMES: Final = 256  # of phases whose objects a thread keeps
 _MOST_MARKS: Final = 512  # events of one step; phases beyond count with what is around them
 _MOST_BEHIND: Final = 1024  # steps that the device may lag behind the host; beyond it the oldest lose their phases
@@ -97,6 +103,7 @@ class StepTimer:
         rank: int | None = None,
         stage: int | None = None,
         socket_path: str | None = None,
+        address: str | None = None,
         device_clock: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -105,10 +112,17 @@ class StepTimer:
         `job_id` names the job where no Slurm does: in a Slurm job the agent accepts that job's own id only.
         Without either it is MASTER_ADDR:MASTER_PORT, or the process itself. `stage` is the pipeline stage.
         `socket_path` is where the agent listens, else WARPGAUGE_TRAINING_SOCKET, else the agent's default.
+        `address`, else WARPGAUGE_TRAINING_ADDRESS, is a file: or http: address to write to in its place.
         `device_clock` lets the device time phases where torch has it up.
         """
-        self._given = {"job_id": job_id, "rank": rank, "stage": stage, "socket_path": socket_path}
-        self._given["device_clock"] = device_clock
+        self._given = {
+            "job_id": job_id,
+            "rank": rank,
+            "stage": stage,
+            "socket_path": socket_path,
+            "address": address,
+            "device_clock": device_clock,
+        }
         self._clock = clock
         self._begin()
         _timers.add(self)
@@ -651,7 +665,8 @@ class _Sender:
         self._tracks: list[_Track] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket | _Text | None = None
+        self._text: _Text | None = None  # what an address is written to; its sums outlive an outage
         self._unsent: bytes | None = None
         self._look_at = self._beat_at = 0.0
         self._has_complained = False
@@ -676,14 +691,18 @@ class _Sender:
     def stop(self) -> None:
         self._stop.set()
         with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
+            if self._text is not None and self._socket is self._text:
+                self._text.close()
+            self._hang_up()
 
     def abandon(self) -> None:
         """Let go of the socket without the lock: after a fork nobody is there to open it."""
-        if self._socket is not None:
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if isinstance(self._socket, socket.socket):
             self._socket.close()
+        self._socket = None
 
     def flush(self) -> None:
         for _ in range(10):
@@ -716,25 +735,33 @@ class _Sender:
         if now < self._look_at or self._stop.is_set():
             return
         self._look_at = now + _RETRY_SECONDS
-        self._socket = _connect(self._given["socket_path"], os.environ)
+        address = self._given["address"] or os.environ.get("WARPGAUGE_TRAINING_ADDRESS")
+        if address:
+            self._text = self._text or _Text(address, self._identity)
+            self._socket = self._text if self._text.is_open() else None
+        else:
+            self._socket = _connect(self._given["socket_path"], os.environ)
         if self._socket is None:
-            self._lose("no warpgauge agent listens for training steps; looking again every 10 s")
+            self._lose(self._refusal() or "no warpgauge agent listens for training steps; looking again every 10 s")
         else:
             self._look_at = self._beat_at = 0.0
             self._came()
+
+    def _refusal(self) -> str:
+        if self._text is None:
+            return ""
+        return f"training steps cannot be written to {self._text.address}; trying again every 10 s"
 
     def _lose(self, why: str, *, with_trace: bool = False) -> None:
         self._went()
         self._tracks.clear()
         self._unsent = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._hang_up()
         if not self._has_complained:
             self._has_complained = True
             _log.warning("%s", why, exc_info=with_trace)
 
-    def _send_all(self, agent: socket.socket) -> None:
+    def _send_all(self, agent: socket.socket | _Text) -> None:
         while message := self._unsent or self._next_message():
             self._unsent = message
             try:
@@ -742,7 +769,7 @@ class _Sender:
             except BlockingIOError:  # the agent is slow or stopped: keep it, and let the rings fill
                 return
             except OSError:  # the agent went; another may listen already
-                self._lose("the warpgauge agent went away; looking for it every 10 s")
+                self._lose(self._refusal() or "the warpgauge agent went away; looking for it every 10 s")
                 return
             self._unsent = None
 
@@ -761,6 +788,92 @@ class _Sender:
         self._beat_at = now + _HEARTBEAT_SECONDS
         message = {**self._identity, "steps": steps, "phases": phases} | ({"device": device} if device else {})
         return json.dumps(message, separators=(",", ":")).encode()
+
+
+class _Text:
+    """A file or an HTTP address in an agent's place: takes the same messages, and writes what they add up to."""
+
+    def __init__(self, address: str, identity: Mapping[str, object]) -> None:
+        self.address = address.replace("{rank}", str(identity["rank"]))
+        labels = {"job_id": identity["job"], "rank": identity["rank"], "stage": identity.get("stage", "")}
+        self._labels = {"node": socket.gethostname(), **labels}
+        self._steps = 0
+        self._seconds = 0.0
+        self._phases: dict[tuple[str, str], float] = {}
+        self._due = 0.0
+        self.now = time.time
+
+    def is_open(self) -> bool:
+        """Whether it takes anything now."""
+        try:
+            self._write(b"")
+        except (OSError, ValueError):  # ValueError: it is no address
+            return False
+        return True
+
+    def send(self, message: bytes) -> None:
+        """Add up, and write if the last time is long enough ago."""
+        said = json.loads(message)
+        self._steps += len(said["steps"])
+        self._seconds += sum(said["steps"])
+        for clock, key in (("host", "phases"), ("device", "device")):
+            for name, seconds in said.get(key, {}).items():
+                self._phases[clock, name] = self._phases.get((clock, name), 0.0) + seconds
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + _TEXT_SECONDS
+            self._write(self._lines())
+
+    def close(self) -> None:
+        """Write what is left."""
+        try:
+            self._write(self._lines())
+        except OSError:
+            _log.warning("the last training steps could not be written to %s", self.address)
+
+    def _lines(self) -> bytes:
+        stamp = round(self.now() * 1000)
+        rows: list[tuple[str, dict[str, str], float]] = [
+            ("training_step_seconds_count", {}, self._steps),
+            ("training_step_seconds_sum", {}, self._seconds),
+        ]
+        for (clock, phase), seconds in self._phases.items():
+            rows.append(("training_phase_seconds_total", {"phase": phase, "clock": clock}, seconds))
+        return "".join(
+            f"{name}{_braces({**self._labels, **more})} {value!r} {stamp}\n" for name, more, value in rows
+        ).encode()
+
+    def _write(self, lines: bytes) -> None:
+        scheme, _, path = self.address.partition(":")
+        if scheme == "file":
+            with Path(path).open("ab", buffering=0) as file:  # one write, so that ranks may share a local file
+                file.write(lines)
+        elif scheme in {"http", "https"}:
+            _post(self.address, lines)
+        else:
+            msg = f"{self.address} is neither a file: nor an http: address"
+            raise ValueError(msg)
+
+
+def _post(url: str, lines: bytes) -> None:
+    import urllib.request  # noqa: PLC0415 - takes longer than the rest, and few need it
+
+    request = urllib.request.Request(url, lines, {"Content-Type": "text/plain; version=0.0.4"})  # noqa: S310 - http only
+    try:
+        with urllib.request.urlopen(request, timeout=_POST_SECONDS):  # noqa: S310 - as above
+            pass
+    except OSError:
+        raise
+    except Exception as error:  # an answer that is no HTTP
+        raise OSError(str(error)) from error
+
+
+def _braces(labels: Mapping[str, object]) -> str:
+    """Labels as the text format has them; an empty one is none."""
+    quoted = {
+        name: str(value).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") for name, value in labels.items()
+    }
+    return "{" + ",".join(f'{name}="{value}"' for name, value in quoted.items() if value) + "}"
 
 
 def _by_name(sums: Iterable[float]) -> dict[str, float]:
