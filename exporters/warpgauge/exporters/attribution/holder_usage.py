@@ -135,7 +135,7 @@ class HolderUsage:
             return None
 
     def _text(self, pid: int, name: str) -> str:
-        with (self._proc.root / str(pid) / name).open("rb") as file:
+        with open(f"{self._proc.root}/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs more
             return file.read(_MOST_BYTES).decode("utf-8", "replace")
 
 
