@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Detector, ProcessReading
     from warpgauge.analyzer.engine import NodeKey, Result
     from warpgauge.analyzer.history.writer import HistoryWriter
+    from warpgauge.analyzer.listener import Listener
     from warpgauge.analyzer.sources import SourceStatus
     from warpgauge.core.config import AnalyzerConfig, Config
     from warpgauge.core.finding import Finding
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     from warpgauge.web import Admission
 
     Processes = dict[NodeKey, Sequence[ProcessReading]]
-    Hearer = Callable[[Sequence[Finding]], None]
 
 __all__ = ["Service", "run_service"]
 
@@ -79,11 +79,11 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
     runbooks_dir: Path | None,
     on_listening: Callable[[str, int], None],
     admission: Admission | None = None,
-    on_findings: Hearer | None = None,
+    listener: Listener | None = None,
 ) -> None:
     """Run until `stop` is set; `admission` is the door as a web-config describes it.
 
-    `on_findings` is called in the event loop with all that hold or ended lately whenever they may have changed.
+    `listener` hears all findings that hold or ended lately whenever they may have changed.
 
     Raises:
         AddressInUseError: the port is taken.
@@ -111,7 +111,7 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
                         clock,
                         keeper=keeper,
                         book=book,
-                        on_findings=on_findings,
+                        listener=listener,
                         history=history,
                     ),
                     stop,
@@ -179,7 +179,7 @@ class Service:
         detectors: Sequence[Detector] | None = None,
         keeper: Keeper | None = None,
         book: MutingBook | None = None,
-        on_findings: Hearer | None = None,
+        listener: Listener | None = None,
         history: HistoryWriter | None = None,
     ) -> None:
         if detectors is None:
@@ -197,7 +197,7 @@ class Service:
         self.last_tick: float | None = None  # seconds since the epoch
         self._config = config.analyzer
         self._session = session
-        self._on_findings = on_findings
+        self._listener = listener
         self.advisor = advisor
         self._clock = clock or SystemClock()
         self._agent_terms = _agent_terms_of(config.analyzer)
@@ -340,6 +340,10 @@ class Service:
             self.watch.census, self.statuses(), self.result, self.advisor.open, self._ticks, last_tick=self.last_tick
         )
 
+    def stored_samples(self) -> list[Sample]:
+        """What the listener says of itself, out of its files."""
+        return [] if self._listener is None else list(self._listener.samples())
+
     def remute(self) -> None:
         """Let what is silenced or dismissed now count from now on, in the newest documents too."""
         if self.book is None:
@@ -407,8 +411,8 @@ class Service:
         self.stream.publish("tick", self._tick_document())
 
     def _tell(self, result: Result) -> None:
-        if self._on_findings is not None:
-            self._on_findings((*result.ended, *result.findings))
+        if self._listener is not None:
+            self._listener.hear((*result.ended, *result.findings))
         if self._history is not None and self.last_tick is not None:
             self._history.note(self._teller.changes(result, self.advisor.open, self.last_tick))
 
