@@ -161,12 +161,27 @@ def test_every_described_path_answers_and_every_route_is_described(tmp_path: Pat
             document = await get(session, f"{url}/api/v1/openapi.json")
             for path in (path for path, operations in document["paths"].items() if "get" in operations):
                 query = "?metric=host_load1" if path.endswith("series") else ""
+                known = path.replace("{cluster}", Config().analyzer.cluster)
                 if not path.endswith("stream"):
-                    assert isinstance(await get(session, f"{url}{path}{query}"), dict)
+                    assert isinstance(await get(session, f"{url}{known}{query}"), dict)
         assert set(document["paths"]) == {*PATHS, *(path for path, _ in ORDERS), *POSTS}
         assert document["openapi"].startswith("3.")
 
     asyncio.run(run())
+
+
+def test_a_scheduler_is_told_the_load_of_its_own_cluster_only(tmp_path: Path):
+    async def run() -> Any:
+        async with service(Machine(), tmp_path) as (url, session):
+            async with session.get(f"{url}/api/v1/load/elsewhere/watcher") as refused:
+                assert (refused.status, "elsewhere" in await refused.text()) == (404, True)
+            return await get(session, f"{url}/api/v1/load/{Config().analyzer.cluster}/watcher")
+
+    (entries,) = [node["metrics"] for node in asyncio.run(run())["data"]["NodeMetricsMap"].values()]
+    assert {(one["type"], one["operator"]): one["value"] for one in entries} == {
+        ("Memory", "STD"): 0.0,
+        ("Memory", "AVG"): 75.0,
+    }
 
 
 def test_the_stream_sends_a_tick_and_live_values(tmp_path: Path):

@@ -67,9 +67,14 @@ class SlurmWorld:
 
 
 class TestSlurm(ExecutorContract):
+    shown_elsewhere = frozenset({RecommendationKind.REPLACE_STRAGGLER})  # it takes a running job
+
     @pytest.fixture
     def world(self, slurm_cluster: SlurmCluster, tmp_path: Path) -> World:
         return SlurmWorld(slurm_cluster, tmp_path, RecommendationKind.DRAIN)
+
+    def settle(self, world: World) -> None:
+        assert self.is_undone(world)
 
     def is_undone(self, world: World) -> bool:
         """After a resume Slurm calls a node not responding until that node was heard again, for a second or so."""

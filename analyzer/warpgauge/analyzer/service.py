@@ -35,6 +35,7 @@ from warpgauge.analyzer.sources.agent import AgentSource, Intervals
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.poll import PrometheusPoll
 from warpgauge.analyzer.sources.processes import busiest_processes
+from warpgauge.analyzer.usage import Usage
 from warpgauge.analyzer.watch import Watch
 from warpgauge.core.audit import AUDIT_FILE, AuditLog
 from warpgauge.core.catalog import own
@@ -182,8 +183,9 @@ class Service:
         listener: Listener | None = None,
         history: HistoryWriter | None = None,
     ) -> None:
+        usage = None
         if detectors is None:
-            detectors = detectors_with(config.analyzer.xid_overrides, Forests())
+            detectors = detectors_with(config.analyzer.xid_overrides, Forests(), usage := Usage())
         self._history, self._teller = history, Teller()
         self.watch = Watch(
             config.analyzer,
@@ -192,6 +194,7 @@ class Service:
             layout_of(config.analyzer),
             recorder_of(config.history, history),
         )
+        self.watch.usage = usage
         self.stream = EventStream()
         self.result: Result | None = None
         self.last_tick: float | None = None  # seconds since the epoch

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.table import Floats
     from warpgauge.analyzer.windows import Array, Mask
 
-__all__ = ["HardwareThrottle"]
+__all__ = ["HardwareThrottle", "braked_ratio"]
 
 WINDOW_SECONDS: Final = 600.0
 RAISE_SHARE: Final = 0.10
@@ -102,6 +102,11 @@ def _held(reason: str) -> Signal:
 
 
 _HELD: Final = {reason: _held(reason) for reason in (*_REASONS, *_HEAT)}
+
+
+def braked_ratio(frame: Frame) -> Array:
+    """Share of the last five minutes in which a power brake held each device down, [device], NaN if not measured."""
+    return frame.window(_HELD["hw_power_brake"], THERMAL_SECONDS).mean
 
 
 def _over_time(frame: Frame, reason: str, row: int) -> Array:

@@ -195,6 +195,9 @@ class ActingConfig:
     site_rules_file: str = setting(
         "", help="TOML file with racks, opt-outs and freeze windows; read anew when it changes. Empty means none."
     )
+    keep_partitions: tuple[str, ...] = setting(
+        (), help="Partitions of Slurm whose nodes and jobs its executor leaves alone, whatever is recommended."
+    )
     lease_file: str = setting(
         "",
         help="File on storage that several analyzers share: one of them recommends at a time. Empty means a lock in "
