@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Episode", "episode_of"]
 
-LEAST_BEFORE: Final = 8  # columns, to know what is usual
+LEAST_BEFORE: Final = 12  # columns, to know what is usual
 
 _NOTHING: Final = 1e-9  # of the present scatter
 _MEDIAN_SQUARE: Final = 0.455  # of a standard normal
@@ -32,25 +32,22 @@ class Episode:
     """When it began, and the deviation of one step in the time before."""
 
     since: float  # seconds since the epoch
-    usual: float = float("nan")  # seconds; NaN where too little is known of that time
+    usual: float  # seconds; NaN where too little is known of that time
 
 
-def episode_of(frame: Frame, group: Group, seconds: float) -> Episode | None:
-    """The present episode of a group that is judged over so many seconds; None of a job that only just began.
+def episode_of(frame: Frame, group: Group, seconds: float) -> Episode:
+    """The present episode of a group that is judged over so many seconds.
 
     It began where ranks scatter half as much as in the newest half of the window: a column that scatters as much as
     that speaks for the episode, one with a quarter of it against, and the greatest sum up to now tells (Page 1954).
     """
     squares = _squares(frame, group) / _MEDIAN_SQUARE
-    columns = max(round(seconds / frame.step_seconds), 2)
-    if np.isfinite(squares[:-columns]).sum() < LEAST_BEFORE:
-        return None
-    now = max(float(mean(squares[-(columns // 2) :])), np.finfo(np.float64).tiny)
+    newest = max(round(seconds / frame.step_seconds / 2.0), 1)
+    now = max(float(mean(squares[-newest:])), np.finfo(np.float64).tiny)
     since = onset_time(frame, 1.0 + np.log2(np.maximum(squares / now, _NOTHING)) / 2.0)
     before = squares[: int(np.searchsorted(frame.time_ms, since * 1000.0 + 1.0))]
-    if np.isfinite(before).sum() < LEAST_BEFORE:
-        return Episode(since=since)
-    return Episode(since=since, usual=float(np.sqrt(median(before))))
+    is_known = np.isfinite(before).sum() >= LEAST_BEFORE
+    return Episode(since=since, usual=float(np.sqrt(median(before))) if is_known else float("nan"))
 
 
 def _squares(frame: Frame, group: Group) -> Array:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.anomalies.imbalance.episode import Episode, episode_of
+from warpgauge.analyzer.anomalies.imbalance.episode import episode_of
 from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE, STEPS, TOTAL, compute_and_steps, stage_of
 from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
 from warpgauge.analyzer.anomalies.straggler.neighbor import around, pressure_of
@@ -157,13 +157,19 @@ def moving_candidate(  # noqa: PLR0913 - what tells one look from another
     scatter = _read(frame, group, seconds, parts, is_longer=not is_close, is_close=is_close)
     if scatter is None or not scatter.passes(HOLD_EFFECT, 1):
         return None
-    episode = episode_of(frame, group, seconds) if is_close else Episode(since=_since(frame, group, scatter))
-    if episode is None or scatter.deviation < HOLD_RISE * episode.usual:  # an unknown one (NaN) forbids nothing
+    raises = scatter.passes(RAISE_EFFECT, most)
+    if is_close:
+        episode = episode_of(frame, group, seconds)
+        if (
+            scatter.deviation < HOLD_RISE * episode.usual
+        ):  # one that is not known (NaN) ends nothing, and raises nothing
+            return None
+        since, raises = episode.since, raises and scatter.deviation >= RAISE_RISE * episode.usual
+    else:
+        since = _since(frame, group, scatter)
+    if _is_contended(frame, group, since, scatter):
         return None
-    if _is_contended(frame, group, episode.since, scatter):
-        return None
-    raises = scatter.passes(RAISE_EFFECT, most) and not scatter.deviation < RAISE_RISE * episode.usual
-    return _moving(frame, group, seconds, scatter, episode.since, raises=raises)
+    return _moving(frame, group, seconds, scatter, since, raises=raises)
 
 
 def _read(  # noqa: PLR0913 - as above
