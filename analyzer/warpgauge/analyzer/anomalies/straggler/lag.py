@@ -80,8 +80,10 @@ class Lag:
 
         All in all, in one phase, or by how much it grew: where it stands out most.
         """
-        grown = () if self.usual is None else (self.extra - self.usual,)
-        return np.max([self._apart(one) for one in (self.extra, *map(self.extra_in, self.own), *grown)], axis=0)
+        extras = [self.extra, *map(self.extra_in, self.own)]
+        if self.usual is not None:
+            extras.append(self.extra - self.usual)
+        return np.asarray(np.max([self._apart(one) for one in extras], axis=0))
 
     def _apart(self, extra: Array) -> Array:
         spread = _MAD_TO_SIGMA * median(np.abs(extra - median(extra)))
