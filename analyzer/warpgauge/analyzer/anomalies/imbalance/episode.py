@@ -38,13 +38,13 @@ class Episode:
 def episode_of(frame: Frame, group: Group, seconds: float) -> Episode:
     """The present episode of a group that is judged over so many seconds.
 
-    It began where ranks scatter half as much as in the newest half of the window: a column that scatters as much as
-    that speaks for the episode, one with a quarter of it against, and the greatest sum up to now tells (Page 1954).
+    A column whose variance is that of the newest half of the window speaks for the episode, one with a quarter of it
+    against, one with half of it for nothing; it began where the sum from there to now is greatest (Page 1954).
     """
     squares = _squares(frame, group) / _MEDIAN_SQUARE
     newest = max(round(seconds / frame.step_seconds / 2.0), 1)
     now = max(float(mean(squares[-newest:])), np.finfo(np.float64).tiny)
-    since = onset_time(frame, 1.0 + np.log2(np.maximum(squares / now, _NOTHING)) / 2.0)
+    since = onset_time(frame, 1.0 + np.log2(np.maximum(squares / now, _NOTHING)))
     before = squares[: int(np.searchsorted(frame.time_ms, since * 1000.0 + 1.0))]
     is_known = np.isfinite(before).sum() >= LEAST_BEFORE
     return Episode(since=since, usual=float(np.sqrt(median(before))) if is_known else float("nan"))
