@@ -16,6 +16,7 @@ from warpgauge.analyzer.alerting import Naming
 from warpgauge.analyzer.alertmanager import Pusher
 from warpgauge.analyzer.anomalies.forest import Forests
 from warpgauge.analyzer.api import make_api
+from warpgauge.analyzer.close_frame import MOST_INTERVAL_SECONDS
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
 from warpgauge.analyzer.engine import heard_anew
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.engine import NodeKey, Result
     from warpgauge.analyzer.history.writer import HistoryWriter
     from warpgauge.analyzer.listener import Listener
-    from warpgauge.analyzer.sources import SourceStatus
+    from warpgauge.analyzer.sources import Page, SourceStatus
     from warpgauge.core.config import AnalyzerConfig, Config
     from warpgauge.core.finding import Finding
     from warpgauge.core.sample import Sample
@@ -65,7 +66,7 @@ __all__ = ["Service", "run_service"]
 
 _LOG: Final = logging.getLogger(__name__)
 _LIVE_SECONDS: Final = 1.0
-_GLANCE_SECONDS: Final = 1.0  # between two looks at steps that are read each second
+_GLANCE_SECONDS: Final = 0.5  # at least, between two looks at steps that are read each second
 _DEVICES_PER_LIVE_SECOND: Final = 1000  # a larger fleet is shown less often, so that the page keeps up
 _DELIVERY_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 45.0  # how long the first tick waits for every source's first answer
@@ -210,6 +211,7 @@ class Service:
         )
         self._ticks = Durations(own.TICK_SECONDS.buckets)
         self._keeper = keeper
+        self._is_fresh = asyncio.Event()  # a page came of an agent that is read each second
         self._turn = asyncio.Lock()  # a tick and a glance both go on from the findings before them: one at a time
         self._processes_of: Processes = {}  # the busiest processes of nodes, as last told
         self.book = book
@@ -224,7 +226,7 @@ class Service:
         config = self._config
         agents = AgentSource(
             self._session,
-            self.watch.take,
+            self._take_page,
             targets=config.targets,
             discovery=config.discovery,
             intervals=Intervals(remote=config.agent_scrape_interval_seconds),
@@ -245,6 +247,11 @@ class Service:
             clock=self._clock,
         )
         return (agents, poll)
+
+    async def _take_page(self, page: Page) -> None:
+        await self.watch.take(page)
+        if page.interval_seconds <= MOST_INTERVAL_SECONDS:
+            self._is_fresh.set()
 
     async def run(self) -> None:
         """Go on where the last run stopped; read, tick and publish until cancelled."""
@@ -378,6 +385,7 @@ class Service:
         if seen is None:
             return
         if missing := seen.wanted - self._processes_of.keys():
+            await self.watch.accept(seen)  # names take a second: what is raised stays so, whatever that second shows
             self._processes_of |= await self._processes(missing)
             seen = await self.watch.glance(self._processes_of) or seen
         await self.watch.accept(seen)
@@ -463,8 +471,10 @@ class Service:
 
     async def _glance_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(_GLANCE_SECONDS)
+            await self._is_fresh.wait()
+            self._is_fresh.clear()
             await _surviving(self.glance(), "glance failed")
+            await asyncio.sleep(_GLANCE_SECONDS)
 
     async def _live_for_ever(self) -> None:
         while True:
