@@ -85,4 +85,5 @@ class KeepingPartitions:
         for what, names, known in (("node", nodes, held), ("job", jobs, queued)):
             for name in sorted(filter(None, names)):
                 if partitions := known.get(name):
-                    yield f"{what} {name} is in partition {min(partitions)}, which is left alone (acting.keep_partitions)"
+                    where = f"in partition {min(partitions)}, which is left alone (acting.keep_partitions)"
+                    yield f"{what} {name} is {where}"
