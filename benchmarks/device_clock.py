@@ -60,10 +60,12 @@ def events(cuda: Cuda) -> str:
     try:
         import torch  # noqa: PLC0415 - most machines have none
     except ImportError:
-        stand_in = SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: True, Event=cuda.event))
-        sys.modules["torch"] = stand_in  # type: ignore[assignment]
+        stand_in = SimpleNamespace(
+            is_initialized=lambda: True, Event=cuda.event, device_count=lambda: 1, memory_reserved=lambda _=0: 1
+        )
+        sys.modules["torch"] = SimpleNamespace(cuda=stand_in)  # type: ignore[assignment]
         return "driver"
-    torch.cuda.init()
+    torch.empty(1, device="cuda")  # without memory there the timer takes the device for somebody else's
     return f"torch {torch.__version__}"
 
 

@@ -68,6 +68,23 @@ class Event:
         return 1e3 * (end.at - self.at)
 
 
+def torch_on(device):
+    """A stand-in for torch.cuda at work on such a device."""
+    return SimpleNamespace(Event=lambda **_: device.event(), memory_reserved=lambda: 4096)
+
+
+def torch_with(*, up=True, reserved=None, current=0):
+    """A stand-in for the module torch, with so much memory by number of device."""
+    held = reserved or {}
+    cuda = SimpleNamespace(
+        is_initialized=lambda: up,
+        Event=lambda enable_timing: enable_timing,
+        device_count=lambda: 2,
+        memory_reserved=lambda number=current: held.get(number, 0),
+    )
+    return SimpleNamespace(cuda=cuda)
+
+
 @pytest.fixture
 def clock():
     return Hand()
@@ -322,7 +339,7 @@ def sums_of(agent, key):
 
 
 def test_the_agent_hears_which_clock_it_was(timer, agent, device):
-    timer._device_came(device.event)
+    timer._device_came(training._Device(torch_on(device)))
     for _ in timer.input([1, 2]):
         with timer.step():
             device.launch(2)
@@ -338,7 +355,7 @@ def test_the_agent_hears_which_clock_it_was(timer, agent, device):
 
 
 def test_a_device_that_fails_costs_its_clock_and_one_line_of_log(timer, agent, device, clock, caplog):
-    timer._device_came(device.event)
+    timer._device_came(training._Device(torch_on(device)))
     device.fails_from = 3
     with caplog.at_level(logging.INFO, logger="warpgauge.training"):
         for _ in range(5):
@@ -352,7 +369,7 @@ def test_a_device_that_fails_costs_its_clock_and_one_line_of_log(timer, agent, d
 
 
 def test_a_device_that_fails_when_it_is_asked_costs_the_same(timer, agent, device, clock):
-    timer._device_came(device.event)
+    timer._device_came(training._Device(torch_on(device)))
     with timer.step():
         device.launch(1)
     device.is_broken = True
@@ -361,36 +378,45 @@ def test_a_device_that_fails_when_it_is_asked_costs_the_same(timer, agent, devic
     with timer.step(), timer.phase("allreduce"):
         clock.spend(3)
     timer.flush()
-    assert timer._event is None
+    assert timer._device is None
     assert sums_of(agent, "phases") == {"communication": pytest.approx(3.0)}
 
 
-def torch_with(*, up):
-    """A stand-in for the module torch."""
-    return SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: up, Event=lambda enable_timing: enable_timing))
-
-
-def test_the_device_is_used_where_torch_is_imported_and_has_it_up():
-    made = training._device_event({"torch": torch_with(up=True)})
-    assert made() is True  # with timing
+def test_the_device_is_used_where_torch_is_at_work_on_one():
+    found = training._device_of({"torch": torch_with(reserved={1: 4096})})
+    assert found.event() is True  # with timing
 
 
 @pytest.mark.parametrize(
     "modules",
-    [{}, {"torch": None}, {"torch": torch_with(up=False)}, {"torch": SimpleNamespace(cuda=object())}],
-    ids=str,
+    [
+        {},
+        {"torch": None},
+        {"torch": torch_with(up=False)},
+        {"torch": torch_with(reserved={})},
+        {"torch": SimpleNamespace(cuda=object())},
+    ],
+    ids=["not imported", "None", "not up", "without memory", "half imported"],
 )
 def test_else_it_is_left_alone(modules):
-    assert training._device_event(modules) is None
+    assert training._device_of(modules) is None
+
+
+def test_a_thread_on_a_device_that_this_process_does_not_use_keeps_the_hosts_clock(timer, agent, device, clock):
+    timer._device_came(training._Device(torch_with(reserved={1: 4096}, current=0).cuda))
+    with timer.step(), timer.phase("allreduce"):
+        clock.spend(2)
+    timer.flush()
+    assert (device.events, sums_of(agent, "phases")) == (0, {"communication": pytest.approx(2.0)})
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_sender_finds_it_unless_told_not_to(agent, monkeypatch, wanted):
-    monkeypatch.setitem(sys.modules, "torch", torch_with(up=True))
+    monkeypatch.setitem(sys.modules, "torch", torch_with(reserved={0: 1}))
     timer = StepTimer(job_id="j", socket_path=agent.path, device_clock=wanted)
     timer.step()
     timer._sender._tick()
-    found = timer._event is not None
-    timer._event = None  # the stand-in makes no events
+    found = timer._device is not None
+    timer._device = None  # the stand-in makes no events
     timer.close()
     assert found is wanted

@@ -94,7 +94,7 @@ class StepTimer:
     _tracks: threading.local
     _sender: _Sender
     _is_live: bool
-    _event: Callable[[], Any] | None
+    _device: _Device | None
 
     def __init__(  # noqa: PLR0913 - what a user may set, all with defaults
         self,
@@ -181,7 +181,9 @@ class StepTimer:
                 self._new_track().wait(seconds)
 
     def _new_track(self) -> _Track:
-        track = _Track(self._clock) if self._event is None else _DeviceTrack(self._clock, self._event, self._event_lost)
+        track, device = _Track(self._clock), self._device
+        if device is not None and device.is_mine():
+            track = _DeviceTrack(self._clock, device.event, self._device_lost)
         self._tracks.phases = {}
         self._tracks.track = track
         self._sender.join(track)
@@ -203,15 +205,15 @@ class StepTimer:
     def _agent_went(self) -> None:
         self._is_live = False
 
-    def _device_came(self, event: Callable[[], Any]) -> None:
+    def _device_came(self, device: _Device) -> None:
         """Let each thread time by the device from its next step or phase on."""
-        self._event = event
+        self._device = device
         self._tracks = threading.local()
 
-    def _event_lost(self, why: Exception) -> None:
+    def _device_lost(self, why: Exception) -> None:
         """Go back to the host's clock for good; what the device had not told is lost."""
-        if self._event is not None:
-            self._event = None
+        if self._device is not None:
+            self._device = None
             self._tracks = threading.local()
             _log.warning("the device's clock cannot be read, phases are timed by the host's: %s", why)
 
@@ -222,7 +224,7 @@ class StepTimer:
 
     def _begin(self) -> None:
         self._tracks = threading.local()
-        self._event = None  # makes one of the device, once it has a clock
+        self._device = None  # until this process works on one
         self._sender = _Sender(self._given, came=self._agent_came, went=self._agent_went, device=self._device_came)
         self._is_live = True  # until the sender, which starts with the first use, has looked for the agent
 
@@ -616,11 +618,29 @@ class _DevicePhase(_Phase):
         self.is_open = False
 
 
-def _device_event(modules: Mapping[str, Any]) -> Callable[[], Any] | None:
-    """What makes an event of the device, where torch is imported and has one up; nothing is imported or started."""
+class _Device:
+    """torch's CUDA, where this process has memory on a device of it."""
+
+    def __init__(self, cuda: Any) -> None:  # noqa: ANN401 - a module of torch
+        self._cuda = cuda
+        self.event: Callable[[], Any] = partial(cuda.Event, enable_timing=True)
+
+    def is_mine(self) -> bool:
+        """Whether the calling thread's device is such a one: an event on another would take memory there."""
+        try:
+            return bool(self._cuda.memory_reserved() > 0)
+        except Exception:  # noqa: BLE001 - then it is none
+            return False
+
+
+def _device_of(modules: Mapping[str, Any]) -> _Device | None:
+    """The device, where torch is imported and at work on one; nothing is imported or started."""
     cuda = getattr(modules.get("torch"), "cuda", None)
     try:
-        return partial(cuda.Event, enable_timing=True) if cuda is not None and cuda.is_initialized() else None
+        if cuda is None or not cuda.is_initialized():
+            return None
+        is_used = any(cuda.memory_reserved(number) > 0 for number in range(cuda.device_count()))
+        return _Device(cuda) if is_used else None
     except Exception:  # noqa: BLE001 - half imported, or something else of that name
         return None
 
@@ -654,7 +674,7 @@ class _Sender:
         *,
         came: Callable[[], None],
         went: Callable[[], None],
-        device: Callable[[Callable[[], Any]], None],
+        device: Callable[[_Device], None],
     ) -> None:
         self._given = given
         self._came = came
@@ -719,9 +739,9 @@ class _Sender:
     def _tick(self) -> None:
         with self._lock:
             try:
-                if self._wants_device and (event := _device_event(sys.modules)) is not None:
+                if self._wants_device and (device := _device_of(sys.modules)) is not None:
                     self._wants_device = False
-                    self._device(event)
+                    self._device(device)
                 if self._socket is None:
                     self._look()
                 if self._socket is not None:
