@@ -2,8 +2,9 @@
 """The agent's real child program over a fake driver that a script makes ill: `faulty_child.py SCRIPT PROFILE...`.
 
 Beside the words of `obey_script`, a line is `set GPU ATTRIBUTE NUMBER`, `remapped GPU N N N N`, `banks GPU LOW`,
-`lanes GPU N`, `slow GPU SHARE`, `field GPU NAME NUMBER [SCOPE]`, `grow GPU NAME PER_SECOND SINCE` (monotonic time) or
-`fabric GPU STATE HEALTH`; GPU may be `all`. What is set is what a board or its driver says, never a series of ours.
+`lanes GPU N`, `slow GPU SHARE`, `crawl GPU SECONDS` (of each reading), `field GPU NAME NUMBER [SCOPE]`,
+`grow GPU NAME PER_SECOND SINCE` (monotonic time) or `fabric GPU STATE HEALTH`; GPU may be `all`. What is set is what a
+board or its driver says, never a series of ours.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class FaultyGpu(FakeGpu):
         self.banks_low = 0
         self.lanes = 16
         self.clock_share = 1.0
+        self.crawl_seconds = 0.0
         self.set_fields: dict[tuple[int, int | None], int] = {}
         self.growing: dict[int, tuple[float, float]] = {}
 
@@ -77,6 +79,8 @@ class FaultyNvml(FakeNvml):
                 gpu.lanes = int(lanes)
             case "slow", [share]:
                 gpu.clock_share = float(share)
+            case "crawl", [seconds]:
+                gpu.crawl_seconds = float(seconds)
             case "field", [name, value, *scope]:
                 gpu.set_fields[FIELD[f"NVML_FI_DEV_{name}"], int(scope[0]) if scope else None] = int(value)
             case "grow", [name, rate, since]:
@@ -110,6 +114,8 @@ if __name__ == "__main__":
 
     def before_call(function, gpu):
         fake.obey(Path(path))
+        if function == "nvmlDeviceGetUtilizationRates" and gpu is not None:
+            time.sleep(gpu.crawl_seconds)
         return suffer(function, gpu)
 
     fake.before_call = before_call

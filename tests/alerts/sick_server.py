@@ -17,7 +17,7 @@ _LABELS = 'model_name="chat"'
 
 
 class SickServers:
-    """Sound until `is_ill`: then one has a full cache, a queue and slow first tokens, and the other is gone."""
+    """Sound until `is_ill`: then one has a full cache, throws requests out and is slow to answer, the other is gone."""
 
     def __init__(self) -> None:
         self.is_ill = False
@@ -50,6 +50,7 @@ class SickServers:
             f"vllm:num_requests_running{{{_LABELS}}} 12\n"
             f"vllm:num_requests_waiting{{{_LABELS}}} {waiting}\n"
             f"vllm:kv_cache_usage_perc{{{_LABELS}}} {cache}\n"
+            f"vllm:num_preemptions_total{{{_LABELS}}} {int(self._slow)}\n"
             + "".join(f'{name}_bucket{{{_LABELS},le="{le}"}} {int(count)}\n' for le, count in buckets)
             + f'{name}_bucket{{{_LABELS},le="+Inf"}} {int(self._quick + self._slow)}\n'
             f"{name}_sum{{{_LABELS}}} {self._quick * 0.2 + self._slow * 20.0:.3f}\n"

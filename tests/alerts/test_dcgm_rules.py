@@ -8,28 +8,18 @@ from typing import Final
 import pytest
 import yaml
 
-from tests.promql_lint import Foreign, Lint
+from tests.dcgm_series import DCGM_SERIES
+from tests.promql_lint import Lint
 from warpgauge.alerts.dcgm import GROUP, NOT_GIVEN
 from warpgauge.alerts.groups import alerts
 from warpgauge.alerts.rule import RecordingRule
 from warpgauge.alerts.site import Site
-from warpgauge.core.catalog import Kind
-from warpgauge.exporters.dcgm.fields import FIELDS
 
 SITE: Final = Site()
 UNIT: Final = yaml.safe_load((Path(__file__).parents[2] / "alerts/unit/dcgm.yaml").read_text())
-LABELS: Final = frozenset(
-    {"gpu", "UUID", "Hostname", "GPU_I_ID", "GPU_I_PROFILE", "DCGM_FI_DRIVER_VERSION"}
-    | {f"{honored}{name}" for honored in ("", "exported_") for name in ("pod", "namespace", "container")}
-)
-# dcgm-exporter calls the pending pages a counter; it is their number now.
-KINDS: Final = {field.name: field.kind for field in FIELDS} | {
-    "DCGM_FI_DEV_RETIRED_PENDING": Kind.GAUGE,
-    "DCGM_FI_DEV_XID_ERRORS": Kind.GAUGE,
-}
 LINT: Final = Lint(
     {rule.record: rule.expr for rule in GROUP.rules if isinstance(rule, RecordingRule)},
-    foreign={name: Foreign(name, kind, LABELS) for name, kind in KINDS.items()},
+    foreign=DCGM_SERIES,
 )
 OURS: Final = {rule.alert: rule for rule in alerts()}
 

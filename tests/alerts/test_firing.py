@@ -6,27 +6,27 @@ SCALE. First nothing is wrong, and nobody may be told anything.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
-import sys
-import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
 
 from tests.alerts.faults import DEVICE_FAULTS, HOST_FAULTS, DeviceFault
+from tests.alerts.firing_node import Node, child
 from tests.alerts.hurry import write_site
+from tests.alerts.ill_analyzer import start_ill_analyzer
 from tests.alerts.ill_host import IllHost
+from tests.alerts.mixed_faults import Mixed
 from tests.alerts.sick_server import SickServers
 from tests.fakes.nvml_script import set_faults
-from tests.live_pages import serve
 from tests.real_servers import (
     Webhook,
+    free_port,
     get_json,
     open_webhook,
     prometheus_config,
@@ -36,12 +36,6 @@ from tests.real_servers import (
     wait_until,
 )
 from warpgauge.alerts.site import Site
-from warpgauge.core.config import Config
-from warpgauge.core.exposition import Format
-from warpgauge.core.retry import Backoff
-from warpgauge.exporters.agent import Agent
-from warpgauge.exporters.collectors import COLLECTORS
-from warpgauge.exporters.link import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,76 +43,17 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SCALE: Final = 30  # a minute is two seconds
-TICK_SECONDS: Final = 1.0
 SCRAPE: Final = "1s"
 SILENT_SECONDS: Final = 30.0  # longer than the longest window and `for` of most, scaled
 TOLD_SECONDS: Final = 90.0
+SWITCH_ERROR: Final = (
+    b"3,1,1,-;nvidia-nvswitch3: SXid (PCI:0000:c1:00.0): 12028, Non-fatal, Link 44 egress non-posted PRIV error\n"
+)
+SITE: Final = Site(  # one fleet of ours is of two nodes, and who idles or is away for a moment has other hold times
+    thresholds={"FleetOverheating": 2.0}, holds={"DeviceIdleAllocated": "1m", "DeviceLost": "5m"}
+)
 CHILD: Final = Path(__file__).with_name("faulty_child.py")
 HEALTHY: Final = ("set all utilization 95",)
-
-
-@dataclass
-class Node:
-    """An agent in a thread of its own, with the page that Prometheus scrapes."""
-
-    name: str
-    collectors: tuple[str, ...]
-    script: Path
-    profiles: tuple[str, ...] = ()
-    proc_root: Path = Path("/proc")
-    serving_urls: tuple[str, ...] = ()
-    address: str = ""
-    is_down: bool = False
-    agent: Agent | None = None
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
-
-    def page(self) -> bytes:
-        if self.agent is None or self.is_down:
-            raise KeyError(self.name)  # a 503
-        return self.agent.pages.body(Format.TEXT, is_compressed=False)
-
-    async def live(self) -> None:
-        config = Config()
-        settings = replace(
-            config.agent,
-            fast_interval_seconds=TICK_SECONDS,
-            normal_interval_seconds=TICK_SECONDS,
-            slow_interval_seconds=TICK_SECONDS * 2,
-            disabled_collectors=tuple(name for name in COLLECTORS if name not in self.collectors),
-            proc_root=str(self.proc_root),
-            serving_urls=self.serving_urls,
-            kernel_log="",
-        )
-        program = Program(
-            command=[sys.executable, str(CHILD), str(self.script), *self.profiles],
-            environment=dict(os.environ),
-            deadline_seconds=60.0,  # nothing hangs here: a busy machine must not look like it
-            start_seconds=60.0,
-            retries=Backoff(first_seconds=30.0, factor=2.0, max_seconds=60.0),
-        )
-        self.agent = Agent(replace(config, agent=settings), programs={"nvml": program})
-        await self.agent.run()
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Node]:
-        main = self.loop.create_task(self.live())
-
-        def run() -> None:
-            with contextlib.suppress(asyncio.CancelledError):
-                self.loop.run_until_complete(main)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        try:
-            with serve({"/metrics": self.page}) as self.address:
-                yield self
-        finally:
-            self.loop.call_soon_threadsafe(main.cancel)
-            thread.join()
-            self.loop.close()
-
-    def target(self) -> dict[str, Any]:
-        return {"targets": [self.address], "labels": {"cluster": "test", "node": self.name}}
 
 
 @dataclass
@@ -145,31 +80,32 @@ def injected(fault: DeviceFault, gpu: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Six nodes, sound for a while, then everything goes wrong at once."""
+    """Nodes of every kind, sound for a while, then everything goes wrong at once."""
     folder = tmp_path_factory.mktemp("firing")
     with contextlib.ExitStack() as stack:
         webhook = stack.enter_context(open_webhook())
         servers = stack.enter_context(servers_in(folder / "servers"))
         ill_host = stack.enter_context(IllHost(folder / "proc"))
-        gpus = _node(folder, "n1", profiles=(*(fault.profile for fault in DEVICE_FAULTS), "h100"))
-        upgraded = _node(folder, "n3", profiles=("h100",))
-        unloaded = _node(folder, "n4", profiles=("h100",))
-        host = Node("n2", ("host",), folder / "none", proc_root=folder / "proc")
-        leaving = Node("n5", ("host",), folder / "none")
+        kernel_log = stack.enter_context(_kernel_log(folder / "kmsg"))
+        gpus = _gpu_node(folder, "n1", (*(fault.profile for fault in DEVICE_FAULTS), "h100"), folder / "kmsg")
+        upgraded, unloaded = _gpu_node(folder, "n3", ("h100",)), _gpu_node(folder, "n4", ("h100",))
+        host = Node("n2", ("host",), "host_load1", settings={"proc_root": str(folder / "proc")})
+        leaving = Node("n5", ("host",), "host_load1")
         sick_servers = SickServers()
         urls = stack.enter_context(sick_servers.running())
-        serving = Node("n6", ("serving",), folder / "none", serving_urls=urls)
-        nodes = [stack.enter_context(node.running()) for node in (gpus, host, upgraded, unloaded, leaving, serving)]
-        rules = write_site(folder / "site", Site(webhook_url=webhook.url), SCALE)
+        serving = Node("n6", ("serving",), "serving_up{", settings={"serving_urls": urls})
+        mixed = Mixed(folder / "mixed", stack)
+        nodes = [
+            stack.enter_context(node.running())
+            for node in (gpus, host, upgraded, unloaded, leaving, serving, *mixed.sound)
+        ]
+        mixed.begin()
+        rules = write_site(folder / "site", replace(SITE, webhook_url=webhook.url), SCALE)
         alertmanager = start_alertmanager(servers, folder / "site/alertmanager/alertmanager.yml")
         _wait_for_data(nodes)
-        job = {
-            "job_name": "warpgauge-agent",
-            "scrape_interval": SCRAPE,
-            "scrape_timeout": SCRAPE,
-            "static_configs": [node.target() for node in nodes],
-        }
-        prometheus = start_prometheus(servers, prometheus_config([job], rules, [alertmanager], SCRAPE))
+        known = Known(folder / "targets.json")
+        known.add(*nodes)
+        prometheus = start_prometheus(servers, prometheus_config([known.job], rules, [alertmanager], SCRAPE))
         result = Run(webhook, prometheus)
         time.sleep(SILENT_SECONDS)
         result.told_while_healthy = list(webhook.received)
@@ -177,13 +113,65 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         set_faults(upgraded.script, *HEALTHY, "mismatch")
         set_faults(unloaded.script, *HEALTHY, "code 999")
         ill_host.is_ill = leaving.is_down = sick_servers.is_ill = True
+        mixed.fall_ill()
+        kernel_log.write(SWITCH_ERROR)
+        late = [stack.enter_context(node.running()) for node in mixed.late]
+        analyzer = start_ill_analyzer(servers, folder / "analyzer", mixed.deaf.server_port)
+        # One that watches analyzers only: of agents it knows nothing at all.
+        start_prometheus(servers, prometheus_config([_analyzers(analyzer)], rules, [alertmanager], SCRAPE))
+        _wait_for_data(late)
+        known.add(*late)
         yield result
 
 
-def _node(folder: Path, name: str, *, profiles: tuple[str, ...]) -> Node:
+@dataclass
+class Known:
+    """The targets that Prometheus knows, in a file that it watches."""
+
+    path: Path
+    targets: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, *nodes: Node) -> None:
+        self.targets += [node.target() for node in nodes]
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(self.targets))
+        new.replace(self.path)
+
+    @property
+    def job(self) -> dict[str, Any]:
+        return {
+            "job_name": "warpgauge-agent",
+            "scrape_interval": SCRAPE,
+            "scrape_timeout": SCRAPE,
+            "file_sd_configs": [{"files": [str(self.path)], "refresh_interval": "1s"}],
+        }
+
+
+def _analyzers(base: str) -> dict[str, Any]:
+    """The one at `base`, and one that is gone."""
+    targets = [base.removeprefix("http://"), f"127.0.0.1:{free_port()}"]
+    return {"job_name": "warpgauge-analyzer", "static_configs": [{"targets": targets, "labels": {"cluster": "test"}}]}
+
+
+@contextlib.contextmanager
+def _kernel_log(path: Path) -> Iterator[IO[bytes]]:
+    """A pipe in place of /dev/kmsg; our own end stays open, so that it never comes to an end."""
+    os.mkfifo(path)
+    with open(os.open(path, os.O_RDWR | os.O_NONBLOCK), "wb", buffering=0) as log:  # noqa: PTH123 - a descriptor
+        yield log
+
+
+def _gpu_node(folder: Path, name: str, profiles: tuple[str, ...], kernel_log: Path | None = None) -> Node:
     script = folder / f"{name}.script"
     set_faults(script, *HEALTHY)
-    return Node(name, ("nvml",), script, profiles)
+    return Node(
+        name,
+        ("nvml",),
+        "accel_power_watts{",
+        script=script,
+        programs={"nvml": child(CHILD, script, *profiles)},
+        settings={"kernel_log": str(kernel_log or "")},
+    )
 
 
 def _everything() -> list[str]:
@@ -192,8 +180,7 @@ def _everything() -> list[str]:
 
 def _wait_for_data(nodes: list[Node]) -> None:
     for node in nodes:
-        wanted = {"nvml": b"accel_power_watts{", "host": b"host_load1", "serving": b"serving_up{"}[node.collectors[0]]
-        wait_until(lambda node=node, wanted=wanted: node.agent and wanted in node.page(), what=f"{node.name} reads")
+        wait_until(lambda node=node: node.reads, what=f"{node.name} reads")
 
 
 def test_a_sound_fleet_is_not_mentioned(run: Run):

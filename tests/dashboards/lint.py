@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.dcgm_series import DCGM_SERIES
 from tests.promql_lint import PARTS, Lint, parsed
 from warpgauge.core.catalog import BY_NAME, Family
 from warpgauge.dashboards.grafana.units import GRAFANA_UNITS
@@ -77,10 +78,9 @@ class DashboardLint:
         expression = target["expr"]
         yield from (f"target-rate-interval-rule: [{found}]" for found in _fixed_ranges(expression))
         yield from self._selectors(expression, chosen=tuple(self.site.extra_variables))
-        if "DCGM_" not in expression:  # its names are no catalog rows
-            yield from (f"target-promql-rule: {text}" for text in self._lint.complaints(expression))
-            keeps = self._lint.labels_of(expression)
-            yield from (f"legend: {gone}" for gone in set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) - keeps)
+        yield from (f"target-promql-rule: {text}" for text in self._lint.complaints(expression))
+        keeps = self._lint.labels_of(expression)
+        yield from (f"legend: {gone}" for gone in set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) - keeps)
 
     def _selectors(self, expression: str, *, chosen: tuple[str, ...]) -> Iterator[str]:
         """Every series of an expression that does not follow what the site and the person chose."""
@@ -97,7 +97,9 @@ class DashboardLint:
     @property
     def _lint(self) -> Lint:
         own = set(re.findall(r"(\w+)(?:=~|!~|!=|=)", self.site.selector))
-        return Lint(site_labels=frozenset({self.site.cluster_label, *own, *self.site.extra_variables}))
+        return Lint(
+            foreign=DCGM_SERIES, site_labels=frozenset({self.site.cluster_label, *own, *self.site.extra_variables})
+        )
 
 
 def _fixed_ranges(expression: str) -> list[str]:

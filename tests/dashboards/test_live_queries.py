@@ -5,79 +5,112 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import tempfile
 import time
 import urllib.parse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from tests.dashboards.live_feed import feed
+from tests.alerts.test_other_site import TOML as ALERTS_TOML
+from tests.dashboards.live_feed import BOARDS_NODE, OTHER_PLACE, POD, feed, is_elsewhere
+from tests.dashboards.test_other_site import TOML
 from tests.prometheus_releases import NEWEST, OLDEST, RELEASES, program
 from tests.real_servers import get_json, prometheus_config, servers_in, start_prometheus
 from warpgauge.alerts.generate import files as rule_files
+from warpgauge.alerts.settings import site_of as alerts_site_of
+from warpgauge.core.config import load
+from warpgauge.dashboards.dcgm import words
 from warpgauge.dashboards.generate import DASHBOARDS, DCGM_DASHBOARDS, files
+from warpgauge.dashboards.settings import site_of
+from warpgauge.dashboards.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
+
+    from warpgauge.core.config import Config
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-DOCUMENTS = {name: json.loads(files()[f"{name}.json"]) for name in (*DASHBOARDS, *DCGM_DASHBOARDS)}
-TARGETS = {
-    f"{name}/{panel['title']}/{target['refId']}": target["expr"]
-    for name, document in DOCUMENTS.items()
-    for panel in document["panels"]
-    for target in panel.get("targets", ())
+
+def other_config(toml: str) -> Config:
+    """The configuration of a site that differs in all it can."""
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(toml)
+        file.flush()
+        return load(Path(file.name), {}, {})
+
+
+HERE, ELSEWHERE = "default site", "other site"
+SITES = {HERE: Site(), ELSEWHERE: replace(site_of(other_config(TOML)), disabled=frozenset())}  # that is asked in full
+RULES = {HERE: rule_files(), ELSEWHERE: rule_files(alerts_site_of(other_config(ALERTS_TOML).alerts))}
+DOCUMENTS = {
+    where: {name: json.loads(files(site)[f"{name}.json"]) for name in (*DASHBOARDS, *DCGM_DASHBOARDS)}
+    for where, site in SITES.items()
 }
-DROP_DOWNS = sorted(
-    {one["definition"] for it in DOCUMENTS.values() for one in it["templating"]["list"] if one["type"] == "query"}
-)
-MARKS = sorted({one["expr"] for it in DOCUMENTS.values() for one in it["annotations"]["list"] if "expr" in one})
-DEVICES = 64
+TARGETS = {
+    where: {
+        f"{name}/{panel['title']}/{panel['type']}/{target['refId']}": target["expr"]
+        for name, document in documents.items()
+        for panel in document["panels"]
+        for target in panel.get("targets", ())
+    }
+    for where, documents in DOCUMENTS.items()
+}
+DEVICES = {HERE: 64, ELSEWHERE: 16}
 INTERVAL = "2s"
 SETTLED_SECONDS = 60.0
 VARIABLES = {
     "$cluster": ".+", "$node": ".+", "$uuid": ".+", "$job_id": ".+", "$model": ".+", "$price": "0.15",
-    "$__rate_interval": "40s", "$__range": "40s",
+    "$__rate_interval": "40s", "$__range": "40s", "$zone": ".+", "$rack": ".+",
 }  # fmt: skip
 
 each_release = pytest.mark.parametrize("release", RELEASES)
+each_site = pytest.mark.parametrize("where", SITES)
+Started = Callable[[str, str], str]
 
 
-def rules_in(folder: Path) -> list[Path]:
-    """The generated rule files, evaluated at each scrape."""
-    written = [(folder / name, text) for name, text in rule_files().items() if "/" not in name]
-    for path, text in [*written, (folder / "dcgm.yml", rule_files()["dcgm/dcgm.yml"])]:
+def rules_in(folder: Path, where: str) -> list[Path]:
+    """The generated rule files of a site, evaluated at each scrape."""
+    folder.mkdir()
+    for name, text in RULES[where].items():
+        if "/" in name and name != "dcgm/dcgm.yml":
+            continue
         document = yaml.safe_load(text)
         for group in document["groups"]:
             group["interval"] = INTERVAL
-        path.write_text(json.dumps(document))
+        (folder / name.rpartition("/")[2]).write_text(json.dumps(document))
     return sorted(folder.glob("*.yml"))
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """Base URL of a release by its name; both read the same pages at the same time, so the wait is one."""
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """Base URL of a release that watches a site; all read the same pages at the same time, so the wait is one."""
     folder = tmp_path_factory.mktemp("live")
-    bases: dict[str, str] = {}
+    bases: dict[tuple[str, str], str] = {}
     with feed() as scraped, servers_in(folder / "servers") as servers:
-        config = prometheus_config(scraped, rules_in(folder), alertmanagers=(), interval=INTERVAL)
-        for release in RELEASES:
-            with contextlib.suppress(pytest.skip.Exception):
-                bases[release] = start_prometheus(servers, config, program=program(release, "prometheus"))
-        yield lambda release: bases.get(release) or str(program(release, "prometheus"))  # the latter skips
+        for where in SITES:
+            own = [one for one in scraped if is_elsewhere(one) is (where == ELSEWHERE)]
+            config = prometheus_config(own, rules_in(folder / where, where), alertmanagers=(), interval=INTERVAL)
+            for release in RELEASES:
+                with contextlib.suppress(pytest.skip.Exception):
+                    bases[release, where] = start_prometheus(servers, config, program=program(release, "prometheus"))
+        yield lambda release, where: bases.get((release, where)) or str(program(release, "prometheus"))  # it skips
 
 
-def filled(expression: str) -> str:
-    for name, value in VARIABLES.items():
+def filled(expression: str, **chosen: str) -> str:
+    for name, value in {**VARIABLES, **{f"${one}": value for one, value in chosen.items()}}.items():
         expression = expression.replace(name, value)
     return expression
 
 
-def answer(base: str, expression: str) -> list[dict[str, Any]]:
-    return get_json(f"{base}/api/v1/query?{urllib.parse.urlencode({'query': filled(expression)})}")["data"]["result"]
+def answer(base: str, expression: str, **chosen: str) -> list[dict[str, Any]]:
+    query = urllib.parse.urlencode({"query": filled(expression, **chosen)})
+    return get_json(f"{base}/api/v1/query?{query}")["data"]["result"]
 
 
 def values(base: str, definition: str) -> list[str]:
@@ -94,23 +127,76 @@ def settled(found: Callable[[], list[str]]) -> list[str]:
     return wrong
 
 
+@each_site
 @each_release
-def test_no_panel_is_empty_whatever_honor_labels_says(started: Callable[[str], str], release: str):
-    base = started(release)
-    least = {name: DEVICES if name.startswith("fleet/Devices/") else 1 for name in TARGETS}
-    assert settled(lambda: [name for name in TARGETS if len(answer(base, TARGETS[name])) < least[name]]) == []
-    assert {one["metric"]["node"] for one in answer(base, TARGETS["fleet/Open findings/A"])} == {"sim-node-3"}
+def test_no_panel_is_empty_whatever_honor_labels_says(started: Started, release: str, where: str):
+    base, targets = started(release, where), TARGETS[where]
+    least = {name: DEVICES[where] if name.startswith("fleet/Devices/") else 1 for name in targets}
+    assert settled(lambda: [name for name in targets if len(answer(base, targets[name])) < least[name]]) == []
+    assert {one["metric"]["node"] for one in answer(base, targets["fleet/Open findings/table/A"])} == {"sim-node-3"}
+    assert {one["metric"]["pod"] for one in answer(base, targets["dcgm-node/Pods on the devices/table/A"])} == {POD}
+
+
+def compared() -> list[tuple[str, str]]:
+    """Queries of ours and the same over DCGM's series, without windows: both pages tell of the boards as they are."""
+    found = []
+    for name in DCGM_DASHBOARDS:
+        for panel in DASHBOARDS[name.removeprefix("dcgm-")]().panels:
+            for one in getattr(panel, "targets", ()):
+                told = words.expression(one.expr, one.legend)
+                if told and not re.search(r"\[|exported_pod", one.expr + told):
+                    found.append((one.expr, told))
+    return found
+
+
+def by_labels(found: list[dict[str, Any]]) -> dict[frozenset[str], float]:
+    """Values by what stands in the labels, whose names differ."""
+    return {frozenset(one["metric"].values()): float(one["value"][1]) for one in found}
+
+
+def test_a_dcgm_variant_says_of_a_board_what_our_own_dashboard_says(started: Started):
+    base = started(OLDEST, HERE)
+    pairs = compared()
+    assert len(pairs) > 25
+
+    def differ() -> list[str]:
+        wrong = []
+        for ours, theirs in pairs:
+            here, there = (by_labels(answer(base, one, node=BOARDS_NODE)) for one in (ours, theirs))
+            if not there or not there.keys() <= here.keys() or there != pytest.approx(narrowed(here, there), rel=1e-6):
+                wrong.append(f"{theirs}: {there}, ours {here}")
+        return wrong
+
+    assert settled(differ) == []
+
+
+def narrowed(values: dict[frozenset[str], float], to: Iterable[frozenset[str]]) -> dict[frozenset[str], float]:
+    """Those that the other has too: DCGM tells of fewer clocks and engines."""
+    return {labels: values[labels] for labels in to}
 
 
 @each_release
-def test_no_drop_down_is_empty(started: Callable[[str], str], release: str):
-    base = started(release)
-    assert settled(lambda: [definition for definition in DROP_DOWNS if not values(base, definition)]) == []
+def test_a_site_with_other_labels_shows_them(started: Started, release: str):
+    base, targets = started(release, ELSEWHERE), TARGETS[ELSEWHERE]
+    tables = [expr for name, expr in targets.items() if name.startswith("fleet/Devices/")]
+    places = {one["metric"]["k8s_cluster"] for expr in tables for one in answer(base, expr)}
+    assert places == {OTHER_PLACE["k8s_cluster"]}
 
 
+@each_site
 @each_release
-def test_every_rule_is_evaluated_and_what_fires_is_marked_on_the_graphs(started: Callable[[str], str], release: str):
-    base = started(release)
+def test_no_drop_down_is_empty(started: Started, release: str, where: str):
+    base = started(release, where)
+    boxes = [one for it in DOCUMENTS[where].values() for one in it["templating"]["list"] if one["type"] == "query"]
+    definitions = sorted({one["definition"] for one in boxes})
+    assert settled(lambda: [definition for definition in definitions if not values(base, definition)]) == []
+
+
+@each_site
+@each_release
+def test_every_rule_is_evaluated_and_what_fires_is_marked_on_the_graphs(started: Started, release: str, where: str):
+    base = started(release, where)
+    marks = {one["expr"] for it in DOCUMENTS[where].values() for one in it["annotations"]["list"] if "expr" in one}
 
     def wrong() -> list[str]:
         groups = get_json(f"{base}/api/v1/rules")["data"]["groups"]
@@ -118,18 +204,20 @@ def test_every_rule_is_evaluated_and_what_fires_is_marked_on_the_graphs(started:
         unwell = [
             f"{rule['name']}: {rule.get('lastError', rule['health'])}" for rule in rules if rule["health"] != "ok"
         ]
-        return [*unwell, *(mark for mark in MARKS if not answer(base, mark))]
+        return [*unwell, *(mark for mark in sorted(marks) if not answer(base, mark))]
 
     assert settled(wrong) == []
 
 
-def test_both_releases_answer_with_the_same_labels(started: Callable[[str], str]):
+@each_site
+def test_both_releases_answer_with_the_same_labels(started: Started, where: str):
     """Prometheus 3 keeps other texts of `le`, leaves the left end of a range out and lets `.` match a line break."""
-    oldest, newest = started(OLDEST), started(NEWEST)
+    oldest, newest = started(OLDEST, where), started(NEWEST, where)
 
     def labels(base: str, expression: str) -> set[frozenset[str]]:
         return {frozenset(one["metric"]) for one in answer(base, expression)}
 
-    assert (
-        settled(lambda: [name for name, expr in TARGETS.items() if labels(oldest, expr) != labels(newest, expr)]) == []
-    )
+    def differ() -> list[str]:
+        return [name for name, expr in TARGETS[where].items() if labels(oldest, expr) != labels(newest, expr)]
+
+    assert settled(differ) == []

@@ -1,6 +1,7 @@
-"""The agent's real child over a double, with its faults in a file: `python other_child.py KIND SCRIPT [SYS ADDRESS]`.
+"""The agent's real child over a double, with its faults in a file: `other_child.py KIND SCRIPT [SYS ADDRESS [PROC]]`.
 
-KIND is amd, tpu with the tree like /sys and the address of the runtime, or gaudi with SCRIPT in the place of hl-smi.
+KIND is amd, tpu with the trees like /sys and /proc and the address of the runtime, or gaudi with SCRIPT in the place
+of hl-smi.
 SCRIPT may say `hang N`: GPU N is silent.
 """
 
@@ -24,6 +25,6 @@ if kind == "amd":
 elif kind == "gaudi":
     serve(GaudiCollector(program=script))
 else:
-    collector = TpuCollector(sys_root=more[0], address=more[1])
+    collector = TpuCollector(sys_root=more[0], address=more[1], proc_root=more[2] if len(more) > 2 else "/proc")
     collector.adjust = lambda _: None  # the settings of the test's agent name the real machine
     serve(collector)

@@ -41,7 +41,7 @@ const option = (id, path, isCustom) =>
     process: (value) => value, shouldApply: () => true, getItemsCount: () => 0,
   });
 for (const id of ["unit", "min", "max", "decimals", "displayName", "noValue", "thresholds", "mappings", "links", "color"]) option(id, id, false);
-for (const id of ["lineWidth", "fillOpacity", "spanNulls", "showPoints", "drawStyle", "axisSoftMax", "cellOptions", "align", "stacking", "filterable", "inspect"]) option(`custom.${id}`, id, true);
+for (const id of ["lineWidth", "fillOpacity", "spanNulls", "showPoints", "drawStyle", "axisSoftMax", "cellOptions", "align", "width", "minWidth", "stacking", "filterable", "inspect"]) option(`custom.${id}`, id, true);
 
 const legend = (template, labels) => {
   if (template === "__auto") return Object.entries(labels).filter(([name]) => name !== "__name__").map(([name, value]) => `${name}=${value}`).join(" ");
@@ -73,7 +73,7 @@ function tables(panel, answers) {
       fields: [
         { name: "Time", type: FieldType.time, values: rows.map((one) => one.value[0] * 1000) },
         ...names.map((name) => ({ name, type: FieldType.string, values: rows.map((one) => one.metric[name] ?? "") })),
-        { name: panel.targets.length > 1 ? `Value #${target.refId}` : "Value #A", type: FieldType.number, values: rows.map((one) => Number(one.value[1])) },
+        { name: panel.targets.length > 1 ? `Value #${target.refId}` : "Value", type: FieldType.number, values: rows.map((one) => Number(one.value[1])) },
       ],
     });
   });
@@ -108,7 +108,7 @@ const bars = ({ panel }) => ({ values, width, height }) => (
 // Rows of cells: what state timeline and status history show, without their merging and tooltips.
 function Cells({ panel, data, range, width, height }) {
   const rows = data.slice(0, 24);
-  const left = 190;
+  const left = Math.min(width / 2, 16 + 7.2 * Math.max(...rows.map((frame) => (frame.fields[1].config.displayNameFromDS || "").length)));
   const tall = Math.min(26, (height - 8) / rows.length);
   return (
     <svg width={width} height={height}>
@@ -116,6 +116,7 @@ function Cells({ panel, data, range, width, height }) {
         const [time, value] = frame.fields;
         const show = value.display ?? getDisplayProcessor({ field: value, theme });
         const wide = (width - left) / Math.max(1, time.values.length);
+        const words = []; // above all cells, or the next cell covers them
         let last = null;
         return (
           <g key={row}>
@@ -125,13 +126,10 @@ function Cells({ panel, data, range, width, height }) {
               const word = panel.type === "state-timeline" && shown.text !== last ? shown.text : "";
               last = shown.text;
               const x = left + ((time.values[at] - range.from * 1000) / ((range.to - range.from) * 1000)) * (width - left);
-              return (
-                <g key={at}>
-                  <rect x={x} y={row * tall + 1} width={Math.max(1, wide)} height={tall - 3} fill={shown.color} opacity="0.8" />
-                  {word && <text x={x + 4} y={row * tall + tall / 2 + 4} fontSize="11" fill="#fff">{word}</text>}
-                </g>
-              );
+              if (word) words.push({ x, word });
+              return <rect key={at} x={x} y={row * tall + 1} width={Math.max(1, wide + 0.5)} height={tall - 3} fill={shown.color} />;
             })}
+            {words.map(({ x, word }) => <text key={x} x={x + 4} y={row * tall + tall / 2 + 4} fontSize="11" fontWeight="600" fill="#111">{word}</text>)}
           </g>
         );
       })}
@@ -166,9 +164,9 @@ function Circles({ answers, width, height }) {
   const nodes = (answers.A || []).map((one) => ({ ...one.metric, value: Number(one.value[1]) }));
   const edges = (answers.B || []).map((one) => ({ ...one.metric, value: Number(one.value[1]) }));
   const hubs = nodes.filter((node) => edges.some((edge) => edge.source === node.id));
-  const across = Math.ceil(Math.sqrt(hubs.length * (width / height)));
+  const across = Math.min(hubs.length, Math.ceil(Math.sqrt(hubs.length * (width / height))));
   const cell = { w: width / across, h: height / Math.ceil(hubs.length / across) };
-  const radius = Math.min(cell.w, cell.h) / 2 - 22;
+  const radius = Math.min(cell.w, cell.h) / 2 - 36; // room for the name below
   return (
     <svg width={width} height={height}>
       {hubs.map((hub, at) => {
@@ -237,7 +235,7 @@ function Board({ dashboard, answers, range }) {
     <ThemeContext.Provider value={theme}>
       <GlobalStyles />
       <div id="board" style={{ position: "relative", width: 24 * COLUMN, height: bottom * ROW + 56, background: theme.colors.background.canvas, color: theme.colors.text.primary, fontFamily: "Inter, Helvetica, Arial, sans-serif" }}>
-        <div style={{ height: 56, padding: "14px 12px", boxSizing: "border-box", fontSize: 18 }}>{dashboard.title} <span style={{ color: theme.colors.text.secondary, fontSize: 13 }}>simulated fleet, drawn with Grafana's components</span></div>
+        <div style={{ height: 56, padding: "14px 12px", boxSizing: "border-box", fontSize: 18 }}>{dashboard.title} <span style={{ color: theme.colors.text.secondary, fontSize: 13 }}>simulated devices, drawn with Grafana's components</span></div>
         {dashboard.panels.map((panel) => {
           const { x, y, w, h } = panel.gridPos;
           const place = { position: "absolute", left: x * COLUMN + 4, top: y * ROW + 56, width: w * COLUMN - GAP, height: h * ROW - GAP };

@@ -80,7 +80,8 @@ class _Routes:
 
     async def metrics(self, request: web.Request) -> web.Response:
         fmt = negotiate(request.headers.get("Accept"))
-        body = page([self._renderer.render(self._service.samples())], fmt)
+        stored = await asyncio.to_thread(self._service.stored_samples)
+        body = page([self._renderer.render((*self._service.samples(), *stored))], fmt)
         return web.Response(body=body, headers={"Content-Type": fmt.content_type})
 
     async def status(self, _: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, increase, over_time, rate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Levels, Query, Section
-from warpgauge.dashboards.queries import IDENTITY, WINDOW, each
+from warpgauge.dashboards.queries import IDENTITY, WINDOW, each, total, whole
 from warpgauge.dashboards.shared import uncorrected_errors, xids
 
 if TYPE_CHECKING:
@@ -85,15 +85,20 @@ def _activity() -> Section:
     return Section(
         "Activity",
         (
-            grafana.graph(device.UTILIZATION, _lines(device.UTILIZATION, "engine")),
+            grafana.graph(
+                device.UTILIZATION,
+                _lines(device.UTILIZATION, "engine"),
+                grafana.query(each(select(device.MEMORY_ACCESS, **HERE)), f"{ONE} memory access"),
+            ),
             grafana.graph(
                 device.COMPUTE_ACTIVE,
                 grafana.query(each(select(device.COMPUTE_ACTIVE, **HERE)), f"{ONE} SMs active"),
                 grafana.query(each(select(device.COMPUTE_OCCUPANCY, **HERE)), f"{ONE} occupancy"),
                 grafana.query(each(select(device.MEMORY_BANDWIDTH_ACTIVE, **HERE)), f"{ONE} memory"),
+                grafana.query(each(select(device.GRAPHICS_ENGINE_ACTIVE, **HERE)), f"{ONE} engine"),
                 title="SMs, occupancy and memory bandwidth",
                 note="Memory is the share of cycles in which device memory moved data, occupancy that of the warps "
-                "an SM can hold. Parts of a partitioned device: the busiest.",
+                "an SM can hold, engine the share of time with any work. Parts of a partitioned device: the busiest.",
             ),
             grafana.graph(
                 device.PIPE_ACTIVE,
@@ -118,17 +123,17 @@ def _shares(metric: Metric, **fixed: str) -> str:
 
 
 def _memory() -> Section:
-    used, total = (each(select(row, **HERE), "sum") for row in (device.MEMORY_USED, device.MEMORY_TOTAL))
+    used, most = (whole(row, **HERE) for row in (device.MEMORY_USED, device.MEMORY_TOTAL))
     return Section(
         "Memory",
         (
             grafana.graph(
                 device.MEMORY_USED,
                 grafana.query(used, f"{ONE} used"),
-                grafana.query(total, f"{ONE} total"),
+                grafana.query(most, f"{ONE} total"),
                 note="Parts of a partitioned device are added up.",
             ),
-            grafana.graph(device.PROCESSES, grafana.query(each(select(device.PROCESSES, **HERE), "sum"), ONE)),
+            grafana.graph(device.PROCESSES, grafana.query(whole(device.PROCESSES, **HERE), ONE)),
         ),
     )
 
@@ -180,8 +185,8 @@ def _links() -> Section:
     def traffic(sent: Metric, received: Metric, title: str, note: str = "") -> grafana.Panel:
         return grafana.graph(
             sent,
-            grafana.query(each(rate(sent, WINDOW, **HERE), "sum"), f"{ONE} sent"),
-            grafana.query(each(rate(received, WINDOW, **HERE), "sum"), f"{ONE} received"),
+            grafana.query(total(sent, rate(sent, WINDOW, **HERE)), f"{ONE} sent"),
+            grafana.query(total(received, rate(received, WINDOW, **HERE)), f"{ONE} received"),
             title=title,
             note=note,
         )
@@ -204,6 +209,7 @@ def _links() -> Section:
                 f"{ONE} link {{{{link}}}}",
                 title="NVLink state",
                 width=12,
+                height=12,
             ),
         ),
     )

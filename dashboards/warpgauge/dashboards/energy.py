@@ -44,7 +44,8 @@ def _watts() -> str:
 
 
 def _idle_watts() -> str:
-    return f"({_watts()} and on (cluster, node, index, uuid) ({busy(**HERE)} < {IDLE}))"
+    """Power of each device while it is idle, else 0; absent where power or utilization is."""
+    return f"({_watts()} * on (cluster, node, index, uuid) ({busy(**HERE)} < bool {IDLE}))"
 
 
 def _joules() -> str:
@@ -67,7 +68,7 @@ def _now() -> Section:
             ),
             grafana.stat(
                 device.POWER,
-                f"sum({_idle_watts()}) or 0 * sum({_watts()})",
+                f"sum({_idle_watts()})",
                 title="Power of idle devices",
                 note=f"Of devices below {IDLE:.0%} utilization now.",
             ),
@@ -105,7 +106,6 @@ def _power() -> Section:
                 grafana.query(aggregate("sum", _idle_watts(), by=("cluster",)), "{{cluster}} idle"),
                 grafana.query(aggregate("sum", _watts(), by=("cluster",)), "{{cluster}} all"),
                 title="Power of idle devices beside all",
-                note="No idle line means that no device was idle.",
             ),
             grafana.graph(
                 device.POWER,
@@ -145,7 +145,7 @@ def _jobs() -> Section:
                 ),
                 keys={"cluster": "Cluster", "job_id": "Job", "user": "User"},
                 description="Of the devices that each job holds now, over the chosen time: a job that is younger is "
-                "charged with what its devices used before. An empty idle cell means that none of them is idle.",
+                "charged with what its devices used before.",
             ),
         ),
     )

@@ -9,7 +9,7 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
-from warpgauge.dashboards.queries import HARDWARE, IDENTITY, NAMES, THERMAL, busy, each, held_by, per_job
+from warpgauge.dashboards.queries import HARDWARE, IDENTITY, NAMES, THERMAL, busy, each, held_by, per_job, whole
 from warpgauge.dashboards.shared import DEVICE_LINK, JOB_LINK, NODE_LINK, open_findings
 
 __all__ = ["NAME", "dashboard"]
@@ -91,7 +91,7 @@ def _findings() -> Section:
 
 
 def _devices() -> Section:
-    used, total = (each(select(row, **HERE), "sum") for row in (device.MEMORY_USED, device.MEMORY_TOTAL))
+    used, most = (whole(row, **HERE) for row in (device.MEMORY_USED, device.MEMORY_TOTAL))
     inventory = aggregate("max", select(device.DEVICE_INFO, **HERE), by=(*IDENTITY, "model"))
     return Section(
         "Devices",
@@ -116,7 +116,7 @@ def _devices() -> Section:
                         expr=each(select(device.COMPUTE_ACTIVE, **HERE)),
                         metric=device.COMPUTE_ACTIVE,
                     ),
-                    Column(title="Memory used", expr=f"{used} / {total}", metric=device.UTILIZATION),
+                    Column(title="Memory used", expr=f"{used} / {most}", metric=device.UTILIZATION),
                     Column(
                         title="Temperature",
                         expr=each(select(device.TEMPERATURE, sensor="core", **HERE)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.dashboards import (
-    dcgm,
     device,
     energy,
     findings,
@@ -20,6 +19,7 @@ from warpgauge.dashboards import (
     telemetry,
 )
 from warpgauge.dashboards.adapt import adapted
+from warpgauge.dashboards.dcgm import DCGM_DASHBOARDS
 from warpgauge.dashboards.grafana import encode
 from warpgauge.dashboards.kubernetes import manifest
 from warpgauge.dashboards.site import Site
@@ -44,13 +44,7 @@ DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
     host.NAME: host.dashboard,
     telemetry.NAME: telemetry.dashboard,
 }
-"""Every dashboard by its name: a new one gets its line here."""
-
-DCGM_DASHBOARDS: Final[Mapping[str, Callable[[], Dashboard]]] = {
-    dcgm.FLEET: dcgm.fleet_dashboard,
-    dcgm.DEVICE: dcgm.device_dashboard,
-}
-"""Those over dcgm-exporter's metrics, for fleets that run it."""
+"""Every dashboard by its name: a new one gets its line here, and a variant in `dcgm` or a reason there."""
 
 
 def files(site: Site | None = None) -> dict[str, str]:

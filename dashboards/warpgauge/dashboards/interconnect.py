@@ -9,7 +9,7 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, rate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
-from warpgauge.dashboards.queries import HOST, IDENTITY, NAMES, WINDOW, busy, drill_down, each
+from warpgauge.dashboards.queries import HOST, IDENTITY, NAMES, WINDOW, busy, drill_down, each, total
 
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
@@ -41,7 +41,7 @@ def dashboard() -> grafana.Dashboard:
 
 
 def _map() -> Section:
-    traffic = each(f"{rate(device.LINK_TRANSMIT, WINDOW, **HERE)} + {rate(device.LINK_RECEIVE, WINDOW, **HERE)}", "sum")
+    traffic = f"{_flow(device.LINK_TRANSMIT)} + {_flow(device.LINK_RECEIVE)}"
     machines = aggregate("count", each(select(device.DEVICE_UP, **HERE)), by=HOST)
     circles = f"{_named(machines, 'id', 'node')} or {_named(f'100 * {busy(**HERE)}', 'id', 'uuid')}"
     arrows = _named(_named(traffic, "source", "node"), "target", "uuid")
@@ -60,6 +60,11 @@ def _map() -> Section:
     )
 
 
+def _flow(metric: Metric) -> str:
+    """Bytes per second of each device, over all its links."""
+    return total(metric, rate(metric, WINDOW, **HERE))
+
+
 def _named(expr: str, name: str, label: str) -> str:
     return f'label_replace({expr}, "{name}", "$1", "{label}", "(.+)")'
 
@@ -76,13 +81,13 @@ def _nvlink() -> Section:
         (
             grafana.graph(
                 device.LINK_TRANSMIT,
-                grafana.query(each(rate(device.LINK_TRANSMIT, WINDOW, **HERE), "sum"), ONE),
+                grafana.query(_flow(device.LINK_TRANSMIT), ONE),
                 title="Sent by each device",
                 note="All links together.",
             ),
             grafana.graph(
                 device.LINK_RECEIVE,
-                grafana.query(each(rate(device.LINK_RECEIVE, WINDOW, **HERE), "sum"), ONE),
+                grafana.query(_flow(device.LINK_RECEIVE), ONE),
                 title="Received by each device",
                 note="All links together.",
             ),
@@ -113,23 +118,23 @@ def _pcie() -> Section:
         (
             grafana.graph(
                 device.PCIE_RECEIVE,
-                grafana.query(each(rate(device.PCIE_RECEIVE, WINDOW, **HERE), "sum"), ONE),
+                grafana.query(_flow(device.PCIE_RECEIVE), ONE),
                 title="From the host",
             ),
             grafana.graph(
                 device.PCIE_TRANSMIT,
-                grafana.query(each(rate(device.PCIE_TRANSMIT, WINDOW, **HERE), "sum"), ONE),
+                grafana.query(_flow(device.PCIE_TRANSMIT), ONE),
                 title="To the host",
             ),
             grafana.table(
                 "PCIe links",
                 (
                     Column(
-                        title="Lanes, of the most", expr=share(device.PCIE_LINK_WIDTH, device.PCIE_LINK_WIDTH_MAX),
+                        title="Lanes in use", expr=share(device.PCIE_LINK_WIDTH, device.PCIE_LINK_WIDTH_MAX),
                         metric=device.UTILIZATION,
                     ),
                     Column(
-                        title="Generation, of the highest",
+                        title="Generation in use",
                         expr=share(device.PCIE_LINK_GENERATION, device.PCIE_LINK_GENERATION_MAX),
                         metric=device.UTILIZATION,
                     ),
@@ -142,8 +147,8 @@ def _pcie() -> Section:
                     ),
                 ),
                 keys=NAMES,
-                description="Fewer lanes than the most are a fault; a lower generation is one only while the device is "
-                "busy, at idle it saves power.",
+                description="Of the most that board and slot can do. Fewer lanes are a fault; a lower generation is "
+                "one only while the device is busy, at idle it saves power.",
                 links={"UUID": drill_down("device", cluster="Cluster", node="Node", uuid="UUID")},
             ),
         ),

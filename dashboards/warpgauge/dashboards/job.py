@@ -9,7 +9,7 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, increase, own_labels, rate, select
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Section
-from warpgauge.dashboards.queries import NAMES, WINDOW, drill_down, each, held_by, per_job
+from warpgauge.dashboards.queries import NAMES, WINDOW, drill_down, each, held_by, per_job, whole
 
 __all__ = ["NAME", "dashboard"]
 
@@ -112,7 +112,7 @@ def _devices() -> Section:
     def held(expr: str) -> str:
         return f"{holders} * on (cluster, uuid) group_left (node, index) {expr}"
 
-    used = f"{each(select(device.MEMORY_USED, **HERE), 'sum')} / {each(select(device.MEMORY_TOTAL, **HERE), 'sum')}"
+    used, most = (whole(row, **HERE) for row in (device.MEMORY_USED, device.MEMORY_TOTAL))
     return Section(
         "Devices",
         (
@@ -128,7 +128,7 @@ def _devices() -> Section:
                         expr=held(each(select(device.UTILIZATION, engine="compute", **HERE))),
                         metric=device.UTILIZATION,
                     ),
-                    Column(title="Memory used", expr=held(f"({used})"), metric=device.UTILIZATION),
+                    Column(title="Memory used", expr=held(f"({used} / {most})"), metric=device.UTILIZATION),
                     Column(title="Power", expr=held(each(select(device.POWER, **HERE))), metric=device.POWER),
                     Column(
                         title="Temperature",

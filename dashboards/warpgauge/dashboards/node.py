@@ -9,7 +9,7 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import Unlike, aggregate, rate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
-from warpgauge.dashboards.queries import HOST, IDENTITY, NAMES, WINDOW, busy, drill_down, each
+from warpgauge.dashboards.queries import HOST, IDENTITY, NAMES, WINDOW, busy, drill_down, each, whole
 
 __all__ = ["NAME", "dashboard"]
 
@@ -77,7 +77,9 @@ def _glance() -> Section:
             ),
             grafana.graph(device.POWER, grafana.query(each(select(device.POWER, **HERE)), ONE), stacked=True),
             grafana.graph(
-                device.MEMORY_USED, grafana.query(each(select(device.MEMORY_USED, **HERE), "sum"), ONE), stacked=True
+                device.MEMORY_USED,
+                grafana.query(whole(device.MEMORY_USED, **HERE), ONE),
+                stacked=True,
             ),
         ),
     )
@@ -119,7 +121,7 @@ def _holders() -> Section:
                     ),
                     Column(
                         title="Processes",
-                        expr=each(select(device.PROCESSES, **HERE), "sum"),
+                        expr=whole(device.PROCESSES, **HERE),
                         metric=device.PROCESSES,
                     ),
                 ),

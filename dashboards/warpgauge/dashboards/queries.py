@@ -9,6 +9,7 @@ from warpgauge.core.links import dashboard_path
 from warpgauge.core.promql import Unlike, aggregate, select
 
 if TYPE_CHECKING:
+    from warpgauge.core.catalog import Metric
     from warpgauge.core.promql import LabelValue
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "each",
     "held_by",
     "per_job",
+    "total",
+    "whole",
 ]
 
 IDENTITY: Final = ("cluster", "node", "index", "uuid")
@@ -36,6 +39,20 @@ HARDWARE: Final = ("hw_slowdown", "hw_power_brake")
 def each(expr: str, operation: str = "max") -> str:
     """One series per device, whatever else the series carry; parts of a partitioned device (MIG) become one."""
     return f"{operation} by ({', '.join(IDENTITY)}) ({expr})"
+
+
+def total(metric: Metric, expr: str) -> str:
+    """One series per device: what its parts, links or the like have, added up.
+
+    Of a part that two Prometheis scrape, or that has just changed its other labels, the higher one counts.
+    """
+    parts = f"max by ({', '.join((*HOST, *metric.every_label))}) ({expr})"
+    return each(parts, "sum")
+
+
+def whole(metric: Metric, **labels: LabelValue) -> str:
+    """What a device as a whole has of a gauge."""
+    return total(metric, select(metric, **labels))
 
 
 def busy(**labels: LabelValue) -> str:

@@ -84,7 +84,7 @@ def _xids() -> Section:
             grafana.table(
                 "XIDs in this time",
                 (
-                    Column(title="Times", expr=f"{seen} > 0", metric=device.PROCESSES),
+                    Column(title="Times", expr=f"round({seen}) > 0", metric=device.PROCESSES),
                     Column(
                         title="Last seen",
                         expr=aggregate("max", select(device.XID_LAST, **HERE), by=(*IDENTITY, "xid")) + " * 1000",
@@ -130,12 +130,12 @@ def _memory() -> Section:
                 "Spare rows",
                 (
                     Column(
-                        title="Replaced after corrected errors",
+                        title="Rows, corrected",
                         expr=each(select(device.ROWS_REMAPPED, cause="corrected", **HERE)),
                         metric=device.ROWS_REMAPPED,
                     ),
                     Column(
-                        title="Replaced after uncorrected errors",
+                        title="Rows, uncorrected",
                         expr=each(select(device.ROWS_REMAPPED, cause="uncorrected", **HERE)),
                         metric=device.ROWS_REMAPPED,
                         levels=Levels(warning=1),
@@ -154,7 +154,7 @@ def _memory() -> Section:
                     ),
                 ),
                 keys=NAMES,
-                description="How far each board has used up its spare memory rows (Ampere and newer).",
+                description="Rows that spares replaced after corrected and uncorrected errors (Ampere and newer).",
                 links=DEVICE_LINK,
             ),
         ),

@@ -87,7 +87,7 @@ class HardwareThrottle:
                     candidates.append(_candidate(frame, row, reason, own[reason]))
         what = "devices, for clocks that the hardware holds down"
         missing = (device.THROTTLE_ACTIVE, device.THROTTLE_SECONDS)
-        return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
+        return detection(frame, self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, needs=missing)
 
 
 def _held(reason: str) -> Signal:

@@ -84,5 +84,6 @@ class KeepingPartitions:
             raise ExecutionError(_UNREACHABLE, str(error), may_succeed_later=True) from error
         for what, names, known in (("node", nodes, held), ("job", jobs, queued)):
             for name in sorted(filter(None, names)):
-                if kept := known.get(name):
-                    yield f"{what} {name} is in partition {min(kept)}, which is left alone (acting.keep_partitions)"
+                if partitions := known.get(name):
+                    where = f"in partition {min(partitions)}, which is left alone (acting.keep_partitions)"
+                    yield f"{what} {name} is {where}"

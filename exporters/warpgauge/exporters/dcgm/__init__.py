@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warpgauge.exporters.dcgm.fields import FIELDS, NOT_GIVEN, Field
+from warpgauge.core.dcgm import FIELDS, NOT_GIVEN, Field
 from warpgauge.exporters.dcgm.view import DcgmView
 
 __all__ = ["FIELDS", "NOT_GIVEN", "DcgmView", "Field"]
