@@ -168,8 +168,14 @@ def _inspect(finding: Finding, topology: Topology) -> Advice:
     )
 
 
+_BACK_TO_WORK: Final = {
+    "yarn": "Give it the priority that it had.",
+    "kubernetes": "Resume its Job, or scale its set to 1 again; what it held in memory is lost.",
+}
+
+
 def _idle(finding: Finding, topology: Topology) -> Advice:
-    """On YARN an application goes to the end of its queue, which ends nothing; elsewhere somebody ends the job."""
+    """On YARN an application goes to the end of its queue, which ends nothing; elsewhere the job is ended."""
     target = _workload(finding, topology)
     is_yarn = target.platform == "yarn"
     words = "Put idle application {} last in its queue" if is_yarn else "Take back the idle devices of job {}"
@@ -177,9 +183,7 @@ def _idle(finding: Finding, topology: Topology) -> Advice:
         kind=RecommendationKind.RECLAIM_IDLE,
         target=target,
         reversible=Reversible.YES if is_yarn else Reversible.PARTLY,
-        undo="Give it the priority that it had."
-        if is_yarn
-        else "Submit the job again; what it held in memory is lost.",
+        undo=_BACK_TO_WORK.get(target.platform or "", "Submit the job again; what it held in memory is lost."),
         summary=f"{words.format(finding.scope.job_id)}, once its owner was asked.",
         preconditions=(
             Precondition(check="ownerTold", expected="before anything is ended"),
