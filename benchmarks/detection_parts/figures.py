@@ -128,5 +128,6 @@ def unknown(played: Iterable[tuple[str, Outcome, Outcome]]) -> Iterator[Row]:
             f"of {one.faults}: {one.symptom} by a symptom, {one.misnamed} misnamed, {one.informed} as information,"
             f" {one.silent} silent; {one.unattributed} unattributed, {one.false_more} more false pages"
         )
+        about += "".join(f"; {name} {times}" for name, times in one.names.most_common() if one.kind != "all")
         seen = one.faults - one.silent
         yield row(f"seen without a rule: {one.kind}", seen / one.faults, about, interval=wilson(seen, one.faults))
