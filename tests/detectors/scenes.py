@@ -61,6 +61,7 @@ class Lockstep:
     throttled: Mapping[int, Mapping[str, ArrayLike]] = field(default_factory=dict)
     activity: Mapping[int, ArrayLike] = field(default_factory=dict)  # else 0.95
     processes: Mapping[int, ArrayLike] = field(default_factory=dict)  # on the device; else nobody counts them
+    held: ArrayLike = 1.0  # NaN while the job does not have its devices yet
     cpu: ArrayLike = 0.4
     simulated: bool = False
 
@@ -71,7 +72,7 @@ class Lockstep:
         if self.has_devices:
             for rank in range(self.ranks):
                 self._device(builder, rank, missing)
-            builder.job(JOB, [self.place(rank) for rank in range(self.ranks)], held=self._known(1.0, missing))
+            builder.job(JOB, [self.place(rank) for rank in range(self.ranks)], held=self._known(self.held, missing))
         self._steps(builder, missing)
         for node, waited in self.pressure.items():
             builder.rate(host.PRESSURE_SECONDS, self._known(waited, missing), resource="cpu", scope="some", node=node)

@@ -138,6 +138,14 @@ def test_a_neighbor_that_comes_to_the_device_is_told_by_its_processes() -> None:
     assert candidate.evidence[-1].metric == device.PROCESSES.name
 
 
+def test_the_jobs_own_processes_are_no_neighbor_of_it() -> None:
+    """The device was free until the job came, five minutes before a rank of it became slow."""
+    came = since(90, TEN_MINUTES - 30, 1.0, 0.0)
+    scene = Lockstep(compute={5: slow(1.4)}, processes={5: came}, held=np.where(came, 1.0, np.nan))
+
+    assert [one.kind for one in raised(scene)] == [FindingKind.STRAGGLER]
+
+
 def test_a_device_whose_clock_is_low_is_slow_by_itself_whoever_else_is_there() -> None:
     scene = Lockstep(
         compute={5: slow(1.4)},

@@ -55,7 +55,7 @@ def pressure_of(frame: Frame, cluster: str, node: str) -> tuple[float, ...]:
 def _on_cpus(place: Place, since: float, extra_seconds: float, step_seconds: float) -> Neighbor | None:
     scope, frame = place.scope, place.frame
     waited = np.asarray(pressure_of(frame, scope.cluster or "", scope.node or ""))
-    before, after = around(frame, waited, since)
+    before, after = around(frame, waited, since, begin=_held_since(place))
     explains = after * step_seconds >= _LEAST_EXPLAINED * extra_seconds
     if not (after - before >= _LEAST_RISE and explains):
         return None
@@ -81,7 +81,7 @@ def _on_device(place: Place, since: float) -> Neighbor | None:
     if row < 0:
         return None
     others = [key[1] for key, job in frame.jobs.items() if row in job.devices and key != place.group.key]
-    before, after = around(frame, frame.values(device.PROCESSES, rows=row), since)
+    before, after = around(frame, frame.values(device.PROCESSES, rows=row), since, begin=_held_since(place))
     if not others and not after - before >= _LEAST_MORE_PROCESSES:
         return None
     whose = f"job {others[0]} holds {place.name} too" if others else f"more processes use {place.name} than before"
@@ -90,14 +90,19 @@ def _on_device(place: Place, since: float) -> Neighbor | None:
     return Neighbor(words=whose, evidence=rows, is_on_cpus=False)
 
 
+def _held_since(place: Place) -> float:
+    """When the rank's job came to its device, 0 if unknown: what was there before says nothing of who came since."""
+    return float(np.nan_to_num(place.frame.allocated_since[place.device])) if place.device >= 0 else 0.0
+
+
 def around(
-    frame: Frame, values: np.ndarray[tuple[int, ...], np.dtype[np.floating]], since: float
+    frame: Frame, values: np.ndarray[tuple[int, ...], np.dtype[np.floating]], since: float, *, begin: float = 0.0
 ) -> tuple[float, float]:
-    """Mean of a column of values before and since the onset, NaN where there is too little."""
+    """Mean of a column of values before (but not before `begin`) and since the onset, NaN where there is too little."""
     if not len(values):
         return float("nan"), float("nan")
     first = int(np.searchsorted(frame.time_ms, since * 1000 + 1))
-    before = values[:first]
+    before = values[min(int(np.searchsorted(frame.time_ms, begin * 1000 + 1)) + 1, first) if begin else 0 : first]
     if np.isfinite(before).sum() < _LEAST_COLUMNS:
         return float("nan"), float(mean(values[first:]))
     return float(mean(before)), float(mean(values[first:]))
