@@ -27,13 +27,13 @@ _FIELD: Final = re.compile(r"DCGM_\w+")
 _OFF: Final = frozenset(one.name for one in FIELDS if not one.is_default)
 _HEADINGS: Final = {"Job": "Pod", "User": "Namespace"}
 _BY_LABEL: Final = ("excludeByName", "indexByName", "renameByName")
+_XIDS: Final = 'count_values by (cluster, Hostname, UUID) ("xid", DCGM_FI_DEV_XID_ERRORS{{Hostname=~"$node"}} {})'
 _MARKS: Final[Mapping[str, Mapping[str, str]]] = {
     "Alerts": {"expr": 'ALERTS{alertstate="firing",node=~"$node"}'},  # the rules over DCGM's series name it so
     "Driver errors": {
-        "expr": 'max by (cluster, Hostname, UUID) (changes(DCGM_FI_DEV_XID_ERRORS{Hostname=~"$node"}[5m])) > 0',
-        "tagKeys": "",
+        # The code is a label too, so another one is another series: `changes` sees none.
+        "expr": f"{_XIDS.format('> 0')} unless {_XIDS.format('offset 5m')}",
         "textFormat": "{{Hostname}} {{UUID}}",
-        "titleFormat": "another XID",
     },
 }
 
