@@ -7,8 +7,10 @@ of ten have no fault at all. A page is a finding above information, told for the
 tenth of a step, or an error rate below what vendors call one to act upon, need not be found: the table of sizes has
 them too. Beside it stands what plain thresholds from public rule files make of the same samples.
 
-`--short` ends within a minute with the first of the reported seeds; `--jobs N` uses N processes; `--leave-one-out`
-plays the tuning seeds as well; `--scenarios DIR` plays the TOML files of a directory instead of seeds.
+`--short` ends within a minute with the first of the reported seeds; `--jobs N` uses N processes; `--scenarios DIR`
+plays the TOML files of a directory instead of seeds. Two runs leave a kind out of what was tuned: `--unknown-kinds`
+plays each fault once more with no rule for its kind, `--leave-one-out` plays the tuning seeds as well and sets the
+confidence that all kinds share.
 """
 
 from __future__ import annotations
@@ -22,39 +24,42 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from detection_parts.drawing import draw
+from detection_parts.figures import figures, left_out, unknown
 from detection_parts.matching import match
 from detection_parts.playing import Outcome, watched
 from detection_parts.recording import recorded
-from detection_parts.report import by_kind, by_size, f1_interval, score, wilson
-from detection_parts.tuning import leave_one_out
+from detection_parts.unknown import detectors_without, kinds_to_forget
 
 from warpgauge.core.errors import InputError
 from warpgauge.core.table import table
-from warpgauge.exporters.synthetic.scenario import CAUSES, read_scenario
+from warpgauge.exporters.synthetic.scenario import read_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from detection_parts.matching import Matched
+    from detection_parts.figures import Row
 
 TUNING: Final = range(200)
 REPORTED: Final = range(1000, 1200)
 SHORT_SECONDS: Final = 40.0
-STRAGGLERS: Final = ("slow_clock", "slow_kernels")
-SLOWING: Final = tuple(name for name, cause in CAUSES.items() if cause.slows)
-TWICE: Final = (1.6, 2.2)  # the class of sizes that a straggler of twice the time falls into
-BUDGETS: Final = {"precision": 0.95, "F1": 0.95, "F1 of a kind": 0.9, "delay": 3.0, "false pages": 1.0}
-
-Row = dict[str, Any]
 
 
 def of_seed(seed: int, samples: Path | None = None) -> Outcome:
     """What became of the scenario of a seed; its samples are kept in a directory, or found there."""
     drawn = draw(seed)
     return asyncio.run(watched(recorded(drawn.scenario, samples), drawn.scenario, drawn.true_of_jobs))
+
+
+def of_seed_without(seed: int, kind: str, samples: Path | None = None) -> Outcome:
+    """What becomes of the scenario of a seed if no detector knows a kind."""
+    drawn = draw(seed)
+    detectors = detectors_without(kind)
+    return asyncio.run(
+        watched(recorded(drawn.scenario, samples), drawn.scenario, drawn.true_of_jobs, detectors=detectors)
+    )
 
 
 def of_file(path: Path) -> Outcome:
@@ -88,100 +93,12 @@ def kept(outcomes: Iterable[Outcome], args: argparse.Namespace) -> list[Outcome]
     return found
 
 
-# ---- figures
-
-
-def row(name: str, value: float, unit: str = "", *, interval: tuple[float, float] | None = None, **more: object) -> Row:
-    """One figure; `budget` names its limit, `peer` the plain thresholds' figure."""
-    budget = more.get("budget")
-    limit = BUDGETS.get(str(budget)) if budget else None
-    is_most = budget in {"delay", "false pages"}
-    ok = None if limit is None else value <= limit if is_most else value >= limit
-    peer = more.get("peer")
-    low, high = interval or (None, None)
-    return {
-        "name": name, "value": value, "unit": unit, "low": low, "high": high, "peer": peer, "budget": limit, "ok": ok,
-    }  # fmt: skip
-
-
-def figures(outcomes: Sequence[Outcome]) -> Iterator[Row]:
-    """All figures of some scenarios."""
-    ours = [match(one, one.pages) for one in outcomes]
-    plain = [match(one, one.baseline) for one in outcomes]
-    total, peer = score(ours), score(plain)
-    days = sum(one.device_days for one in outcomes)
-    yield row("scenarios", len(outcomes))
-    yield row("of them without a fault", sum(not one.truth["faults"] for one in outcomes))
-    yield row("GPU-days", days)
-    yield row("faults that must be found", total.right + total.missed)
-    told = total.right + total.small_found
-    yield row(
-        "precision", total.precision, interval=wilson(told, told + total.false), peer=peer.precision, budget="precision"
-    )
-    recalled = wilson(total.right, total.right + total.missed)
-    yield row("recall", total.recall, interval=recalled, peer=peer.recall)
-    yield row("F1", total.f1, interval=f1_interval(ours), peer=peer.f1, budget="F1")
-    yield row("median delay", total.delay or 0.0, "intervals", peer=peer.delay)
-    yield from _false_pages(outcomes, ours, plain, days)
-    yield from _of_kinds(ours, plain)
-    yield from _of_sizes("straggler", ours, STRAGGLERS)
-    yield from _of_sizes("any slowdown", ours, SLOWING)
-
-
-def _false_pages(
-    outcomes: Sequence[Outcome], ours: Sequence[Matched], plain: Sequence[Matched], days: float
-) -> Iterator[Row]:
-    false, peer = (sum(len(one.false) for one in matched) for matched in (ours, plain))
-    per = 1000.0 / days
-    yield row(
-        "false pages per 1,000 GPU-days", false * per, interval=_poisson(false, per), peer=peer * per,
-        budget="false pages",
-    )  # fmt: skip
-    sound = [len(matched.false) for one, matched in zip(outcomes, ours, strict=True) if not one.truth["faults"]]
-    yield row("false pages in fleets without a fault", sum(sound))
-    yield row("pages that repeat one", sum(one.repeats for one in ours))
-    yield row("pages that tell of a consequence", sum(one.consequences for one in ours))
-
-
-def _poisson(events: int, per: float) -> tuple[float, float]:
-    """95 % interval of a rate, by the Wilson-Hilferty approximation of the exact one."""
-    low = events * (1 - 1 / (9 * events) - 1.96 / (3 * events**0.5)) ** 3 if events else 0.0
-    more = events + 1
-    high = more * (1 - 1 / (9 * more) + 1.96 / (3 * more**0.5)) ** 3
-    return max(0.0, low) * per, high * per
-
-
-def _of_kinds(ours: Sequence[Matched], plain: Sequence[Matched]) -> Iterator[Row]:
-    peers = by_kind(plain)
-    for kind, one in by_kind(ours).items():
-        peer = peers[kind].f1 if kind in peers else None
-        asked = one.right + one.missed
-        about = f"{one.right} of {asked} found, {one.false} false"
-        yield row(
-            f"F1 {kind}", one.f1, about, interval=f1_interval(ours, kind), peer=peer,
-            budget="F1 of a kind" if asked else None,
-        )  # fmt: skip
-        if one.delay is not None:
-            yield row(f"median delay {kind}", one.delay, "intervals")
-
-
-def _of_sizes(name: str, ours: Sequence[Matched], causes: Sequence[str]) -> Iterator[Row]:
-    for low, high, one in by_size(ours, causes):
-        asked = one.right + one.missed
-        if not asked:
-            continue
-        sizes = f"{low:g}x to {high:.3g}x"
-        about = f"{one.right} of {asked} found"
-        yield row(f"recall {name} {sizes}", one.recall, about, interval=wilson(one.right, asked))
-        if one.delay is not None:
-            budget = "delay" if name == "straggler" and (low, high) == TWICE else None
-            yield row(f"median delay {name} {sizes}", one.delay, "intervals", budget=budget)
-
-
-def _left_out(tuning: Sequence[Outcome], reported: Sequence[Outcome]) -> Iterator[Row]:
-    for one in leave_one_out(tuning, reported):
-        about = f"from confidence {one.level_without:g} on; with it in the tuning {one.level_with:g}: {one.f1_with:.3f}"
-        yield row(f"F1 {one.kind}, left out of tuning", one.f1_without, about, peer=one.f1_untuned)
+def without_rules(outcomes: Sequence[Outcome], args: argparse.Namespace) -> Iterator[tuple[str, Outcome, Outcome]]:
+    """(kind, outcome with all rules, outcome without those for it): the seeds once more for each of their kinds."""
+    asked = [(kind, one) for one in outcomes for kind in kinds_to_forget(one)]
+    todo = [partial(of_seed_without, int(one.name.removeprefix("seed-")), kind, args.samples) for kind, one in asked]
+    without = played(todo, args.jobs, float("inf"))
+    yield from ((kind, known, unknown) for (kind, known), unknown in zip(asked, without, strict=True))
 
 
 # ---- the command
@@ -204,7 +121,9 @@ def main() -> None:
     if args.leave_one_out:
         todo = [partial(of_seed, seed, args.samples) for seed in TUNING]
         tuning = _loaded(args.tuning) if args.tuning else list(played(todo, args.jobs, float("inf")))
-        rows += _left_out(tuning, outcomes)
+        rows += left_out(tuning, outcomes)
+    if args.unknown_kinds:
+        rows += unknown(without_rules(outcomes, args))
     _print(rows, outcomes, args)
 
 
@@ -268,6 +187,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     parser.add_argument("--details", action="store_true", help="tell each miss and each false page")
     parser.add_argument("--leave-one-out", action="store_true", help="tune without one kind of fault, for each kind")
+    parser.add_argument("--unknown-kinds", action="store_true", help="play each fault again with no rule for its kind")
     parser.add_argument(
         "--samples", type=Path, metavar="DIR", help="keep what the fleet model made of a seed, for the next run"
     )
@@ -282,6 +202,8 @@ def _arguments() -> argparse.Namespace:
     try:
         if args.jobs < 1:
             parser.error("--jobs must be at least 1")
+        if args.scenarios and args.unknown_kinds:
+            parser.error("--unknown-kinds plays seeds again; it knows no files")
     except InputError as error:
         parser.error(str(error))
     return args

@@ -117,10 +117,10 @@ class KubernetesCluster:
 
     def pod(self, name: str, node: str = "", *, gpus: int = 1, owner: str = "ReplicaSet", space: str = SPACE,
             spec: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:  # fmt: skip
-        """A pod that runs on a node, or waits for one."""
-        owners = (
-            [{"apiVersion": "apps/v1", "kind": owner, "name": "o", "uid": "1", "controller": True}] if owner else []
-        )
+        """A pod that runs on a node, or waits for one; `owner` is a kind, or a kind and a name: `Job/train`."""
+        kind, _, named = owner.partition("/")
+        controller = {"apiVersion": "apps/v1", "kind": kind, "name": named or "o", "uid": "1", "controller": True}
+        owners = [controller] if owner else []
         resources = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"nvidia.com/gpu": str(gpus)} if gpus else {}}
         document = {
             "apiVersion": "v1",
@@ -138,6 +138,22 @@ class KubernetesCluster:
             return made
         status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
         return self.change(f"{path}/{name}/status", {"status": status}, kind=STRATEGIC)
+
+    def controller(self, kind: str, name: str, *, spec: dict[str, Any] | None = None, **meta: Any) -> str:
+        """A Job, Deployment, StatefulSet or ReplicaSet, which nothing here carries out; gives its path."""
+        version = "batch/v1" if kind == "Job" else "apps/v1"
+        path = f"/apis/{version}/namespaces/{SPACE}/{kind.lower()}s"
+        container = {"name": "main", "image": "none"}
+        template: dict[str, Any] = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}
+        if kind == "Job":
+            template["spec"]["restartPolicy"] = "Never"
+            whole = {"template": template}
+        else:
+            whole = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}
+            whole |= {"serviceName": name} if kind == "StatefulSet" else {}
+        document = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": SPACE, **meta}}
+        self.make(path, document | {"spec": whole | (spec or {})})
+        return f"{path}/{name}"
 
     def budget(self, name: str, labels: dict[str, str], *, allowed: int) -> None:
         """A disruption budget with a status as the controller would write it."""
@@ -189,9 +205,10 @@ class KubernetesCluster:
         for path in (
             "/api/v1/nodes", f"/api/v1/namespaces/{SPACE}/pods", "/api/v1/namespaces/default/events",
             f"/apis/policy/v1/namespaces/{SPACE}/poddisruptionbudgets", "/apis/resource.k8s.io/v1/resourceslices",
-            "/apis/resource.k8s.io/v1/devicetaintrules",
+            "/apis/resource.k8s.io/v1/devicetaintrules", f"/apis/batch/v1/namespaces/{SPACE}/jobs",
+            *(f"/apis/apps/v1/namespaces/{SPACE}/{kind}" for kind in ("deployments", "statefulsets", "replicasets")),
         ):  # fmt: skip
-            body = {"gracePeriodSeconds": 0}
+            body = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}  # else a Job waits for a collector
             self.api.send(Call(method="DELETE", path=path, body=body, words="delete all"))
         self.change(f"/api/v1/namespaces/{SPACE}", {"metadata": {"annotations": None}})
 

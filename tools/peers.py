@@ -25,7 +25,11 @@ PINS: Final = {
     "gpustat": ("gpustat==1.1.1", "nvidia-ml-py==13.615.71"),
     "gpucm": ("gpucm==0.0.2",),  # demands pynvml 11.4
     "l9gpu": ("l9gpu==0.2.3",),  # demands pynvml 11.4 and a certifi of October 2026 or newer
-    "opentelemetry": ("opentelemetry-sdk==1.45.2", "opentelemetry-exporter-otlp-proto-http==1.45.2"),
+    "opentelemetry": (
+        "opentelemetry-sdk==1.45.2",
+        "opentelemetry-exporter-otlp-proto-http==1.45.2",
+        "opentelemetry-instrumentation-logging==0.66b2",
+    ),
     "river": ("river==0.26.1",),
     "pyod": ("pyod==3.6.7",),
     "scikit-learn": ("scikit-learn==1.9.1",),

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import cramjam
 import msgpack
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
+from benchmarks.delivery_parts.plain import MESSAGE
 from tests.analyzer.prompb import samples_of
 from warpgauge.core.catalog import own
-from warpgauge.core.config import Config, FluentdConfig, OtlpConfig, RemoteWriteConfig
+from warpgauge.core.config import Config, FluentdConfig, OtlpConfig, OtlpLogsConfig, RemoteWriteConfig
 from warpgauge.core.sample import Sample
 from warpgauge.exporters.logs.record import LogRecord, Severity
 from warpgauge.exporters.push.forward.settings import forward_sink
 from warpgauge.exporters.push.otlp import Otlp
+from warpgauge.exporters.push.otlp_logs import OtlpLogs
 from warpgauge.exporters.push.reading import Reading
 from warpgauge.exporters.push.remote_write import RemoteWrite
 
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["SINKS", "Entry"]
 
 TIMEOUT_SECONDS = 1.0  # so that a frozen receiver is noticed within a run
-MESSAGE = "NVRM: Xid (PCI:0000:3b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +68,22 @@ def _ids_of_logs(body: bytes) -> Iterable[int]:
 
 
 def _ids_of_otlp(body: bytes) -> Iterable[int]:
-    plain = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
-    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(plain)
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(_plain(body))
     metrics = [one for of in request.resource_metrics for scope in of.scope_metrics for one in scope.metrics]
     points = [point for one in metrics for point in (*one.gauge.data_points, *one.sum.data_points)]
     return [int(point.as_double or point.as_int) for point in points]
+
+
+def _ids_of_otlp_logs(body: bytes) -> Iterable[int]:
+    """Ours call it the record's uid, the SDK's handler by the name that `logging` was given."""
+    request = logs_service_pb2.ExportLogsServiceRequest.FromString(_plain(body))
+    records = [one for of in request.resource_logs for scope in of.scope_logs for one in scope.log_records]
+    pairs = [pair for record in records for pair in record.attributes]
+    return [int(pair.value.string_value) for pair in pairs if pair.key in {"log.record.uid", "id"}]
+
+
+def _plain(body: bytes) -> bytes:
+    return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
 
 
 def _ids_of_write(body: bytes) -> Iterable[int]:
@@ -99,6 +112,19 @@ SINKS = {
             batch=_reading,
             ids=_ids_of_otlp,
             plain="plain_otlp.py",
+            plain_environment="opentelemetry",
+        ),
+        Entry(
+            name="otlp_logs",
+            sink=lambda port: OtlpLogs(
+                Config(
+                    otlp_logs=OtlpLogsConfig(url=f"http://127.0.0.1:{port}/v1/logs", timeout_seconds=TIMEOUT_SECONDS)
+                ),
+                {},
+            ),
+            batch=_logs,
+            ids=_ids_of_otlp_logs,
+            plain="plain_otlp_logs.py",
             plain_environment="opentelemetry",
         ),
         Entry(

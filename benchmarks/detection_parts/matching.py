@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from detection_parts.playing import Outcome, Page
 
-__all__ = ["GRACE_SECONDS", "Found", "Matched", "match"]
+__all__ = ["GRACE_SECONDS", "INTERCHANGEABLE", "Found", "Matched", "is_in_time", "match"]
 
 GRACE_SECONDS: Final = 1800.0
 _PLACES: Final = ("uuid", "stage", "job_id", "node")
 """From the most to the least exact: the first that the fault's scope has must be named."""
 
-_INTERCHANGEABLE: Final = {"network_bound": "interconnect_bound", "interconnect_bound": "network_bound"}
+INTERCHANGEABLE: Final = {"network_bound": "interconnect_bound", "interconnect_bound": "network_bound"}
 """Which of them it is depends on where the ranks stand; a fault says only that collectives take longer."""
 
 
@@ -73,23 +73,24 @@ def _found(fault: Mapping[str, Any], page: Page | None, scrape_seconds: float) -
 
 
 def _finds(page: Page, fault: Mapping[str, Any], outcome: Outcome) -> bool:
-    is_kind = page.kind == fault["kind"] or _INTERCHANGEABLE.get(page.kind) == fault["kind"]
+    is_kind = page.kind == fault["kind"] or INTERCHANGEABLE.get(page.kind) == fault["kind"]
     scope = fault["scope"]
     place = next(name for name in _PLACES if name in scope)
     names_it = page.scope.get(place) == scope[place]
     if place == "stage":
         names_it = names_it and page.scope.get("job_id") == scope["job_id"]
-    return is_kind and names_it and _is_in_time(page, fault, outcome)
+    return is_kind and names_it and is_in_time(page, fault, outcome)
 
 
-def _is_in_time(page: Page, fault: Mapping[str, Any], outcome: Outcome) -> bool:
+def is_in_time(page: Page, fault: Mapping[str, Any], outcome: Outcome) -> bool:
+    """Whether a page came while the fault was there, or shortly after."""
     end = outcome.truth["end"] if fault["end"] is None else fault["end"] + GRACE_SECONDS
     return bool(fault["start"] <= page.told <= end)
 
 
 def _follows(page: Page, fault: Mapping[str, Any], outcome: Outcome) -> bool:
     """Whether the page tells of what the fault brings with it, where it is felt."""
-    if page.kind not in fault["consequences"] or not _is_in_time(page, fault, outcome):
+    if page.kind not in fault["consequences"] or not is_in_time(page, fault, outcome):
         return False
     scope = page.scope
     if "uuid" in scope:

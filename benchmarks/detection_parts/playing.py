@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from detection_parts.baseline import Baseline
@@ -16,12 +16,13 @@ from warpgauge.core.config import AnalyzerConfig
 from warpgauge.core.finding import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from detection_parts.recording import Recording, Told
 
+    from warpgauge.analyzer.detection import Detector
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.core.finding import Finding
+    from warpgauge.core.finding import Finding, Incident
     from warpgauge.exporters.synthetic.scenario import Scenario
 
 __all__ = ["Outcome", "Page", "watched"]
@@ -29,11 +30,12 @@ __all__ = ["Outcome", "Page", "watched"]
 _HOLD_INTERVALS: Final = 2.5  # as the sources of the service have it
 _UNASKED: Final = -9
 _METRICS: Final = {metric.name: metric for metric in ALL}
+_Told = TypeVar("_Told", "Finding", "Incident")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A finding above information, told once: where, since when, how sure."""
+    """A finding, mostly one above information, told once: where, since when, how sure."""
 
     kind: str
     scope: Mapping[str, Any]
@@ -53,12 +55,20 @@ class Outcome:
     device_days: float
     pages: list[Page] = field(default_factory=list)
     baseline: list[Page] = field(default_factory=list)
+    hints: list[Page] = field(default_factory=list)  # findings that are information
+    unattributed: list[Page] = field(default_factory=list)  # incidents without a cause
 
 
-async def watched(recording: Recording, scenario: Scenario, true_of_jobs: Iterable[tuple[str, str]] = ()) -> Outcome:
+async def watched(
+    recording: Recording,
+    scenario: Scenario,
+    true_of_jobs: Iterable[tuple[str, str]] = (),
+    *,
+    detectors: Sequence[Detector] = DETECTORS,
+) -> Outcome:
     """Show a recorded scenario to the analyzer."""
     clock = ManualClock(seconds=scenario.start)
-    watch = Watch(AnalyzerConfig(), clock, DETECTORS)
+    watch = Watch(AnalyzerConfig(), clock, detectors)
     outcome = Outcome(
         name=scenario.name,
         truth=recording.truth,
@@ -69,13 +79,16 @@ async def watched(recording: Recording, scenario: Scenario, true_of_jobs: Iterab
     feed = _Feed(recording, scenario.scrape_seconds)
     baseline = Baseline()
     seen: set[str] = set()
+    hinted: set[str] = set()
     try:
         for now, told in recording.rounds:
             clock.seconds = now
             await watch.ask(lambda frame, told=told: feed.take(frame, told))  # type: ignore[misc]
             result = await watch.judge({})
             await watch.accept(result)
-            outcome.pages += [_page(one, now) for one in _new(result.findings, seen)]
+            outcome.pages += [_page(one, now) for one in _new(_urgent(result.findings), seen)]
+            outcome.hints += [_page(one, now) for one in _new(_calm(result.findings), hinted)]
+            outcome.unattributed += [_incident(one, now) for one in _new(_causeless(result.incidents), hinted)]
             if baseline.is_due(now):
                 fired = await watch.ask(baseline.look)
                 outcome.baseline += [Page(kind=a, scope=b, told=now, confidence=1.0) for a, b in fired]
@@ -84,10 +97,27 @@ async def watched(recording: Recording, scenario: Scenario, true_of_jobs: Iterab
     return outcome
 
 
-def _new(findings: Iterable[Finding], seen: set[str]) -> list[Finding]:
-    fresh = [one for one in findings if one.severity is not Severity.INFO and one.id not in seen]
+def _urgent(findings: Iterable[Finding]) -> list[Finding]:
+    return [one for one in findings if one.severity is not Severity.INFO]
+
+
+def _calm(findings: Iterable[Finding]) -> list[Finding]:
+    return [one for one in findings if one.severity is Severity.INFO]
+
+
+def _causeless(incidents: Iterable[Incident]) -> list[Incident]:
+    return [one for one in incidents if one.root_cause is None]
+
+
+def _new(told: Sequence[_Told], seen: set[str]) -> list[_Told]:
+    fresh = [one for one in told if one.id not in seen]
     seen |= {one.id for one in fresh}
     return fresh
+
+
+def _incident(incident: Incident, now: float) -> Page:
+    scope = incident.to_json()["scope"]
+    return Page(kind="incident", scope=scope, told=now, confidence=1.0, summary=incident.summary)
 
 
 def _page(finding: Finding, now: float) -> Page:

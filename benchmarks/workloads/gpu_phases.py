@@ -29,6 +29,8 @@ SCHEMA = "warpgauge.phases/v1"
 GIB = 1 << 30
 MIB = 1 << 20
 LAUNCHES = 1000  # between two waits for the device
+LAYERS = 200
+SMALL_LAYER = 128  # rows and columns
 LOADER_SECONDS = 0.09  # the input of a step, many times what its compute takes
 EXCHANGE_SECONDS = 0.05  # compute and waiting in turns, as a rank that waits for its peers
 FULL_SHARE = 0.95  # of the memory that is free
@@ -110,22 +112,21 @@ class Work:
     def phases(self) -> list[Phase]:
         """Every phase, in the order they are run."""
         torch, kind = self._torch, FindingKind
-        compute = [
-            Phase(
-                label=label, expected=kind.COMPUTE_BOUND, unit="FLOP", prepare=lambda dtype=dtype: self._matmul(dtype)
-            )
-            for label, dtype in (("matmul_bf16", torch.bfloat16), ("matmul_fp32", torch.float32))
-        ]
         rest = (
+            ("matmul_bf16_ones", kind.COMPUTE_BOUND, "FLOP", lambda: self._matmul(torch.bfloat16, fill=torch.ones)),
+            ("matmul_bf16", kind.COMPUTE_BOUND, "FLOP", lambda: self._matmul(torch.bfloat16)),
+            ("matmul_fp32", kind.COMPUTE_BOUND, "FLOP", lambda: self._matmul(torch.float32)),
             ("memory_copy", kind.MEMORY_BANDWIDTH_BOUND, "bytes", self._memory_copy),
-            ("host_to_device", kind.INTERCONNECT_BOUND, "bytes", self._host_to_device),
+            ("host_to_device", kind.INTERCONNECT_BOUND, "bytes", lambda: self._host_to_device(is_pinned=True)),
+            ("pageable_to_device", kind.HOST_BOUND, "bytes", lambda: self._host_to_device(is_pinned=False)),
             ("tiny_kernels", kind.LAUNCH_BOUND, "kernels", self._tiny_kernels),
+            ("small_layers", kind.LAUNCH_BOUND, "layers", self._small_layers),
             ("input_starved", kind.INPUT_BOUND, "steps", self._input_starved),
             ("all_reduce_like", kind.NETWORK_BOUND, "steps", self._all_reduce_like),
             ("memory_full", kind.MEMORY_CAPACITY_BOUND, "steps", self._memory_full),
         )
         later = [Phase(label=label, expected=expected, unit=unit, prepare=do) for label, expected, unit, do in rest]
-        return [Phase(label="idle", expected=kind.IDLE_ALLOCATED, unit="seconds", prepare=self._idle), *compute, *later]
+        return [Phase(label="idle", expected=kind.IDLE_ALLOCATED, unit="seconds", prepare=self._idle), *later]
 
     def _sync(self) -> None:
         if self._is_cuda:
@@ -144,9 +145,11 @@ class Work:
 
         return once
 
-    def _matmul(self, dtype: Any, size: int | None = None) -> Callable[[], float]:  # noqa: ANN401
+    def _matmul(self, dtype: Any, size: int | None = None, fill: Any = None) -> Callable[[], float]:  # noqa: ANN401
+        """Of random numbers, as in life: what is all ones flips few bits and draws little power."""
         side = size or self._sizes.matrix
-        left, right = (self._tensor(side, side, dtype=dtype) for _ in range(2))
+        make = fill or self._torch.randn
+        left, right = (make(side, side, dtype=dtype, device=self._device) for _ in range(2))
         out = self._tensor(side, side, dtype=dtype)
 
         def once() -> float:
@@ -166,9 +169,9 @@ class Work:
 
         return once
 
-    def _host_to_device(self) -> Callable[[], float]:
+    def _host_to_device(self, *, is_pinned: bool) -> Callable[[], float]:
         shape = (self._sizes.host_bytes,)
-        host = self._torch.ones(shape, dtype=self._torch.uint8, pin_memory=self._is_cuda)
+        host = self._torch.ones(shape, dtype=self._torch.uint8, pin_memory=is_pinned and self._is_cuda)
         target = self._tensor(*shape, dtype=self._torch.uint8)
 
         def once() -> float:
@@ -186,6 +189,21 @@ class Work:
                 number.add_(1.0)
             self._sync()
             return float(LAUNCHES)
+
+        return once
+
+    def _small_layers(self) -> Callable[[], float]:
+        """A network of small layers run one operation at a time, as an agent's policy or a batch of one is."""
+        torch, side = self._torch, SMALL_LAYER
+        weights = torch.randn(side, side, device=self._device) / side**0.5
+        state = torch.randn(1, side, device=self._device)
+
+        def once() -> float:
+            values = state
+            for _ in range(LAYERS):
+                values = torch.nn.functional.layer_norm(torch.relu(values @ weights) + values, (side,))
+            self._sync()
+            return float(LAYERS)
 
         return once
 

@@ -1,7 +1,8 @@
 """A PyTorch loop with the step timer: python pytorch_loop.py [--steps 200]. Needs torch; no GPU.
 
 The host's clock sees when work was handed to a device, not when it ran: reading the loss at the end of each step waits
-for the device, so that a step takes what it really takes. A loop that logs its loss each step does that anyway.
+for the device, so that a step takes what it really takes. A loop that logs its loss each step does that anyway. Phases
+need no such wait on a GPU: there the device times them.
 """
 
 from __future__ import annotations

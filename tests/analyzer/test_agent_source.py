@@ -50,11 +50,11 @@ async def until(claim, seconds: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
-async def scraping(inbox: Inbox, claim, *, targets=(), discovery=()) -> AgentSource:
+async def scraping(inbox: Inbox, claim, *, targets=(), discovery=(), intervals=QUICK) -> AgentSource:
     """Run a source until the claim about it holds."""
     async with new_session() as session:
         source = AgentSource(
-            session, inbox.deliver, targets=targets, discovery=discovery, intervals=QUICK, forget=inbox.forget
+            session, inbox.deliver, targets=targets, discovery=discovery, intervals=intervals, forget=inbox.forget
         )
         run = asyncio.create_task(source.run())
         try:
@@ -81,6 +81,36 @@ def test_a_page_is_delivered_with_its_target_and_format():
         assert first.is_openmetrics
         assert first.time is not None
         assert source.last[0].up
+
+    asyncio.run(run())
+
+
+def test_a_page_that_has_not_changed_is_asked_for_again_soon_and_delivered_once():
+    """The agent reads its machine at the very moment at which it is asked."""
+
+    async def run() -> None:
+        inbox, asked = Inbox(), []
+
+        async def metrics(_: web.Request) -> web.Response:
+            asked.append(asyncio.get_running_loop().time())
+            reading = (0, 0, 1, 2, 3, 4)[min(len(asked) - 1, 5)]
+            return web.Response(text=f"host_load1 {reading}\n")
+
+        async with serving({"/metrics": metrics}) as url:
+            unhurried = Intervals(local=0.2, remote=0.2)
+            await scraping(inbox, lambda _: len(inbox.pages) >= 4, targets=[f"{url}/metrics"], intervals=unhurried)
+
+        assert [page.text.split()[1] for page in inbox.pages[:4]] == ["0", "1", "2", "3"]
+        assert asked[2] - asked[1] < asked[1] - asked[0]
+
+    asyncio.run(run())
+
+
+def test_a_page_that_never_changes_is_believed():
+    async def run() -> None:
+        inbox = Inbox()
+        async with serving({"/metrics": answer("host_load1 1\n")}) as url:
+            await scraping(inbox, lambda _: len(inbox.pages) >= 3, targets=[f"{url}/metrics"])
 
     asyncio.run(run())
 

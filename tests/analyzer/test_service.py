@@ -15,20 +15,23 @@ from tests.analyzer.http_stub import answer, serving
 from tests.analyzer.prompb import message
 from warpgauge.analyzer.acting_routes import POSTS
 from warpgauge.analyzer.advisor import RECOMMENDATIONS_FILE, Advisor
+from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detection import Candidate, Detection
 from warpgauge.analyzer.documents import findings_list
 from warpgauge.analyzer.openapi import ORDERS, PATHS
+from warpgauge.analyzer.own_metrics import acting_samples
 from warpgauge.analyzer.recommend import FileSink, Outbox
 from warpgauge.analyzer.service import Service, run_service
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
-from warpgauge.core.catalog import host
+from warpgauge.core.catalog import findings_queue, host, own
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import Config
 from warpgauge.core.config.sections import AnalyzerConfig
 from warpgauge.core.errors import AddressInUseError, ConfigError
 from warpgauge.core.exposition import parse
 from warpgauge.core.finding import FindingKind, Scope, Severity, finding_from_json
+from warpgauge.core.sample import Sample
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -158,12 +161,27 @@ def test_every_described_path_answers_and_every_route_is_described(tmp_path: Pat
             document = await get(session, f"{url}/api/v1/openapi.json")
             for path in (path for path, operations in document["paths"].items() if "get" in operations):
                 query = "?metric=host_load1" if path.endswith("series") else ""
+                known = path.replace("{cluster}", Config().analyzer.cluster)
                 if not path.endswith("stream"):
-                    assert isinstance(await get(session, f"{url}{path}{query}"), dict)
+                    assert isinstance(await get(session, f"{url}{known}{query}"), dict)
         assert set(document["paths"]) == {*PATHS, *(path for path, _ in ORDERS), *POSTS}
         assert document["openapi"].startswith("3.")
 
     asyncio.run(run())
+
+
+def test_a_scheduler_is_told_the_load_of_its_own_cluster_only(tmp_path: Path):
+    async def run() -> Any:
+        async with service(Machine(), tmp_path) as (url, session):
+            async with session.get(f"{url}/api/v1/load/elsewhere/watcher") as refused:
+                assert (refused.status, "elsewhere" in await refused.text()) == (404, True)
+            return await get(session, f"{url}/api/v1/load/{Config().analyzer.cluster}/watcher")
+
+    (entries,) = [node["metrics"] for node in asyncio.run(run())["data"]["NodeMetricsMap"].values()]
+    assert {(one["type"], one["operator"]): one["value"] for one in entries} == {
+        ("Memory", "STD"): 0.0,
+        ("Memory", "AVG"): 75.0,
+    }
 
 
 def test_the_stream_sends_a_tick_and_live_values(tmp_path: Path):
@@ -210,6 +228,18 @@ def test_its_own_metrics_are_well_formed_and_tell_of_targets(tmp_path: Path):
     assert [value for (name, _), value in lines.items() if name == "warpgauge_analyzer_target_up"] == [1.0]
     assert lines[("warpgauge_analyzer_tick_seconds_count", "")] >= 1
     assert lines[("warpgauge_analyzer_samples_total", 'outcome="mapped"')] > 0
+
+
+def test_what_waits_in_the_outbox_has_a_size_and_the_room_it_may_take(tmp_path: Path):
+    asked = advisor(tmp_path)
+    asked.outbox.put([{"id": "1", "data": {"recommendationId": "r"}}])
+
+    sizes = {
+        one.metric: one.value for one in acting_samples(asked) if one.metric in {own.OUTBOX_BYTES, own.OUTBOX_MAX_BYTES}
+    }
+    asked.close()
+
+    assert sizes == {own.OUTBOX_BYTES: len('{"id":"1","data":{"recommendationId":"r"}}'), own.OUTBOX_MAX_BYTES: 2**26}
 
 
 def test_before_the_first_tick_it_is_not_ready(tmp_path: Path):
@@ -324,6 +354,19 @@ class Full:
         return replace(candidate, summary=f"full of {processes[0].command}")
 
 
+class Listening:
+    """Remembers summaries, and says that three batches wait."""
+
+    def __init__(self) -> None:
+        self.heard: list[list[str]] = []
+
+    def hear(self, findings) -> None:
+        self.heard.append([one.summary for one in findings])
+
+    def samples(self) -> list[Sample]:
+        return [Sample(findings_queue.RECORDS, ("otlp_logs",), 3.0)]
+
+
 async def judged(folder: Path, routes, **options: Any) -> Service:
     """A service that scraped the machine once and ticked twice."""
     async with serving(routes) as url, new_session() as session:
@@ -345,13 +388,21 @@ def test_a_finding_about_a_host_names_its_processes_from_the_first_tick(tmp_path
 
 
 def test_who_listens_hears_all_findings_at_every_tick(tmp_path: Path):
-    heard: list[list[str]] = []
+    listener = Listening()
 
-    asyncio.run(
-        judged(tmp_path, Machine().routes(), on_findings=lambda them: heard.append([one.summary for one in them]))
-    )
+    asyncio.run(judged(tmp_path, Machine().routes(), listener=listener))
 
-    assert heard == [["full of hog"]] * 2
+    assert listener.heard == [["full of hog"]] * 2
+
+
+def test_what_the_listener_says_of_itself_stands_on_the_page(tmp_path: Path):
+    async def run() -> str:
+        running = await judged(tmp_path, Machine().routes(), listener=Listening())
+        api = make_api(running, static_dir=None, runbooks_dir=None)
+        async with serving(api) as url, ClientSession() as session, session.get(f"{url}/metrics") as response:
+            return await response.text()
+
+    assert 'warpgauge_analyzer_queue_records{sink="otlp_logs"} 3.0' in asyncio.run(run()).splitlines()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ from detection_parts.playing import Outcome, Page, watched
 from detection_parts.recording import Told, record, recorded
 from detection_parts.report import by_kind, by_size, f1_interval, score, wilson
 from detection_parts.tuning import leave_one_out
+from detection_parts.unknown import detectors_without, without_names
 
+from tests.detectors.scenes import Lockstep
+from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.exporters.synthetic.scenario import (
     SCENARIO_SCHEMA,
     FaultPlan,
@@ -209,3 +212,56 @@ def test_one_scenario_through_everything_counts_its_one_fault_as_found():
     assert result.false == ()
     assert played.device_days == pytest.approx(8 * 1200 / 86_400)
     assert score([result]).f1 == 1.0
+
+
+# ---- what is said of a kind that nobody wrote a rule for
+
+
+def forgotten(*pages: Page, hints=(), unattributed=()):
+    """The row of a slow rank that must be found, once nothing may be called a straggler."""
+    slow = fault(consequences=["hang"])
+    known, played = outcome(slow, pages=[page()]), outcome(slow, pages=pages)
+    played.hints, played.unattributed = list(hints), list(unattributed)
+    (row, total) = without_names([("straggler", known, played)])
+    assert row.faults == total.faults == 1
+    return row
+
+
+def test_a_wrong_name_at_the_right_place_is_misnamed_and_a_false_page_more():
+    row = forgotten(page("xid"))
+    assert (row.misnamed, row.symptom, row.informed, row.silent, row.false_more) == (1, 0, 0, 0, 1)
+    assert row.names == {"xid": 1}
+
+
+def test_what_the_fault_brings_with_it_is_a_symptom_and_no_false_page():
+    row = forgotten(page("hang"))
+    assert (row.symptom, row.misnamed, row.false_more) == (1, 0, 0)
+
+
+def test_information_at_the_place_counts_if_nothing_was_paged():
+    row = forgotten(hints=[page("level_shift")], unattributed=[page("incident", job_id="j")])
+    assert (row.informed, row.silent, row.unattributed) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [page("level_shift", uuid="G1", job_id="j"), page("level_shift", told=ONSET - 1.0), page("spike", node="n9")],
+    ids=["a peer", "before", "another machine"],
+)
+def test_information_of_another_place_or_time_is_silence_about_the_fault(elsewhere):
+    assert forgotten(hints=[elsewhere]).silent == 1
+
+
+@pytest.mark.parametrize("holder", [page("host_bound", job_id="j"), page("host_saturated", node="n0")])
+def test_what_holds_a_device_is_its_place_too(holder):
+    assert forgotten(hints=[holder]).informed == 1
+
+
+def test_without_a_kind_no_detector_names_it_and_all_speak_on():
+    frame = Lockstep(compute={3: 2.0}, cpu=0.99).frame()
+
+    def told(detectors) -> set[str]:
+        return {candidate.kind for one in detectors for candidate in one.detect(frame).candidates}
+
+    assert {"straggler", "host_saturated"} <= told(DETECTORS)
+    assert told(detectors_without("straggler")) == told(DETECTORS) - {"straggler"}

@@ -137,10 +137,13 @@ def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path):
     assert (code, "not UTF-8" in err) == (2, True)
 
 
-@pytest.mark.parametrize("name", ["nothing.csv", "."])
-def test_what_cannot_be_read_is_one_sentence(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nothing.csv", "cannot read"), ("nothing.parquet", "is gone"), (".", "holds no file that ends in .parquet")],
+)
+def test_what_cannot_be_read_is_one_sentence(tmp_path, name, words):
     code, _, err = typed(str(tmp_path / name))
-    assert (code, err.startswith("warpgauge: cannot read")) == (2, True)
+    assert (code, words in err, len(err.splitlines())) == (2, True, 1)
 
 
 def test_an_empty_file_is_no_series(tmp_path):

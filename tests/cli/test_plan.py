@@ -13,6 +13,7 @@ from warpgauge.analyzer.planning.pool_plan import plan_pool
 from warpgauge.cli.main import main
 from warpgauge.cli.plan_report import as_json_lines, as_text
 from warpgauge.cli.verbs.plan import POLICIES
+from warpgauge.core.catalog import device
 
 NODES = ["sn,cpu_milli,memory_mib,gpu,model", *(f"gpu-{name},96000,393216,8,A100" for name in "abc")]
 PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,qos,gang,node,gpus"
@@ -151,3 +152,75 @@ def test_what_a_live_cluster_leaves_out_is_listed():
     left_out = [LeftOut(what="node a", why="drain (fan broken)")]
     assert "node a  drain (fan broken)" in as_text(pool, left_out)
     assert next(as_json_lines(pool, left_out)) == {"type": "left_out", "what": "node a", "why": "drain (fan broken)"}
+
+
+HOT = {"gpu-a": 1.0, "gpu-b": 0.0, "gpu-c": 0.0}  # share of the time that heat slows a node's device
+
+
+def telemetry_of(hot: dict[str, float]) -> str:
+    """Ten minutes of one device a node, as an OpenMetrics file."""
+    lines: dict[str, list[str]] = {}
+    for node, share in hot.items():
+        for second in range(0, 600, 10):
+            for metric, more, value in (
+                (device.THROTTLE_ACTIVE, ',reason="sw_thermal"', share),
+                (device.CLOCK, ',clock="sm"', 1.98e9 * (1 - 0.3 * share)),
+                (device.CLOCK_MAX, ',clock="sm"', 1.98e9),
+                (device.DEVICE_STATE, ',state="ok"', 1),
+            ):
+                labels = f'node="{node}",uuid="{node}-0",index="0"{more}'
+                lines.setdefault(metric.name, []).append(f"{metric.name}{{{labels}}} {value} {1_750_000_000 + second}")
+    families = [f"# TYPE {name} gauge\n" + "\n".join(rows) for name, rows in lines.items()]
+    return "\n".join([*families, "# EOF", ""])
+
+
+@pytest.fixture
+def telemetry(tmp_path):
+    def write(hot: dict[str, float]) -> tuple[str, str]:
+        (tmp_path / "hot.om").write_text(telemetry_of(hot))
+        return "--telemetry", str(tmp_path / "hot.om")
+
+    return write
+
+
+def test_with_telemetry_it_says_who_should_leave_a_hot_node(plan, telemetry):
+    code, out, _ = plan(SCATTERED, *telemetry(HOT))
+    assert code == 1
+    assert "Slow, by what was measured:" in out
+    assert "gpu-a  thermal_limited  one to gpu-b  takes one off gpu-a, which throttled 100%" in out
+
+
+def test_json_has_the_move_off_a_hot_node_with_its_way_back(plan, telemetry):
+    code, out, _ = plan(SCATTERED, "--json", *telemetry(HOT))
+    documents = [json.loads(line) for line in out.splitlines()]
+    (relief,) = [one for one in documents if one["type"] == "relief"]
+    assert (code, relief["node"]) == (1, "gpu-a")
+    ((move,), (back,)) = relief["moves"], relief["undo"]
+    assert (move["pod"], move["source"]["node"], move["target"]["node"]) == ("one", "gpu-a", "gpu-b")
+    assert (back["source"], back["target"]) == (move["target"], move["source"])
+    assert documents[-1]["type"] == "summary"
+
+
+def test_where_every_node_is_hot_nobody_is_moved_and_it_says_why(plan, telemetry):
+    code, out, _ = plan(SCATTERED, *telemetry(dict.fromkeys(HOT, 1.0)))
+    assert code == 0
+    assert (
+        "gpu-a  thermal_limited  nobody  nothing worth moving: no movable pod of gpu-a has a place on a cool node"
+        in out
+    )
+
+
+def test_what_may_not_move_leaves_a_hot_node_only_if_all_may(plan, telemetry):
+    fixed = [line.replace("BE", "LS") for line in SCATTERED]
+    assert "gpu-a  thermal_limited  nobody" in plan(fixed, *telemetry(HOT))[1]
+    assert "gpu-a  thermal_limited  one to gpu-b" in plan(fixed, "--move-all", *telemetry(HOT))[1]
+
+
+def test_where_nothing_is_slowed_down_it_says_so(plan, telemetry):
+    code, out, _ = plan(SCATTERED, *telemetry(dict.fromkeys(HOT, 0.0)))
+    assert (code, "Slow, by what was measured: no node of the pool." in out) == (0, True)
+
+
+def test_without_telemetry_nothing_is_said_of_it(plan):
+    _, out, _ = plan(SCATTERED)
+    assert "was measured" not in out

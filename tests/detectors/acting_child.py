@@ -1,9 +1,10 @@
 """Kills the service's acting half with SIGKILL at every boundary, starts it again, and asks the receiver what it saw.
 
-`python acting_child.py FOLDER SECONDS` prints one JSON line. A receiver, a process of its own, logs each request on the
-disk before it answers. One worker after another is forked: number N kills itself at the Nth boundary (an SQL statement,
-a write, fsync, rename, before and after each send), then a second one on the same files runs to its end. When a worker
-reaches its end unkilled all boundaries were hit; from then on workers are killed from outside after a random time.
+`python acting_child.py FOLDER boundaries|random` prints one JSON line. A receiver, a process of its own, logs each
+request on the disk before it answers. One worker after another is forked: number N kills itself at the Nth boundary (an
+SQL statement, a write, fsync, rename, before and after each send), then a second one on the same files runs to its end.
+When a worker reaches its end unkilled all boundaries were hit. With `random` workers are killed from outside after a
+random time, until a hundred of them were.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from warpgauge.core.clock import ManualClock
 from warpgauge.core.posting import HttpClient
 from warpgauge.core.verification import Verdict, verification_id
 
+KILLS = 100  # at random
 KEPT, ENDING = finding(number=1, job="a"), finding(number=2, job="b")
 HARMLESS = finding(number=3, job="c", confidence=0.5, evidence=finding().evidence[1:])
 
@@ -193,7 +195,7 @@ def main() -> None:
     if sys.argv[1] == "receive":
         receive(Path(sys.argv[2]))
         return
-    root, seconds = Path(sys.argv[1]), float(sys.argv[2])
+    root, how = Path(sys.argv[1]), {"boundaries": boundaries, "random": at_random}[sys.argv[2]]
     os.environ["HOOK"] = NEW
     log = root / "received.jsonl"
     log.touch()
@@ -202,8 +204,7 @@ def main() -> None:
     port = int(receiver.stdout.readline())
     outcome: dict[str, Any] = {"boundaries": 0, "random": 0, "killed": 0, "faults": []}
     try:
-        runs = boundaries(root, port, outcome)
-        runs += at_random(root, port, outcome, seconds)
+        runs = how(root, port, outcome)
     finally:
         receiver.kill()
         receiver.wait()
@@ -234,10 +235,10 @@ def boundaries(root: Path, port: int, outcome: dict[str, Any]) -> list[str]:
             outcome["faults"].append(f"{name}: did not start again")
 
 
-def at_random(root: Path, port: int, outcome: dict[str, Any], seconds: float) -> list[str]:
-    """Each run is killed up to three times."""
-    chance, deadline, runs = random.Random(7), time.monotonic() + seconds, []
-    while time.monotonic() < deadline:
+def at_random(root: Path, port: int, outcome: dict[str, Any]) -> list[str]:
+    """Each run is killed up to three times; a worker that was quicker than its killer counts for nothing."""
+    chance, runs = random.Random(7), []
+    while outcome["killed"] < KILLS:
         name = f"random-{len(runs)}"
         folder = root / name
         folder.mkdir()

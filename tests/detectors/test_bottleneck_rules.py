@@ -18,6 +18,7 @@ from warpgauge.core.finding import FindingKind
 NAN = float("nan")
 SOUND = {
     "engine": 0.95,
+    "busy": 0.95,
     "compute": 0.70,
     "pipe": 0.30,
     "bandwidth": 0.30,
@@ -26,6 +27,7 @@ SOUND = {
     "fill": 0.60,
     "capped": 0.0,
     "clock": 1.0,
+    "power": 0.95,
 }
 PLAIN = SOUND | dict.fromkeys(("compute", "pipe", "bandwidth"), NAN)  # a board without GPM
 STEPS = {"input": 0.01, "communication": 0.09, "compute": 0.88, "other": 0.02, "computing": 0.88}
@@ -43,6 +45,7 @@ def arrays(cls: Any, values: dict[str, Any]) -> Any:
 def class_of(*, steps: dict[str, float] = UNTIMED, bar: Bar = RAISE, board: Any = SOUND, **changed: Any) -> FindingKind:
     """The class of one device: a sound board in no timed job, but for what is changed."""
     levels = board | {name: value for name, value in changed.items() if name in SOUND}
+    levels["busy"] = changed.get("busy", levels["engine"])  # nothing is copied, unless it is said
     place = PLACE | {name: value for name, value in changed.items() if name in PLACE}
     shares = steps | {name: value for name, value in changed.items() if name in STEPS}
     codes = classify(arrays(Levels, levels), arrays(Shares, shares), arrays(Setting, place), bar)
@@ -50,7 +53,7 @@ def class_of(*, steps: dict[str, float] = UNTIMED, bar: Bar = RAISE, board: Any 
 
 
 FIRES = [
-    (FindingKind.IDLE_ALLOCATED, {"engine": 0.01}, {"engine": 0.011}),
+    (FindingKind.IDLE_ALLOCATED, {"engine": 0.01, "busy": 0.01}, {"engine": 0.01, "busy": 0.011}),
     (FindingKind.THERMAL_LIMITED, {"is_hot": True}, {"is_hot": False}),
     (FindingKind.INPUT_BOUND, {"steps": STEPS, "input": 0.10}, {"steps": STEPS, "input": 0.099}),
     (
@@ -64,6 +67,22 @@ FIRES = [
     (FindingKind.HOST_BOUND, {"steps": STEPS, "other": 0.20}, {"steps": STEPS, "other": 0.199}),
     (FindingKind.HOST_BOUND, {"steps": STEPS, "computing": 0.88, "engine": 0.62}, {"steps": STEPS, "engine": 0.64}),
     (FindingKind.HOST_BOUND, {"engine": 0.5, "cpu": 0.90}, {"engine": 0.5, "cpu": 0.89}),
+    (FindingKind.INTERCONNECT_BOUND, {"engine": 0.3, "busy": 0.80}, {"engine": 0.3, "busy": 0.79}),
+    (
+        FindingKind.POWER_LIMITED,
+        {"capped": 0.9, "clock": 0.8, "power": 0.80},
+        {"capped": 0.9, "clock": 0.8, "power": 0.79},
+    ),
+    (
+        FindingKind.LAUNCH_BOUND,
+        {"is_alone": True, "engine": 0.10, "compute": 0.0049},
+        {"is_alone": True, "engine": 0.099, "compute": 0.0049},
+    ),
+    (
+        FindingKind.LAUNCH_BOUND,
+        {"is_alone": True, "engine": 0.20, "compute": 0.0099},
+        {"is_alone": True, "engine": 0.20, "compute": 0.0101},
+    ),
     (FindingKind.POWER_LIMITED, {"capped": 0.50, "clock": 0.89}, {"capped": 0.50, "clock": 0.90}),
     (FindingKind.MEMORY_CAPACITY_BOUND, {"fill": 0.95}, {"fill": 0.949}),
     (FindingKind.MEMORY_CAPACITY_BOUND, {"fill": 0.90, "growth": 0.01}, {"fill": 0.90, "growth": 0.009}),
@@ -189,7 +208,7 @@ def test_a_pcie_slot_carries_what_its_lanes_do() -> None:
 
 
 def test_holding_never_asks_for_more_than_raising() -> None:
-    upper = {"idle_engine", "clock", "pcie_compute", "load", "launch_compute", "launch_fill", "host_engine"}
+    upper = {"idle", "tiny_fill", "clock", "pcie_compute", "load", "launch_compute", "launch_fill", "host_engine"}
     for field in fields(Bar):
         raises, holds = getattr(RAISE, field.name), getattr(HOLD, field.name)
         assert holds >= raises if field.name in upper else holds <= raises

@@ -83,6 +83,35 @@ def test_a_lag_of_a_tenth_is_left_to_the_minutes():
     assert not raised(close(compute={3: late(30, COMPUTE + 0.015, COMPUTE)}))
 
 
+def test_a_lag_of_an_eighth_is_named_half_a_window_later_unless_it_is_a_stragglers():
+    assert not raised(close(input={3: late(4, 0.025, 0.001)}))
+    assert [one.kind for one in raised(close(input={3: late(7, 0.025, 0.001)}))] == [FindingKind.INPUT_BOUND]
+    assert not raised(close(compute={3: late(9, COMPUTE + 0.024, COMPUTE)}))
+
+
+UNLIKE = {0: 0.10, 1: 0.13, 2: 0.115, 3: 0.10}
+"""What ranks that share a core compute: they always differ."""
+
+
+@pytest.mark.parametrize(
+    ("phase", "kind"), [("input", FindingKind.INPUT_BOUND), ("transfer", FindingKind.NETWORK_BOUND)]
+)
+def test_what_none_of_the_peers_has_stands_out_however_they_differ_elsewhere(phase: str, kind: FindingKind):
+    scene = close(compute=UNLIKE, **{phase: {3: late(5, 0.06, 0.001)}})
+
+    assert [(one.kind, one.scope.rank) for one in raised(scene)] == [(kind, 3)]
+
+
+def test_a_rank_that_became_slow_stands_out_among_peers_that_always_differed():
+    scene = close(compute=UNLIKE | {3: late(5, 0.17, 0.10)}, pressure={"n0": late(5, 0.9, 0.1)})
+
+    assert [(one.kind, one.scope.rank) for one in raised(scene)] == [(FindingKind.NOISY_NEIGHBOR, 3)]
+
+
+def test_ranks_that_always_differed_are_no_news():
+    assert not raised(close(compute=UNLIKE, pressure={"n0": late(5, 0.9, 0.1)}))
+
+
 def test_the_same_shift_on_all_ranks_is_the_workload():
     assert not held(close(compute=dict.fromkeys(range(4), late(10, 0.2, COMPUTE))))
 

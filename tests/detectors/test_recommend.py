@@ -140,6 +140,15 @@ def test_an_idle_application_on_yarn_is_put_last_and_not_ended() -> None:
     assert (made.reversible, made.undo) == ("yes", "Give it the priority that it had.")
 
 
+def test_an_idle_job_on_kubernetes_is_stopped_and_can_be_started_again() -> None:
+    there = replace(fleet(), platforms={("prod", "train"): "kubernetes"})
+    (made,) = plan(finding(FindingKind.IDLE_ALLOCATED), topology=there).fresh
+    assert (made.reversible, made.undo) == (
+        "partly",
+        "Resume its Job, or scale its set to 1 again; what it held in memory is lost.",
+    )
+
+
 @pytest.mark.parametrize("platform", ["kubernetes", None])
 def test_elsewhere_nothing_is_advised_about_a_rank_without_a_device(platform: str | None) -> None:
     platforms = {("prod", "train"): platform} if platform else {}

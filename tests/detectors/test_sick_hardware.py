@@ -294,6 +294,28 @@ def test_work_idleness_and_collectives_are_no_hang(watts: float, used: float) ->
     assert occupied(watts, used) == ()
 
 
+@pytest.mark.parametrize(
+    ("clock", "pipe", "is_hang"),
+    [(0.3, 0.3, False), (0.3, 0.0, True), (0.3, None, False), (0.9, None, True), (0.9, 0.05, False)],
+    ids=["calculates", "spins", "nobody can tell", "spins at full clock", "light work"],
+)
+def test_power_that_a_low_clock_takes_is_no_hang_while_pipes_calculate(
+    clock: float, pipe: float | None, *, is_hang: bool
+) -> None:
+    builder = built(devices=1)
+    builder.gauge(device.UTILIZATION, 1.0, engine="compute", **ids(0))
+    builder.gauge(device.POWER, 118.0, **ids(0))
+    builder.gauge(device.POWER_LIMIT, 700.0, limit="enforced", **ids(0))
+    builder.gauge(device.CLOCK, clock * 1.98e9, clock="sm", **ids(0))
+    builder.gauge(device.CLOCK_MAX, 1.98e9, clock="sm", **ids(0))
+    if pipe is not None:
+        builder.gauge(device.PIPE_ACTIVE, pipe, pipe="tensor", **ids(0))
+    found = Hang().detect(builder.build()).candidates
+    assert len(found) == is_hang
+    if found and pipe is not None:
+        assert found[0].evidence[-1].metric == device.PIPE_ACTIVE.name
+
+
 def test_devices_of_one_job_that_are_stuck_together_are_one_hang_of_that_job() -> None:
     builder = built()
     for number in range(DEVICES):

@@ -1,4 +1,4 @@
-"""A real job of four processes with a real fault: the live analyzer says who, why and what to do in seconds.
+"""A real job of four processes with a real fault: the live analyzer says who, why and what to do within ten seconds.
 
 The machine runs other things meanwhile. Every rank tells how much longer its work on the CPU took than the CPU time it
 got; where that ratio of ranks without a fault is too high, the machine was too loaded for a judgement, and a test that
@@ -35,7 +35,8 @@ pytestmark = [
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "lockstep" / "lockstep.py"
 VICTIM = 3
-WITHIN_SECONDS = 20.0  # ten are asked for, and kept by most runs: what makes some take longer is not known yet
+WITHIN_SECONDS = 10.0
+ONSET_SECONDS = 10.0  # that the estimate may be off
 CLEAR_SECONDS = 30.0
 CALM_SECONDS = 12.0
 BETWEEN_SECONDS = 6.0
@@ -156,7 +157,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("fault", EXPECTED)
-def test_a_real_fault_is_named_in_seconds_and_cleared(here: Up, job: Job, fault: str):
+def test_a_real_fault_is_named_within_ten_seconds_and_cleared(here: Up, job: Job, fault: str):
     kind, rank, remedy = EXPECTED[fault]
     before = quiet_seconds(here, job.name, time.time() + CLEAR_SECONDS)
     waited, calm = pressure_seconds(), time.time()
@@ -183,7 +184,7 @@ def test_a_real_fault_is_named_in_seconds_and_cleared(here: Up, job: Job, fault:
     assert finding["scope"].get("rank") == rank
     assert remedy in finding["remedy"]
     assert finding["simulated"] is False
-    assert abs(finding["since"] - onset["time"]) <= 20.0
+    assert abs(finding["since"] - onset["time"]) <= ONSET_SECONDS
     assert finding["impact"]["slowdown_ratio"] > 1.1
     if fault == "hog":
         assert f"(pid {onset['pid']}" in finding["summary"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,6 +82,24 @@ class TestKubernetes(ExecutorContract):
 
     def is_undone(self, world: World) -> bool:
         return world.plain() == world.before
+
+    def advice_of(self, world: World, kind: RecommendationKind) -> Recommendation:
+        if kind in OF_PODS:
+            kind_of = {"target": (target(TargetType.WORKLOAD, f"{SPACE}/{pod_for(world.cluster, kind)}", node=NODE),)}
+            return replace(on_node(kind, **kind_of), created=time.time() + 1)
+        return replace(on_node(kind), created=time.time() + 1)
+
+
+OF_PODS = {RecommendationKind.MIGRATE, RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.RECLAIM_IDLE}
+
+
+def pod_for(cluster: KubernetesCluster, kind: RecommendationKind) -> str:
+    """A new pod on the node that can be ended, with a Job that can be stopped and room on another node."""
+    name = f"{kind}-{secrets.token_hex(4)}"
+    cluster.controller("Job", name)
+    cluster.node(f"room-for-{name}")
+    cluster.pod(name, NODE, owner=f"Job/{name}")
+    return name
 
 
 @pytest.fixture
@@ -230,12 +251,23 @@ def test_a_device_that_no_driver_offers_is_not_cordoned(bench: Bench, kubernetes
 def test_doing_it_again_changes_nothing_whatever_it_is(kubernetes_cluster: KubernetesCluster, kind: RecommendationKind):
     drained(kubernetes_cluster)
     kubernetes_cluster.node("gpu-c")
-    workload = target(TargetType.WORKLOAD, f"{SPACE}/train-0", node=NODE)
-    moves = {RecommendationKind.MIGRATE, RecommendationKind.REPLACE_STRAGGLER}
-    order = Order(recommendation=now(on_node(kind, **({"target": (workload,)} if kind in moves else {}))))
+    kubernetes_cluster.controller("Job", "idle")
+    kubernetes_cluster.pod("idle-0", NODE, owner="Job/idle")
+    pods = {
+        RecommendationKind.MIGRATE: "train-0",
+        RecommendationKind.REPLACE_STRAGGLER: "train-0",
+        RecommendationKind.RECLAIM_IDLE: "idle-0",
+    }
+    workload = target(TargetType.WORKLOAD, f"{SPACE}/{pods.get(kind)}", node=NODE)
+    order = Order(recommendation=now(on_node(kind, **({"target": (workload,)} if kind in pods else {}))))
     executor = KubernetesExecutor(kubernetes_cluster.api)
+
+    def state() -> list[Any]:
+        paths = ("/api/v1/nodes", PODS, f"/apis/batch/v1/namespaces/{SPACE}/jobs")
+        return [kubernetes_cluster.api.items(path) for path in paths]
+
     first = executor.execute(order)
-    after = kubernetes_cluster.api.items("/api/v1/nodes"), kubernetes_cluster.api.items(PODS)
+    after = state()
     assert executor.found(order) == first
     assert executor.execute(order) == first
-    assert (kubernetes_cluster.api.items("/api/v1/nodes"), kubernetes_cluster.api.items(PODS)) == after
+    assert state() == after

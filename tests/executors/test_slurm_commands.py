@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.executors.executor_contract import NOW, advice
 from warpgauge.core.errors import InputError
 from warpgauge.core.recommendation import Approval, Precondition, Recommendation, RecommendationKind, Target, TargetType
-from warpgauge.core.slurm import SlurmJob, SlurmNode, parse_jobs, parse_nodes
-from warpgauge.executors.slurm import commands
-from warpgauge.executors.slurm.actions import Avoid, Cordon, Drain, Seen, Uncordon
+from warpgauge.core.slurm import SlurmError, SlurmJob, SlurmNode, parse_jobs, parse_nodes
+from warpgauge.executors.slurm import SlurmExecutor, commands
+from warpgauge.executors.slurm.actions import Avoid, Cordon, Drain, Seen, Step, Uncordon
 from warpgauge.executors.slurm.replacing import Replace
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "slurm-22.05.8"
@@ -212,3 +212,71 @@ def test_a_heavier_node_gets_the_weight_back_that_it_had():
     (back,) = Avoid().way_back(DRAIN, refs, seen(node=replace(heavy, weight=1_000_007)))
     assert (step.command[-1], step.undo[-1], back.command[-1]) == ("weight=1000007", "weight=7", "weight=7")
     assert Avoid().refs(DRAIN, seen(node=replace(heavy, weight=1_000_007))) == refs
+
+
+class Queue:
+    """A cluster whose scheduler says why job 1 waits, one word a look, the last for ever."""
+
+    def __init__(self, *reasons: str | None) -> None:
+        self.reasons, self.told = list(reasons), []
+
+    def waits_for(self, _: int) -> str | None:
+        return self.reasons.pop(0) if len(self.reasons) > 1 else self.reasons[0]
+
+    def control(self, words: commands.Command) -> str:
+        self.told.append(words)
+        if "running by now" in self.reasons:
+            message = "Job is no longer pending execution"
+            raise SlurmError(message)
+        return ""
+
+
+def test_a_job_is_not_started_in_the_second_in_which_it_ended():
+    """A node that it ran on would refuse it: its credential was revoked in that second."""
+    states, pauses = ["RUNNING", "COMPLETING", "COMPLETING", "PENDING"], []
+    queue = Queue(None)
+    queue.job_state = lambda _: states.pop(0)
+
+    SlurmExecutor(queue, pause=pauses.append)._run(Step(command=commands.requeue_and_hold(1), undo=None))
+
+    assert not states
+    assert pauses[-1] >= 1.0 + 1.0  # to the next whole second, and one for a controller that rounds
+
+
+def released(queue: Queue) -> tuple[int, float]:
+    """How often a released job was told to start now, and how many seconds that took."""
+    pauses: list[float] = []
+    SlurmExecutor(queue, pause=pauses.append)._run(Step(command=commands.release(1), undo=None))
+    assert queue.told[0] == commands.release(1)
+    assert set(queue.told[1:]) <= {commands.start_now(1)}
+    return len(queue.told) - 1, sum(pauses)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "told"),
+    [
+        ((None,), 0),
+        (("Resources",), 0),
+        (("None", "None", "Priority"), 0),
+        (("None", "BeginTime", None), 1),
+        (("BeginTime", "None", "BeginTime", "Resources"), 2),
+    ],
+)
+def test_a_released_job_is_told_to_start_now_each_time_that_slurm_put_it_off(
+    reasons: tuple[str | None, ...], told: int
+):
+    assert released(Queue(*reasons))[0] == told
+
+
+@pytest.mark.parametrize("reason", ["None", "BeginTime"])
+def test_a_job_that_waits_all_the_same_is_left_to_slurm_after_ten_seconds(reason: str):
+    assert released(Queue(reason))[1] == pytest.approx(10.0)
+
+
+def test_a_job_that_begins_to_run_meanwhile_is_no_failure():
+    queue = Queue("BeginTime", "running by now")
+    queue.told.append(commands.release(1))
+
+    SlurmExecutor(queue, pause=lambda _: None)._until_startable(1)
+
+    assert queue.told[1:] == [commands.start_now(1)]

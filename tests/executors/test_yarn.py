@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.executors.executor_contract import Bench, ExecutorContract, World, advice, undo_of
+from tests.executors.executor_contract import FOLLOWED, Bench, ExecutorContract, World, advice, as_kind, undo_of
 from tests.real_servers import wait_until
 from tests.yarn_cluster import ADMIN, STRANGER
 from warpgauge.core.ack import Phase
@@ -76,6 +76,16 @@ class MovingWorld:
 
 
 class TestYarn(ExecutorContract):
+    shown_elsewhere = frozenset(FOLLOWED["yarn"]) - {
+        RecommendationKind.REBALANCE_QUEUE,
+        RecommendationKind.RECLAIM_IDLE,
+    }
+
+    def advice_of(self, world: World, kind: RecommendationKind) -> Recommendation:
+        if kind is RecommendationKind.RECLAIM_IDLE:
+            return of_app(kind, world.app, yarnPriority=str(world.state()["priority"]))
+        return as_kind(world.advice(), kind)
+
     @pytest.fixture
     def world(self, yarn_cluster: YarnCluster, yarn_app: str) -> World:
         return MovingWorld(yarn_cluster, yarn_app)

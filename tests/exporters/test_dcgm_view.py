@@ -8,10 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.exporters.test_nvml_readings import TIERS, Bench
 from tests.fakes.nvml_abi import installed
 from tests.fakes.nvml_profiles import H100, H100_MIG, T4
-from warpgauge.core.catalog import ALL, Kind
+from warpgauge.core.catalog import ALL, Kind, Tier, device
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.device import DeviceState
 from warpgauge.core.exposition import labels_of, parse
+from warpgauge.core.sample import Sample
 from warpgauge.exporters.dcgm import FIELDS, NOT_GIVEN, DcgmView
 from warpgauge.exporters.readings import Readings
 
@@ -177,3 +178,43 @@ def test_no_field_is_both_given_and_not():
     assert len(names) == len(set(names))
     assert not set(names) & NOT_GIVEN.keys()
     assert {field.kind for field in FIELDS} == {Kind.GAUGE, Kind.COUNTER}
+
+
+def holder(gpu, *, scheduler="kubernetes", pod="", job="", rank=""):
+    namespace, container = ("ml", "main") if pod else ("", "")
+    labels = (gpu.uuid, "", scheduler, namespace, pod, container, job, rank, "")
+    return Sample(device.WORKLOAD_INFO, labels, 1.0)
+
+
+def labels_with(*holders, profile=H100):
+    """Labels of the series about power, with some workloads on the first GPU."""
+    page = Page(profile)
+    page.readings.update("attribution", Tier.FAST, page.devices[0].uuid, [make(page.devices[0]) for make in holders])
+    lines = parse(page.text(), place="dcgm")
+    return next(labels_of(line.labels) for line in lines if line.name == "DCGM_FI_DEV_POWER_USAGE")
+
+
+def test_the_pod_that_holds_a_gpu_is_on_its_series_as_dcgm_exporter_has_it():
+    labels = labels_with(lambda gpu: holder(gpu, pod="train-0"))
+    assert (labels["container"], labels["namespace"], labels["pod"]) == ("main", "ml", "train-0")
+    assert "hpc_job" not in labels
+
+
+def test_a_slurm_job_is_named_once_however_many_ranks_it_has_there():
+    labels = labels_with(
+        *[lambda gpu, rank=rank: holder(gpu, scheduler="slurm", job="4711", rank=rank) for rank in "01"]
+    )
+    assert labels["hpc_job"] == "4711"
+    assert "pod" not in labels
+
+
+@pytest.mark.parametrize(
+    "holders",
+    [
+        [],
+        [lambda gpu: holder(gpu, pod="a"), lambda gpu: holder(gpu, pod="b")],
+        [lambda gpu: holder(gpu, scheduler="none")],
+    ],
+)
+def test_of_nobody_of_several_and_of_a_plain_process_no_workload_is_named(holders):
+    assert not {"pod", "namespace", "container", "hpc_job"} & labels_with(*holders).keys()

@@ -36,6 +36,16 @@ def test_an_xid_is_found_in_each_form_the_driver_writes(line):
     assert reports(line) == [("xid", GPU, 79)]
 
 
+def test_the_lines_that_a_real_driver_wrote_are_one_xid():
+    """Driver 580.159.04 on an H100, for a kernel that writes to a bad address."""
+    assert reports(
+        "NVRM: GPU at PCI:0000:3b:00: GPU-00000000-0000-4000-8000-000000000000",
+        "NVRM: GPU Board Serial Number: 0000000000000",
+        "NVRM: Xid (PCI:0000:3b:00): 31, pid=817, name=python3, channel 0x0000000a, intr 00000000. MMU Fault: ENGINE"
+        " GRAPHICS GPC0 GPCCLIENT_T1_8 faulted @ 0x0_00010000. Fault is of type FAULT_PDE ACCESS_TYPE_VIRT_WRITE",
+    ) == [("xid", GPU, 31)]
+
+
 def test_a_report_over_several_lines_is_about_the_gpu_it_began_with():
     assert reports(
         "NVRM: The NVIDIA GPU 0000:3b:00.0",

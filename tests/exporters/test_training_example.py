@@ -63,7 +63,7 @@ def test_the_benchmark_prints_each_figure_with_its_budget():
     figures = [json.loads(line) for line in lines]
     assert [figure["name"] for figure in figures] == [
         f"step timer {case} {percentile}"
-        for case in ("no agent", "agent live", "agent live, 8 threads", "agent stopped")
+        for case in ("no timer", "no agent", "agent live", "agent live, 8 threads", "agent stopped")
         for percentile in ("p50", "p99")
     ]
     assert all({"name", "value", "unit", "peer", "budget", "ok"} == set(figure) for figure in figures)

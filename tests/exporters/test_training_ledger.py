@@ -48,11 +48,26 @@ def ledger(processes, clock):
     return StepLedger(processes, clock, max_ranks=20)
 
 
-def say(ledger, *, pid=10, uid=1000, job="j", rank=0, stage=None, steps=(0.5,), phases=None):
+def say(ledger, *, pid=10, uid=1000, job="j", rank=0, stage=None, steps=(0.5,), phases=None, device=None):
     message = {"v": 1, "job": job, "rank": rank, "steps": list(steps), "phases": phases or {}}
+    if device is not None:
+        message["device"] = device
     if stage is not None:
         message["stage"] = stage
     return ledger.receive(json.dumps(message).encode(), pid=pid, uid=uid).value
+
+
+def clocks(ledger):
+    return {sample.labels[3:]: sample.value for sample in ledger.samples() if sample.metric is PHASE_SECONDS}
+
+
+def test_once_the_device_times_phases_the_hosts_are_gone(ledger, processes):
+    processes.add(10)
+    say(ledger, phases={"compute": 1.0})
+    assert clocks(ledger) == {("compute", "host"): 1.0}
+    for _ in range(2):
+        say(ledger, device={"compute": 2.0, "communication": 0.5})
+    assert clocks(ledger) == {("compute", "device"): 4.0, ("communication", "device"): 1.0}
 
 
 def jobs(ledger):

@@ -20,8 +20,18 @@ def encoded(**changes):
 
 def test_a_message_reads_as_it_was_written():
     assert parse(encoded()) == StepMessage(
-        job_id="77", rank=3, stage=None, step_seconds=(0.5, 1.0), phase_seconds={"input": 0.25}
+        job_id="77",
+        rank=3,
+        stage=None,
+        step_seconds=(0.5, 1.0),
+        phase_seconds={"input": 0.25},
+        device_seconds={},
     )
+
+
+def test_phases_that_the_device_timed_stand_apart():
+    message = parse(encoded(phases={}, device={"communication": 0.5}))
+    assert (message.phase_seconds, message.device_seconds) == ({}, {"communication": 0.5})
 
 
 def test_a_pipeline_stage_is_kept():
@@ -51,6 +61,9 @@ def test_a_heartbeat_without_steps_is_a_message():
         {"rank": 1.0},
         {"rank": 10**9},
         {"stage": None},
+        {"device": None},
+        {"device": {"lunch": 1.0}},
+        {"device": {"input": -1}},
         {"stage": "0"},
         {"steps": 1.0},
         {"steps": [-0.1]},

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,31 @@ def test_an_inner_phase_takes_its_time_from_the_outer_one(timer, agent, clock):
         with timer.phase("barrier"):
             clock.spend(1)
     assert told(timer, agent) == ([3.0], {"checkpoint": 2.0, "communication": 1.0})
+
+
+def test_a_phase_inside_one_of_the_same_name_is_measured_once(timer, agent, clock):
+    with timer.step(), timer.phase("checkpoint"):
+        clock.spend(2)
+        with timer.phase("checkpoint"):
+            clock.spend(1)
+        clock.spend(4)
+    assert told(timer, agent) == ([7.0], {"checkpoint": 7.0})
+
+
+def test_a_phase_that_an_error_ended_can_be_entered_again(timer, agent, clock):
+    for seconds in (1, 2):
+        with suppress(RuntimeError), timer.phase("checkpoint"):
+            clock.spend(seconds)
+            raise RuntimeError
+    assert told(timer, agent) == ([], {"checkpoint": 3.0})
+
+
+def test_names_without_end_are_phases_and_kept_by_nobody(timer, agent, clock):
+    for number in range(1000):
+        with timer.phase(f"layer {number}"):
+            clock.spend(0.5)
+    assert told(timer, agent) == ([], {"other": 500.0})
+    assert len(timer._tracks.phases) == training._MOST_NAMES
 
 
 def test_where_compute_is_named_the_rest_is_other(timer, agent, clock):

@@ -280,10 +280,11 @@ class FakeNvml(SamplesMixin, FamiliesMixin, MigMixin):
         banks.max, banks.high, banks.partial, banks.low, banks.none = 638, 2, 0, 0, 0
         return OK
 
-    def _nvmlDeviceGetMemoryErrorCounter(self, _name, gpu, severity, persistence, _location, out) -> int:
+    def _nvmlDeviceGetMemoryErrorCounter(self, _name, gpu, severity, persistence, location, out) -> int:
         if not gpu.profile.has_row_remap:
             return pynvml.NVML_ERROR_NOT_SUPPORTED
-        out._obj.value = 10 * severity.value + persistence.value
+        in_memory = location.value == pynvml.NVML_MEMORY_LOCATION_DEVICE_MEMORY
+        out._obj.value = 10 * (severity.value + in_memory) + persistence.value
         return OK
 
     def _nvmlDeviceGetPersistenceMode(self, _name, _gpu, out) -> int:

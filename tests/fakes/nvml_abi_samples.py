@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from tests.fakes.nvml_abi import FakeGpu
 
 MICROSECONDS = 1_000_000
+HOPPER_POWER = 20_000, 119  # period in microseconds, samples; as recorded on an H100 and an H200, driver 580.159
+HOPPER_BUSY = 200_000, 71
+USUAL_POWER = 100_000, 120
+USUAL_BUSY = 166_667, 120
+USUAL_MEMORY = 1_000_000, 120
 
 
 @dataclass
@@ -68,14 +73,17 @@ class SamplesMixin:
 
     def ring(self, gpu: FakeGpu, kind: int) -> Ring | None:
         """The ring of a GPU, made when it is first asked for."""
+        is_hopper = gpu.profile.has_gpm
+        power, busy = (HOPPER_POWER, HOPPER_BUSY) if is_hopper else (USUAL_POWER, USUAL_BUSY)
+        memory = HOPPER_BUSY if is_hopper else USUAL_MEMORY
         usual = {
-            pynvml.NVML_TOTAL_POWER_SAMPLES: Ring(lambda _: gpu.power_mw, 100_000),
-            pynvml.NVML_GPU_UTILIZATION_SAMPLES: Ring(lambda _: gpu.utilization, 166_667),
-            pynvml.NVML_MEMORY_UTILIZATION_SAMPLES: Ring(lambda _: gpu.utilization // 2, 1_000_000),
-            pynvml.NVML_DEC_UTILIZATION_SAMPLES: Ring(lambda _: 3, 166_667),
+            pynvml.NVML_TOTAL_POWER_SAMPLES: Ring(lambda _: gpu.power_mw, *power),
+            pynvml.NVML_GPU_UTILIZATION_SAMPLES: Ring(lambda _: gpu.utilization, *busy),
+            pynvml.NVML_MEMORY_UTILIZATION_SAMPLES: Ring(lambda _: gpu.utilization // 2, *memory),
+            pynvml.NVML_DEC_UTILIZATION_SAMPLES: Ring(lambda _: 3, *busy),
         }
         if gpu.profile.has_encoder:
-            usual[pynvml.NVML_ENC_UTILIZATION_SAMPLES] = Ring(lambda _: 7, 166_667)
+            usual[pynvml.NVML_ENC_UTILIZATION_SAMPLES] = Ring(lambda _: 7, *busy)
         return self.rings.setdefault((gpu.index, kind), usual.get(kind))
 
     def _nvmlDeviceGetSamples(self, _name, gpu, kind, last_seen, *outs) -> int:

@@ -52,7 +52,11 @@ def test_the_account_can_follow_every_kind(account: Kubernetes, kubernetes_clust
     device_slice(kubernetes_cluster)
     bench = bench_of(account, tmp_path)
     device = target(TargetType.DEVICE, UUID, node=NODE)
+    kubernetes_cluster.controller("Job", "idle")
+    kubernetes_cluster.pod("idle-0", NODE, owner="Job/idle")
+    idle = target(TargetType.WORKLOAD, f"{SPACE}/idle-0", node=NODE)
     for order in (
+        on_node(RecommendationKind.RECLAIM_IDLE, target=(idle,)),
         on_node(RecommendationKind.AVOID_NODE),
         on_node(RecommendationKind.INSPECT_HARDWARE),
         on_node(RecommendationKind.CORDON, target=(device,)),
@@ -63,7 +67,7 @@ def test_the_account_can_follow_every_kind(account: Kubernetes, kubernetes_clust
         bench.worker.take(now(order))
         assert bench.phases()[-1] is Phase.EXECUTED, bench.acks[-1]
     assert names(kubernetes_cluster) == {"beside", "logs"}
-    assert len(kubernetes_cluster.api.items("/api/v1/namespaces/default/events")) == 6
+    assert len(kubernetes_cluster.api.items("/api/v1/namespaces/default/events")) == 7
     bench.journal.close()
 
 
@@ -73,6 +77,8 @@ def test_the_account_can_follow_every_kind(account: Kubernetes, kubernetes_clust
         ("DELETE", f"/api/v1/nodes/{NODE}"),
         ("DELETE", f"/api/v1/namespaces/{SPACE}/pods/serve"),
         ("POST", f"/api/v1/namespaces/{SPACE}/pods"),
+        ("DELETE", f"/apis/batch/v1/namespaces/{SPACE}/jobs/idle"),
+        ("POST", f"/apis/batch/v1/namespaces/{SPACE}/jobs"),
         ("GET", f"/api/v1/namespaces/{SPACE}/secrets"),
         ("GET", "/api/v1/secrets"),
         ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"),

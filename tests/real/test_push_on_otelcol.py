@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +19,7 @@ from tools.built_servers import ServerNotBuiltError, built
 from warpgauge.core.catalog import device, host, own
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import Config, FluentdConfig, OtlpConfig, OtlpLogsConfig
+from warpgauge.core.fine_buckets import ZERO, bucket_of
 from warpgauge.core.queue import DurableQueue
 from warpgauge.core.retry import Backoff
 from warpgauge.core.sample import Histogram, Sample
@@ -171,6 +172,23 @@ def test_every_metric_that_was_sent_is_there_with_its_value(collector, tmp_path,
 
     (bars,) = wait_until(bars_of, what="the histogram is in the file")
     assert (int(bars["count"]), bars["sum"], len(bars["explicitBounds"])) == (counts[-1], 4.5, len(counts) - 1)
+
+
+def test_an_exponential_histogram_comes_through_bucket_by_bucket(collector, tmp_path):
+    otlp = replace(config_for(collector).otlp, exponential_histograms=True)
+    (sink,) = metric_sinks(Config(otlp=otlp), {})
+    counts = (0,) * len(device.POWER_DISTRIBUTION.buckets)
+    value = Histogram((*counts, 60), 4.5, ((ZERO, 10), (bucket_of(100.0), 20), (bucket_of(150.0), 30)))
+    deliver(sink, [Reading(1.0, (Sample(device.POWER_DISTRIBUTION, ("GPU-1", "0"), value),))], tmp_path / "queue.db")
+
+    def points() -> list[dict[str, Any]]:
+        found = [one for one in collector.metrics() if one["name"] == device.POWER_DISTRIBUTION.name]
+        return [point for one in found for point in one["exponentialHistogram"]["dataPoints"]]
+
+    (point,) = wait_until(points, what="the histogram is in the file")
+    assert (point["scale"], int(point["zeroCount"]), int(point["count"]), point["sum"]) == (3, 10, 60, 4.5)
+    offset, bars = point["positive"]["offset"], list(map(int, point["positive"]["bucketCounts"]))
+    assert {offset + at + 1: bar for at, bar in enumerate(bars) if bar} == {bucket_of(100.0): 20, bucket_of(150.0): 30}
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.parse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.real_servers import Servers, fetched, get_json, servers_in, wait_unti
 from tools.built_servers import ServerNotBuiltError, built
 from warpgauge.core.catalog import device, host, own
 from warpgauge.core.clock import SystemClock
-from warpgauge.core.config import Config, OtlpConfig, RemoteWriteConfig
+from warpgauge.core.config import Config, OtlpConfig, PushConfig, RemoteWriteConfig
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.fine_buckets import bucket_of
 from warpgauge.core.queue import DurableQueue
@@ -80,7 +81,7 @@ def number(base: str, query: str) -> float:
 
 def config_for(base: str, **remote_write: Any) -> Config:
     return Config(
-        otlp=OtlpConfig(url=f"{base}/api/v1/otlp/v1/metrics"),
+        otlp=OtlpConfig(url=f"{base}/api/v1/otlp/v1/metrics", exponential_histograms=True),
         remote_write=RemoteWriteConfig(url=f"{base}/api/v1/write", **remote_write),
     )
 
@@ -158,3 +159,24 @@ def test_a_native_histogram_has_the_totals_of_the_classic_one_and_a_finer_quanti
         assert abs(median - 612.0) < abs(coarse - 612.0)
         assert sink.send(sink.encode(Reading(now + 1, ()))) == Acked()
         wait_until(lambda: asked(base, metric) == [], what="the series has ended")
+
+
+def test_an_exponential_histogram_over_otlp_is_the_native_one_of_remote_write(tmp_path):
+    with servers_in(tmp_path) as running:
+        base = start(running, "prometheus3", prometheus3(), "--web.enable-otlp-receiver")
+        ledger, now = Ledger(), time.time()
+        for seconds_ago, values in ((30, {0.0: 250, 612.0: 30_000}), (0, {0.0: 10, 612.0: 9_000, 688.0: 1_000})):
+            time_at(ledger, values)
+            for kind, door in (("otlp", Otlp), ("write", RemoteWrite)):
+                push = PushConfig(external_labels=(f"instance={kind}",))
+                sink = door(replace(config_for(base, native_histograms=True), push=push), {})
+                assert sink.send(sink.encode(Reading(now - seconds_ago, ledger.samples(GPU)))) == Acked()
+        (otlp, write) = (f'{device.POWER_DISTRIBUTION.name}{{instance="{kind}"}}' for kind in ("otlp", "write"))
+        for question in (
+            "histogram_count({})", "histogram_sum({})", "histogram_quantile(0.5, {})", "histogram_quantile(0.99, {})",
+            "histogram_fraction(0, 500, {})", "histogram_count(increase({}[1m]))",
+        ):  # fmt: skip
+            assert number(base, question.format(otlp)) == number(base, question.format(write))
+        assert number(base, f"histogram_count({otlp})") == 40_260.0
+        (zero, *above), (theirs, *others) = (asked(base, one)[0]["histogram"][1]["buckets"] for one in (otlp, write))
+        assert (above, zero[-1]) == (others, theirs[-1])  # how wide zero is, over OTLP Prometheus decides itself

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.real_servers import wait_until
 from tests.running import warpgauge
 
 if TYPE_CHECKING:
@@ -52,3 +53,10 @@ def test_the_state_of_one_job_is_read_without_all_others(slurm_cluster: SlurmClu
     slurm_cluster.running(job)
     assert slurm_cluster.slurm.job_state(job) == "RUNNING"
     assert slurm_cluster.slurm.job_state(999_999) is None
+
+
+def test_why_one_job_waits_is_read_without_all_others(slurm_cluster: SlurmCluster):
+    later, running = slurm_cluster.submit("--begin=now+600"), slurm_cluster.submit("--gres=gpu:1")
+    slurm_cluster.running(running)
+    wait_until(lambda: slurm_cluster.slurm.waits_for(later) == "BeginTime", what="the scheduler looked at it")
+    assert [slurm_cluster.slurm.waits_for(one) for one in (running, 999_999)] == [None, None]

@@ -130,7 +130,8 @@ NOT_GIVEN: Final = {
     **dict.fromkeys(
         ("CollectorFailing", "AgentMissesTicks", "AgentChildRestarts", "AgentRestartNeeded", "KernelLogUnreadable",
          "StepMessagesDropped", "AnalyzerDown", "AnalyzerStalled", "AnalyzerSourceDown", "AnalyzerRefusesSamples",
-         "PushQueueFilling", "PushStalled", "PushLosesBatches", "OutboxStalled"),
+         "PushQueueFilling", "PushStalled", "PushLosesBatches", "OutboxStalled", "OutboxFilling",
+         "OutboxLosesDocuments"),
         _OURS,
     ),
 }  # fmt: skip

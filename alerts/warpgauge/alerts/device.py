@@ -43,7 +43,7 @@ _LOAD: Final = " or ".join(
 GROUP: Final = Group(
     name="device",
     rules=(
-        # The label instance is the node: descheduler and Trimaran look nodes up by it.
+        # The label instance is the node: the descheduler looks nodes up by it. Trimaran reads /api/v1/load instead.
         RecordingRule(
             record="node:accel_load:ratio",
             expr=f'label_replace({aggregate("avg", _LOAD, by=("cluster", "node"))}, "instance", "$1", "node", "(.+)")',

@@ -1,14 +1,19 @@
-"""Rules about what we keep on disk until somebody takes it: the agent's push queues and the analyzer's outbox."""
+"""Rules about what we keep on disk until somebody takes it: the agent's push queues, the analyzer's outbox and logs."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from warpgauge.alerts.places import NODE
 from warpgauge.alerts.rule import Group, Rule
-from warpgauge.core.catalog import own
+from warpgauge.core.catalog import findings_queue, own
 from warpgauge.core.finding import Severity
 from warpgauge.core.promql import aggregate, increase, select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from warpgauge.core.catalog import Metric
 
 __all__ = ["GROUP"]
 
@@ -16,21 +21,39 @@ SINK: Final = (*NODE, "sink")
 OUTBOX: Final = ("cluster", "instance", "sink")
 AHEAD_SECONDS: Final = 4 * 3600  # time for a person to do something before data are lost
 
-_BYTES, _MOST = (aggregate("max", select(row), by=SINK) for row in (own.QUEUE_BYTES, own.QUEUE_MAX_BYTES))
-_AHEAD: Final = aggregate("max", f"predict_linear({select(own.QUEUE_BYTES)}[1h], {AHEAD_SECONDS})", by=SINK)
-_AGE: Final = f"time() - {aggregate('min', select(own.QUEUE_OLDEST), by=SINK)}"
-_LOST: Final = " + ".join(
-    aggregate("sum", increase(row, "15m"), by=SINK) for row in (own.QUEUE_DROPPED, own.QUEUE_DEAD_LETTERED)
-)
-_OUTBOX_AGE: Final = f"time() - {aggregate('min', select(own.OUTBOX_OLDEST), by=OUTBOX)}"
-_ON_SINK: Final = f"on ({', '.join(SINK)})"
+_REFUSED: Final = ("dead_lettered", "dropped")
+_FINDINGS_LOST: Final = (findings_queue.DROPPED, findings_queue.DEAD_LETTERED)
+
+
+def _filling(size: Sequence[Metric], most: Sequence[Metric], place: Sequence[str]) -> str:
+    """Queues that will be full by then, of those that are not nearly empty; `or` joins rows of different sinks."""
+    on = f"on ({', '.join(place)})"
+    ahead = _any([f"predict_linear({select(row)}[1h], {AHEAD_SECONDS})" for row in size])
+    now, room = _any([select(row) for row in size]), _any([select(row) for row in most])
+    ahead, now, room = (aggregate("max", one, by=place) for one in (ahead, now, room))
+    return f"{ahead} > {on} {room} and {on} {now} / {on} {room} > $threshold"
+
+
+def _age(oldest: Sequence[Metric], place: Sequence[str]) -> str:
+    return f"time() - {aggregate('min', _any([select(row) for row in oldest]), by=place)} > $threshold"
+
+
+def _any(expressions: Sequence[str]) -> str:
+    return " or ".join(expressions)
+
+
+def _lost(rows: Sequence[Metric], place: Sequence[str]) -> str:
+    return " + ".join(aggregate("sum", increase(row, "15m"), by=place) for row in rows)
+
+
+_DOCUMENTS_LOST: Final = aggregate("sum", increase(own.OUTBOX_DOCUMENTS, "15m", outcome=_REFUSED), by=OUTBOX)
 
 GROUP: Final = Group(
     name="queues",
     rules=(
         Rule(
             alert="PushQueueFilling",
-            expr=f"{_AHEAD} > {_ON_SINK} {_MOST} and {_ON_SINK} {_BYTES} / {_ON_SINK} {_MOST} > $threshold",
+            expr=_filling((own.QUEUE_BYTES,), (own.QUEUE_MAX_BYTES,), SINK),
             hold="10m",
             threshold=0.1,
             labels=SINK,
@@ -46,7 +69,7 @@ GROUP: Final = Group(
         ),
         Rule(
             alert="PushStalled",
-            expr=f"{_AGE} > $threshold",
+            expr=_age((own.QUEUE_OLDEST,), SINK),
             hold="5m",
             threshold=900.0,
             labels=SINK,
@@ -62,7 +85,7 @@ GROUP: Final = Group(
         ),
         Rule(
             alert="PushLosesBatches",
-            expr=f"{_LOST} > $threshold",
+            expr=f"{_lost((own.QUEUE_DROPPED, own.QUEUE_DEAD_LETTERED), SINK)} > $threshold",
             threshold=0.0,
             labels=SINK,
             severity=Severity.WARNING,
@@ -77,7 +100,7 @@ GROUP: Final = Group(
         ),
         Rule(
             alert="OutboxStalled",
-            expr=f"{_OUTBOX_AGE} > $threshold",
+            expr=_age((own.OUTBOX_OLDEST, findings_queue.OLDEST), OUTBOX),
             hold="5m",
             threshold=900.0,
             labels=OUTBOX,
@@ -87,8 +110,41 @@ GROUP: Final = Group(
             summary="{{ $labels.sink }} gets no findings: the oldest waits {{ $value | humanizeDuration }}",
             description="""
                 The analyzer {{ $labels.instance }} has not been able to give {{ $labels.sink }} a document for {{
-                $value | humanizeDuration }}: recommendations do not arrive there. First look: the analyzer's log names
-                the sink and its answer.
+                $value | humanizeDuration }}: recommendations, or findings as log records, do not arrive there. First
+                look: the analyzer's log names the sink and its answer.
+            """,
+        ),
+        Rule(
+            alert="OutboxFilling",
+            expr=_filling(
+                (own.OUTBOX_BYTES, findings_queue.BYTES), (own.OUTBOX_MAX_BYTES, findings_queue.MAX_BYTES), OUTBOX
+            ),
+            hold="10m",
+            threshold=0.1,
+            labels=OUTBOX,
+            severity=Severity.WARNING,
+            scope="fleet",
+            dashboard="telemetry",
+            summary="What the analyzer keeps for {{ $labels.sink }} will be full within four hours",
+            description="""
+                At the pace of the last hour the queue of the analyzer {{ $labels.instance }} for {{ $labels.sink }}
+                reaches its limit within 4 hours, and more than $threshold% of it is taken; then the oldest documents
+                are lost. First look: whether {{ $labels.sink }} answers; the analyzer's log has its words.
+            """,
+        ),
+        Rule(
+            alert="OutboxLosesDocuments",
+            expr=f"({_DOCUMENTS_LOST} or {_lost(_FINDINGS_LOST, OUTBOX)}) > $threshold",
+            threshold=0.0,
+            labels=OUTBOX,
+            severity=Severity.WARNING,
+            scope="fleet",
+            dashboard="telemetry",
+            summary='The analyzer lost {{ printf "%.0f" $value }} documents for {{ $labels.sink }}',
+            description="""
+                In 15 minutes {{ printf "%.0f" $value }} documents of the analyzer {{ $labels.instance }} for {{
+                $labels.sink }} were dropped (too old, no room) or refused for good: recommendations or findings that
+                it never gets. First look: warpgauge_outbox_documents_total by outcome, and the analyzer's log.
             """,
         ),
     ),

@@ -10,6 +10,7 @@ import numpy as np
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.rolling import Signal
 from warpgauge.analyzer.schema import TableName
+from warpgauge.analyzer.windows import columns_in
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:
@@ -30,7 +31,18 @@ SIGNALS: Final[tuple[tuple[Metric, tuple[str, ...]], ...]] = (
 )
 """Best first: any engine at work, then any SM, then the driver's own coarse utilization."""
 
-_CHANNELS: Final = tuple(channel(metric, *extra) for metric, extra in SIGNALS)
+
+def _any_engine(columns: Columns) -> Floats:
+    """GPM's graphics share leaves out the copy engines, which the driver's utilization has."""
+    kernels, used = columns.of(device.GRAPHICS_ENGINE_ACTIVE), columns.of(device.UTILIZATION, "compute")
+    either: Floats = np.where(np.isnan(kernels), kernels, np.fmax(kernels, used))
+    return either
+
+
+_CHANNELS: Final = (
+    Signal("any engine at work", TableName.DEVICES, _any_engine),
+    *(channel(metric, *extra) for metric, extra in SIGNALS[1:]),
+)
 
 
 def _is_at_most(level: float, number: int) -> Signal:
@@ -89,11 +101,12 @@ class Activity:
         return values
 
     def _read(self, number: int, rows: Sequence[int], seconds: float | None) -> Array:
-        metric, extra = SIGNALS[number]
+        own, signal = list(rows), _CHANNELS[number]
         if seconds is not None:
-            return self.frame.values(metric, *extra, seconds=seconds, rows=rows)
-        own, key = list(rows), ("activity", number, tuple(rows))
-        return self.frame.trace(TableName.DEVICES, key, lambda columns: columns.of(metric, *extra)[:, own]).T
+            newest = self.frame.columns_of(TableName.DEVICES, self.frame.columns - columns_in(self.frame, seconds))
+            return np.asarray(signal.read(newest)[:, own].T)
+        key = ("activity", number, tuple(rows))
+        return self.frame.trace(TableName.DEVICES, key, lambda columns: signal.read(columns)[:, own]).T
 
     @property
     def _used(self) -> tuple[Signal, ...]:

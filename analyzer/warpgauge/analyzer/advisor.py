@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.analyzer.recommend import FileSink, Ledger, Limits, Outbox, StreamSink, recommend
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk, UnknownError
+from warpgauge.analyzer.recommend.relief import relief_of
 from warpgauge.analyzer.recommend.site_rules import SiteRules, read_site_rules
 from warpgauge.analyzer.recommend.topology import topology_of
 from warpgauge.analyzer.recommend.undoing import undo_of
@@ -162,10 +163,11 @@ class Advisor:
 
         def answer(frame: Frame) -> Step:
             now = self._clock.now()
+            topology = topology_of(frame, now=now, opted_out=opted_out, scheduler=self._scheduler)
             plan = recommend(
                 result.findings,
                 result.incidents,
-                topology_of(frame, now=now, opted_out=opted_out, scheduler=self._scheduler),
+                replace(topology, relief=relief_of(result.findings, frame, topology.platforms)),
                 self._ledger,
                 now=now,
                 mode=self.desk.mode,

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from warpgauge.analyzer.acting_routes import add_acting_routes
 from warpgauge.analyzer.documents import devices_document, findings_list, incidents_list
+from warpgauge.analyzer.load_watcher import load_document
 from warpgauge.analyzer.openapi import openapi_document
 from warpgauge.analyzer.orders import Orders
 from warpgauge.analyzer.receiver import PATH as WRITE_PATH
@@ -50,6 +51,7 @@ def make_api(
     add_acting_routes(app, service.advisor)
     app.router.add_get("/api/v1/devices", routes.devices)
     app.router.add_get("/api/v1/series", routes.series)
+    app.router.add_get("/api/v1/load/{cluster}/watcher", routes.load)
     app.router.add_get("/api/v1/openapi.json", routes.openapi)
     if service.receiver is not None:
         app.router.add_post(WRITE_PATH, service.receiver.handler)
@@ -78,7 +80,8 @@ class _Routes:
 
     async def metrics(self, request: web.Request) -> web.Response:
         fmt = negotiate(request.headers.get("Accept"))
-        body = page([self._renderer.render(self._service.samples())], fmt)
+        stored = await asyncio.to_thread(self._service.stored_samples)
+        body = page([self._renderer.render((*self._service.samples(), *stored))], fmt)
         return web.Response(body=body, headers={"Content-Type": fmt.content_type})
 
     async def status(self, _: web.Request) -> web.Response:
@@ -108,6 +111,13 @@ class _Routes:
         except InputError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
         return json_response(await self._service.watch.ask(lambda frame: series_document(frame, query)))
+
+    async def load(self, request: web.Request) -> web.Response:
+        cluster = request.match_info["cluster"]
+        document = await self._service.watch.ask(lambda frame: load_document(frame, cluster))
+        if document is None:
+            raise web.HTTPNotFound(text=f"no load of a node in cluster {cluster[:80]!r} was measured")
+        return json_response(document)
 
     async def openapi(self, _: web.Request) -> web.Response:
         is_written_to = self._service.receiver is not None

@@ -13,6 +13,7 @@ from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.bottlenecks.bound import Bound
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.bottlenecks.input_bound import InputBound
+from warpgauge.analyzer.bottlenecks.oversized import Oversized
 from warpgauge.analyzer.bottlenecks.serving_bound import ServingBound
 from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
 from warpgauge.analyzer.health.counter_drift import CounterDrift
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.anomalies.forest import Forests
     from warpgauge.analyzer.detection import Detector
+    from warpgauge.analyzer.usage import Usage
 
 __all__ = ["CLOSE_DETECTORS", "DETECTORS", "detectors_with"]
 
@@ -53,6 +55,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Imbalance(),
     CloseUp(),
     IdleAllocated(),
+    Oversized(),
     InputBound(),
     Bound(),
     ServingBound(),
@@ -67,8 +70,12 @@ CLOSE_DETECTORS: Final[tuple[Detector, ...]] = (CloseUp(),)
 """Those of the table that look at the last seconds, and so are asked each second where there is something to see."""
 
 
-def detectors_with(xid_overrides: Sequence[str], forests: Forests | None = None) -> tuple[Detector, ...]:
-    """The table with what this site decided about XIDs (`analyzer.xid_overrides`), and with forests that learn.
+def detectors_with(
+    xid_overrides: Sequence[str], forests: Forests | None = None, usage: Usage | None = None
+) -> tuple[Detector, ...]:
+    """The table with what this site decided about XIDs (`analyzer.xid_overrides`), and with what goes on between ticks.
+
+    That is forests that learn, and what jobs used over days.
 
     Raises:
         ConfigError: an override is malformed.
@@ -77,6 +84,8 @@ def detectors_with(xid_overrides: Sequence[str], forests: Forests | None = None)
     ours: dict[type, Detector] = {}
     if xid_overrides:
         ours[XidEvents] = XidEvents(with_overrides(xid_overrides))
+    if usage is not None:
+        ours[Oversized] = Oversized(usage)
     if forests is not None:
         ours[Multivariate] = Multivariate(forests)
     return tuple(ours.get(type(detector), detector) for detector in DETECTORS)

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.table import Ints
     from warpgauge.core.exposition import Line
 
-__all__ = ["Counts", "Intake", "Samples", "hold_of"]
+__all__ = ["OPT_OUT", "Counts", "Intake", "Samples", "hold_of"]
+
+OPT_OUT: Final = "warpgauge_opt_out"
+"""Label of a target, so of its series in a Prometheus: "true" where nothing disruptive is to be done to the node."""
 
 _FOREIGN: Final = -3
 _FIRST_FAN: Final = -10  # a series that says several things: its entry in the list of fans, counted downward
@@ -94,6 +97,7 @@ class Intake:
         self.frame = frame
         self.names = names
         self.counts = Counts()
+        self.opted_out: frozenset[tuple[str, str]] = frozenset()  # (cluster, node), replaced as a whole
         self._recording = Recording(recorder) if recorder is not None else None
         self._known: dict[str, _Known] = {}
         self._conversions = Conversions()
@@ -262,6 +266,8 @@ class Intake:
         index = next((one.labels.get("index", "") for one in mapped if one.metric is device.DEVICE_INFO), "")
         at = int(index) if index.isascii() and index.isdecimal() and len(index) <= _INDEX_DIGITS else WHOLE_NODE
         self.frame.layout.learn(located["cluster"], located["node"], located, index=at)
+        if located.get(OPT_OUT) == "true":
+            self.opted_out |= {(located["cluster"], located["node"])}
 
     def _series(self, mapped: Mapped, located: Mapping[str, str], origin: str) -> int:
         """The frame's number for one thing that a series says; the same for all series that say the same.

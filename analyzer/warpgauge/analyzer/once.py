@@ -16,6 +16,7 @@ from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.files import batches_of, files_of
 from warpgauge.analyzer.sources.prometheus import Prometheus
+from warpgauge.analyzer.usage import Usage
 
 if TYPE_CHECKING:
     import ssl
@@ -63,7 +64,7 @@ async def read_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Ca
         SourceError: a server cannot be reached, refuses us or answers something else.
 
     """
-    detectors = detectors_with(look.xid_overrides)
+    detectors = detectors_with(look.xid_overrides, usage=Usage())
     replay = Replay(window_seconds=look.window_seconds, cluster=look.cluster, detectors=detectors, muting=look.muting)
     replay.frame.layout.take_over(look.layout)
     for path in [file for source in sources if not _is_url(source) for file in files_of(Path(source))]:

@@ -21,6 +21,7 @@ PATHS: Final = {
     "/api/v1/acting": "The mode, what holds everything back if something does, and what was withdrawn within a day.",
     "/api/v1/devices": "Every device of the window with its job.",
     "/api/v1/series": f"Values of one metric; not PromQL. At most {MAX_SERIES} series, left_out counts the rest.",
+    "/api/v1/load/{cluster}/watcher": "Load of a cluster's nodes over 15 minutes, as Trimaran's load watcher tells it.",
     "/api/v1/stream": "Server-sent events: tick after each pass of the detectors, live each second.",
     "/api/v1/openapi.json": "This document.",
 }
@@ -127,6 +128,10 @@ def _operation(path: str, text: str) -> dict[str, Any]:
         "summary": text,
         "responses": {"200": {"description": "The document.", "content": content}},
     }
+    if "{cluster}" in path:
+        operation["operationId"] = "load"
+        operation["parameters"] = [{"name": "cluster", "in": "path", "required": True, "schema": {"type": "string"}}]
+        operation["responses"]["404"] = {"description": "Nothing was measured of a node of that cluster."}
     if path.endswith("/series"):
         operation["parameters"] = [
             {"name": name, "in": "query", "required": required, "description": words, "schema": {"type": kind}}

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.recommend.outbox import MAX_BYTES
 from warpgauge.core.catalog import own
 from warpgauge.core.finding import MutedBy, Severity
 from warpgauge.core.sample import Histogram, Sample
@@ -79,6 +80,8 @@ def acting_samples(advisor: Advisor) -> Iterator[Sample]:
     yield Sample(own.ACTING_HELD, (), float(advisor.hold is not None))
     for sink, (stats, _, failures) in advisor.outbox.stats().items():
         yield Sample(own.OUTBOX_WAITING, (sink,), float(stats.records))
+        yield Sample(own.OUTBOX_BYTES, (sink,), float(stats.bytes))
+        yield Sample(own.OUTBOX_MAX_BYTES, (sink,), float(MAX_BYTES))
         if stats.oldest_timestamp is not None:
             yield Sample(own.OUTBOX_OLDEST, (sink,), stats.oldest_timestamp)
         outcomes = {"delivered": stats.acked, "dead_lettered": stats.dead_lettered, "dropped": stats.dropped}

@@ -73,8 +73,10 @@ def encoded_told(columns: Mapping[str, Sequence[Any]]) -> memoryview:
     return memoryview(sink.getvalue())
 
 
-def pieces_of(path: Path, *, span: tuple[float, float] | None = None) -> Iterator[Piece]:
+def pieces_of(path: Path, *, span: tuple[float, float] | None = None, metric: str | None = None) -> Iterator[Piece]:
     """The rows of a long table, some at a time; `span` in seconds since the epoch leaves out what is not in it.
+
+    With `metric` groups of rows are left out that have nothing of it, as far as the file says so; others may be there.
 
     Raises:
         InputError: it is no Parquet file, or no long table; the message names the column or row, and the mend.
@@ -86,9 +88,28 @@ def pieces_of(path: Path, *, span: tuple[float, float] | None = None) -> Iterato
             msg = f"{path} holds {file.metadata.num_rows:,} rows, at most {MOST_ROWS:,} are read; split it by time"
             raise InputError(msg)
         first = 0
-        for batch in file.iter_batches(batch_size=_GROUP_ROWS):
-            yield _piece(path, batch, first, span)
-            first += batch.num_rows
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if metric is None or _may_hold(file, group, metric):
+                yield from _pieces_of_group(path, file, group, first, span)
+            first += rows
+
+
+def _pieces_of_group(
+    path: Path, file: pq.ParquetFile, group: int, first: int, span: tuple[float, float] | None
+) -> Iterator[Piece]:
+    for batch in file.iter_batches(batch_size=_GROUP_ROWS, row_groups=[group]):
+        yield _piece(path, batch, first, span)
+        first += batch.num_rows
+
+
+def _may_hold(file: pq.ParquetFile, group: int, metric: str) -> bool:
+    """Whether a group may have rows of a metric, by the least and the last text that the file notes of it."""
+    column = file.metadata.row_group(group).column(file.schema_arrow.names.index(METRIC))
+    noted = column.statistics
+    if noted is None or not noted.has_min_max or not isinstance(noted.min, str):
+        return True
+    return bool(noted.min <= metric <= noted.max)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Timestamps are seconds since the epoch or RFC 3339 (without a zone: UTC), in any order and at any distance. A value
 may be empty, NaN, null or infinite, which all mean that nothing was measured. With a header that names `timestamp`
-and `value` these columns count, otherwise the first two.
+and `value` these columns count, otherwise the first two. One that names `metric` too begins a long table, whose other
+columns are labels: of it one series is read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.chosen_series import Choice, Chosen
 from warpgauge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ LARGEST_VALUE: Final = 1e300  # sums of a few hundred values stay finite
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - naive timestamps are UTC and so is this
 _MISSING: Final = frozenset({"", "nan", "null", "none", "na", "n/a", "+nan", "-nan"})
 _NAMES: Final = ("timestamp", "value")
+_METRIC: Final = "metric"
+_ANY: Final = Choice()
+_MOST_KNOWN: Final = 100_000  # series of a long table of which it is remembered whether they are wanted
 _FEWEST_FIELDS: Final = 2
 
 
@@ -45,11 +50,11 @@ class Piece:
     values: NDArray[np.float64]
 
 
-def read_pieces(stream: TextIO, name: str, rows: int = PIECE_ROWS) -> Iterator[Piece]:
-    """All rows of a stream in their order; memory is bounded by `rows`.
+def read_pieces(stream: TextIO, name: str, rows: int = PIECE_ROWS, *, choice: Choice = _ANY) -> Iterator[Piece]:
+    """All rows of a stream in their order, of a long table those of the series that fits; memory is bounded by `rows`.
 
     Raises:
-        InputError: a row is malformed; the message holds `name` and the line.
+        InputError: a row is malformed, and the message holds `name` and the line; or not exactly one series fits.
 
     """
     reader = csv.reader(lines_of(stream, name))
@@ -59,10 +64,55 @@ def read_pieces(stream: TextIO, name: str, rows: int = PIECE_ROWS) -> Iterator[P
         msg = f"{name} is empty; expected rows of timestamp,value"
         raise InputError(msg)
     time_at, value_at, is_header = _columns(first[1])
+    one = _OneSeries.of(first[1], choice, name) if is_header else None
+    if one is None and not choice.is_any:
+        msg = f"{name} has no column {_METRIC!r}, so there is nothing to choose from"
+        raise InputError(msg)
     pending: list[tuple[int, list[str]]] = [] if is_header else [first]
     while pending or (pending := list(islice(numbered, rows))):
-        yield _piece(pending, (time_at, value_at), name)
+        yield _piece(pending if one is None else one.rows(pending), (time_at, value_at), name)
         pending = []
+    if one is not None:
+        one.chosen.check()
+
+
+class _OneSeries:
+    """Which rows of a long table are wanted."""
+
+    def __init__(self, header: Sequence[str], chosen: Chosen, name: str) -> None:
+        self.chosen = chosen
+        self._name = name
+        self._width = len(header)
+        names = [field.strip() for field in header]
+        self._metric_at = [one.lower() for one in names].index(_METRIC)
+        fixed = {*_NAMES, _METRIC}
+        self._labels = [(at, one) for at, one in enumerate(names) if one.lower() not in fixed]
+        self._known: dict[tuple[str, ...], bool] = {}
+        chosen.check_columns([one for _, one in self._labels])
+
+    @classmethod
+    def of(cls, header: Sequence[str], choice: Choice, name: str) -> _OneSeries | None:
+        """None where the header is not that of a long table."""
+        is_long = _METRIC in [field.strip().lower() for field in header]
+        return cls(header, Chosen(choice, name), name) if is_long else None
+
+    def rows(self, rows: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+        """Those of the series; a row of another width is malformed, whatever it is of."""
+        return [(line, row) for line, row in rows if self._is_wanted(line, row)]
+
+    def _is_wanted(self, line: int, row: Sequence[str]) -> bool:
+        if len(row) != self._width:
+            msg = f"{self._name} line {line}: {len(row)} fields, expected as many as the first line ({self._width})"
+            raise InputError(msg)
+        metric = row[self._metric_at]
+        key = (metric, *[row[at] for at, _ in self._labels])
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            labels = {name: row[at] for at, name in self._labels if row[at]}
+            known = self._known[key] = self.chosen.is_it(metric, labels)
+        return known
 
 
 def lines_of(stream: TextIO, name: str) -> Iterator[str]:

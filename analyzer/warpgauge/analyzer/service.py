@@ -16,6 +16,7 @@ from warpgauge.analyzer.alerting import Naming
 from warpgauge.analyzer.alertmanager import Pusher
 from warpgauge.analyzer.anomalies.forest import Forests
 from warpgauge.analyzer.api import make_api
+from warpgauge.analyzer.close_frame import MOST_INTERVAL_SECONDS
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
 from warpgauge.analyzer.engine import heard_anew
@@ -35,6 +36,7 @@ from warpgauge.analyzer.sources.agent import AgentSource, Intervals
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.poll import PrometheusPoll
 from warpgauge.analyzer.sources.processes import busiest_processes
+from warpgauge.analyzer.usage import Usage
 from warpgauge.analyzer.watch import Watch
 from warpgauge.core.audit import AUDIT_FILE, AuditLog
 from warpgauge.core.catalog import own
@@ -51,20 +53,20 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Detector, ProcessReading
     from warpgauge.analyzer.engine import NodeKey, Result
     from warpgauge.analyzer.history.writer import HistoryWriter
-    from warpgauge.analyzer.sources import SourceStatus
+    from warpgauge.analyzer.listener import Listener
+    from warpgauge.analyzer.sources import Page, SourceStatus
     from warpgauge.core.config import AnalyzerConfig, Config
     from warpgauge.core.finding import Finding
     from warpgauge.core.sample import Sample
     from warpgauge.web import Admission
 
     Processes = dict[NodeKey, Sequence[ProcessReading]]
-    Hearer = Callable[[Sequence[Finding]], None]
 
 __all__ = ["Service", "run_service"]
 
 _LOG: Final = logging.getLogger(__name__)
 _LIVE_SECONDS: Final = 1.0
-_GLANCE_SECONDS: Final = 1.0  # between two looks at steps that are read each second
+_GLANCE_SECONDS: Final = 0.5  # at least, between two looks at steps that are read each second
 _DEVICES_PER_LIVE_SECOND: Final = 1000  # a larger fleet is shown less often, so that the page keeps up
 _DELIVERY_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 45.0  # how long the first tick waits for every source's first answer
@@ -79,11 +81,11 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
     runbooks_dir: Path | None,
     on_listening: Callable[[str, int], None],
     admission: Admission | None = None,
-    on_findings: Hearer | None = None,
+    listener: Listener | None = None,
 ) -> None:
     """Run until `stop` is set; `admission` is the door as a web-config describes it.
 
-    `on_findings` is called in the event loop with all that hold or ended lately whenever they may have changed.
+    `listener` hears all findings that hold or ended lately whenever they may have changed.
 
     Raises:
         AddressInUseError: the port is taken.
@@ -111,7 +113,7 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
                         clock,
                         keeper=keeper,
                         book=book,
-                        on_findings=on_findings,
+                        listener=listener,
                         history=history,
                     ),
                     stop,
@@ -179,11 +181,12 @@ class Service:
         detectors: Sequence[Detector] | None = None,
         keeper: Keeper | None = None,
         book: MutingBook | None = None,
-        on_findings: Hearer | None = None,
+        listener: Listener | None = None,
         history: HistoryWriter | None = None,
     ) -> None:
+        usage = None
         if detectors is None:
-            detectors = detectors_with(config.analyzer.xid_overrides, Forests())
+            detectors = detectors_with(config.analyzer.xid_overrides, Forests(), usage := Usage())
         self._history, self._teller = history, Teller()
         self.watch = Watch(
             config.analyzer,
@@ -192,12 +195,13 @@ class Service:
             layout_of(config.analyzer),
             recorder_of(config.history, history),
         )
+        self.watch.usage = usage
         self.stream = EventStream()
         self.result: Result | None = None
         self.last_tick: float | None = None  # seconds since the epoch
         self._config = config.analyzer
         self._session = session
-        self._on_findings = on_findings
+        self._listener = listener
         self.advisor = advisor
         self._clock = clock or SystemClock()
         self._agent_terms = _agent_terms_of(config.analyzer)
@@ -207,6 +211,7 @@ class Service:
         )
         self._ticks = Durations(own.TICK_SECONDS.buckets)
         self._keeper = keeper
+        self._is_fresh = asyncio.Event()  # a page came of an agent that is read each second
         self._turn = asyncio.Lock()  # a tick and a glance both go on from the findings before them: one at a time
         self._processes_of: Processes = {}  # the busiest processes of nodes, as last told
         self.book = book
@@ -221,7 +226,7 @@ class Service:
         config = self._config
         agents = AgentSource(
             self._session,
-            self.watch.take,
+            self._take_page,
             targets=config.targets,
             discovery=config.discovery,
             intervals=Intervals(remote=config.agent_scrape_interval_seconds),
@@ -242,6 +247,11 @@ class Service:
             clock=self._clock,
         )
         return (agents, poll)
+
+    async def _take_page(self, page: Page) -> None:
+        await self.watch.take(page)
+        if page.interval_seconds <= MOST_INTERVAL_SECONDS:
+            self._is_fresh.set()
 
     async def run(self) -> None:
         """Go on where the last run stopped; read, tick and publish until cancelled."""
@@ -340,6 +350,10 @@ class Service:
             self.watch.census, self.statuses(), self.result, self.advisor.open, self._ticks, last_tick=self.last_tick
         )
 
+    def stored_samples(self) -> list[Sample]:
+        """What the listener says of itself, out of its files."""
+        return [] if self._listener is None else list(self._listener.samples())
+
     def remute(self) -> None:
         """Let what is silenced or dismissed now count from now on, in the newest documents too."""
         if self.book is None:
@@ -371,6 +385,7 @@ class Service:
         if seen is None:
             return
         if missing := seen.wanted - self._processes_of.keys():
+            await self.watch.accept(seen)  # names take a second: what is raised stays so, whatever that second shows
             self._processes_of |= await self._processes(missing)
             seen = await self.watch.glance(self._processes_of) or seen
         await self.watch.accept(seen)
@@ -407,8 +422,8 @@ class Service:
         self.stream.publish("tick", self._tick_document())
 
     def _tell(self, result: Result) -> None:
-        if self._on_findings is not None:
-            self._on_findings((*result.ended, *result.findings))
+        if self._listener is not None:
+            self._listener.hear((*result.ended, *result.findings))
         if self._history is not None and self.last_tick is not None:
             self._history.note(self._teller.changes(result, self.advisor.open, self.last_tick))
 
@@ -456,8 +471,10 @@ class Service:
 
     async def _glance_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(_GLANCE_SECONDS)
+            await self._is_fresh.wait()
+            self._is_fresh.clear()
             await _surviving(self.glance(), "glance failed")
+            await asyncio.sleep(_GLANCE_SECONDS)
 
     async def _live_for_ever(self) -> None:
         while True:

@@ -19,13 +19,14 @@ from warpgauge.analyzer.detectors import CLOSE_DETECTORS
 from warpgauge.analyzer.engine import EngineState, NodeKey, Result, analyze
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
-from warpgauge.analyzer.intake import Counts, Intake
+from warpgauge.analyzer.intake import OPT_OUT, Counts, Intake
 from warpgauge.analyzer.layout import Layout
 from warpgauge.analyzer.live import live_document
 from warpgauge.analyzer.muting import NOTHING_MUTED, Muting
 from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.presence import Presence
 from warpgauge.analyzer.snapshot import MAX_BYTES, Saved, content_of
+from warpgauge.analyzer.sources.batch import Page
 from warpgauge.analyzer.written import WrittenSamples
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.recommend import Ledger
     from warpgauge.analyzer.snapshot import Memory
     from warpgauge.analyzer.sources import Batch
+    from warpgauge.analyzer.usage import Usage
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import AnalyzerConfig
 
 __all__ = ["Census", "Watch"]
 
 _LOG: Final = logging.getLogger(__name__)
-_OPT_OUT: Final = "warpgauge_opt_out"  # label of a target that nothing disruptive is to be done to
 _FUTURE_SECONDS: Final = 60.0  # a target's clock may be this far ahead of ours
 _PATIENCE_SECONDS: Final = 20.0  # a sample may come this late before its absence is taken for silence
 _WRITTEN_PATIENCE_SECONDS: Final = 35.0  # what is written to us waits in the sender's queue and in ours
@@ -80,6 +81,7 @@ class Watch:
         self._layout = layout or Layout()  # of the topology file
         self._frame.layout.take_over(self._layout)
         self._recorder = recorder
+        self.usage: Usage | None = None  # that a detector carries on; kept over restarts, set before anything is taken
         self._intake = Intake(self._frame, NodeNames(config.cluster), recorder)
         self._close = CloseFrame(config.cluster)
         self._replica_labels = config.replica_labels
@@ -88,8 +90,12 @@ class Watch:
         self._state = EngineState()
         self.muting: Muting = NOTHING_MUTED  # replaced as a whole
         self._pages: dict[NodeKey, str] = {}  # where the agent of a node was read
-        self.opted_out: frozenset[NodeKey] = frozenset()  # nodes whose targets say so
         self.census = Census()
+
+    @property
+    def opted_out(self) -> frozenset[NodeKey]:
+        """Nodes that nothing disruptive is to be done to, because their targets say so."""
+        return self._intake.opted_out
 
     async def ask(self, question: Callable[[Frame], T]) -> T:
         """Run a function on the frame, in the thread that owns it."""
@@ -155,13 +161,16 @@ class Watch:
     def _save(self, ledger: Ledger) -> Saved:
         content = content_of(self._frame, max_bytes=MAX_BYTES)
         names = self._intake.names.document()
-        return Saved(frame=content, state=self._state, names=names, ledger=ledger, run=self._in_turn)
+        usage = None if self.usage is None else self.usage.to_json()
+        return Saved(frame=content, state=self._state, names=names, ledger=ledger, run=self._in_turn, usage=usage)
 
     def _in_turn(self, copy: Callable[[], T]) -> T:
         """Run a function in the owner's thread, called from any other thread."""
         return self._owner.submit(copy).result()
 
     def _resume(self, memory: Memory) -> None:
+        if self.usage is not None and memory.usage is not None:
+            self.usage.resume(memory.usage)
         self._frame, self._state = memory.frame, memory.state
         self._frame.layout.take_over(self._layout)
         self._intake = Intake(self._frame, memory.names, self._recorder)
@@ -173,10 +182,9 @@ class Watch:
         names, labels = self._intake.names, batch.target.complete({})
         node = (names.cluster(labels), names.node(labels))
         self._pages[node] = batch.target.name
-        if labels.get(_OPT_OUT) == "true":
-            self.opted_out |= {node}
-        elif node in self.opted_out:
-            self.opted_out -= {node}
+        if isinstance(batch, Page):  # of other sources the series themselves say it
+            opted_out = self._intake.opted_out
+            self._intake.opted_out = opted_out | {node} if labels.get(OPT_OUT) == "true" else opted_out - {node}
 
     def _forget(self, target: str) -> None:
         self._intake.forget(target)

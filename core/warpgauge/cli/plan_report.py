@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.planning.moves import Move
     from warpgauge.analyzer.planning.pool import Request
     from warpgauge.analyzer.planning.pool_plan import PoolPlan
+    from warpgauge.analyzer.planning.telemetry import Measured
     from warpgauge.analyzer.planning.waiting import Job
 
 __all__ = ["as_json_lines", "as_text"]
@@ -21,7 +22,7 @@ _MOST_ROWS: Final = 40  # of a table for people; --json has all
 _NO_DEVICES: Final = "-"
 
 
-def as_text(plan: PoolPlan, left_out: Sequence[LeftOut] = ()) -> str:
+def as_text(plan: PoolPlan, left_out: Sequence[LeftOut] = (), measured: Measured | None = None) -> str:
     """Placements, who waits on and why, moves with gain, cost and the way back; and what the plan leaves alone."""
     parts = [_headline(plan)]
     if left_out:
@@ -32,11 +33,18 @@ def as_text(plan: PoolPlan, left_out: Sequence[LeftOut] = ()) -> str:
     if plan.outcome.waiting:
         parts.append(_waiting(plan))
     parts.append(_moves(plan))
+    if measured is not None:
+        parts += [_reliefs(measured), _oversized(measured)]
     return "\n\n".join(parts)
 
 
-def as_json_lines(plan: PoolPlan, left_out: Sequence[LeftOut] = ()) -> Iterator[dict[str, Any]]:
-    """Every placement, waiting job and move in order, then `{"type": "summary"}`; undo is the moves read backwards."""
+def as_json_lines(
+    plan: PoolPlan, left_out: Sequence[LeftOut] = (), measured: Measured | None = None
+) -> Iterator[dict[str, Any]]:
+    """Every placement, waiting job and move in order, then `{"type": "summary"}`; undo is the moves read backwards.
+
+    What was measured comes before the summary: `relief` for each slowed node, `resize` for each oversized job.
+    """
     for one in left_out:
         yield {"type": "left_out", "what": one.what, "why": one.why}
     for pod, seat in plan.outcome.placed:
@@ -47,6 +55,7 @@ def as_json_lines(plan: PoolPlan, left_out: Sequence[LeftOut] = ()) -> Iterator[
         yield {"type": "move", "step": step, **_move(move)}
     for step, move in enumerate(plan.moves.undo, start=1):
         yield {"type": "undo", "step": step, **_move(move)}
+    yield from _measured(measured)
     gain, cost = plan.moves.gain, plan.moves.cost
     yield {
         "type": "summary",
@@ -62,6 +71,22 @@ def as_json_lines(plan: PoolPlan, left_out: Sequence[LeftOut] = ()) -> Iterator[
         "cost": {"gpu_seconds": round(cost.gpu_seconds, 3), "pods_of_unknown_loss": cost.pods_of_unknown_loss},
         "jobs_that_fit_after_moves": [job.name for job in plan.fit_after_moves],
     }
+
+
+def _measured(measured: Measured | None) -> Iterator[dict[str, Any]]:
+    for one in measured.reliefs if measured else ():
+        yield {
+            "type": "relief",
+            "node": one.node,
+            "finding": one.finding.id,
+            "kind": str(one.finding.kind),
+            "reason": one.plan.reason,
+            "moves": [_move(move) for move in one.plan.moves],
+            "undo": [_move(move) for move in one.plan.undo],
+        }
+    for finding in measured.oversized if measured else ():
+        job = finding.scope.job_id
+        yield {"type": "resize", "job": job, "finding": finding.id, "why": finding.summary, "do": finding.remedy}
 
 
 def _headline(plan: PoolPlan) -> str:
@@ -108,6 +133,24 @@ def _moves(plan: PoolPlan) -> str:
         "Undo: the same moves backwards, each from TO to FROM; --json lists them.",
     ]
     return "\n".join(parts)
+
+
+def _reliefs(measured: Measured) -> str:
+    """Each move by itself; a node that nobody leaves with the reason."""
+    if not measured.reliefs:
+        return "Slow, by what was measured: no node of the pool."
+    rows = []
+    for one in measured.reliefs:
+        moves = ", ".join(f"{move.pod} to {move.target}" for move in one.plan.moves) or "nobody"
+        rows.append((one.node, str(one.finding.kind), moves, one.plan.reason))
+    return _listed("Slow, by what was measured:", ("NODE", "FINDING", "MOVE", "WHY"), rows, set())
+
+
+def _oversized(measured: Measured) -> str:
+    if not measured.oversized:
+        return "Would do with a part of their device: no job, as far as a week was measured."
+    rows = [(one.scope.job_id or "", one.summary, one.remedy) for one in measured.oversized]
+    return _listed("Would do with a part of their device:", ("JOB", "WHY", "DO"), rows, set())
 
 
 def _listed(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]], numeric: set[int | str]) -> str:

@@ -85,6 +85,7 @@ class FindingKind(StrEnum):
     LINK_ERRORS = "link_errors"
     PCIE_DOWNTRAINED = "pcie_downtrained"
     HARDWARE_THROTTLE = "hardware_throttle"
+    OVERSIZED = "oversized"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["HIGHEST", "LOWEST", "SCHEMA", "ZERO", "FineCounts", "bucket_of", "summed"]
+__all__ = ["HIGHEST", "LOWEST", "SCHEMA", "ZERO", "ZERO_THRESHOLD", "FineCounts", "bucket_of", "summed"]
 
 SCHEMA: Final = 3
 LOWEST, HIGHEST = -160, 160
@@ -23,6 +23,8 @@ ZERO: Final = LOWEST - 1
 """Where zeros are counted."""
 
 _PER_DOUBLING: Final = 1 << SCHEMA
+ZERO_THRESHOLD: Final = 2.0 ** (LOWEST / _PER_DOUBLING - 1)
+"""A value that is called zero: below the lowest bucket, and a power of two as receivers merge them best."""
 
 FineCounts = tuple[tuple[int, int], ...]
 """Bucket and count of each bucket that has any, rising."""

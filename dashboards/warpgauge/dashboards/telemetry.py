@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-from warpgauge.core.catalog import host, own
+from warpgauge.core.catalog import findings_queue, host, own
 from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, increase, rate, select
 from warpgauge.dashboards import grafana
@@ -17,6 +17,8 @@ NAME: Final = "telemetry"
 
 HERE: Final = grafana.chosen("cluster", "node")
 COLLECTOR: Final = (*HOST, "collector")
+AGENT_SINK: Final = (*HOST, "sink")
+ANALYZER_SINK: Final = ("cluster", "instance", "sink")
 
 
 def dashboard() -> grafana.Dashboard:
@@ -33,7 +35,7 @@ def dashboard() -> grafana.Dashboard:
             grafana.values_of("cluster", host.HOST_INFO, title="Cluster"),
             grafana.values_of("node", host.HOST_INFO, title="Node", within=("cluster",)),
         ],
-        panels=grafana.flow([_now(), _collectors(), _driver(), _analyzer()]),
+        panels=grafana.flow([_now(), _collectors(), _driver(), _analyzer(), _queues()]),
     )
 
 
@@ -167,3 +169,57 @@ def _analyzer() -> Section:
             ),
         ),
     )
+
+
+def _queues() -> Section:
+    """What waits on disk for a receiver: of agents what they push, of the analyzer documents and findings."""
+    pushed = aggregate("max", select(own.QUEUE_BYTES, **HERE), by=AGENT_SINK)
+    room = aggregate("max", select(own.QUEUE_MAX_BYTES, **HERE), by=AGENT_SINK)
+    told = _analyzers("max", select(own.OUTBOX_BYTES), select(findings_queue.BYTES))
+    told_room = _analyzers("max", select(own.OUTBOX_MAX_BYTES), select(findings_queue.MAX_BYTES))
+    waits = aggregate("min", select(own.QUEUE_OLDEST, **HERE), by=AGENT_SINK)
+    told_waits = _analyzers("min", select(own.OUTBOX_OLDEST), select(findings_queue.OLDEST))
+    gone = [
+        aggregate("sum", increase(row, WINDOW, **HERE), by=AGENT_SINK)
+        for row in (own.QUEUE_DROPPED, own.QUEUE_DEAD_LETTERED)
+    ]
+    documents = increase(own.OUTBOX_DOCUMENTS, WINDOW, outcome=("dead_lettered", "dropped"))
+    findings = [increase(row, WINDOW) for row in (findings_queue.DROPPED, findings_queue.DEAD_LETTERED)]
+    return Section(
+        "Queues",
+        (
+            grafana.graph(
+                own.QUEUE_BYTES,
+                *_both(f"{pushed} / {room}", f"{told} / {told_room}"),
+                title="Room taken on disk",
+                note="At 100 % the oldest is lost. The analyzer's lines are its outbox and its findings for logs.",
+                width=8,
+                unit="percentunit",
+            ),
+            grafana.graph(
+                own.QUEUE_OLDEST,
+                *_both(f"time() - {waits}", f"time() - {told_waits}"),
+                title="Longest wait for a receiver",
+                note="No line where nothing waits.",
+                width=8,
+                unit="s",
+            ),
+            grafana.graph(
+                own.QUEUE_DROPPED,
+                *_both(" + ".join(gone), _analyzers("sum", documents, " + ".join(findings))),
+                title="Lost or refused for good",
+                note="Batches of agents, documents and batches of findings of the analyzer.",
+                width=8,
+                unit="short",
+            ),
+        ),
+    )
+
+
+def _analyzers(operation: Literal["min", "max", "sum"], outbox: str, findings: str) -> str:
+    """Over both kinds of the analyzer's queues, whose sinks have different names."""
+    return aggregate(operation, f"{outbox} or {findings}", by=ANALYZER_SINK)
+
+
+def _both(agents: str, analyzers: str) -> tuple[grafana.Query, grafana.Query]:
+    return grafana.query(agents, "{{node}} {{sink}}"), grafana.query(analyzers, "analyzer {{instance}} {{sink}}")

@@ -27,10 +27,8 @@ from warpgauge.exporters.inprocess import InProcess
 from warpgauge.exporters.link import GATHER_SECONDS, Program
 from warpgauge.exporters.logs.kernel_log import KernelLog
 from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
-from warpgauge.exporters.logs.shipping import LogShipping
 from warpgauge.exporters.pages import Pages, packed
 from warpgauge.exporters.processes import ProcessTable
-from warpgauge.exporters.push.pusher import Pusher
 from warpgauge.exporters.readings import Readings
 from warpgauge.exporters.release import Release
 from warpgauge.exporters.supervisor import Supervisor
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
 
     from warpgauge.core.config import Config
     from warpgauge.core.sample import Sample
+    from warpgauge.exporters.logs.shipping import LogShipping
+    from warpgauge.exporters.push.pusher import Pusher
     from warpgauge.exporters.readings import Standing
 
 __all__ = ["Agent", "stop_with_parent"]
@@ -78,16 +78,32 @@ class Agent:
         self._is_ready = False
         self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
         self._gpm_mode = GpmMode(config.agent.gpm, config.agent.proc_root, self.readings.tally)
-        self._pusher = Pusher(config, self.readings, self._clock, os.environ)
+        self._pusher = self._push()
         self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
         self._driver_messages = DriverMessages()
         self._is_kernel_log_open: bool | None = None  # None: nobody asked for it yet
-        self._logs = LogShipping(config, self.readings, self._clock)
+        self._logs = self._shipping()
         self._has_met_nvidia = False
         self._speaking = Speaking()
         self.collectors = [self._collector(name) for name in self._wanted()]
         supervisors = [collector for collector in self.collectors if isinstance(collector, Supervisor)]
         self.release = Release(supervisors, self.readings.tally, self._clock)
+
+    def _push(self) -> Pusher | None:
+        """Who pushes metrics; None, without loading what that takes, where nobody wants any."""
+        if not (self._config.remote_write.url or self._config.otlp.url):
+            return None
+        from warpgauge.exporters.push.pusher import Pusher  # noqa: PLC0415 - see above
+
+        return Pusher(self._config, self.readings, self._clock, os.environ)
+
+    def _shipping(self) -> LogShipping | None:
+        """Who ships logs; None, without loading what that takes (a quarter of our start), where nobody wants any."""
+        if not (self._config.fluentd.servers or self._config.otlp_logs.url):
+            return None
+        from warpgauge.exporters.logs.shipping import LogShipping  # noqa: PLC0415 - see above
+
+        return LogShipping(self._config, self.readings, self._clock)
 
     def _wanted(self) -> list[str]:
         disabled = self._config.agent.disabled_collectors
@@ -163,14 +179,13 @@ class Agent:
     async def run(self) -> None:
         """Read until cancelled."""
         self.pages.publish()
-        if self._logs.wants_kernel:
+        if self._logs is not None and self._logs.wants_kernel:
             self._open_kernel_log()
         await self._gpm_mode.first_look()
         self._adjust()
         tasks = [asyncio.create_task(collector.run()) for collector in self.collectors]
         tasks.append(asyncio.create_task(self._settle()))
-        tasks.append(asyncio.create_task(self._pusher.run()))
-        tasks.append(asyncio.create_task(self._logs.run()))
+        tasks += [asyncio.create_task(one.run()) for one in (self._pusher, self._logs) if one is not None]
         tasks.append(asyncio.create_task(self._gpm_mode.keep(self._config.agent.slow_interval_seconds, self._adjust)))
         try:
             await asyncio.gather(*tasks)
@@ -228,6 +243,7 @@ class Agent:
             if isinstance(collector, Supervisor):
                 collector.settings = {
                     "gpm": self._gpm_mode.is_on,
+                    "gpm_every": agent.gpm_interval_seconds,
                     "processes": processes,
                     "proc_root": agent.proc_root,
                     "holders": "attribution" not in agent.disabled_collectors,
@@ -260,7 +276,8 @@ class Agent:
 
     def _hear_kernel(self, line: str) -> None:
         """File what the driver wrote into the kernel log; of a GPU that nobody knows it stays in that log only."""
-        self._logs.hear(line)
+        if self._logs is not None:
+            self._logs.hear(line)
         message = self._driver_messages.read(line)
         if message is None:
             return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -93,8 +95,8 @@ def config_for(folder, url="", **logs):
 
 
 def test_they_go_through_a_queue_of_their_own_to_the_sinks_of_logs(tmp_path):
-    with receiver() as target, shipped_findings(config_for(tmp_path, target.url), {}, SystemClock()) as hear:
-        hear([FINDING])
+    with receiver() as target, shipped_findings(config_for(tmp_path, target.url), {}, SystemClock()) as shipping:
+        shipping.hear([FINDING])
         wait_until(lambda: target.requests, what="the record arrived")
         request = ExportLogsServiceRequest.FromString(target.requests[0][1])
     (record,) = request.resource_logs[0].scope_logs[0].log_records
@@ -103,14 +105,38 @@ def test_they_go_through_a_queue_of_their_own_to_the_sinks_of_logs(tmp_path):
 
 
 def test_a_receiver_that_is_down_gets_them_in_the_next_life(tmp_path):
-    with shipped_findings(config_for(tmp_path, "http://127.0.0.1:9/v1/logs"), {}, SystemClock()) as hear:
-        hear([FINDING])
+    with shipped_findings(config_for(tmp_path, "http://127.0.0.1:9/v1/logs"), {}, SystemClock()) as shipping:
+        shipping.hear([FINDING])
     with receiver() as target, shipped_findings(config_for(tmp_path, target.url), {}, SystemClock()):
         wait_until(lambda: target.requests, what="the record arrived")
 
 
+def said_by(shipping):
+    return {sample.metric.name.removeprefix("warpgauge_analyzer_queue_"): sample.value for sample in shipping.samples()}
+
+
+def test_the_queues_say_what_waits_and_what_became_of_the_rest(tmp_path):
+    with shipped_findings(config_for(tmp_path, "http://127.0.0.1:9/v1/logs"), {}, SystemClock()) as shipping:
+        shipping.hear([FINDING])
+        waiting = wait_until(lambda: (it := said_by(shipping))["retries_total"] and it, what="it was tried in vain")
+    with receiver() as target, shipped_findings(config_for(tmp_path, target.url), {}, SystemClock()) as shipping:
+        done = wait_until(lambda: (it := said_by(shipping))["acked_total"] and it, what="the record arrived")
+    assert (waiting["records"], waiting["acked_total"], waiting["max_bytes"]) == (1.0, 0.0, 2.0**30)
+    assert waiting["bytes"] > 100
+    assert waiting["oldest_timestamp_seconds"] > 1e9
+    assert (done["records"], done["bytes"], done["acked_total"], done["dropped_total"]) == (0.0, 0.0, 1.0, 0.0)
+    assert "oldest_timestamp_seconds" not in done
+
+
+def test_a_queue_that_cannot_be_read_has_nothing_to_say(tmp_path):
+    with shipped_findings(config_for(tmp_path, "http://127.0.0.1:9/v1/logs"), {}, SystemClock()) as shipping:
+        with closing(sqlite3.connect(tmp_path / "data" / "push" / "findings" / "otlp_logs.db")) as other:
+            other.execute("DROP TABLE counters")
+        assert list(shipping.samples()) == []
+
+
 @pytest.mark.parametrize(("url", "findings"), [("", True), ("http://127.0.0.1:9/v1/logs", False)])
 def test_without_a_sink_or_against_the_settings_nothing_is_opened(tmp_path, url, findings):
-    with shipped_findings(config_for(tmp_path, url, findings=findings), {}, SystemClock()) as hear:
-        assert hear is None
+    with shipped_findings(config_for(tmp_path, url, findings=findings), {}, SystemClock()) as shipping:
+        assert shipping is None
     assert not (tmp_path / "data").exists()

@@ -7,8 +7,10 @@ import threading
 import pytest
 
 from warpgauge.core.clock import ManualClock
+from warpgauge.core.config import PushConfig
 from warpgauge.core.queue import DurableQueue
 from warpgauge.core.retry import Backoff
+from warpgauge.exporters.push.queues import delivery_of
 from warpgauge.exporters.push.sink import Acked, Dead, Outcome, Retry
 from warpgauge.exporters.push.worker import Delivery
 
@@ -203,3 +205,25 @@ def test_a_receiver_that_never_answers_keeps_nobody_from_storing(make):
     assert sink.tried == []
     answer.set()
     assert all(sink.arrived.acquire(timeout=5) for _ in range(3))
+
+
+def test_after_seven_days_without_a_receiver_everything_drains_in_order_and_paced(tmp_path):
+    """A push every ten minutes through the settings' own queue, which keeps it for a week."""
+    clock, settings, sink = ManualClock(1e9), PushConfig(), Script()
+    delivery = delivery_of(sink, tmp_path, settings, clock)
+    pushes = 7 * 24 * 6
+    for number in range(pushes):
+        assert delivery.store(f"{number}")
+        if number % 144 == 0:
+            sink.answers.append(Retry("no route to host"))
+            delivery.step()
+        clock.advance(600)
+    began, waits = clock.monotonic(), []
+    while (seconds := delivery.step()) is not None:
+        waits.append(seconds)
+        clock.advance(seconds)
+    assert sink.has == [str(number).encode() for number in range(pushes)]
+    assert set(waits) == {settings.pace_seconds}
+    assert clock.monotonic() - began == pytest.approx(pushes * settings.pace_seconds)
+    assert (delivery.stats().acked, delivery.stats().dropped) == (pushes, 0)
+    delivery.close()

@@ -143,6 +143,7 @@ ret nvmlDeviceGetFieldValues(dev d, int n, nvmlFieldValue_t *out) {
     if (n <= 0 || !out) return INVALID;
     for (int i = 0; i < n; i++) {
         out[i].timestamp = (long long)(now() * 1e6);
+        spend(measured_field_us(out[i].fieldId));
         out[i].latencyUsec = 1;
         out[i].nvmlReturn = field(d, &out[i]);
     }

@@ -109,7 +109,7 @@ ret nvmlGpmSampleGet(dev d, nvmlGpmSample_t sample) {
 ret nvmlGpmMetricsGet(nvmlGpmMetricsGet_t *q) {
     VERSIONED(q, NVML_GPM_METRICS_GET_VERSION);
     if (q->numMetrics > NVML_GPM_METRIC_MAX || !q->sample1 || q->sample1->d != q->sample2->d) return INVALID;
-    take(5);
+    take(5, __func__);
     struct between b = {q->sample1->d, q->sample1->seconds, q->sample2->seconds};
     if (b.to <= b.from) b.from = b.to - 1; /* a clock that stands still: what it was like until now */
     for (unsigned i = 0; i < q->numMetrics; i++) {

@@ -2,19 +2,21 @@
  * again, and every seventh stands before its predecessor. A sample is the mean over the period that ends at its stamp. */
 #include "stub.h"
 
-#define DEPTH 120ULL
+/* as recorded on an H100 and an H200, driver 580.159 */
+#define POWER_DEPTH 119ULL
+#define BUSY_DEPTH 71ULL
 
 struct ring { unsigned long long period_us; double share; };
 
 static struct ring ring_of(nvmlSamplingType_t type) {
     switch (type) {
-    case NVML_TOTAL_POWER_SAMPLES: return (struct ring){100000, 0};
-    case NVML_GPU_UTILIZATION_SAMPLES: return (struct ring){166667, 100};
-    case NVML_MEMORY_UTILIZATION_SAMPLES: return (struct ring){1000000, 50};
-    case NVML_ENC_UTILIZATION_SAMPLES: return (struct ring){166667, 12};
-    case NVML_DEC_UTILIZATION_SAMPLES: return (struct ring){166667, 30};
-    case NVML_JPG_UTILIZATION_SAMPLES: return (struct ring){166667, 20};
-    case NVML_OFA_UTILIZATION_SAMPLES: return (struct ring){166667, 10};
+    case NVML_TOTAL_POWER_SAMPLES: return (struct ring){20000, 0};
+    case NVML_GPU_UTILIZATION_SAMPLES: return (struct ring){200000, 100};
+    case NVML_MEMORY_UTILIZATION_SAMPLES: return (struct ring){200000, 50};
+    case NVML_ENC_UTILIZATION_SAMPLES: return (struct ring){200000, 12};
+    case NVML_DEC_UTILIZATION_SAMPLES: return (struct ring){200000, 30};
+    case NVML_JPG_UTILIZATION_SAMPLES: return (struct ring){200000, 20};
+    case NVML_OFA_UTILIZATION_SAMPLES: return (struct ring){200000, 10};
     default: return (struct ring){0, 0};
     }
 }
@@ -39,10 +41,12 @@ ret nvmlDeviceGetSamples(dev d, nvmlSamplingType_t type, unsigned long long seen
     ENTER(2.5);
     struct ring ring = ring_of(type);
     if (!ring.period_us) return UNSUPPORTED;
+    if (ring.share) spend(measured_busy_ring_us());
     *value_type = NVML_VALUE_TYPE_UNSIGNED_INT;
-    if (!out) { *n = DEPTH + 1; return OK; }
+    unsigned long long depth = ring.share ? BUSY_DEPTH : POWER_DEPTH;
+    if (!out) { *n = (unsigned)depth + 1; return OK; }
     unsigned long long newest = (unsigned long long)(now() * 1e6) / ring.period_us;
-    unsigned long long oldest = newest - DEPTH + 1, first = seen / ring.period_us + 1;
+    unsigned long long oldest = newest - depth + 1, first = seen / ring.period_us + 1;
     if (first > newest) return NONE;
     if (first > oldest) first--; /* again */
     if (first < oldest) first = oldest;

@@ -76,7 +76,7 @@ ret nvmlDeviceGetHandleByIndex_v2(unsigned index, dev *out) {
     fault(-1); /* for the newest script */
     if (index >= (unsigned)listed()) return INVALID;
     *out = gpu(at((int)index));
-    return enter(*out, 0);
+    return enter(*out, 0, __func__);
 }
 ret nvmlDeviceGetHandleByIndex(unsigned index, dev *out) { return nvmlDeviceGetHandleByIndex_v2(index, out); }
 

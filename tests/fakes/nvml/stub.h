@@ -5,7 +5,8 @@
  * NVML_STUB_GPUS     number of GPUs (8)
  * NVML_STUB_BOARD    "h100" (the default) or "b200", which has NVLink 5's counters in place of NVLink 4's
  * NVML_STUB_SCRIPT   file with one fault or event a line, see faults.c and events.c
- * NVML_STUB_LATENCY  "real": utilization 2.5 us, memory 12 us, fan 137 us, process lists 4.5 ms, PCIe throughput 20 ms
+ * NVML_STUB_LATENCY  "real": utilization 2.5 us, memory 12 us, fan 137 us, process lists 4.5 ms, PCIe throughput 20 ms,
+ *                    as published; "h100": as recorded on one, in CPU time of the caller (latencies.c)
  * NVML_STUB_TIME     seconds since 1970 at which the clock stands still, so that two readers see the same values
  * NVML_STUB_PIDS     process ids on every GPU, "1000,1001"
  * -DNO_GPM, -DOLD    build without GPM, or without the symbols that drivers before 12.8 lack
@@ -59,12 +60,16 @@ double link_bytes(dev d, unsigned link, double rate, double seconds);
 /* faults.c */
 int count(void);
 int is_blackwell(void);
-void take(double microseconds);
+void take(double microseconds, const char *function);
 ret fault(int index);
 int said(const char *word);
 int listed(void);                     /* how many GPUs the driver lists today */
 int at(int index);                    /* which GPU has an index today */
-ret enter(dev d, double microseconds);
+ret enter(dev d, double microseconds, const char *function);
+void spend(double microseconds); /* of the caller's CPU, where latencies are those of an H100 */
+double measured_us(const char *function);
+double measured_field_us(unsigned id);
+double measured_busy_ring_us(void);
 /* session.c */
 int is_open(void);
 int is_known(dev d);
@@ -74,7 +79,7 @@ ret text(char *out, unsigned size, const char *value);
 unsigned pids(unsigned *out, unsigned most);
 #pragma GCC visibility pop
 
-#define ENTER(us) do { ret code = enter(d, us); if (code) return code; } while (0)
+#define ENTER(us) do { ret code = enter(d, us, __func__); if (code) return code; } while (0)
 #define NUMBER(name, type, us, value) ret name(dev d, type *out) { ENTER(us); *out = (type)(value); return OK; }
 #define VERSIONED(out, wanted) do { if ((out)->version != (wanted)) return NVML_ERROR_ARGUMENT_VERSION_MISMATCH; } while (0)
 

@@ -138,7 +138,7 @@ def _suspects(frame: Frame) -> tuple[list[Job], list[int]]:
 
 def _just_left(frame: Frame) -> Mask:
     """[device], whether it was given back, stands still or is silent: its last minutes are of a job that is over."""
-    is_idle = frame.latest(METRICS["engine"], seconds=LATEST_SECONDS) <= RAISE.idle_engine
+    is_idle = frame.latest(METRICS["engine"], seconds=LATEST_SECONDS) <= RAISE.idle
     silent_seconds = frame.now - frame.devices.last_seen_ms[: len(frame.devices)] / 1000.0
     return np.asarray(is_idle | (silent_seconds > LATEST_SECONDS) | were_left(frame, WINDOW_SECONDS))
 

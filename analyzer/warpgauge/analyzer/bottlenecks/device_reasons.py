@@ -52,10 +52,10 @@ def _latest(frame: Frame, verdict: Verdict, metric: object, *extra: str) -> floa
 def idle(verdict: Verdict) -> Reason:
     """Nothing runs."""
     return Reason(
-        what=f"runs nothing: its devices work {percent(verdict.level('engine'))} of the time",
+        what=f"runs nothing: its devices work {percent(verdict.level('busy'))} of the time",
         remedy="Ask its owner whether it is stuck, waiting or forgotten; after half an hour it becomes a finding.",
-        evidence=level_evidence(verdict, engine=RAISE.idle_engine),
-        margins=(1 - verdict.level("engine") / RAISE.idle_engine,),
+        evidence=level_evidence(verdict, busy=RAISE.idle),
+        margins=(1 - verdict.level("busy") / RAISE.idle,),
     )
 
 
@@ -78,7 +78,7 @@ def power(frame: Frame, verdict: Verdict) -> Reason:
         what=f"is held to {percent(clock)} of the highest clock by the power cap, {percent(capped)} of the time"
         + ("" if np.isnan(enforced) else f", at a limit of {enforced:.0f} W per device"),
         remedy=_power_remedy(enforced, default),
-        evidence=(*level_evidence(verdict, capped=RAISE.capped, clock=RAISE.clock), *limits),
+        evidence=(*level_evidence(verdict, capped=RAISE.capped, clock=RAISE.clock, power=RAISE.power), *limits),
         margins=(capped / RAISE.capped - 1, (1 - clock) / (1 - RAISE.clock) - 1),
         slowdown=1 / clock if clock > 0 else None,
         method="clock against the highest: no more than this",
@@ -135,11 +135,24 @@ def transfer(frame: Frame, verdict: Verdict) -> Reason:
             margins=(link / RAISE.link - 1,),
         )
     sm = verdict.level("compute")
+    if not (pcie >= RAISE.pcie and sm < RAISE.pcie_compute):
+        return _copies(frame, verdict, pcie)
     return Reason(
         what=f"fills {percent(pcie)} of its PCIe slots while {percent(sm)} of the SMs work",
         remedy=_slot_remedy(frame, verdict),
         evidence=level_evidence(verdict, pcie=RAISE.pcie, compute=RAISE.pcie_compute),
         margins=(pcie / RAISE.pcie - 1, 1 - sm / RAISE.pcie_compute),
+    )
+
+
+def _copies(frame: Frame, verdict: Verdict, pcie: float) -> Reason:
+    copying = verdict.level("busy") - verdict.level("engine")
+    slot = "" if np.isnan(pcie) else f", at {percent(pcie)} of what its PCIe slots carry"
+    return Reason(
+        what=f"copies {percent(copying)} of the time while no kernel runs{slot}",
+        remedy=_slot_remedy(frame, verdict),
+        evidence=level_evidence(verdict, busy=None, engine=None, pcie=None),
+        margins=(copying / RAISE.copying - 1,),
     )
 
 
@@ -184,13 +197,25 @@ def launches(verdict: Verdict) -> Reason:
     """Always busy with next to nothing."""
     engine, sm, fill = verdict.level("engine"), verdict.level("compute"), verdict.level("fill")
     times = FILL_TO / fill if fill > 0 else float("nan")
+    fills = sm / engine if engine > 0 else float("nan")
+    is_tiny = engine < RAISE.launch_engine
+    margins = (
+        (engine / RAISE.tiny_engine - 1, 1 - fills / RAISE.tiny_fill)
+        if is_tiny
+        else (engine / RAISE.launch_engine - 1, 1 - sm / RAISE.launch_compute)
+    )
     batch = f" The memory is {percent(fill)} full, so the batch may grow up to {times:.1f}-fold." if times > 1 else ""
     return Reason(
         what=f"runs kernels {percent(engine)} of the time that occupy {percent(sm)} of the SMs: they are too small",
         remedy='Launch fewer and larger kernels: torch.compile(mode="reduce-overhead") or CUDA graphs, fused'
         f" optimizers, a larger batch.{batch}",
-        evidence=level_evidence(verdict, engine=RAISE.launch_engine, compute=RAISE.launch_compute, pipe=None),
-        margins=(engine / RAISE.launch_engine - 1, 1 - sm / RAISE.launch_compute),
+        evidence=level_evidence(
+            verdict,
+            engine=RAISE.tiny_engine if is_tiny else RAISE.launch_engine,
+            compute=RAISE.tiny_fill * engine if is_tiny else RAISE.launch_compute,
+            pipe=None,
+        ),
+        margins=margins,
     )
 
 
@@ -198,7 +223,7 @@ def streams(verdict: Verdict) -> Reason:
     """The memory is the roof."""
     bandwidth = verdict.level("bandwidth")
     return Reason(
-        what=f"moves data through device memory {percent(bandwidth)} of the cycles (about 80 % is the most) and uses"
+        what=f"moves data through device memory {percent(bandwidth)} of the cycles (80 to 90 % is the most) and uses"
         f" its pipes {percent(verdict.level('pipe'))}",
         remedy="The device is well used. More speed needs fewer bytes: fused kernels, a smaller number format, larger"
         " batches where weights are read per request.",

@@ -39,6 +39,7 @@ class Levels:
     """Arrays of one shape, [device] or [..., device]; NaN where not measured. All shares are 0-1."""
 
     engine: Array  # share of time in which any kernel ran
+    busy: Array  # share of time in which a kernel ran or a copy was under way
     compute: Array  # share of SMs with a resident warp
     pipe: Array  # the busiest arithmetic pipe
     bandwidth: Array  # share of cycles in which device memory moved data
@@ -47,6 +48,7 @@ class Levels:
     fill: Array  # device memory in use, of what workloads can take
     capped: Array  # share of time in which the power cap held the clocks down
     clock: Array  # SM clock, of the highest
+    power: Array  # of the limit in force
 
     def map(self, change: Callable[[Array], Array]) -> Levels:
         """The same with every array changed."""
@@ -55,6 +57,7 @@ class Levels:
 
 METRICS: Final[dict[str, Metric]] = {
     "engine": device.GRAPHICS_ENGINE_ACTIVE,
+    "busy": device.UTILIZATION,
     "compute": device.COMPUTE_ACTIVE,
     "pipe": device.PIPE_ACTIVE,
     "bandwidth": device.MEMORY_BANDWIDTH_ACTIVE,
@@ -63,6 +66,7 @@ METRICS: Final[dict[str, Metric]] = {
     "fill": device.MEMORY_USED,
     "capped": device.THROTTLE_ACTIVE,
     "clock": device.CLOCK,
+    "power": device.POWER,
 }
 """What each level is mainly measured by: named in evidence, and where it is missing."""
 
@@ -89,6 +93,11 @@ def column_levels(frame: Frame, columns: Columns, rows: Sequence[int]) -> Levels
 def _engine(columns: Columns) -> Floats:
     best = columns.of(device.GRAPHICS_ENGINE_ACTIVE)
     return _filled(best, columns.of(device.UTILIZATION, "compute"))
+
+
+def _busy(columns: Columns) -> Floats:
+    """GPM's share is of kernels alone; the driver's utilization was seen at 99 % during copies (H100, H200)."""
+    return np.fmax(columns.of(device.GRAPHICS_ENGINE_ACTIVE), columns.of(device.UTILIZATION, "compute"))
 
 
 def _compute(columns: Columns) -> Floats:
@@ -142,6 +151,10 @@ def _clock(columns: Columns) -> Floats:
     return _quotient(_filled(sm, graphics), highest)
 
 
+def _power(columns: Columns) -> Floats:
+    return _quotient(columns.of(device.POWER), columns.of(device.POWER_LIMIT, "enforced"))
+
+
 def _filled(first: Floats, second: Floats) -> Floats:
     filled: Floats = np.where(np.isnan(first), second, first)
     return filled
@@ -159,6 +172,7 @@ def _signal(name: str, read: Callable[[Columns], Floats]) -> Signal:
 
 _SIGNALS: Final[dict[str, Signal]] = {
     "engine": _signal("engine", _engine),
+    "busy": _signal("busy", _busy),
     "compute": _signal("compute", _compute),
     "pipe": _signal("pipe", _pipe),
     "bandwidth": channel(device.MEMORY_BANDWIDTH_ACTIVE),
@@ -167,6 +181,7 @@ _SIGNALS: Final[dict[str, Signal]] = {
     "fill": _signal("fill", _fill),
     "capped": _signal("capped", _capped),
     "clock": _signal("clock", _clock),
+    "power": _signal("power", _power),
 }
 
 

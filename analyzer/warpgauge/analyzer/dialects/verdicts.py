@@ -34,6 +34,10 @@ _THROTTLING: Final = (device.THROTTLE_ACTIVE, device.THROTTLE_SECONDS)
 
 VERDICTS: Final[tuple[Verdict, ...]] = (
     Verdict((FindingKind.IDLE_ALLOCATED,), (_ACTIVITY, (device.WORKLOAD_INFO,))),
+    Verdict(
+        (FindingKind.OVERSIZED,),
+        ((device.MEMORY_USED,), (device.MEMORY_TOTAL,), (device.COMPUTE_ACTIVE,), (device.WORKLOAD_INFO,)),
+    ),
     Verdict((FindingKind.THERMAL_LIMITED,), (_THROTTLING, (device.CLOCK,))),
     Verdict((FindingKind.INPUT_BOUND,), ((training.PHASE_SECONDS,),)),
     Verdict((FindingKind.STRAGGLER,), ((training.PHASE_SECONDS, device.CLOCK), (device.WORKLOAD_INFO,))),

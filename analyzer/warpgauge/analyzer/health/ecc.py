@@ -56,7 +56,9 @@ class EccDegradation:
         candidates = [_uncorrected(frame, int(row), float(uncorrected[row])) for row in broken]
         candidates += _decaying(frame, corrected, set(broken.tolist()))
         what = "devices, for memory errors"
-        return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=(device.ECC_ERRORS,))
+        return detection(
+            frame, self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, needs=(device.ECC_ERRORS,)
+        )
 
 
 def _is_known(frame: Frame) -> Mask:

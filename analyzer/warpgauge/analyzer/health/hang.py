@@ -1,7 +1,8 @@
 """Work that has stopped though everything looks busy.
 
 Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits;
-not so if its job goes on stepping.
+not so if its job goes on stepping, its pipes calculate or data flow (copies at full speed keep an H100 fully utilized
+at 130 W); and where no pipe is measured nobody can tell at a clock far down, which takes the power out of any work.
 And a job whose steps stopped while its devices stay busy at clearly less power than it draws when it steps waits in a
 collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL); so does one of work that draws
 little anyway, where the pipes that it calculates with stand still. An evaluation or a checkpoint also has no steps,
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.activity import read_activity
+from warpgauge.analyzer.bottlenecks.thermal_limited import sm_clock
 from warpgauge.analyzer.detection import Candidate
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Detection
     from warpgauge.analyzer.entities import Job, JobKey
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.windows import Array
+    from warpgauge.analyzer.windows import Array, Mask
     from warpgauge.core.finding import Evidence
 
 __all__ = ["Hang"]
@@ -41,15 +43,26 @@ __all__ = ["Hang"]
 WINDOW_SECONDS: Final = 300.0
 FULL_UTILIZATION: Final = 0.99
 IDLE_POWER_RATIO: Final = 0.22  # of the limit: an H100 with a context draws 0.16, a collective that spins 0.4
+MOVED_RATE: Final = 0.5e9  # bytes a second over PCIe or all NVLinks: whoever spins only polls
+MOVED_SHARE: Final = 0.05  # of the cycles, in device memory
 SPINNING: Final = 0.90  # activity of a device that waits in a collective
 SPIN_POWER_RATIO: Final = 0.60  # of what the job draws while it steps
-LEAST_PIPE: Final = 0.02  # of the cycles, while the job steps: less says nothing
+LEAST_PIPE: Final = 0.02  # of the cycles: less is no calculating, and while the job steps it says nothing
+LEAST_CLOCK_RATIO: Final = 0.5  # of the highest: power goes with its 2.5th power, so full load takes a fifth of it here
 STILL_PIPE: Final = 0.1  # of what it is while the job steps; whoever waits compares integers and calculates nothing
 SILENT_STEPS: Final = 10.0  # usual steps without one
 LEAST_SILENT_SECONDS: Final = 300.0
 LEAST_COVERAGE: Final = 0.8
 CONFIDENCE_DEVICE: Final = 0.8
 CONFIDENCE_JOB: Final = 0.85
+_TRAFFIC: Final = tuple(
+    channel(metric)
+    for metric in (
+        device.PCIE_RECEIVE_RATE, device.PCIE_TRANSMIT_RATE, device.PCIE_RECEIVE, device.PCIE_TRANSMIT,
+        device.LINK_RECEIVE_RATE, device.LINK_TRANSMIT_RATE,
+    )
+)  # fmt: skip
+_BANDWIDTH: Final = channel(device.MEMORY_BANDWIDTH_ACTIVE)
 _CALCULATING: Final = ("tensor", "fp64", "fp32", "fp16")
 _STEPS: Final = channel(training.STEP_SECONDS, "count")
 _POWER: Final = channel(device.POWER)
@@ -68,13 +81,24 @@ class Hang:
         limit = frame.latest(device.POWER_LIMIT, "enforced", seconds=2 * WINDOW_SECONDS)
         is_judged = (both.coverage >= LEAST_COVERAGE) & np.isfinite(limit)
         stuck = is_judged & (used.least >= FULL_UTILIZATION) & (power.peak < IDLE_POWER_RATIO * limit)
-        rows = [row for row in np.flatnonzero(stuck).tolist() if not _is_stepping(frame, row)]
+        if stuck.any():
+            stuck &= ~_moves_data(frame)
+        full = np.flatnonzero(stuck).tolist()
+        rows = [row for row in full if not _is_stepping(frame, row) and not _may_work(frame, row)]
         candidates = list(_of_devices(frame, rows, limit))
         jobs = [_waiting(frame, key, job) for key, job in _silent_jobs(frame)]
         candidates += [found for found in jobs if found is not None]
         what = "devices and jobs, for work that stopped while they look busy"
         missing = (device.POWER, device.UTILIZATION, device.POWER_LIMIT)
-        return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
+        return detection(frame, self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, needs=missing)
+
+
+def _moves_data(frame: Frame) -> Mask:
+    """[device], whether data flow to, from or within it: then it works, if not with its SMs."""
+    moves = frame.window(_BANDWIDTH, WINDOW_SECONDS).mean >= MOVED_SHARE
+    for signal in _TRAFFIC:
+        moves |= frame.window(signal, WINDOW_SECONDS).mean >= MOVED_RATE
+    return np.asarray(moves)
 
 
 def _of_devices(frame: Frame, rows: list[int], limit: Array) -> Iterator[Candidate]:
@@ -117,7 +141,7 @@ def _stuck(frame: Frame, row: int, limit: Array) -> Candidate:
         frame.values(device.POWER, rows=row) < IDLE_POWER_RATIO * most
     )
     since = onset_time(frame, np.where(history, 1.0, -1.0))
-    name = device_name(frame.devices.entities[row])
+    name, pipes = device_name(frame.devices.entities[row]), _calculating(frame, row)
     return on_device(
         frame,
         row,
@@ -136,6 +160,7 @@ def _stuck(frame: Frame, row: int, limit: Array) -> Candidate:
             measured(
                 device.POWER, watts, baseline=most, threshold=IDLE_POWER_RATIO * most, window_seconds=WINDOW_SECONDS
             ),
+            *([] if np.isnan(pipes) else [_still_pipes(pipes)]),
         ],
         summary=f"{name} reports 100 % utilization at {watts:.0f} W of {most:.0f} W for {span(frame.now - since)}:"
         " it is occupied and computes nothing.",
@@ -145,11 +170,30 @@ def _stuck(frame: Frame, row: int, limit: Array) -> Candidate:
     )
 
 
+def _still_pipes(share: float) -> Evidence:
+    return measured(device.PIPE_ACTIVE, share, threshold=LEAST_PIPE, window_seconds=WINDOW_SECONDS)
+
+
 def _is_stepping(frame: Frame, row: int) -> bool:
     """Whether the device's job goes on: then it computes, however little power it takes for it (a clock far down)."""
     key = frame.device_job[row]
     ranks = list(frame.jobs[key].ranks) if key is not None and key in frame.jobs else []
     return bool(np.nan_to_num(frame.window(_STEPS, WINDOW_SECONDS).peak[ranks]).any())
+
+
+def _may_work(frame: Frame, row: int) -> bool:
+    """Whether the device calculates, by its pipes; if none is measured, whether its clock alone explains the power."""
+    most = _calculating(frame, row)
+    if not np.isnan(most):
+        return most >= LEAST_PIPE
+    clock = float(mean(sm_clock(frame, [row], WINDOW_SECONDS))[0])
+    return clock < LEAST_CLOCK_RATIO * float(frame.latest(device.CLOCK_MAX, "sm", seconds=2 * WINDOW_SECONDS)[row])
+
+
+def _calculating(frame: Frame, row: int) -> float:
+    """Share of the cycles in which the busiest of the pipes worked, NaN if none is measured."""
+    pipes = [frame.values(device.PIPE_ACTIVE, pipe, seconds=WINDOW_SECONDS, rows=row) for pipe in _CALCULATING]
+    return float(np.fmax.reduce([float(mean(pipe)) for pipe in pipes]))
 
 
 def _silent_jobs(frame: Frame) -> list[tuple[JobKey, Job]]:

@@ -9,6 +9,7 @@ import numpy as np
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
+from warpgauge.analyzer.wording import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,17 +75,20 @@ def on_device(  # noqa: PLR0913 - a candidate has that many parts
 
 
 def detection(  # noqa: PLR0913 - all that a detector says
-    name: str, what: str, candidates: Sequence[Candidate], is_judged: Mask, *, seconds: float, missing: Sequence[Metric]
+    frame: Frame,
+    name: str,
+    what: str,
+    candidates: Sequence[Candidate],
+    is_judged: Mask,
+    *,
+    seconds: float,
+    needs: Sequence[Metric],
 ) -> Detection:
-    """A detection that says what was judged and, where some was not, for want of which metrics."""
+    """A detection that says what was judged in the last `seconds` and, where some was not, why."""
     judged, rest = int(is_judged.sum()), int((~is_judged).sum())
-    lack = NotJudged(
-        detector=name,
-        what=f"{what}",
-        why="not measured",
-        missing=tuple(metric.name for metric in missing),
-        entities=rest,
-    )
+    missing = tuple(metric.name for metric in needs if not frame.channels(metric))
+    why = "not measured" if missing else f"not measured for most of {span(seconds)}"
+    lack = NotJudged(detector=name, what=what, why=why, missing=missing, entities=rest)
     return Detection(
         candidates=tuple(candidates),
         judged=Judgement(detector=name, what=what, entities=judged, window_seconds=seconds) if judged else None,

@@ -63,7 +63,13 @@ class LinkErrors:
         what = "devices, for errors and state of their NVLinks"
         missing = (device.LINK_ERRORS, device.LINK_STATE)
         return detection(
-            self.name, what, list(candidates.values()), is_judged | has_state, seconds=WINDOW_SECONDS, missing=missing
+            frame,
+            self.name,
+            what,
+            list(candidates.values()),
+            is_judged | has_state,
+            seconds=WINDOW_SECONDS,
+            needs=missing,
         )
 
 

@@ -91,12 +91,13 @@ class MemoryLeak:
         what = "devices and machines, for memory that grows without end"
         missing = (device.MEMORY_USED, host.MEMORY_AVAILABLE)
         return detection(
+            frame,
             self.name,
             what,
             [*on_devices, *on_hosts],
             is_judged,
-            seconds=frame.columns * frame.step_seconds,
-            missing=missing,
+            seconds=max(frame.columns * frame.step_seconds, LEAST_SECONDS),
+            needs=missing,
         )
 
 

@@ -61,7 +61,7 @@ class PcieDowntrained:
         what = "devices, for a PCIe link below what slot and device can"
         missing = tuple(metric for pair in _METRICS for metric in pair)
         is_judged = is_known & has_best
-        return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
+        return detection(frame, self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, needs=missing)
 
 
 _METRICS: Final = (

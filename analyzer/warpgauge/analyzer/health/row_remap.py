@@ -57,7 +57,7 @@ class RowRemap:
                 candidates.append(_running_out(frame, row, float(empty[row]), float(low[row]), float(lost[row])))
         what = "devices, for spare memory rows"
         missing = (device.ROW_REMAP_FAILED, device.ROW_REMAP_PENDING)
-        return detection(self.name, what, candidates, is_judged, seconds=FRESH_SECONDS, missing=missing)
+        return detection(frame, self.name, what, candidates, is_judged, seconds=FRESH_SECONDS, needs=missing)
 
 
 def _banks(frame: Frame, availability: str) -> Array:

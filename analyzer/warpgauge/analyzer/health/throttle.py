@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.table import Floats
     from warpgauge.analyzer.windows import Array, Mask
 
-__all__ = ["HardwareThrottle"]
+__all__ = ["HardwareThrottle", "braked_ratio"]
 
 WINDOW_SECONDS: Final = 600.0
 RAISE_SHARE: Final = 0.10
@@ -87,7 +87,7 @@ class HardwareThrottle:
                     candidates.append(_candidate(frame, row, reason, own[reason]))
         what = "devices, for clocks that the hardware holds down"
         missing = (device.THROTTLE_ACTIVE, device.THROTTLE_SECONDS)
-        return detection(self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, missing=missing)
+        return detection(frame, self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, needs=missing)
 
 
 def _held(reason: str) -> Signal:
@@ -102,6 +102,11 @@ def _held(reason: str) -> Signal:
 
 
 _HELD: Final = {reason: _held(reason) for reason in (*_REASONS, *_HEAT)}
+
+
+def braked_ratio(frame: Frame) -> Array:
+    """Share of the last five minutes in which a power brake held each device down, [device], NaN if not measured."""
+    return frame.window(_HELD["hw_power_brake"], THERMAL_SECONDS).mean
 
 
 def _over_time(frame: Frame, reason: str, row: int) -> Array:

@@ -103,7 +103,9 @@ class XidEvents:
             found for row in recent if (found := self._candidate(frame, row, numbers, recent[row])) is not None
         ]
         what = "devices, for errors that the driver met"
-        return detection(self.name, what, candidates, is_counted, seconds=WINDOW_SECONDS, missing=(device.XID_EVENTS,))
+        return detection(
+            frame, self.name, what, candidates, is_counted, seconds=WINDOW_SECONDS, needs=(device.XID_EVENTS,)
+        )
 
     def _candidate(self, frame: Frame, row: int, numbers: Sequence[int], recent: Sequence[int]) -> Candidate | None:
         everything = {number: _Seen(entry=entry_of(number, self._catalog), times=times)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.planning.occupancy import Occupancy
     from warpgauge.analyzer.planning.pool import Pod
 
-__all__ = ["cool_down", "replace_straggler", "separate"]
+__all__ = ["cool_down", "nothing_to_move", "replace_straggler", "separate"]
 
 # A node that throttled for more than this part of the time is no place for more work.
 HOT_THROTTLED_RATIO: Final = 0.05
@@ -31,14 +31,14 @@ _HOT_RACK_SHARE: Final = 0.5
 
 
 def replace_straggler(occupancy: Occupancy, node: str, *, spares: Collection[str]) -> MovePlan:
-    """Move all pods of a slow node to one spare: an empty node of the same model, as many devices, in the same zone.
+    """Move all pods with devices of a slow node to one spare: an empty node of its model, as large, in its zone.
 
     `spares` are the names that may be used so, best first if it is ordered. A gang is never restarted without one.
     """
     slow = occupancy.cluster.nodes[occupancy.cluster.index[node]]
-    pods = occupancy.on(occupancy.cluster.index[node])
+    pods = [pod for pod in occupancy.on(occupancy.cluster.index[node]) if pod.request.gpu_count]
     if not pods:
-        return _nothing(f"nothing runs on {node}")
+        return nothing_to_move(f"nothing runs on the devices of {node}")
     for name in spares:
         place = occupancy.cluster.index.get(name)
         if place is None or name == node or occupancy.on(place):
@@ -49,7 +49,9 @@ def replace_straggler(occupancy: Occupancy, node: str, *, spares: Collection[str
         moves = _elsewhere(occupancy, pods, _only(occupancy, {name}))
         if moves is not None:
             return _plan(moves, pods, f"{name} takes over all {len(pods)} pods of {node}, which holds its job back")
-    return _nothing(f"there is no spare for {node}: an empty node of model {slow.model or 'unknown'} in its zone")
+    return nothing_to_move(
+        f"there is no spare for {node}: an empty node of model {slow.model or 'unknown'} in its zone"
+    )
 
 
 def cool_down(
@@ -58,25 +60,30 @@ def cool_down(
     *,
     throttled_ratio: Mapping[str, float],
     rack_of: Mapping[str, str],
+    pod: str = "",
 ) -> MovePlan:
-    """Move the largest movable pod off a node that throttles, to a cool node; not if its whole rack is hot.
+    """Move the largest movable pod off a node that throttles, or this one, to a cool node; not if its rack is hot.
 
     `throttled_ratio` is the share of time in which a node throttled for heat or power, 0-1. A node that is not in it
     was not measured and gets nothing.
     """
     if throttled_ratio.get(node, 0.0) <= HOT_THROTTLED_RATIO:
-        return _nothing(f"{node} is not hot")
+        return nothing_to_move(f"{node} is not hot")
     peers = [one for one, rack in rack_of.items() if rack == rack_of.get(node) and one != node]
     hot = sum(throttled_ratio.get(one, 0.0) > HOT_THROTTLED_RATIO for one in peers)
     if peers and hot > _HOT_RACK_SHARE * len(peers):
-        return _nothing(f"{hot} of {len(peers)} other nodes of rack {rack_of[node]} are hot too: check its cooling")
+        return nothing_to_move(
+            f"{hot} of {len(peers)} other nodes of rack {rack_of[node]} are hot too: check its cooling"
+        )
     cool = {one for one, ratio in throttled_ratio.items() if ratio <= HOT_THROTTLED_RATIO and one != node}
-    movable = [pod for pod in occupancy.on(occupancy.cluster.index[node]) if pod.is_movable and not pod.gang]
-    for pod in sorted(movable, key=lambda one: (-one.request.total_gpu_milli, one.name)):
-        moves = _elsewhere(occupancy, [pod], _only(occupancy, cool))
+    here = [one for one in occupancy.on(occupancy.cluster.index[node]) if pod in {"", one.name}]
+    movable = [one for one in here if one.is_movable and not one.gang]
+    for one in sorted(movable, key=lambda one: (-one.request.total_gpu_milli, one.name)):
+        moves = _elsewhere(occupancy, [one], _only(occupancy, cool))
         if moves is not None:
-            return _plan(moves, [pod], f"takes {pod.name} off {node}, which throttled {throttled_ratio[node]:.0%}")
-    return _nothing(f"no movable pod of {node} has a place on a cool node")
+            return _plan(moves, [one], f"takes {one.name} off {node}, which throttled {throttled_ratio[node]:.0%}")
+    what = f"pod {pod}" if pod else "no movable pod"
+    return nothing_to_move(f"{what} of {node} {'cannot move or has no' if pod else 'has a'} place on a cool node")
 
 
 def separate(occupancy: Occupancy, *, noisy: str, victims: Collection[str]) -> MovePlan:
@@ -87,7 +94,7 @@ def separate(occupancy: Occupancy, *, noisy: str, victims: Collection[str]) -> M
     node = occupancy.seat_of(noisy).node
     near = [name for name in victims if name in occupancy.pods and occupancy.seat_of(name).node == node]
     if not near:
-        return _nothing(f"{noisy} shares its node with none of those it disturbs")
+        return nothing_to_move(f"{noisy} shares its node with none of those it disturbs")
     crowded = {occupancy.seat_of(name).node for name in victims if name in occupancy.pods} | {node}
     is_open = ~np.isin(np.arange(len(occupancy.cluster.nodes)), list(crowded))
     candidates = [(noisy, is_open), *((name, np.arange(len(is_open)) != node) for name in near)]
@@ -98,7 +105,7 @@ def separate(occupancy: Occupancy, *, noisy: str, victims: Collection[str]) -> M
         moves = _elsewhere(occupancy, [pod], where)
         if moves is not None:
             return _plan(moves, [pod], f"parts {noisy} from {', '.join(near)}")
-    return _nothing(f"neither {noisy} nor a pod that it disturbs may move and has another place")
+    return nothing_to_move(f"neither {noisy} nor a pod that it disturbs may move and has another place")
 
 
 def _elsewhere(occupancy: Occupancy, pods: Sequence[Pod], is_open: NDArray[np.bool_]) -> tuple[Move, ...] | None:
@@ -128,6 +135,7 @@ def _plan(moves: tuple[Move, ...], pods: Sequence[Pod], reason: str) -> MovePlan
     return MovePlan(moves=moves, gain=gain, cost=cost_of(pods), reason=reason)
 
 
-def _nothing(reason: str) -> MovePlan:
+def nothing_to_move(reason: str) -> MovePlan:
+    """The plan to leave everything where it is."""
     gain = Gain(metric="disturbed_places", unit="nodes", before=1, after=1)
     return MovePlan(moves=(), gain=gain, cost=cost_of([]), reason=f"nothing worth moving: {reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.recommend.relief import STARTS_ELSEWHERE
 from warpgauge.core.finding import Finding, FindingKind
 from warpgauge.core.recommendation import Precondition, RecommendationKind, Reversible, Target, TargetType
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Advice", "advice_for", "is_self_reported"]
 
 _SELF_REPORTED: Final = "training_"
-_MOVE_WHOLE: Final = frozenset({"kubernetes", "slurm"})  # cores that move a job, not a device of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,10 @@ def is_self_reported(finding: Finding) -> bool:
     return all(row.metric.startswith(_SELF_REPORTED) for row in finding.evidence)
 
 
-def advice_for(finding: Finding, topology: Topology) -> Advice | None:
-    """The advice for a finding, None if nothing a scheduler or operator could be told goes beyond its remedy."""
-    rule = _RULES.get(finding.kind)
-    return rule(finding, topology) if rule else None
+def advice_for(finding: Finding, topology: Topology) -> tuple[Advice, ...]:
+    """The advice for a finding; none if nothing a scheduler or operator could be told goes beyond its remedy."""
+    made = (rule(finding, topology) for rule in _RULES.get(finding.kind, ()))
+    return tuple(one for one in made if one is not None)
 
 
 def _workload(finding: Finding, topology: Topology) -> Target:
@@ -92,6 +92,25 @@ def _thermal(finding: Finding, topology: Topology) -> Advice | None:
     )
 
 
+def _off_the_hot_node(finding: Finding, topology: Topology) -> Advice | None:
+    """Off a node that heat or power slows, if the planner knows a cool one; the hardware is looked at all the same."""
+    plan = topology.relief.get(finding.id)
+    if plan is None or not plan.moves:
+        return None
+    job, (move,) = finding.scope.job_id, plan.moves
+    return Advice(
+        kind=RecommendationKind.MIGRATE,
+        target=_workload(finding, topology),
+        reversible=Reversible.PARTLY,
+        undo=f"Let {move.source} take work again; job {job} stays where it runs then.",
+        summary=f"Move job {job} off {move.source}, which is slowed down: {move.target} is cool and has room.",
+        preconditions=(
+            Precondition(check="spareNode", expected=f"room for job {job} on a node that is not slowed down"),
+            Precondition(check="checkpoint", expected=f"a fresh one of job {job}"),
+        ),
+    )
+
+
 def _straggler(finding: Finding, topology: Topology) -> Advice | None:
     """Replace it only with a spare at hand and on the device's own evidence; a gang is never restarted in hope."""
     scope = finding.scope
@@ -103,7 +122,7 @@ def _straggler(finding: Finding, topology: Topology) -> Advice | None:
     workload = _workload(finding, topology)
     return Advice(
         kind=RecommendationKind.REPLACE_STRAGGLER,
-        target=workload if workload.platform in _MOVE_WHOLE else _device(finding, topology),
+        target=workload if workload.platform in STARTS_ELSEWHERE else _device(finding, topology),
         reversible=Reversible.PARTLY,
         undo="Start the job again from its checkpoint on the devices it had; steps since the checkpoint are lost.",
         summary=f"Move rank {scope.rank} of job {scope.job_id} from {scope.uuid} to a spare device.",
@@ -149,8 +168,14 @@ def _inspect(finding: Finding, topology: Topology) -> Advice:
     )
 
 
+_BACK_TO_WORK: Final = {
+    "yarn": "Give it the priority that it had.",
+    "kubernetes": "Resume its Job, or scale its set to 1 again; what it held in memory is lost.",
+}
+
+
 def _idle(finding: Finding, topology: Topology) -> Advice:
-    """On YARN an application goes to the end of its queue, which ends nothing; elsewhere somebody ends the job."""
+    """On YARN an application goes to the end of its queue, which ends nothing; elsewhere the job is ended."""
     target = _workload(finding, topology)
     is_yarn = target.platform == "yarn"
     words = "Put idle application {} last in its queue" if is_yarn else "Take back the idle devices of job {}"
@@ -158,13 +183,28 @@ def _idle(finding: Finding, topology: Topology) -> Advice:
         kind=RecommendationKind.RECLAIM_IDLE,
         target=target,
         reversible=Reversible.YES if is_yarn else Reversible.PARTLY,
-        undo="Give it the priority that it had."
-        if is_yarn
-        else "Submit the job again; what it held in memory is lost.",
+        undo=_BACK_TO_WORK.get(target.platform or "", "Submit the job again; what it held in memory is lost."),
         summary=f"{words.format(finding.scope.job_id)}, once its owner was asked.",
         preconditions=(
             Precondition(check="ownerTold", expected="before anything is ended"),
             Precondition(check="stillIdle", expected=f"activity of job {finding.scope.job_id} as in the evidence"),
+        ),
+    )
+
+
+def _smaller(finding: Finding, topology: Topology) -> Advice:
+    """Onto an instance that holds what it used; nobody but people cuts a device and starts the job on a part of it."""
+    job = finding.scope.job_id
+    return Advice(
+        kind=RecommendationKind.MIG_REPROFILE,
+        target=_workload(finding, topology),
+        reversible=Reversible.PARTLY,
+        undo=f"Give job {job} the whole device again; it is started anew for that.",
+        summary=finding.remedy,
+        preconditions=(
+            Precondition(check="ownerTold", expected="before anything is ended"),
+            Precondition(check="checkpoint", expected=f"a fresh one of job {job}"),
+            Precondition(check="deviceUnused", expected="no process holds the device while it is cut"),
         ),
     )
 
@@ -185,11 +225,13 @@ def _faulty_device(finding: Finding, topology: Topology) -> Advice | None:
     )
 
 
-_RULES: Final[Mapping[FindingKind, Callable[[Finding, Topology], Advice | None]]] = {
-    FindingKind.INPUT_BOUND: _input_bound,
-    FindingKind.THERMAL_LIMITED: _thermal,
-    FindingKind.STRAGGLER: _straggler,
-    FindingKind.IDLE_ALLOCATED: _idle,
-    FindingKind.DEVICE_LOST: _faulty_device,
-    FindingKind.DEVICE_HUNG: _faulty_device,
+_RULES: Final[Mapping[FindingKind, tuple[Callable[[Finding, Topology], Advice | None], ...]]] = {
+    FindingKind.INPUT_BOUND: (_input_bound,),
+    FindingKind.THERMAL_LIMITED: (_thermal, _off_the_hot_node),
+    FindingKind.HARDWARE_THROTTLE: (_off_the_hot_node,),
+    FindingKind.STRAGGLER: (_straggler,),
+    FindingKind.IDLE_ALLOCATED: (_idle,),
+    FindingKind.OVERSIZED: (_smaller,),
+    FindingKind.DEVICE_LOST: (_faulty_device,),
+    FindingKind.DEVICE_HUNG: (_faulty_device,),
 }

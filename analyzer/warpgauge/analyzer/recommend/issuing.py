@@ -12,7 +12,7 @@ from warpgauge.analyzer.recommend.advice import Advice, advice_for
 from warpgauge.analyzer.recommend.ledger import Ledger, Plan, Withheld
 from warpgauge.analyzer.recommend.rails import WORKLOAD_COOLDOWN_SECONDS, Rails, conflict_group
 from warpgauge.analyzer.recommend.site_rules import SiteRules
-from warpgauge.core.finding import Finding, Incident, Severity
+from warpgauge.core.finding import Finding, FindingKind, Incident, Severity
 from warpgauge.core.links import runbook_path
 from warpgauge.core.recommendation import (
     Approval,
@@ -31,7 +31,7 @@ from warpgauge.core.version import VERSION
 from warpgauge.core.withdrawal import WithdrawalReason, withdrawal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from warpgauge.analyzer.recommend.topology import Topology
 
@@ -73,79 +73,100 @@ def recommend(  # noqa: PLR0913 - a pure function is handed all it depends on
     `findings` come ranked, and the first of rivals for the same room gets it. What is muted is not recommended on, nor
     is a consequence: of an incident whose root cause holds only that cause is.
     """
-    wanted = {
-        finding.id: finding for finding in findings if finding.severity is not Severity.INFO and finding.muted is None
-    }
-    ends = {id_: _end(id_, one, wanted, limits, now=now, mode=mode) for id_, one in ledger.open.items()}
-    standing = {id_: one for id_, one in ledger.open.items() if ends[id_] is None}
-    holding = {finding.id for finding in findings}
-    shared = {id_ for incident in incidents if incident.place is not None for id_ in incident.findings}
-    rails = Rails(
-        findings=findings,
-        topology=topology,
-        open=standing,
-        issued=dict(ledger.issued),
-        shared=frozenset(shared),
-        now=now,
-        mode=mode,
-        rules=limits.rules,
-        hold=limits.hold,
-        verdicts=limits.verdicts,
+    wanted = {one.id: one for one in findings if _is_worth_advice(one) and one.muted is None}
+    step = _Step(
+        findings=findings, wanted=wanted, incidents=incidents, topology=topology, now=now, mode=mode, limits=limits
     )
-    fresh: list[Recommendation] = []
-    withheld: list[Withheld] = []
-    for finding in wanted.values():
-        if finding.id in standing or _is_consequence(finding, incidents, holding):
-            continue
-        advice = advice_for(finding, topology)
-        if advice is None:
-            continue
-        reason = rails.objection(finding, advice)
-        if reason is not None:
-            withheld.append(Withheld(finding_id=finding.id, kind=str(advice.kind), reason=reason))
-            continue
-        made = _recommendation(finding, advice, incidents, topology, now=now, mode=mode)
-        fresh.append(made)
-        rails.open[finding.id] = made
-        rails.issued[made.conflict_group] = now
+    ends = {key: step.end(one) for key, one in ledger.open.items()}
+    rails = step.rails({key: one for key, one in ledger.open.items() if ends[key] is None}, dict(ledger.issued))
+    fresh, withheld = step.issue(rails)
     oldest = now - WORKLOAD_COOLDOWN_SECONDS
-    issued = {group: at for group, at in rails.issued.items() if at > oldest}
     return Plan(
-        fresh=tuple(fresh),
-        withheld=tuple(withheld),
-        ledger=Ledger(open=dict(rails.open), issued=issued),
+        fresh=fresh,
+        withheld=withheld,
+        ledger=Ledger(open=dict(rails.open), issued={group: at for group, at in rails.issued.items() if at > oldest}),
         withdrawn=tuple(
-            withdrawal_of(ledger.open[id_], reason, now)
-            for id_, reason in ends.items()
-            if reason is not None and ledger.open[id_].id not in limits.acted_on
+            withdrawal_of(ledger.open[key], reason, now)
+            for key, reason in ends.items()
+            if reason is not None and ledger.open[key].id not in limits.acted_on
         ),
     )
 
 
-def _end(  # noqa: PLR0913 - as `recommend`
-    finding_id: str,
-    recommendation: Recommendation,
-    wanted: Mapping[str, Finding],
-    limits: Limits,
-    *,
-    now: float,
-    mode: str,
-) -> WithdrawalReason | None:
-    """Why a recommendation stands no more, None if it does."""
-    checks = (
-        (recommendation.id in limits.rejected, WithdrawalReason.REJECTED),
-        (not _has_cause(finding_id, recommendation, wanted, limits), WithdrawalReason.FINDING_ENDED),
-        (now >= recommendation.expires_at, WithdrawalReason.EXPIRED),
-        (mode == "observe", WithdrawalReason.MODE_CHANGED),
-    )
-    return next((reason for holds, reason in checks if holds), None)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """What one step depends on beside the ledger."""
+
+    findings: Sequence[Finding]
+    wanted: Mapping[str, Finding]  # that something may be recommended on, by id
+    incidents: Sequence[Incident]
+    topology: Topology
+    now: float
+    mode: str
+    limits: Limits
+
+    def end(self, recommendation: Recommendation) -> WithdrawalReason | None:
+        """Why a recommendation stands no more, None if it does."""
+        checks = (
+            (recommendation.id in self.limits.rejected, WithdrawalReason.REJECTED),
+            (not self._has_cause(recommendation), WithdrawalReason.FINDING_ENDED),
+            (self.now >= recommendation.expires_at, WithdrawalReason.EXPIRED),
+            (self.mode == "observe", WithdrawalReason.MODE_CHANGED),
+        )
+        return next((reason for holds, reason in checks if holds), None)
+
+    def _has_cause(self, recommendation: Recommendation) -> bool:
+        """An undo rests on what was done, until that is undone; everything else on its finding."""
+        if recommendation.kind is RecommendationKind.UNDO:
+            return recommendation.id not in self.limits.acted_on
+        return recommendation.cause.finding_id in self.wanted
+
+    def rails(self, standing: dict[str, Recommendation], issued: dict[str, float]) -> Rails:
+        """The limits, beside what stands and what was issued lately."""
+        shared = {id_ for incident in self.incidents if incident.place is not None for id_ in incident.findings}
+        return Rails(
+            findings=self.findings,
+            topology=self.topology,
+            open=standing,
+            issued=issued,
+            shared=frozenset(shared),
+            now=self.now,
+            mode=self.mode,
+            rules=self.limits.rules,
+            hold=self.limits.hold,
+            verdicts=self.limits.verdicts,
+        )
+
+    def issue(self, rails: Rails) -> tuple[tuple[Recommendation, ...], tuple[Withheld, ...]]:
+        """What is new and allowed, which goes into the rails' books, and what they held back."""
+        fresh: list[Recommendation] = []
+        withheld: list[Withheld] = []
+        for key, finding, advice in self._advice(frozenset(rails.open)):
+            reason = rails.objection(finding, advice)
+            if reason is not None:
+                withheld.append(Withheld(finding_id=finding.id, kind=str(advice.kind), reason=reason))
+                continue
+            made = _recommendation(finding, advice, self.incidents, self.topology, now=self.now, mode=self.mode)
+            fresh.append(made)
+            rails.open[key] = made
+            rails.issued[made.conflict_group] = self.now
+        return tuple(fresh), tuple(withheld)
+
+    def _advice(self, standing: frozenset[str]) -> Iterator[tuple[str, Finding, Advice]]:
+        """What could be advised beside what stands; the first advice of a finding goes under the finding's id."""
+        holding = {finding.id for finding in self.findings}
+        for finding in self.wanted.values():
+            if _is_consequence(finding, self.incidents, holding):
+                continue
+            for number, advice in enumerate(advice_for(finding, self.topology)):
+                key = f"{finding.id}/{advice.kind}" if number else finding.id
+                if key not in standing:
+                    yield key, finding, advice
 
 
-def _has_cause(finding_id: str, recommendation: Recommendation, wanted: Mapping[str, Finding], limits: Limits) -> bool:
-    """An undo rests on what was done, until that is undone; everything else on its finding."""
-    if recommendation.kind is RecommendationKind.UNDO:
-        return recommendation.id not in limits.acted_on
-    return finding_id in wanted
+def _is_worth_advice(finding: Finding) -> bool:
+    """An info is told and no more, unless the advice is all that it is about."""
+    return finding.severity is not Severity.INFO or finding.kind is FindingKind.OVERSIZED
 
 
 def _is_consequence(finding: Finding, incidents: Sequence[Incident], holding: Collection[str]) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from warpgauge.core.queue import QueueStats
     from warpgauge.core.retry import Backoff
 
-__all__ = ["FileSink", "Outbox", "Sink", "StreamSink"]
+__all__ = ["MAX_BYTES", "FileSink", "Outbox", "Sink", "StreamSink"]
 
 MAX_BYTES: Final = 64 * 2**20
 MAX_AGE_SECONDS: Final = 7 * 86_400.0

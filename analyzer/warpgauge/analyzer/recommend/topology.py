@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.planning.moves import MovePlan
 
 __all__ = ["Topology", "topology_of"]
 
@@ -33,6 +34,7 @@ class Topology:
     users: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (cluster, job_id) -> whose it is
     opted_out: frozenset[tuple[str, str]] = frozenset()  # (cluster, node) that is to be left alone
     age_seconds: float | None = None  # of the newest sample; None if nobody can tell
+    relief: Mapping[str, MovePlan] = field(default_factory=dict)  # finding id -> the move off a hot node, if it pays
 
     def spare_for(self, cluster: str, uuid: str) -> int:
         """How many devices could take the place of this one."""

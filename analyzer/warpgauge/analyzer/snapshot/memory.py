@@ -36,6 +36,7 @@ class Saved:
     names: dict[str, Any]
     ledger: Ledger
     run: Run  # calls a function in the thread that owns the frame
+    usage: Mapping[str, Any] | None = None  # what jobs used over days
 
     def stored(self) -> list[Stored]:
         """The arrays."""
@@ -61,6 +62,7 @@ class Saved:
             "names": self.names,
             "recommended": {key: one.to_event() for key, one in self.ledger.open.items()},
             "issued": dict(self.ledger.issued),
+            "usage": self.usage,
         }
 
 
@@ -72,6 +74,7 @@ class Memory:
     state: EngineState
     names: NodeNames
     ledger: Ledger
+    usage: Any = None  # as `Usage.to_json` wrote it, not read yet
 
     @classmethod
     def of(cls, reader: Reader, *, window_seconds: float, cluster: str, now: float) -> Memory:
@@ -92,6 +95,7 @@ class Memory:
             state=_state(document, now if age > _BRIDGED_SECONDS else None),
             names=NodeNames.of_document(cluster, document["names"]),
             ledger=_ledger(document),
+            usage=document.get("usage"),
             frame=frame_of(document["frame"], reader, window_seconds=window_seconds),
         )
 

@@ -15,6 +15,7 @@ under dcgm-exporter's names, types, units and labels (`gpu`, `UUID`, `pci_bus_id
 `DCGM_FI_DRIVER_VERSION`), for dashboards and alerts that exist. No DCGM is needed. A field that a board or driver does
 not give is absent, never 0. Fields marked PROF need GPM: Hopper and newer. On a partitioned GPU (MIG) memory and PROF
 fields stand once for each GPU instance, with `GPU_I_PROFILE` and `GPU_I_ID`; all others are the GPU's, without these.
+A GPU that one pod holds has `container`, `namespace` and `pod`, one that one Slurm job holds `hpc_job`.
 
 `DCGM_FI_DEV_XID_ERRORS` is the last XID since the agent started, with `err_code` and `err_msg`; 0 if there was none.
 """

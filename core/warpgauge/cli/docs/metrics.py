@@ -27,8 +27,11 @@ Where NVIDIA's driver gives a value, the entry names the call, the field (`nvmlD
 (`nvmlGpmMetricsGet`) as nvml.h calls it, in the order in which they are tried.
 
 Tiers say how often a metric is read: fast 1 s, normal 10 s, slow 60 s by default. Labels such as `cluster`, `node`
-and `instance` come from the scrape. Device values below were computed by the simulated fleet (8 nodes x 8 GPUs)
-unless they name a machine; host values were read on a virtual machine with 2 CPUs, kernel 6.
+and `instance` come from the scrape.
+
+The recorded H100 and H200 are real ones under known loads, driver 580.159, 2026-11-26; `warpgauge replay` reads their
+recordings, which lie in tests/recordings. Device values that name no machine were computed by the simulated fleet
+(8 nodes x 8 GPUs); host values were read on a virtual machine with 2 CPUs, kernel 6.
 """
 
 _CALLS_SHOWN: Final = 6  # of one metric; ECC by location has some twenty

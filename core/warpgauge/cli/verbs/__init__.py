@@ -60,7 +60,7 @@ VERBS: Final = (
     Verb("silence", "mute the findings of a scope for a time, list or end that"),
     Verb("dismiss", "raise the bar for a finding's cause at its place"),
     Verb("audit", "check the log of everything that was ordered"),
-    Verb("detect", "score one series from a CSV file: how unusual is each value"),
+    Verb("detect", "score one series from a file: how unusual is each value"),
     Verb("plan", "say where waiting pods should go and which moves would make room, on CSV files or a live cluster"),
     Verb("simulate", "play a scenario: samples of a made-up fleet, and the truth about what is wrong with it"),
     Verb("executor", "follow recommendations on a scheduling core, and say how it went"),

@@ -7,6 +7,7 @@ import logging
 import os
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.config import data_directory
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import argparse
 
     from warpgauge.core.config import Config
+    from warpgauge.exporters.agent import Agent
     from warpgauge.web import TokenFile
 
 __all__ = ["add_arguments", "overrides", "run"]
@@ -67,9 +69,27 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 async def _serve(config: Config) -> None:
-    from warpgauge.exporters.agent import Agent, stop_with_parent  # noqa: PLC0415 - --help needs no web server
-    from warpgauge.exporters.routes import application  # noqa: PLC0415 - as above
-    from warpgauge.web import (  # noqa: PLC0415 - as above
+    from warpgauge.exporters.agent import Agent, stop_with_parent  # noqa: PLC0415 - --help needs none of it
+
+    stop = asyncio.Event()
+    stop_with_parent(stop)
+    agent = Agent(config)
+    reading = asyncio.create_task(agent.run())
+    reading.add_done_callback(lambda _: stop.set())
+    try:
+        await asyncio.to_thread(import_module, "warpgauge.exporters.routes")  # the web server loads beside the children
+        await _answer(config, agent, stop)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    if not reading.cancelled():
+        reading.result()  # reading ended by itself: say why
+    print("warpgauge agent stopped", flush=True)  # noqa: T201 - the answer to the person who typed the command
+
+
+async def _answer(config: Config, agent: Agent, stop: asyncio.Event) -> None:
+    from warpgauge.exporters.routes import application  # noqa: PLC0415 - see _serve
+    from warpgauge.web import (  # noqa: PLC0415 - see _serve
         ListenAddress,
         TokenFile,
         admission_of,
@@ -78,25 +98,13 @@ async def _serve(config: Config) -> None:
         serve,
     )
 
+    install_stop_signals(asyncio.get_running_loop(), stop)
     address = ListenAddress.parse(config.agent.listen_address)
     admission = admission_of(config.web)
-    stop = asyncio.Event()
-    install_stop_signals(asyncio.get_running_loop(), stop)
-    stop_with_parent(stop)
-    agent = Agent(config)
     operator = TokenFile(lambda: data_directory(config, os.environ))
     _prepare(operator)
-    reading = asyncio.create_task(agent.run())
-    reading.add_done_callback(lambda _: stop.set())
-    try:
-        tell = partial(_tell, scheme_of(admission))
-        await serve(application(agent, operator), address, on_listening=tell, stop=stop, admission=admission)
-    finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-    if not reading.cancelled():
-        reading.result()  # reading ended by itself: say why
-    print("warpgauge agent stopped", flush=True)  # noqa: T201 - the answer to the person who typed the command
+    tell = partial(_tell, scheme_of(admission))
+    await serve(application(agent, operator), address, on_listening=tell, stop=stop, admission=admission)
 
 
 def _prepare(operator: TokenFile) -> None:

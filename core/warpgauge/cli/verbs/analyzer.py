@@ -55,7 +55,7 @@ async def _serve(config: Config) -> None:
     scheme = scheme_of(admission)
     stop = asyncio.Event()
     install_stop_signals(asyncio.get_running_loop(), stop)
-    with shipped_findings(config, os.environ, SystemClock()) as on_findings:
+    with shipped_findings(config, os.environ, SystemClock()) as listener:
         await run_service(
             config,
             stop=stop,
@@ -65,7 +65,7 @@ async def _serve(config: Config) -> None:
                 f"warpgauge analyzer listens on {scheme}://{host}:{port}/ (Ctrl-C stops it)"
             ),
             admission=admission,
-            on_findings=on_findings,
+            listener=listener,
         )
     _say("warpgauge: stopped")
 

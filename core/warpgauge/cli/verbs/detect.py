@@ -1,7 +1,8 @@
-"""`warpgauge detect FILE.csv`: how unusual each value of one series is; exit 1 if anything alarms."""
+"""`warpgauge detect FILE`: how unusual each value of one series is; exit 1 if anything alarms."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import csv
 import io
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Final, cast
 from warpgauge.core.errors import InputError, StorageError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
     from typing import TextIO
 
+    from warpgauge.analyzer.chosen_series import Choice
     from warpgauge.analyzer.scoring import Scored
+    from warpgauge.analyzer.series_file import Piece
     from warpgauge.core.config import Config
 
 __all__ = ["add_arguments", "run"]
@@ -31,23 +33,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE",
         help="CSV with timestamp,value: seconds since the epoch or RFC 3339; empty and NaN values are missing; "
+        "or a long table (timestamp,metric,value and labels): CSV, .parquet or a directory of it, such as the history; "
         "- reads standard input",
+    )  # fmt: skip
+    parser.add_argument("--metric", metavar="NAME", help="of a long table: the series of this metric")
+    parser.add_argument(
+        "--label", type=_label, action="append", default=[], metavar="NAME=VALUE",
+        help="of a long table: the series with this label; may be repeated",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="write timestamp,score,alarm there, not to stdout")
 
 
 def run(args: argparse.Namespace, config: Config) -> int:  # noqa: ARG001 - every verb is called alike
     """Score row by row; 0 without an alarm, 1 with one."""
-    from warpgauge.analyzer.scoring import scored  # noqa: PLC0415 - numpy loads only for this verb
-    from warpgauge.analyzer.series_file import read_pieces  # noqa: PLC0415 - as above
+    from warpgauge.analyzer.chosen_series import Choice  # noqa: PLC0415 - numpy loads only for this verb
+    from warpgauge.analyzer.scoring import scored  # noqa: PLC0415 - as above
 
     alarms = 0
-    with _opened(args.file) as source, _output(args.out) as sink:
+    with _pieces(args.file, Choice(args.metric, dict(args.label))) as pieces, _output(args.out) as sink:
         sink.write(_HEADER)
-        for part in scored(read_pieces(source, "standard input" if args.file == "-" else args.file)):
+        for part in scored(pieces):
             sink.write(_rows(part))
             alarms += int(part.alarms.sum())
     return int(alarms > 0)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        msg = f"{text!r} is no label; write NAME=VALUE"
+        raise argparse.ArgumentTypeError(msg)
+    return name, value
+
+
+@contextlib.contextmanager
+def _pieces(name: str, choice: Choice) -> Iterator[Iterator[Piece]]:
+    path = Path(name)
+    if name != "-" and (path.suffix == ".parquet" or path.is_dir()):
+        from warpgauge.analyzer.parquet_series import read_parquet  # noqa: PLC0415 - an extra brings it
+
+        yield read_parquet(path, choice)
+        return
+    from warpgauge.analyzer.series_file import read_pieces  # noqa: PLC0415 - numpy loads only for this verb
+
+    with _opened(name) as source:
+        yield read_pieces(source, "standard input" if name == "-" else name, choice=choice)
 
 
 def _rows(part: Scored) -> str:

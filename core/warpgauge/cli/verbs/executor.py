@@ -23,6 +23,7 @@ from warpgauge.executors.kubernetes import KubernetesExecutor, ObjectExecutor
 from warpgauge.executors.kubernetes.mailbox import ObjectAcks, ObjectInbox
 from warpgauge.executors.running import Process
 from warpgauge.executors.slurm import SlurmExecutor
+from warpgauge.executors.slurm.keeping import KeepingPartitions
 from warpgauge.executors.yarn import Admin, Exclusion, YarnExecutor
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ def _file(args: argparse.Namespace, _config: Config) -> Executor:
     return FileExecutor(args.orders)
 
 
-def _slurm(_args: argparse.Namespace, _config: Config) -> Executor:
-    return SlurmExecutor(Slurm(os.environ))
+def _slurm(_args: argparse.Namespace, config: Config) -> Executor:
+    slurm = Slurm(os.environ)
+    kept = config.acting.keep_partitions
+    return KeepingPartitions(SlurmExecutor(slurm), slurm, kept) if kept else SlurmExecutor(slurm)
 
 
 def _yarn(_args: argparse.Namespace, config: Config) -> Executor:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.cli.verbs.analyze import add_reading_flags, look_of, say
+from warpgauge.core.clock import SystemClock
 from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from warpgauge.analyzer.planning.live import LivePool
+    from warpgauge.analyzer.planning.telemetry import Measured
     from warpgauge.core.config import Config
 
 __all__ = ["add_arguments", "run"]
@@ -46,7 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="at most N moves of single pods that gather scattered GPU (default 50)")  # fmt: skip
     parser.add_argument("--move-all", action="store_true", help="let moves disturb any pod, not only those of qos BE")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the policy random (default 0)")
+    parser.add_argument("--telemetry", action="append", default=[], metavar="SOURCE",
+                        help="also plan by what was measured: off slow nodes, and jobs that would do with a MIG "
+                        "instance; SOURCE and the flags below as of analyze")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON Lines: placements, waiting jobs, moves, a summary")
+    add_reading_flags(parser, page="5m")
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
@@ -73,12 +82,29 @@ def run(args: argparse.Namespace, config: Config) -> int:
         most_moves=args.most_moves,
         seed=args.seed,
     )
+    measured = _measured(args, config, pool)
     if args.json:
-        for document in as_json_lines(plan, pool.left_out):
+        for document in as_json_lines(plan, pool.left_out, measured):
             print(json.dumps(document, ensure_ascii=False, allow_nan=False))  # noqa: T201 - the answer
     else:
-        print(as_text(plan, pool.left_out))  # noqa: T201 - the answer
-    return int(bool(plan.outcome.waiting or plan.moves.moves))
+        print(as_text(plan, pool.left_out, measured))  # noqa: T201 - the answer
+    is_moved = plan.moves.moves or (measured is not None and any(one.plan.moves for one in measured.reliefs))
+    return int(bool(plan.outcome.waiting or is_moved))
+
+
+def _measured(args: argparse.Namespace, config: Config, pool: LivePool) -> Measured | None:
+    """What the telemetry adds; None without."""
+    if not args.telemetry:
+        return None
+    from warpgauge.analyzer.once import read_once  # noqa: PLC0415 - numpy only for this verb
+    from warpgauge.analyzer.planning.pool_plan import occupancy_of  # noqa: PLC0415 - as above
+    from warpgauge.analyzer.planning.telemetry import measured  # noqa: PLC0415 - as above
+
+    replay = asyncio.run(read_once(args.telemetry, look_of(args, config), clock=SystemClock(), say=say))
+    findings, workload = replay.report().findings, pool.workload
+    if args.move_all:
+        workload = replace(workload, pods=tuple(replace(pod, is_movable=True) for pod in workload.pods))
+    return measured(findings, replay.frame, occupancy_of(pool.nodes, workload))
 
 
 def _pool(args: argparse.Namespace, config: Config) -> LivePool:

@@ -118,7 +118,7 @@ async def _up(config: Config, agent_command: list[str], executors: Executors) ->
             _say(_STOPPED)
             return 0
         tasks += [asyncio.create_task(_stop_when_ended(agent, stop)), asyncio.create_task(_pass_on_log(agent))]
-        with shipped_findings(config, os.environ, SystemClock()) as on_findings:
+        with shipped_findings(config, os.environ, SystemClock()) as listener:
             await run_service(
                 _with_agent(config, agent_url),
                 stop=stop,
@@ -126,7 +126,7 @@ async def _up(config: Config, agent_command: list[str], executors: Executors) ->
                 runbooks_dir=runbooks_folder(),
                 on_listening=listening,
                 admission=admission,
-                on_findings=on_findings,
+                listener=listener,
             )
         if agent.returncode is not None:
             raise WarpgaugeError(_ENDED_FIRST)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.core.catalog import (
     cycles,
     device,
+    findings_queue,
     host,
     infiniband,
     link,
@@ -38,6 +39,7 @@ __all__ = [
     "Unit",
     "cycles",
     "device",
+    "findings_queue",
     "host",
     "infiniband",
     "link",
@@ -68,6 +70,7 @@ _MODULES: Final = (
     training,
     serving,
     own,
+    findings_queue,
 )
 
 ALL: Final[tuple[Metric, ...]] = tuple(row for module in _MODULES for row in _rows(module))

@@ -278,6 +278,20 @@ OUTBOX_OLDEST: Final = _analyzer(
     "When the oldest document that a sink was not given yet was written; absent while none waits.",
     ("sink",),
 )
+OUTBOX_BYTES: Final = _analyzer(
+    "warpgauge_outbox_bytes",
+    Kind.GAUGE,
+    Unit.BYTES,
+    "Size of what the analyzer keeps on disk for a sink: documents that wait and dead letters.",
+    ("sink",),
+)
+OUTBOX_MAX_BYTES: Final = _analyzer(
+    "warpgauge_outbox_max_bytes",
+    Kind.GAUGE,
+    Unit.BYTES,
+    "What the analyzer may keep on disk for a sink; beyond it the oldest document is dropped and counted.",
+    ("sink",),
+)
 OUTBOX_DOCUMENTS: Final = _analyzer(
     "warpgauge_outbox_documents_total",
     Kind.COUNTER,

@@ -30,7 +30,8 @@ HOST_CPU: Final = Metric(
     "host_process_cpu_seconds_total",
     Kind.COUNTER,
     Unit.SECONDS,
-    "CPU time of a process that has a device open, user and system together; agent.process_metrics switches it on.",
+    "CPU time of a process that has a device open and of its descendants that have none, such as a data loader's"
+    " workers, living or ended, user and system together; agent.process_metrics switches it on.",
     labels=_HOLDER,
     family=Family.HOST,
 )
@@ -38,7 +39,8 @@ HOST_MEMORY: Final = Metric(
     "host_process_resident_bytes",
     Kind.GAUGE,
     Unit.BYTES,
-    "Host memory that a process which has a device open keeps resident; agent.process_metrics switches it on.",
+    "Host memory that a process which has a device open keeps resident, and what its descendants that have none keep"
+    " without files and shared memory; agent.process_metrics switches it on.",
     labels=_HOLDER,
     family=Family.HOST,
 )
@@ -46,7 +48,8 @@ HOST_READ: Final = Metric(
     "host_process_read_bytes_total",
     Kind.COUNTER,
     Unit.BYTES,
-    "Bytes that a process which has a device open had fetched from disks; agent.process_metrics switches it on.",
+    "Bytes that a process which has a device open had fetched from disks, with its descendants that have none;"
+    " agent.process_metrics switches it on.",
     labels=_HOLDER,
     family=Family.HOST,
 )
@@ -54,7 +57,17 @@ HOST_WRITE: Final = Metric(
     "host_process_written_bytes_total",
     Kind.COUNTER,
     Unit.BYTES,
-    "Bytes that a process which has a device open sent to disks; agent.process_metrics switches it on.",
+    "Bytes that a process which has a device open sent to disks, with its descendants that have none;"
+    " agent.process_metrics switches it on.",
+    labels=_HOLDER,
+    family=Family.HOST,
+)
+HOST_CHILDREN: Final = Metric(
+    "host_process_children",
+    Kind.GAUGE,
+    Unit.NONE,
+    "Living descendants, without a device of their own, of a process that has one open, which are counted with it (at"
+    " most 1024 on the node, those that were there first); agent.process_metrics switches it on.",
     labels=_HOLDER,
     family=Family.HOST,
 )

@@ -7,6 +7,7 @@ from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.loading import load
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
+from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig, OtlpReceiverConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
@@ -15,8 +16,6 @@ from warpgauge.core.config.sections import (
     Config,
     DemoConfig,
     KubernetesConfig,
-    OtlpConfig,
-    OtlpLogsConfig,
     PushConfig,
     RemoteWriteConfig,
     WebConfig,
@@ -39,6 +38,7 @@ __all__ = [
     "Origin",
     "OtlpConfig",
     "OtlpLogsConfig",
+    "OtlpReceiverConfig",
     "PushConfig",
     "RemoteWriteConfig",
     "Setting",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
+from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
@@ -17,8 +18,6 @@ from warpgauge.core.config.sections import (
     Config,
     DemoConfig,
     KubernetesConfig,
-    OtlpConfig,
-    OtlpLogsConfig,
     PushConfig,
     RemoteWriteConfig,
     WebConfig,

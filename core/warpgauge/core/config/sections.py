@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
+from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig
 from warpgauge.core.config.settings import setting
 from warpgauge.core.config.yarn_section import YarnConfig
 
@@ -23,8 +24,6 @@ __all__ = [
     "Config",
     "DemoConfig",
     "KubernetesConfig",
-    "OtlpConfig",
-    "OtlpLogsConfig",
     "PushConfig",
     "RemoteWriteConfig",
     "WebConfig",
@@ -61,6 +60,10 @@ class AgentConfig:
         help="Whether GPM (SM, tensor and memory activity) is read: auto leaves it to DCGM while that runs here.",
         choices=("auto", "on", "off"),
     )
+    gpm_interval_seconds: float = setting(
+        5.0, help="What GPM's activity is averaged over; each answer takes the driver 2 ms of CPU.", unit="seconds",
+        above=0,
+    )  # fmt: skip
     process_metrics: bool = setting(
         default=False,
         help="Give each compute process on a GPU series of its own (memory and utilization by pid), and each process "
@@ -192,6 +195,9 @@ class ActingConfig:
     site_rules_file: str = setting(
         "", help="TOML file with racks, opt-outs and freeze windows; read anew when it changes. Empty means none."
     )
+    keep_partitions: tuple[str, ...] = setting(
+        (), help="Partitions of Slurm whose nodes and jobs its executor leaves alone, whatever is recommended."
+    )
     lease_file: str = setting(
         "",
         help="File on storage that several analyzers share: one of them recommends at a time. Empty means a lock in "
@@ -284,45 +290,6 @@ class RemoteWriteConfig:
     client_cert: str = setting("", help="Certificate (PEM) to show.")
     client_key: str = setting("", help="Its key, if it is not in the same file.")
     timeout_seconds: float = setting(10.0, help="How long to wait for an answer.", unit="seconds", above=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtlpConfig:
-    """Push metrics to an OpenTelemetry receiver."""
-
-    url: str = setting(
-        "",
-        help="Where metrics go: over HTTP mostly .../v1/metrics, over gRPC http://HOST:PORT, or https:// for TLS; "
-        "empty means nowhere.",
-        unit="URL",
-        urls=True,
-    )
-    protocol: str = setting(
-        "http", help="How OTLP is spoken there; grpc needs the extra grpc.", choices=("http", "grpc")
-    )
-    compression: str = setting("gzip", help="How bodies are compressed.", choices=("gzip", "none"))
-    headers_file: str = setting(
-        "",
-        help="File with one header per line as Name: value, metadata over gRPC; empty means the environment variable "
-        "OTEL_EXPORTER_OTLP_HEADERS.",
-    )
-    ca_file: str = setting("", help="Certificate authorities to trust instead of the system's.")
-    client_cert: str = setting("", help="Certificate (PEM) to show.")
-    client_key: str = setting("", help="Its key, if it is not in the same file.")
-    timeout_seconds: float = setting(10.0, help="How long to wait for an answer.", unit="seconds", above=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtlpLogsConfig(OtlpConfig):
-    """Push log records to an OpenTelemetry receiver."""
-
-    url: str = setting(
-        "",
-        help="Where log records go: over HTTP mostly .../v1/logs, over gRPC http://HOST:PORT, or https:// for TLS; "
-        "empty means nowhere.",
-        unit="URL",
-        urls=True,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,7 @@ class KubePod:
     created: float  # seconds since the epoch
     is_ending: bool
     owner_kind: str  # of its controller; "" for a bare pod
+    owner_name: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     requests: Requests
@@ -206,6 +207,7 @@ def parse_pod(document: Mapping[str, Any]) -> KubePod:
         created=meta.instant("creationTimestamp"),
         is_ending="deletionTimestamp" in meta.fields,
         owner_kind=owner.text("kind") if owner else "",
+        owner_name=owner.text("name") if owner else "",
         labels=labels,
         annotations=annotations,
         requests=requests_of(spec),

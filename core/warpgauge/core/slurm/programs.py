@@ -61,8 +61,19 @@ class Slurm:
             SlurmError: Slurm does not answer.
 
         """
+        return self._of_job(job_id, "%T")
+
+    def waits_for(self, job_id: int) -> str | None:
+        """Why a job does not run, such as BeginTime or Resources; None if it does, or is unknown.
+
+        It is "None" until the scheduler has looked at the job. Errors as for `job_state`.
+        """
+        state, _, reason = (self._of_job(job_id, "%T %r") or "").partition(" ")
+        return reason or None if state == "PENDING" else None
+
+    def _of_job(self, job_id: int, columns: str) -> str | None:
         try:
-            said = self.call("squeue", ["--noheader", "--states=all", f"--jobs={job_id}", "--format=%T"])
+            said = self.call("squeue", ["--noheader", "--states=all", f"--jobs={job_id}", f"--format={columns}"])
         except SlurmError as error:
             if "Invalid job id" in str(error):
                 return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from warpgauge.core.recommendation import Recommendation
     from warpgauge.executors.kubernetes.look import Look
 
-__all__ = ["Drain", "Replace"]
+__all__ = ["Drain", "Replace", "evictions_of", "members_of", "unendable", "untouchable"]
 
 _CHECKED: Final = frozenset({"findingOpen", "spareDevice", "spareNode", "gang", "kubernetesNodeUid"})
 
@@ -36,11 +36,11 @@ class Drain:
         """The node is unfit, or one of the pods must not be ended."""
         if (why := unfit_node(advice, look) or unvouched(advice, _CHECKED, "Kubernetes")) is not None:
             return why
-        return next((why for pod in self._leaving(advice, look) if (why := _untouchable(pod, look))), None)
+        return next((why for pod in self._leaving(advice, look) if (why := untouchable(pod, look))), None)
 
     def steps(self, advice: Recommendation, look: Look) -> tuple[Step, ...]:
         """The cordon, then the pods that are still to go."""
-        return (*Cordon().steps(advice, look), *_evictions(self._leaving(advice, look)))
+        return (*Cordon().steps(advice, look), *evictions_of(self._leaving(advice, look)))
 
     def refs(self, advice: Recommendation, look: Look) -> tuple[NativeRef, ...]:
         """The node."""
@@ -79,7 +79,7 @@ class Replace:
             call = calls.taint(node, QUARANTINE, advice.id, "NoSchedule")
             steps.append(Step(call=call, undo=f"remove taint {QUARANTINE} from node {node.name}"))
         leaving = [pod for pod in self._members(advice, look) if pod.created <= advice.created]
-        return (*steps, *_evictions(leaving))
+        return (*steps, *evictions_of(leaving))
 
     def refs(self, advice: Recommendation, look: Look) -> tuple[NativeRef, ...]:
         """The node, and the pod or gang by its name."""
@@ -95,17 +95,21 @@ class Replace:
         return (Step(call=call, undo=f"taint node {node.name} {QUARANTINE}"),)
 
     def _members(self, advice: Recommendation, look: Look) -> list[KubePod]:
-        """The pod that the target names with its gang, or the gang of that name; what is on the node comes last.
+        """What is on the node comes last.
 
         A name without a namespace, as a job tells it of itself, is looked for on the node: so the last to go must be
         what it is found by.
         """
-        namespace, name = _workload(advice, look)
-        pods = look.pods_in(namespace) if namespace else []
-        named = [one for one in pods if one.name == name]
-        members = _distinct([*named, *(one for pod in named for one in look.gang_of(pod))])
-        members = members or [one for one in pods if one.gang == name]
-        return sorted(members, key=lambda pod: (pod.node == node_of(advice), pod.name))
+        return sorted(members_of(advice, look), key=lambda pod: (pod.node == node_of(advice), pod.name))
+
+
+def members_of(advice: Recommendation, look: Look) -> list[KubePod]:
+    """The pod that the target names with its gang, or the gang of that name."""
+    namespace, name = _workload(advice, look)
+    pods = look.pods_in(namespace) if namespace else []
+    named = [one for one in pods if one.name == name]
+    members = _distinct([*named, *(one for pod in named for one in look.gang_of(pod))])
+    return members or [one for one in pods if one.gang == name]
 
 
 def _workload(advice: Recommendation, look: Look) -> tuple[str, str]:
@@ -124,7 +128,7 @@ def _workload(advice: Recommendation, look: Look) -> tuple[str, str]:
     return next(iter(found), ""), calls.object_name(name)
 
 
-def _evictions(pods: Iterable[KubePod]) -> list[Step]:
+def evictions_of(pods: Iterable[KubePod]) -> list[Step]:
     """One step for each pod that is not on its way out already."""
     return [Step(call=calls.evict(pod), undo=None) for pod in pods if not pod.is_ending]
 
@@ -133,7 +137,7 @@ def _distinct(pods: Iterable[KubePod]) -> list[KubePod]:
     return list({pod.uid: pod for pod in pods}.values())
 
 
-def _untouchable(pod: KubePod, look: Look) -> str | None:
+def untouchable(pod: KubePod, look: Look) -> str | None:
     """What the pod itself, or its namespace, has against being ended."""
     if not pod.owner_kind:
         return f"pod {pod.full_name} has no controller: nobody would start it again"
@@ -144,8 +148,8 @@ def _untouchable(pod: KubePod, look: Look) -> str | None:
     return None
 
 
-def _unmovable(members: Sequence[KubePod], advice: Recommendation, look: Look) -> str | None:
-    """The first reason against moving the gang; it must be the one that the recommendation is about, all of it."""
+def unendable(members: Sequence[KubePod], advice: Recommendation, look: Look) -> str | None:
+    """The first reason against ending these pods; they must be the ones that the recommendation is about."""
     for pod in members:
         checks = (
             (pod.belongs_to_node, f"pod {pod.full_name} belongs to its node ({pod.owner_kind or 'a file there'})"),
@@ -153,11 +157,19 @@ def _unmovable(members: Sequence[KubePod], advice: Recommendation, look: Look) -
             (pod.is_ending, f"pod {pod.full_name} is ending already"),
             (pod.created > advice.created, f"pod {pod.full_name} was started again since the recommendation was made"),
         )
-        if (why := next((words for objects, words in checks if objects), None) or _untouchable(pod, look)) is not None:
+        if (why := next((words for objects, words in checks if objects), None) or untouchable(pod, look)) is not None:
             return why
-    uid, node = advice.target[0].uid, node_of(advice)
+    uid = advice.target[0].uid
     if uid and uid not in {pod.uid for pod in members}:
         return f"{advice.target[0].name} is another pod than the one that was meant"
+    return None
+
+
+def _unmovable(members: Sequence[KubePod], advice: Recommendation, look: Look) -> str | None:
+    """The first reason against moving the gang, all of it, off the node."""
+    if (why := unendable(members, advice, look)) is not None:
+        return why
+    node = node_of(advice)
     if node not in {pod.node for pod in members}:
         return f"{advice.target[0].name} does not run on {node}"
     return None

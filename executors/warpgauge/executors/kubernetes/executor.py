@@ -15,6 +15,7 @@ from warpgauge.executors.kubernetes.events import event_of
 from warpgauge.executors.kubernetes.evicting import Drain, Replace
 from warpgauge.executors.kubernetes.faults import CONFLICT, MALFORMED, fault_of, is_eviction, may_be_asked
 from warpgauge.executors.kubernetes.look import Everything, Look
+from warpgauge.executors.kubernetes.reclaiming import Reclaim
 from warpgauge.executors.protocol import ExecutionError, Intent
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ _ACTIONS: Final[Mapping[RecommendationKind, Action]] = {
     RecommendationKind.DRAIN: Drain(),
     RecommendationKind.INSPECT_HARDWARE: Tell(),
     RecommendationKind.MIGRATE: Replace(),
+    RecommendationKind.RECLAIM_IDLE: Reclaim(),
     RecommendationKind.REPLACE_STRAGGLER: Replace(),
     RecommendationKind.UNCORDON: Uncordon(),
 }
 
 
 class KubernetesExecutor:
-    """Cordons, taints and tells of nodes, and evicts pods, after a look at the cluster as it is then."""
+    """Cordons, taints and tells of nodes, evicts pods, stops idle jobs; after a look at the cluster as it is then."""
 
     name = "kubernetes"
     platform = "kubernetes"

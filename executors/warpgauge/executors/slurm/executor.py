@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.errors import InputError
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["SlurmExecutor"]
 
 ENDING_SECONDS: Final = 60.0  # KillWait is 30 s unless a site says otherwise, and an epilog comes after
+REVOKED_SECONDS: Final = 2.0  # Slurm's times are whole seconds
+STARTING_SECONDS: Final = 10.0  # the scheduler looks at a released job within its sched_interval or less
 _POLL_SECONDS: Final = 0.5
+_PUT_OFF: Final = "BeginTime"
+_MAY_BE_PUT_OFF: Final = (_PUT_OFF, "None")  # the latter until the scheduler has looked at the job
 _UNREACHABLE: Final = "slurmUnreachable"
 _REFUSED: Final = "slurmRefused"
 _ENDING: Final = "jobStillEnding"
@@ -85,24 +90,49 @@ class SlurmExecutor:
         return refs
 
     def _run(self, step: Step) -> None:
-        if step.command[0] != "requeuehold":
-            self._slurm.control(step.command)
-            return
-        job = int(step.command[1])
+        verb, job = step.command[0], step.command[1]
+        if verb == "requeuehold":
+            self._refuse_unless_running(int(job))
+        self._slurm.control(step.command)
+        if verb == "requeuehold":
+            self._until_ended(int(job))
+        elif verb == "release":
+            self._until_startable(int(job))
+
+    def _refuse_unless_running(self, job: int) -> None:
         if (state := self._slurm.job_state(job)) != "RUNNING":  # Slurm would start a job that has just ended anew
             msg = f"job {job} is {(state or 'gone').lower()} by now, not running"
             raise SlurmError(msg)
-        self._slurm.control(step.command)
-        self._until_ended(job)
 
     def _until_ended(self, job: int) -> None:
-        """Wait for the processes of a requeued job to end: until then Slurm takes no change of it."""
+        """Wait for the processes of a requeued job to end: until then Slurm takes no change of it.
+
+        And two seconds more: with its end a node revokes the job's credential and refuses every one that is not of a
+        later second. A job that is started there within the same one fails ("Job credential revoked") and is lost.
+        """
         for _ in range(int(ENDING_SECONDS / _POLL_SECONDS)):
             if self._slurm.job_state(job) in {None, "PENDING"}:
+                self._pause(REVOKED_SECONDS)
                 return
             self._pause(_POLL_SECONDS)
         msg = f"job {job} is requeued and held, and its processes have not ended within {ENDING_SECONDS:.0f} s"
         raise ExecutionError(_ENDING, f"{msg}; it is gone on with at the next attempt", may_succeed_later=True)
+
+    def _until_startable(self, job: int) -> None:
+        """See to it that a released job waits for no time of day.
+
+        When Slurm has cleaned up after a requeued job it lets it begin two minutes later, whatever it was told before.
+        So it is told again, until the job runs, waits for something else or some seconds are over: then it loses those
+        two minutes and nothing more.
+        """
+        with suppress(SlurmError):  # it has just begun to run, or Slurm does not answer: the job is on its way
+            for _ in range(int(STARTING_SECONDS / _POLL_SECONDS)):
+                reason = self._slurm.waits_for(job)
+                if reason not in _MAY_BE_PUT_OFF:
+                    return
+                if reason == _PUT_OFF:
+                    self._slurm.control(commands.start_now(job))
+                self._pause(_POLL_SECONDS)
 
     def _failed(self, done: Sequence[Step], error: SlurmError) -> ExecutionError:
         """Take back what can be; say what cannot."""

@@ -18,7 +18,7 @@ from warpgauge.exporters.attribution import claims
 from warpgauge.exporters.attribution.census import Census
 from warpgauge.exporters.attribution.device_files import files_by_pci_address, holders_of_files
 from warpgauge.exporters.attribution.docker_engine import DockerEngine, DockerError
-from warpgauge.exporters.attribution.holder_usage import holder_usage
+from warpgauge.exporters.attribution.holder_usage import HolderUsage
 from warpgauge.exporters.attribution.pod_resources import SOCKET, PodDevice, PodResources, PodResourcesError
 from warpgauge.exporters.attribution.procfs import ProcFs, user_name
 from warpgauge.exporters.attribution.slurm_files import GPUSTAT, gpustat_claims, mapping_claims
@@ -83,6 +83,7 @@ class AttributionCollector:
         self._clock = clock or SystemClock()
         self._system = system
         self._census = Census(ProcFs(proc_root, name_of))
+        self._usage = HolderUsage(self._census.proc, most_processes)
         self._looked: float | None = None
         self._seen: tuple[Sequence[Held], Mapping[int, Spoken]] = ((), {})  # what the last answer was made from
         self._pods: list[PodDevice] = []
@@ -104,7 +105,7 @@ class AttributionCollector:
     def read(self, tier: Tier, device: Device | None = None) -> tuple[list[Sample], list[ReadError]]:  # noqa: ARG002 - the protocol's shape
         """Every workload, each second; made anew only when something changed."""
         if tier is Tier.NORMAL and self._most_processes:
-            return holder_usage(self._roots[0], self._holders, self._most_processes), []
+            return self._usage.samples(self._holders), []
         if tier is not Tier.FAST:
             return [], []
         held, spoken = self._held(), self._spoken()

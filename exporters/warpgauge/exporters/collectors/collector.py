@@ -26,7 +26,7 @@ __all__ = [
     "Settings",
 ]
 
-Settings = Mapping[str, str | int | bool]
+Settings = Mapping[str, str | float | bool]
 """Settings by their short names, as they go to a child with each command."""
 
 

@@ -92,7 +92,7 @@ class NvmlCollector:
             device = self._describe(handle, position)
             bookmark = self._bookmarks.get(device.uuid, {})
             links = count_links(self._api, handle, LINK_COUNT)
-            gpm = Gpm.of(self._api, handle, self._clock)
+            gpm = Gpm.of(self._api, handle, self._clock, self._gpm_every)
             self._boards[device.uuid] = Board(
                 api=self._api,
                 handle=handle,
@@ -111,7 +111,9 @@ class NvmlCollector:
                 parts=self._parts(handle),
                 buffers=SampleBuffers(self._api, handle, self._clock, bookmark),
                 counters=Unwrapped(bookmark),
-                partitions=Partitions.of(self._api, handle, self._clock, has_gpm=gpm is not None),
+                partitions=Partitions.of(
+                    self._api, handle, self._clock, gpm_every=None if gpm is None else self._gpm_every
+                ),
             )
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
@@ -142,7 +144,8 @@ class NvmlCollector:
     def adjust(self, settings: Settings) -> None:
         """Obey these from now on; see `Adjustable`.
 
-        `gpm` (True) allows GPM; `processes` (0) is the most per GPU that get series, with names from `proc_root`;
+        `gpm` (True) allows GPM, `gpm_every` (0) seconds lie between two of its averages; `processes` (0) is the most
+        per GPU that get series, with names from `proc_root`;
         `holders` (False) lists the processes of each GPU for the attribution.
         """
         self._settings = settings
@@ -196,6 +199,10 @@ class NvmlCollector:
     def _fans(self, handle: Any) -> list[Getter]:  # noqa: ANN401 - an opaque pointer
         count = self._text("nvmlDeviceGetNumFans", handle)
         return [fan_getter(fan) for fan in range(int(count or 0))]
+
+    @property
+    def _gpm_every(self) -> float:
+        return float(self._settings.get("gpm_every", 0.0))
 
     @property
     def _is_profiled(self) -> bool:

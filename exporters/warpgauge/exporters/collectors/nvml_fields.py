@@ -77,7 +77,10 @@ def _plain(suffix: str, metric: Metric, *labels: str, factor: float = 1.0) -> Fi
 
 
 def _ecc_locations() -> list[Field]:
-    """The detail behind the totals: NVML's names have SBE and DBE, volatile and aggregate, and where."""
+    """The detail behind the totals: NVML's names have SBE and DBE, volatile and aggregate, and where.
+
+    What Hopper has is told by calls instead: see `nvml_getters`.
+    """
     return [
         _plain(f"ECC_{kind}_{span}_{suffix}", device.ECC_LOCATION_ERRORS, severity, persistence, location)
         for kind, severity in (("SBE", "corrected"), ("DBE", "uncorrected"))
@@ -90,7 +93,6 @@ def _ecc_locations() -> list[Field]:
 _ECC_LOCATIONS: Final = {
     "L1": "l1",
     "L2": "l2",
-    "DEV": "device_memory",
     "REG": "registers",
     "TEX": "texture",
     "CBU": "cbu",

@@ -117,23 +117,24 @@ def _compute_mode(raw: Any) -> list[Reading]:  # noqa: ANN401 - an integer from 
     return [(device.COMPUTE_MODE, (mode,), float(number == int(raw))) for number, mode in modes]
 
 
-def _sram_errors() -> list[Getter]:
-    """SRAM has no field values: one call for each severity and persistence."""
+def _memory_errors() -> list[Getter]:
+    """One call each: SRAM has no field values, and those of the device memory an H100 does not support."""
 
-    def one(error: str, severity: str, counter: str, persistence: str) -> Getter:
+    def one(error: str, severity: str, counter: str, persistence: str, place: str) -> Getter:
         return Getter(
             metric=device.ECC_LOCATION_ERRORS,
             function="nvmlDeviceGetMemoryErrorCounter",
             arguments=(
                 constant(f"NVML_MEMORY_ERROR_TYPE_{error}"),
                 constant(f"NVML_{counter}_ECC"),
-                constant("NVML_MEMORY_LOCATION_SRAM"),
+                constant(f"NVML_MEMORY_LOCATION_{place.upper()}"),
             ),
-            values=scaled(device.ECC_LOCATION_ERRORS, severity, persistence, "sram"),
+            values=scaled(device.ECC_LOCATION_ERRORS, severity, persistence, place),
         )
 
     return [
-        one(error, severity, counter, persistence)
+        one(error, severity, counter, persistence, place)
+        for place in ("device_memory", "sram")
         for error, severity in (("CORRECTED", "corrected"), ("UNCORRECTED", "uncorrected"))
         for counter, persistence in (("VOLATILE", "volatile"), ("AGGREGATE", "aggregate"))
     ]
@@ -268,7 +269,7 @@ GETTERS: Final[tuple[Getter, ...]] = (
         beside=(device.ROW_REMAP_PENDING, device.ROW_REMAP_FAILED),
     ),
     Getter(metric=device.ROW_REMAP_BANKS, function="nvmlDeviceGetRowRemapperHistogram", values=_remap_banks),
-    *_sram_errors(),
+    *_memory_errors(),
     _plain(device.TEMPERATURE_MARGIN, "nvmlDeviceGetMarginTemperature"),
     _plain(device.PERSISTENCE_MODE, "nvmlDeviceGetPersistenceMode"),
     Getter(metric=device.COMPUTE_MODE, function="nvmlDeviceGetComputeMode", values=_compute_mode),

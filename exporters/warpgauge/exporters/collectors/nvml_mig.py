@@ -74,25 +74,25 @@ WHOLE: Final = Standing(is_enabled=False, is_partitioned=False)
 class Partitions:
     """The GPU instances of one board. A failure costs the samples of its instance only, a change costs nobody any."""
 
-    def __init__(self, api: NvmlApi, board: Any, clock: Clock, *, has_gpm: bool) -> None:  # noqa: ANN401 - an opaque pointer
+    def __init__(self, api: NvmlApi, board: Any, clock: Clock, *, gpm_every: float | None) -> None:  # noqa: ANN401 - an opaque pointer
         self.is_profiled = True  # whether GPM may be read now; if not, no sample of ours is left
         self._is_enabled = False
         self._api = api
         self._board = board
         self._layout = Layout(api, board)
         self._clock = clock
-        self._has_gpm = has_gpm
+        self._gpm_every = gpm_every  # seconds between two averages, None before Hopper: there NVML tells nothing
         self._instances: dict[int, Instance] = {}
 
     @classmethod
-    def of(cls, api: NvmlApi, board: Any, clock: Clock, *, has_gpm: bool) -> Partitions | None:  # noqa: ANN401 - an opaque pointer
+    def of(cls, api: NvmlApi, board: Any, clock: Clock, *, gpm_every: float | None) -> Partitions | None:  # noqa: ANN401 - an opaque pointer
         """The parts of a board as of now, None for a board that cannot be cut.
 
         Raises:
             CallFailedError: the board or the driver is gone.
 
         """
-        partitions = cls(api, board, clock, has_gpm=has_gpm)
+        partitions = cls(api, board, clock, gpm_every=gpm_every)
         try:
             partitions.look()
         except CallFailedError as failure:
@@ -164,11 +164,12 @@ class Partitions:
     # ---- the layout
 
     def _gpm(self, number: int) -> Gpm | None:
-        """None before Hopper: there NVML tells nothing about the activity of an instance."""
-        if not self._has_gpm:
+        """None where nothing tells the activity of an instance."""
+        if self._gpm_every is None:
             return None
+        api, board = self._api, self._board
         return Gpm(
-            self._api, lambda sample: self._api.call("nvmlGpmMigSampleGet", self._board, number, sample), self._clock
+            api, lambda sample: api.call("nvmlGpmMigSampleGet", board, number, sample), self._clock, self._gpm_every
         )
 
     def _infos(self) -> Iterator[Reading]:

@@ -1,7 +1,7 @@
 """NVML's own sample buffers: what a device did between two readings, as histograms of time.
 
-The driver keeps the last samples of power and utilization (some 100 at 5 to 20 a second). They are read once per fast
-tick, all that came since the last time, so no spike of a sample's length is missed, however seldom anybody scrapes.
+The driver keeps the last samples of power and utilization (some 100, at 5 to 50 a second). All that came since the last
+time is read before the buffer is full, so no spike of a sample's length is missed, however seldom anybody scrapes.
 Clocks have a buffer too and no row here: drivers were seen to add to it only when a clock changes.
 """
 
@@ -120,13 +120,17 @@ class SampleBuffers:
 
         """
         now, time = self._clock.monotonic(), self._times[source]
+        if time.is_due(now):
+            self._count(source, time, now)
+        period = time.period_seconds
+        return [] if period is None else [(device.SAMPLE_PERIOD, (source.name,), period)]
+
+    def _count(self, source: Source, time: SampleTime, now: float) -> None:
         spans = time.take(self._ask(source, time.ask_from(now)), now)
         if time.is_dry(now):
             spans += time.stand_in(self._present(source), now)
         if time.is_open:
             self._gains.setdefault(source, _Gain(source)).add(spans)
-        period = time.period_seconds
-        return [] if period is None else [(device.SAMPLE_PERIOD, (source.name,), period)]
 
     def take(self) -> list[Increment]:
         """What the histograms gained since this was last asked; a new one says so with zeros."""

@@ -56,21 +56,31 @@ class _Account:
     counts: list[int] = field(default_factory=lambda: [0] * (len(STEP_SECONDS.buckets) + 1))
     step_seconds: float = 0.0
     phase_seconds: dict[str, float] = field(default_factory=dict)
+    device_seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, message: StepMessage, now: float) -> None:
         self.heard = now
         for seconds in message.step_seconds:
             self.counts[bisect_left(STEP_SECONDS.buckets, seconds)] += 1
             self.step_seconds += seconds
-        for phase, seconds in message.phase_seconds.items():
-            self.phase_seconds[phase] = self.phase_seconds.get(phase, 0.0) + seconds
+        for sums, gained in (
+            (self.phase_seconds, message.phase_seconds),
+            (self.device_seconds, message.device_seconds),
+        ):
+            for phase, seconds in gained.items():
+                sums[phase] = sums.get(phase, 0.0) + seconds
 
     def samples(self, place: _Place) -> list[Sample]:
         histogram = Histogram(tuple(accumulate(self.counts)), self.step_seconds)
-        phases = (
-            Sample(PHASE_SECONDS, (*place.labels, name, "host"), sum_) for name, sum_ in self.phase_seconds.items()
-        )
-        return [Sample(STEP_SECONDS, place.labels, histogram), *phases]
+        return [
+            Sample(STEP_SECONDS, place.labels, histogram),
+            *(
+                Sample(PHASE_SECONDS, (*place.labels, name, clock), seconds)
+                for clock, sums in (("host", self.phase_seconds), ("device", self.device_seconds))
+                for name, seconds in sums.items()
+                if clock == "device" or not self.device_seconds  # a rank has one clock: the first steps had no other
+            ),
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ __all__ = ["MAX_BYTES", "StepMessage", "parse"]
 MAX_BYTES: Final = 8192
 _VERSION: Final = 1
 _REQUIRED: Final = frozenset({"v", "job", "rank", "steps", "phases"})
-_ALLOWED: Final = _REQUIRED | {"stage"}
+_ALLOWED: Final = _REQUIRED | {"stage", "device"}
 _PHASES: Final = frozenset({*PHASES, TRANSFER})
 _MAX_JOB_LENGTH: Final = 128
 _MAX_RANK: Final = 1_000_000
@@ -30,7 +30,8 @@ class StepMessage:
     rank: int
     stage: int | None
     step_seconds: tuple[float, ...]
-    phase_seconds: dict[str, float]
+    phase_seconds: dict[str, float]  # by the host's clock
+    device_seconds: dict[str, float]  # by the device's
 
 
 def parse(data: bytes) -> StepMessage:
@@ -42,7 +43,7 @@ def parse(data: bytes) -> StepMessage:
     """
     _demand(f"at most {MAX_BYTES} bytes", holds=len(data) <= MAX_BYTES)
     document = _document(data)
-    _demand("keys v, job, rank, steps, phases and stage", holds=_REQUIRED <= document.keys() <= _ALLOWED)
+    _demand("keys v, job, rank, steps, phases, stage and device", holds=_REQUIRED <= document.keys() <= _ALLOWED)
     _demand(f"version {_VERSION}", holds=_is_number(document["v"]) and document["v"] == _VERSION)
     return StepMessage(
         job_id=_job_id(document["job"]),
@@ -50,6 +51,7 @@ def parse(data: bytes) -> StepMessage:
         stage=_small_number(document["stage"]) if "stage" in document else None,
         step_seconds=_steps(document["steps"]),
         phase_seconds=_phases(document["phases"]),
+        device_seconds=_phases(document.get("device", {})),
     )
 
 

@@ -66,9 +66,13 @@ class DcgmView:
         found: dict[_Place, _Found] = {}
         labels: dict[_Place, str] = {}
         for device in devices:
-            parts = _found(self._readings.samples_of(device.uuid))
+            samples = self._readings.samples_of(device.uuid)
+            parts, holders = _found(samples), _holders(samples)
             found |= {_Place(device, part): values for part, values in parts.items()}
-            labels |= {_Place(device, part): _labels(device, part, self._node, driver) for part in parts}
+            labels |= {
+                _Place(device, part): _labels(device, part, self._node, driver, holders.get(part.number, {}))
+                for part in parts
+            }
         blocks = [_family(field, found, labels) for field in FIELDS]
         return "".join([*blocks, self._xids([place for place, values in found.items() if values], labels)])
 
@@ -104,6 +108,25 @@ def _found(samples: Iterable[Sample]) -> dict[_Part, _Found]:
     return found
 
 
+def _holders(samples: Iterable[Sample]) -> dict[str, dict[str, str]]:
+    """By number of the GPU instance, empty for the whole: labels of the pod or job that holds it.
+
+    Of several nobody is named: dcgm-exporter too names one of a shared GPU only, and whichever it met last.
+    """
+    held: dict[str, list[dict[str, str]]] = {}
+    for sample in samples:
+        if sample.metric is rows.WORKLOAD_INFO:
+            held.setdefault(sample.label("instance_id") or "", []).append(_workload(sample))
+    return {number: found[0] for number, found in held.items() if all(one == found[0] for one in found)}
+
+
+def _workload(sample: Sample) -> dict[str, str]:
+    if sample.label("pod"):
+        return {name: sample.label(name) or "" for name in ("container", "namespace", "pod")}
+    is_hpc = sample.label("scheduler") == "slurm"
+    return {"hpc_job": sample.label("job_id") or ""} if is_hpc and sample.label("job_id") else {}
+
+
 def _family(field: Field, found: Mapping[_Place, _Found], labels: Mapping[_Place, str]) -> str:
     lines = [
         f"{field.name}{{{labels[place]}}} {_number(value)}\n"
@@ -133,7 +156,7 @@ def _number(value: float) -> str:
     return str(int(rounded)) if rounded.is_integer() else repr(rounded)
 
 
-def _labels(device: Device, part: _Part, node: str, driver: str) -> str:
+def _labels(device: Device, part: _Part, node: str, driver: str, holder: Mapping[str, str]) -> str:
     """DCGM writes PCI addresses with eight digits of domain, in capitals; GPU_I_* stand on series of an instance."""
     domain, _, rest = device.pci_bus_id.partition(":")
     pairs = {
@@ -145,5 +168,6 @@ def _labels(device: Device, part: _Part, node: str, driver: str) -> str:
         **({"GPU_I_PROFILE": part.profile, "GPU_I_ID": part.number} if part is not _WHOLE else {}),
         "Hostname": node,
         "DCGM_FI_DRIVER_VERSION": driver,
+        **holder,
     }
     return ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in pairs.items())

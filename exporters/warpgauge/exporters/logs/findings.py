@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import platform
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.catalog import findings_queue as rows
 from warpgauge.core.errors import StorageError
+from warpgauge.core.sample import Sample
 from warpgauge.exporters.logs.record import LogRecord
 from warpgauge.exporters.logs.shipping import log_sinks
 from warpgauge.exporters.push.queues import delivery_of, queue_folder
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import Config
     from warpgauge.core.finding import Finding
-    from warpgauge.exporters.push.worker import Delivery
+    from warpgauge.exporters.push.worker import Delivery, DeliveryStats
 
-__all__ = ["FindingRecords", "shipped_findings"]
+__all__ = ["FindingRecords", "Shipping", "shipped_findings"]
 
 _LOG: Final = logging.getLogger(__name__)
 _FOLDER: Final = "findings"
@@ -36,10 +38,8 @@ Attributes = dict[str, str | int | float | bool]
 
 
 @contextmanager
-def shipped_findings(
-    config: Config, environ: Mapping[str, str], clock: Clock
-) -> Iterator[Callable[[Sequence[Finding]], None] | None]:
-    """Takes the findings that hold or ended lately, each time; None where no sink for logs is configured.
+def shipped_findings(config: Config, environ: Mapping[str, str], clock: Clock) -> Iterator[Shipping | None]:
+    """What findings are told to; None where no sink for logs is configured.
 
     Raises:
         ConfigError: a setting is unfit, or the library of an extra is missing.
@@ -56,15 +56,15 @@ def shipped_findings(
     except OSError as error:
         msg = f"cannot make {folder}: {error.strerror or error}"
         raise StorageError(msg) from error
-    shipping = _Shipping([delivery_of(sink, folder, config.push, clock) for sink in sinks], clock)
+    shipping = Shipping([delivery_of(sink, folder, config.push, clock) for sink in sinks], clock)
     try:
-        yield shipping.hear
+        yield shipping
     finally:
         shipping.close()
 
 
-class _Shipping:
-    """Deliveries at work. For the event loop: nothing here waits for a disk or a receiver."""
+class Shipping:
+    """Deliveries at work."""
 
     def __init__(self, deliveries: Sequence[Delivery[Sequence[LogRecord]]], clock: Clock) -> None:
         self._deliveries = deliveries
@@ -74,13 +74,21 @@ class _Shipping:
             delivery.start()
 
     def hear(self, findings: Sequence[Finding]) -> None:
+        """Take the findings that hold or ended lately, each time. For the event loop: it waits for no disk."""
         news = self._records.news(findings)
         for delivery in self._deliveries:
             for first in range(0, len(news), _MOST_IN_A_BATCH):
                 delivery.offer(news[first : first + _MOST_IN_A_BATCH])
             self._tell(delivery.sink.name, delivery.trouble)
 
+    def samples(self) -> Iterator[Sample]:
+        """How each queue does; one that cannot be read has nothing to say. Waits for the disk."""
+        for delivery in self._deliveries:
+            with suppress(StorageError):
+                yield from _samples(delivery.sink.name, delivery.stats())
+
     def close(self) -> None:
+        """End the deliveries; what was not sent waits in the queues for the next start."""
         for delivery in self._deliveries:
             delivery.close()
 
@@ -91,6 +99,21 @@ class _Shipping:
             _LOG.warning("sink does not take findings", extra={"sink": sink, "why": trouble})
         elif before and not trouble:
             _LOG.info("sink takes findings again", extra={"sink": sink})
+
+
+def _samples(sink: str, stats: DeliveryStats) -> Iterator[Sample]:
+    numbers = {
+        rows.RECORDS: stats.records,
+        rows.BYTES: stats.bytes,
+        rows.MAX_BYTES: stats.max_bytes,
+        rows.OLDEST: stats.oldest_timestamp,
+        rows.ACKED: stats.acked,
+        rows.DROPPED: stats.dropped,
+        rows.RETRIES: stats.retries,
+        rows.DEAD_LETTERED: stats.dead_lettered,
+        rows.REFUSED: stats.refused,
+    }
+    return (Sample(row, (sink,), float(number)) for row, number in numbers.items() if number is not None)
 
 
 class FindingRecords:

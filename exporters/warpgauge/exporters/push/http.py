@@ -18,7 +18,7 @@ from warpgauge.exporters.push.sink import Dead, Retry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from warpgauge.core.config import OtlpConfig, RemoteWriteConfig
+    from warpgauge.core.config import OtlpReceiverConfig, RemoteWriteConfig
     from warpgauge.core.posting import Answer
 
 __all__ = [
@@ -45,7 +45,7 @@ _REFUSAL, _SERVER_ERROR, _UNAVAILABLE = 400, 500, 503
 class Poster:
     """Posts bodies to one URL with the headers and certificates of the settings."""
 
-    def __init__(self, settings: RemoteWriteConfig | OtlpConfig, headers: Mapping[str, str]) -> None:
+    def __init__(self, settings: RemoteWriteConfig | OtlpReceiverConfig, headers: Mapping[str, str]) -> None:
         """`headers` come from the user, see `headers_of_file`.
 
         Raises:
@@ -146,7 +146,7 @@ def headers_of_variable(text: str, name: str) -> dict[str, str]:
     return headers
 
 
-def tls_context(settings: RemoteWriteConfig | OtlpConfig) -> ssl.SSLContext:
+def tls_context(settings: RemoteWriteConfig | OtlpReceiverConfig) -> ssl.SSLContext:
     """Whom we trust and the certificate that we show.
 
     Raises:

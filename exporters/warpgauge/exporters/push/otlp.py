@@ -39,7 +39,12 @@ class Otlp:
         self._settings = config.otlp
         self._transport = transport_of(config.otlp, environ, _METHOD, refusals_of)
         choice = Choice(config.push.keep, config.push.drop)
-        self._translation = Translation(external_labels(config.push), choice.takes, started=time())
+        self._translation = Translation(
+            external_labels(config.push),
+            choice.takes,
+            started=time(),
+            has_exponential_histograms=config.otlp.exponential_histograms,
+        )
 
     def encode(self, batch: Reading) -> bytes:
         """One request, compressed if the settings say so."""

@@ -30,7 +30,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from warpgauge.core.config import OtlpConfig
+    from warpgauge.core.config import OtlpReceiverConfig
     from warpgauge.exporters.push.otlp_transport import Refusals
     from warpgauge.exporters.push.sink import Outcome
 
@@ -59,7 +59,9 @@ _OPTIONS: Final = (
 class GrpcTransport:
     """Calls one method of one receiver. A link that fails is made anew, with the certificates as they are then."""
 
-    def __init__(self, settings: OtlpConfig, headers: Mapping[str, str], method: str, refusals: Refusals) -> None:
+    def __init__(
+        self, settings: OtlpReceiverConfig, headers: Mapping[str, str], method: str, refusals: Refusals
+    ) -> None:
         """`headers` become metadata.
 
         Raises:
@@ -165,7 +167,7 @@ def _metadata(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:
         yield key, value
 
 
-def _credentials(settings: OtlpConfig) -> Any:  # noqa: ANN401 - grpcio has no types
+def _credentials(settings: OtlpReceiverConfig) -> Any:  # noqa: ANN401 - grpcio has no types
     tls_context(settings)  # says what is wrong with a file; gRPC would only fail to connect
     try:
         key, certificate = None, None

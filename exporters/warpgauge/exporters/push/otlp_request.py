@@ -9,6 +9,7 @@ from warpgauge.core.catalog import Family, Kind, Unit
 from warpgauge.core.sample import Histogram, Unavailable
 from warpgauge.core.version import VERSION
 from warpgauge.exporters.push.conventions import attributes_of, is_up_down, name_of
+from warpgauge.exporters.push.otlp_histograms import CUMULATIVE, add_explicit, add_exponential, exponential_of
 
 try:
     from google.protobuf.message import DecodeError
@@ -17,7 +18,6 @@ try:
         ExportMetricsServiceResponse,
     )
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-    from opentelemetry.proto.metrics.v1 import metrics_pb2
 except ModuleNotFoundError as error:
     message = "Pushing over OTLP needs opentelemetry-proto: pip install '.[push]'"
     raise ModuleNotFoundError(message, name=error.name) from error
@@ -25,8 +25,10 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from opentelemetry.proto.metrics.v1 import metrics_pb2
+
     from warpgauge.core.catalog import Metric
-    from warpgauge.core.sample import Sample
+    from warpgauge.exporters.push.otlp_histograms import HistogramPoint
     from warpgauge.exporters.push.reading import Reading
 
 __all__ = [
@@ -40,7 +42,6 @@ __all__ = [
     "resource_of",
 ]
 
-_CUMULATIVE: Final = metrics_pb2.AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 SCOPE: Final = "warpgauge"
 Attribute = str | int | float | bool
 
@@ -50,8 +51,16 @@ _RENAMED_LABELS: Final = {"job": "service.name", "instance": "service.instance.i
 class Translation:
     """Readings to requests; everything is one resource, this machine."""
 
-    def __init__(self, external: Mapping[str, str], takes: Callable[[str], bool], started: float) -> None:
+    def __init__(
+        self,
+        external: Mapping[str, str],
+        takes: Callable[[str], bool],
+        started: float,
+        *,
+        has_exponential_histograms: bool = False,
+    ) -> None:
         """`takes` says by the catalog's name whether a metric is sent; the agent `started` then (seconds)."""
+        self._has_exponential_histograms = has_exponential_histograms
         self._resource = resource_of(external)
         self._takes = takes
         self._started = nanoseconds(started)
@@ -64,6 +73,7 @@ class Translation:
         scope = resource.scope_metrics.add()
         scope.scope.name, scope.scope.version = SCOPE, VERSION
         stamp = nanoseconds(reading.time)
+        fine = exponential_of(reading.samples) if self._has_exponential_histograms else frozenset()
         families: dict[str, metrics_pb2.Metric] = {}
         for sample in reading.samples:
             if isinstance(sample.value, Unavailable) or not self._takes(sample.metric.name):
@@ -72,36 +82,30 @@ class Translation:
             if name not in families:
                 families[name] = scope.metrics.add(name=name, description=_help(sample.metric))
                 families[name].unit = _unit(sample.metric)
-            self._add(families[name], sample, stamp)
+            point = self._added(families[name], sample.metric, sample.value, is_fine=sample.metric in fine)
+            point.time_unix_nano = stamp
+            point.attributes.extend(pairs(attributes_of(sample.metric, sample.labels)))
         return bytes(request.SerializeToString())
 
-    def _add(self, family: metrics_pb2.Metric, sample: Sample, stamp: int) -> None:
-        metric, value = sample.metric, sample.value
-        attributes = list(pairs(attributes_of(metric, sample.labels)))
+    def _added(
+        self, family: metrics_pb2.Metric, metric: Metric, value: float | Histogram, *, is_fine: bool
+    ) -> metrics_pb2.NumberDataPoint | HistogramPoint:
+        """A point of the family with a value; its time and attributes are the caller's to set."""
         if isinstance(value, Histogram):
-            family.histogram.aggregation_temporality = _CUMULATIVE
-            bars = family.histogram.data_points.add(
-                attributes=attributes,
-                time_unix_nano=stamp,
-                start_time_unix_nano=self._started,
-                count=value.counts[-1],
-                sum=value.sum,
-                explicit_bounds=metric.buckets,
-            )
-            bars.bucket_counts.extend(new - old for old, new in zip((0, *value.counts), value.counts, strict=False))
-            return
-        if isinstance(value, Unavailable):
-            return
+            point = add_exponential(family, value) if is_fine else add_explicit(family, metric, value)
+            point.start_time_unix_nano = self._started
+            return point
         number = value / (metric.otel.factor if metric.otel else 1.0)
-        point = metrics_pb2.NumberDataPoint(attributes=attributes, time_unix_nano=stamp, as_double=number)
-        if metric.kind is Kind.COUNTER or is_up_down(metric):
-            family.sum.aggregation_temporality = _CUMULATIVE
-            family.sum.is_monotonic = metric.kind is Kind.COUNTER
-            if metric.family is Family.AGENT:  # others began to count with a driver or a kernel: unknown, hence absent
-                point.start_time_unix_nano = self._started
-            family.sum.data_points.append(point)
-        else:
-            family.gauge.data_points.append(point)
+        one: metrics_pb2.NumberDataPoint
+        if metric.kind is not Kind.COUNTER and not is_up_down(metric):
+            one = family.gauge.data_points.add(as_double=number)
+            return one
+        family.sum.aggregation_temporality = CUMULATIVE
+        family.sum.is_monotonic = metric.kind is Kind.COUNTER
+        # Others than ours began to count with a driver or a kernel: unknown, hence absent.
+        started = self._started if metric.family is Family.AGENT else 0
+        one = family.sum.data_points.add(as_double=number, start_time_unix_nano=started)
+        return one
 
 
 def refusals_of(body: bytes) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from warpgauge.exporters.push.sink import Acked, Retry
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from warpgauge.core.config import OtlpConfig
+    from warpgauge.core.config import OtlpReceiverConfig
     from warpgauge.exporters.push.sink import Outcome
 
 __all__ = ["Refusals", "Transport", "plain", "stored", "transport_of"]
@@ -42,7 +42,9 @@ class Transport(Protocol):
         """Let go of connections."""
 
 
-def transport_of(settings: OtlpConfig, environ: Mapping[str, str], method: str, refusals: Refusals) -> Transport:
+def transport_of(
+    settings: OtlpReceiverConfig, environ: Mapping[str, str], method: str, refusals: Refusals
+) -> Transport:
     """What the settings ask for; `method` is the gRPC method that takes such requests.
 
     Raises:
@@ -60,7 +62,7 @@ def transport_of(settings: OtlpConfig, environ: Mapping[str, str], method: str, 
     return _HttpTransport(settings, headers, refusals)
 
 
-def stored(request: bytes, settings: OtlpConfig) -> bytes:
+def stored(request: bytes, settings: OtlpReceiverConfig) -> bytes:
     """A request as it waits in the queue."""
     return gzip.compress(request, compresslevel=1, mtime=0) if settings.compression == "gzip" else request
 
@@ -79,7 +81,7 @@ def plain(body: bytes) -> bytes:
 
 
 class _HttpTransport:
-    def __init__(self, settings: OtlpConfig, headers: Mapping[str, str], refusals: Refusals) -> None:
+    def __init__(self, settings: OtlpReceiverConfig, headers: Mapping[str, str], refusals: Refusals) -> None:
         self._poster = Poster(settings, headers)
         self._refusals = refusals
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Kind
 from warpgauge.core.exposition.rendering import bound
-from warpgauge.core.fine_buckets import LOWEST, SCHEMA, ZERO
+from warpgauge.core.fine_buckets import SCHEMA, ZERO, ZERO_THRESHOLD
 from warpgauge.core.sample import Histogram, Unavailable
 
 try:
@@ -172,7 +172,7 @@ def _add_native(request: Any, labels: _Labels, value: Any, stamp: int) -> None: 
         count_int=value.counts[-1],
         sum=value.sum,
         schema=SCHEMA,
-        zero_threshold=2.0 ** (LOWEST / (1 << SCHEMA) - 1),
+        zero_threshold=ZERO_THRESHOLD,
         zero_count_int=counts.pop(ZERO, 0),
         timestamp=stamp,
     )

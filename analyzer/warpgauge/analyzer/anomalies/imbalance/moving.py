@@ -3,8 +3,8 @@
 Scatter is taken from the differences between one sample and the next (von Neumann 1941), which a level that shifted
 once does not touch but at one place; the place where the ranks together differ most is left out. So a machine that
 becomes slow is not taken for work that moves. A sample spans several columns where a fleet is read seldom.
-Close up, where a window is a few seconds of steps that are counted one by one, scatter is that about each rank's own
-mean: there are too few samples to leave some out, and a real host's noise asks for the whole effect.
+Close up, where a window is a few seconds, there are too few samples to leave some out: there the whole effect is asked
+for, and that ranks scatter more than is usual on their machines.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.anomalies.imbalance.episode import episode_of
 from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE, STEPS, TOTAL, compute_and_steps, stage_of
 from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
 from warpgauge.analyzer.anomalies.straggler.neighbor import around, pressure_of
@@ -48,9 +49,12 @@ HOLD_EFFECT: Final = 0.06
 SURE_SHARE: Final = 0.5  # of the effect: the less that ranks which scatter so lose, whatever the shares are
 LEAST_MIRRORED: Final = 0.5  # of a rank's scatter must show in its wait, the other way round
 LEAST_STEPS: Final = 30.0  # of each rank
+CLOSE_STEPS: Final = 20.0  # the same close up, where rises count: TraceML's least for a verdict that matters
 MOST_SECONDS: Final = 900.0  # in which there must be so many
 LEAST_SAMPLES: Final = 12  # that the window holds, however seldom a fleet is read
 LEAST_DIFFERENCES: Final = 2
+RAISE_RISE: Final = 2.0  # times the usual deviation, close up
+HOLD_RISE: Final = 1.4
 CONTENTION_RATIO: Final = 1.5  # times the lost time that tasks waited for a CPU: then that explains it
 
 _SCREENING: Final = 0.6  # the screen looks at each rank alone and lets a common shift count: it is wide by this
@@ -85,6 +89,7 @@ class _Scatter:
     def passes(self, effect: float, parts: int) -> bool:
         """Whether so much is lost, in so many parts of the window, to ranks that take turns."""
         known = self.lost_parts[np.isfinite(self.lost_parts)]
+        is_enough = self.steps >= (CLOSE_STEPS if self.is_close else LEAST_STEPS)
         if self.is_close:
             is_far, shown = self.lost >= effect * self.step, known >= effect * self.step
             often = int(shown.sum()) >= parts
@@ -92,7 +97,7 @@ class _Scatter:
             is_far = self.lost >= SURE_SHARE * effect * self.step and self.most_lost >= effect * self.step
             shown = known >= SURE_SHARE * HOLD_EFFECT * self.step
             often = len(shown) > 0 and int(shown.sum()) >= min(parts, len(shown))
-        return is_far and often and self.mirrored >= LEAST_MIRRORED and self.steps >= LEAST_STEPS
+        return is_far and often and is_enough and self.mirrored >= LEAST_MIRRORED
 
 
 def _squares(columns: Columns) -> Floats:
@@ -152,10 +157,19 @@ def moving_candidate(  # noqa: PLR0913 - what tells one look from another
     scatter = _read(frame, group, seconds, parts, is_longer=not is_close, is_close=is_close)
     if scatter is None or not scatter.passes(HOLD_EFFECT, 1):
         return None
-    since = _since(frame, group, scatter)
+    raises = scatter.passes(RAISE_EFFECT, most)
+    if is_close:
+        episode = episode_of(frame, group, seconds)
+        if (
+            scatter.deviation < HOLD_RISE * episode.usual
+        ):  # one that is not known (NaN) ends nothing, and raises nothing
+            return None
+        since, raises = episode.since, raises and scatter.deviation >= RAISE_RISE * episode.usual
+    else:
+        since = _since(frame, group, scatter)
     if _is_contended(frame, group, since, scatter):
         return None
-    return _moving(frame, group, seconds, scatter, since, raises=scatter.passes(RAISE_EFFECT, most))
+    return _moving(frame, group, seconds, scatter, since, raises=raises)
 
 
 def _read(  # noqa: PLR0913 - as above
@@ -182,12 +196,8 @@ def _read(  # noqa: PLR0913 - as above
     known = np.isfinite(compute + wait).all(axis=0)
     if known.sum() < LEAST_DIFFERENCES + width:
         return None
-    if is_close:
-        found = _about_means(compute, wait, counts)
-    else:
-        found = _differences(compute[:, known], wait[:, known], counts[:, known] * width, width, has_shift=is_longer)
-    samples = np.isfinite(found.squares).sum(axis=1) - is_close  # a mean takes one degree of freedom
-    deviation = float(np.sqrt(median(np.nansum(found.squares, axis=1) / np.maximum(samples, 1))))
+    found = _differences(compute[:, known], wait[:, known], counts[:, known] * width, width, has_shift=is_longer)
+    deviation = float(np.sqrt(median(mean(found.squares))))
     waited, high = float(median(mean(wait))), expected_maximum(len(rows))
     in_parts = np.sqrt(median(in_buckets(found.squares, parts).T)) * high
     return _Scatter(
@@ -237,19 +247,6 @@ def _differences(compute: Array, wait: Array, steps: Array, width: int, *, has_s
         shift = slice(first, first + 2 * width)
         squares[:, shift] = products[:, shift] = np.nan
     return _Differences(squares, products)
-
-
-def _about_means(compute: Array, wait: Array, steps: Array) -> _Differences:
-    """Of each sample to its rank's mean."""
-    own, against = (_centered(values, steps) for values in (compute, wait))
-    return _Differences(steps * own**2, steps * own * against)
-
-
-def _centered(values: Array, counts: Array) -> Array:
-    """Each rank's values about its own mean, after what all ranks have in common in a column."""
-    apart = values - median(values.T)
-    own = ratio(np.nansum(apart * counts, axis=1), np.nansum(counts * np.isfinite(apart), axis=1))
-    return np.asarray(apart - own[:, None])
 
 
 def _is_contended(frame: Frame, group: Group, since: float, scatter: _Scatter) -> bool:
@@ -316,7 +313,7 @@ def _least_deviation(scatter: _Scatter) -> float:
 
 def _since(frame: Frame, group: Group, scatter: _Scatter) -> float:
     """The column from which ranks scatter half as much as they do now."""
-    rows, width = list(group.ranks), 1 if scatter.is_close else _columns_of_sample(frame, group)
+    rows, width = list(group.ranks), _columns_of_sample(frame, group)
 
     def read(columns: Columns) -> Array:
         spent, steps = columns.of(*COMPUTE)[:, rows], columns.of(training.STEP_SECONDS, "count")[:, rows]

@@ -3,8 +3,9 @@
 An analyzer beside its agents reads them each second and keeps two minutes of it as a frame of its own with columns of a
 second (`frame.close_up`). Windows are counted in steps: as many seconds as twenty steps take, four at least, one minute
 at most, so that a job of short steps is judged within seconds and one of long steps not sooner than it can be. Effects
-must be larger than those that the wide frame asks for over minutes. Fleets read every ten seconds have no such frame,
-and pay nothing for it.
+must be larger than those that the wide frame asks for over minutes, or last half a window longer. A lag is weighed
+against what was usual in those two minutes, too: ranks that share a core differ all the time. Fleets read every ten
+seconds have no such frame, and pay nothing for it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Candidate, ProcessReading
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.windows import Mask
+    from warpgauge.core.finding import Scope
 
 __all__ = ["CloseUp", "closely_seen"]
 
@@ -49,10 +51,11 @@ LEAST_SECONDS: Final = 4.0
 MOST_SECONDS: Final = 60.0
 PARTS: Final = 4  # of which three must agree
 RAISE_EFFECT: Final = 0.15  # of the job's slowdown
+STAY_EFFECT: Final = 0.10  # the same, of what shows in half a window more
 HOLD_EFFECT: Final = 0.08
 RAISE_Z: Final = 3.5
-HOLD_Z: Final = 2.0
-LAST_WINDOWS: Final = 1.5  # a straggler, whose remedy costs most, must last so long
+HOLD_Z: Final = 1.0
+LAST_WINDOWS: Final = 1.5  # a small lag, or a straggler, whose remedy costs most, must last so long
 HOLD_WINDOWS: Final = 2  # a finding is held over so many windows
 MOVING_WINDOWS: Final = 1.5  # scatter needs more steps than a mean
 MOVING_PARTS: Final = 3
@@ -61,6 +64,7 @@ OVER_EFFECT: Final = 0.02  # a rank that lags by less is no straggler any more
 
 _RATE_SECONDS: Final = 10.0  # over which the length of a step is taken
 _RAISES: Final = Limits(effect=RAISE_EFFECT, z=RAISE_Z, share=0.75)
+_STAYS: Final = Limits(effect=STAY_EFFECT, z=RAISE_Z, share=0.75)
 _LASTS: Final = Limits(effect=RAISE_EFFECT, z=RAISE_Z, share=1.0)
 _HOLDS: Final = Limits(effect=HOLD_EFFECT, z=HOLD_Z, share=0.25)
 
@@ -73,8 +77,10 @@ class _Look(NamedTuple):
     raised: frozenset[FindingKind]
 
 
+_NAMED: Final = frozenset({FindingKind.NOISY_NEIGHBOR, FindingKind.INPUT_BOUND, FindingKind.NETWORK_BOUND})
 _LOOKS: Final = (
-    _Look(1.0, _RAISES, frozenset({FindingKind.NOISY_NEIGHBOR, FindingKind.INPUT_BOUND, FindingKind.NETWORK_BOUND})),
+    _Look(1.0, _RAISES, _NAMED),
+    _Look(LAST_WINDOWS, _STAYS, _NAMED),
     _Look(LAST_WINDOWS, _LASTS, frozenset({FindingKind.STRAGGLER})),
     _Look(HOLD_WINDOWS, _HOLDS, frozenset()),
 )
@@ -138,9 +144,14 @@ def _window(near: Frame, group: Group) -> float | None:
 
 
 def _judged(near: Frame, group: Group, seconds: float) -> Iterator[Candidate]:
-    found = [one for look in _LOOKS for one in _lagging(near, group, seconds * look.windows, look)]
-    neighbored = {one.scope for one in found if one.kind is FindingKind.NOISY_NEIGHBOR}
-    yield from (one for one in found if one.kind is not FindingKind.STRAGGLER or one.scope not in neighbored)
+    found: dict[tuple[FindingKind, Scope], Candidate] = {}
+    for one in (one for look in _LOOKS for one in _lagging(near, group, seconds, look)):
+        if one.key not in found or (found[one.key].strength is Strength.HOLD and one.strength is Strength.RAISE):
+            found[one.key] = one
+    neighbored = {scope for kind, scope in found if kind is FindingKind.NOISY_NEIGHBOR}
+    yield from (
+        one for (kind, scope), one in found.items() if kind is not FindingKind.STRAGGLER or scope not in neighbored
+    )
     moving = moving_candidate(
         near, group, MOVING_WINDOWS * seconds, parts=MOVING_PARTS, most=MOVING_MOST, is_close=True
     )
@@ -149,13 +160,13 @@ def _judged(near: Frame, group: Group, seconds: float) -> Iterator[Candidate]:
 
 
 def _lagging(near: Frame, group: Group, seconds: float, look: _Look) -> Iterator[Candidate]:
-    lag = read_lag(near, group, seconds, parts=PARTS)
+    lag = read_lag(near, group, seconds * look.windows, parts=PARTS, past_seconds=seconds * HOLD_WINDOWS)
     if lag is None or float(median(lag.steps)) < LEAST_STEPS / 2:
         return
-    left_out = _throttled(near, group)
     for one in candidates_of(
-        near, group, lag, raises=_RAISES, holds=look.limits, seconds=seconds, phases=OWN_PHASES, left_out=left_out
-    ):
+        near, group, lag, raises=look.limits if look.raised else _RAISES, holds=look.limits,
+        seconds=seconds * look.windows, phases=OWN_PHASES, left_out=_throttled(near, group),
+    ):  # fmt: skip
         yield one if one.kind in look.raised else replace(one, strength=Strength.HOLD)
 
 

@@ -3,6 +3,10 @@
 In lockstep a rank's step is what it does itself (compute, input, sending, other work) and its wait for the others. Who
 does more than its peers waits less by as much; who waits because of others does not lag. So the lag of a rank is what
 it does itself beyond the median of its peers, as far as it does not wait (TraceML, C4D), in seconds per step.
+
+Ranks differ in how long they compute, for good, and that hides a slow loader or link which none of its peers has. So
+a lag is held against the spread of the peers in its own phase as well, and where the time before is known against the
+spread of how they changed since.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ OWN_PHASES: Final = ("input", "compute", training.TRANSFER, "other")
 _LEAST_EXPLAINED: Final = 0.5  # of the lag must be missing from the wait
 _NOISE_SHARE: Final = 0.02  # of a step: the MAD of healthy peers is often 0
 _MAD_TO_SIGMA: Final = 1.4826
+_LEAST_PAST: Final = 8  # columns in which all members report, to know what is usual
 _LEAST_REST: Final = 0.01  # of a step that is left without the lag, so that a ratio stays finite
 
 
@@ -52,6 +57,7 @@ class Lag:
     steps: Array  # [member], how many there were in the window
     parts: Array  # [member, part], the lag in each part of the window as a ratio, NaN without steps
     covered: float  # share of the window in which all members report
+    usual: Array | None = None  # [member], the lag in the time before, where that is known
 
     @property
     def extra(self) -> Array:
@@ -70,8 +76,16 @@ class Lag:
 
     @property
     def z(self) -> Array:
-        """[member], the lag in robust standard deviations of the peers'."""
-        extra = self.extra
+        """[member], the lag in robust standard deviations of the peers'.
+
+        All in all, in one phase, or by how much it grew: where it stands out most.
+        """
+        extras = [self.extra, *map(self.extra_in, self.own)]
+        if self.usual is not None:
+            extras.append(self.extra - self.usual)
+        return np.asarray(np.max([self._apart(one) for one in extras], axis=0))
+
+    def _apart(self, extra: Array) -> Array:
         spread = _MAD_TO_SIGMA * median(np.abs(extra - median(extra)))
         return np.asarray(extra / (spread + _NOISE_SHARE * median(self.step)))
 
@@ -93,10 +107,13 @@ def are_timed_by_device(frame: Frame, group: Group) -> bool:
     return max(group.devices) < 0 or bool(frame.has_device_clock[list(group.ranks)].all())
 
 
-def read_lag(frame: Frame, group: Group, seconds: float, *, parts: int) -> Lag | None:
+def read_lag(
+    frame: Frame, group: Group, seconds: float, *, parts: int, past_seconds: float | None = None
+) -> Lag | None:
     """The lag of each member over the newest seconds, None where steps or waits are not known of all of them.
 
-    Of ranks on accelerators that only the host timed nothing but the wait for input counts.
+    Of ranks on accelerators that only the host timed nothing but the wait for input counts. What is usual is read from
+    the whole frame but its newest `past_seconds`, where these are given.
     """
     if min(group.ranks) < 0:
         return None
@@ -119,7 +136,18 @@ def read_lag(frame: Frame, group: Group, seconds: float, *, parts: int) -> Lag |
         steps=count * frame.step_seconds,
         parts=_in_parts(own, steps, total, parts),
         covered=float(together.mean()),
+        usual=None if past_seconds is None else _usual(frame, rows, list(own), past_seconds),
     )
+
+
+def _usual(frame: Frame, rows: list[int], phases: list[str], past_seconds: float) -> Array | None:
+    """[member], the lag of most columns before the newest seconds, None where they are too few."""
+    before = slice(None, -max(round(past_seconds / frame.step_seconds), 1))
+    steps = frame.values(training.STEP_SECONDS, "count", rows=rows)[:, before].astype(np.float64)
+    spent = [frame.values(training.PHASE_SECONDS, one, rows=rows)[:, before] for one in phases]
+    each = ratio(np.sum(np.nan_to_num(spent), axis=0), steps)
+    known = each[:, np.isfinite(each).all(axis=0)]
+    return median(known - median(known.T)) if known.shape[1] >= _LEAST_PAST else None
 
 
 def _spent(frame: Frame, phase: str, seconds: float, rows: list[int], steps: Array) -> Array:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.cli.docs.notes import device, host, infiniband, link, linux, own, runtime, serving, vendor
+from warpgauge.cli.docs.notes import (
+    device,
+    findings_queue,
+    host,
+    infiniband,
+    link,
+    linux,
+    own,
+    runtime,
+    serving,
+    vendor,
+)
 from warpgauge.cli.docs.notes.note import Note
 
 if TYPE_CHECKING:
@@ -12,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTES", "Note"]
 
-_CHAPTERS: Final = (device, link, runtime, vendor, host, linux, infiniband, serving, own)
+_CHAPTERS: Final = (device, link, runtime, vendor, host, linux, infiniband, serving, own, findings_queue)
 
 NOTES: Final[dict[Metric, Note]] = {metric: note for chapter in _CHAPTERS for metric, note in chapter.NOTES.items()}
 """One note for every row of the catalog."""

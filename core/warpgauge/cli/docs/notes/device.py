@@ -48,57 +48,69 @@ NOTES: Final[dict[Metric, Note]] = {
         "the time of the scrape; a hung device is scraped on time while its last reading grows old.",
     ),
     device.UTILIZATION: Note(
-        '`NAME{engine="compute"} 0.99`: in 99 % of the driver\'s sample period at least one kernel ran.'
-        " The other engines are read with the normal tier.",
-        "how much of the device works: one thread on one SM also shows 1; the same GPU had 57 % of its SMs active.",
+        '`NAME{engine="compute"} 0.98` on the recorded H100 at a matrix product: at least one kernel ran for 98 % of'
+        " the"
+        " driver's sample period. The other engines are read with the normal tier.",
+        "how much of the device works: at copies from the host, without any kernel, the same GPU showed 0.999 and at"
+        " single additions 0.34, with 0.03 % of its SMs active.",
     ),
     device.COMPUTE_ACTIVE: Note(
-        "`NAME 0.57`: on average 57 % of the SMs had a warp resident; below about 0.5 a large job leaves SMs empty.",
+        "`NAME 0.94` on the recorded H100 at a large matrix product, 0.0003 at single additions; below about 0.5 a"
+        " large"
+        " job leaves SMs empty.",
         "useful work: an SM that waits on memory with a resident warp is active.",
     ),
     device.GRAPHICS_ENGINE_ACTIVE: Note(
-        "`NAME 0.99`: the engine was busy almost always; it agrees with compute utilization on a training job.",
-        "share of SMs in use; it says as little about width as utilization does.",
+        "`NAME 0.98` on the recorded H100 at a matrix product, 0.35 at single additions that came one by one.",
+        "all that keeps a device busy: at copies from the host it was 0.00006 where utilization showed 0.999.",
     ),
     device.COMPUTE_OCCUPANCY: Note(
-        "`NAME 0.15`: 15 % of the warps that would fit were resident, normal for kernels with many registers.",
+        "`NAME 0.14` on the recorded H100 at its fastest matrix product, 0.79 at a copy within its memory.",
         "a score to maximize: matrix kernels reach full speed at 0.1 to 0.2.",
     ),
     device.PIPE_ACTIVE: Note(
-        '`NAME{pipe="tensor"} 0.27`: tensor cores issued in 27 % of the cycles, an ordinary value for pretraining.',
+        '`NAME{pipe="tensor"} 0.92` on the recorded H100 at a bf16 matrix product of 666 TFLOP/s, `{pipe="fp32"}'
+        " 0.77` at one"
+        " of 52 TFLOP/s in fp32; 0.3 is an ordinary value for pretraining.",
         "share of peak FLOPS: an active cycle counts alike for dense, sparse, fp8 and fp16.",
     ),
     device.MEMORY_BANDWIDTH_ACTIVE: Note(
-        "`NAME 0.27`: memory moved data in 27 % of its cycles; from about 0.6 a kernel is likely bound by it.",
-        "a ratio that can reach 1: about 0.8 is the practical peak.",
+        "`NAME 0.89` on the recorded H100 at a copy within its memory (3.0 TB/s), 0.24 at a matrix product; from"
+        " about 0.6"
+        " a kernel is likely bound by it.",
+        "a ratio that can reach 1: 0.8 to 0.9 is the practical peak.",
     ),
     device.MEMORY_TOTAL: Note(
-        "`NAME 85520809984`: the 80 GB of an H100, 79.6 GiB.",
+        "`NAME 85520809984` on the recorded H100: 79.6 GiB; 150754820096 on the recorded H200.",
         "what a job can take: subtract the reserved part. On a partitioned device the sum of the parts is less than the"
         " board has: what no instance holds is in none.",
     ),
     device.MEMORY_USED: Note(
-        "`NAME 73882282953`: 68.8 GiB are held by processes, 86 % of the device.",
+        "`NAME 650969088` on the recorded H100: a process that did nothing but begin took 621 MiB for its context.",
         "memory that tensors fill: caching allocators keep what they once took.",
     ),
     device.MEMORY_FREE: Note(
-        "`NAME 11060761654`: 10.3 GiB could still be allocated by another process.",
+        "`NAME 4202889216` on the recorded H100 after 95 % of what was free had been taken: 3.9 GiB are left.",
         "room for a bigger batch: inside a process the allocator's own cache may hold more.",
     ),
     device.MEMORY_RESERVED: Note(
-        "`NAME 577765376`: 551 MiB belong to driver and firmware.",
+        "`NAME 503316480` on the recorded H100: 480 MiB belong to driver and firmware; 615 MiB on the recorded H200.",
         "a leak: it is there on an idle device and moves only with driver, ECC or MIG settings.",
     ),
     device.TEMPERATURE: Note(
-        '`NAME{sensor="core"} 60`, `{sensor="memory"} 66`: warm and well below the limits.',
+        '`NAME{sensor="core"} 58`, `{sensor="memory"} 53` on the recorded H100 at a matrix product, 50 and 63 at a'
+        " copy within"
+        " its memory.",
         "comparable across models; compare with the device's own limit and with its neighbors.",
     ),
     device.TEMPERATURE_LIMIT: Note(
-        '`NAME{limit="slowdown"} 89`: at 89 C the hardware lowers the clocks by itself.',
+        '`NAME{limit="slowdown"} 89` on the recorded H100: at 89 C the hardware lowers the clocks by itself.',
         "an alert threshold: clocks already fall before it, at the software limit for full clocks.",
     ),
     device.POWER: Note(
-        "`NAME 620` of a 700 W limit: a GPU under a dense job.",
+        "`NAME 691` of a 700 W limit on the recorded H100 at a matrix product of random numbers, 460 at one of all"
+        " ones,"
+        " 118 while a process held it and did nothing.",
         "an instantaneous peak: it is an average over a second on most boards, so short peaks are not in it.",
     ),
     device.POWER_LIMIT: Note(
@@ -106,11 +118,13 @@ NOTES: Final[dict[Metric, Note]] = {
         "a target: a device at its limit is doing what it was told, which is not a fault.",
     ),
     device.ENERGY: Note(
-        "`increase(NAME[1h]) / 3.6e6` was 2.2: 2.2 kWh in that hour, 620 W on average.",
+        "`increase(NAME[1h]) / 3.6e6` of 2.2: 2.2 kWh in that hour, 620 W on average. It agreed with the power to"
+        " 0.1 % in"
+        " every phase of the recording.",
         "energy since boot: it starts again with each driver load.",
     ),
     device.CLOCK: Note(
-        '`NAME{clock="sm"} 1980000000`: 1.98 GHz, the highest SM clock of that board.',
+        '`NAME{clock="sm"} 1.47e9` on the recorded H100 at a matrix product at its power limit, 1.98e9 at all else.',
         "speed: a low clock on an idle device is power saving.",
     ),
     device.CLOCK_MAX: Note(
@@ -118,7 +132,9 @@ NOTES: Final[dict[Metric, Note]] = {
         "a clock that must be reached: dense kernels settle below it at the power limit.",
     ),
     device.THROTTLE_ACTIVE: Note(
-        '`NAME{reason="sw_power_cap"} 1`: the power limit holds the clocks, normal under full load.',
+        '`NAME{reason="sw_power_cap"} 1`: the power limit holds the clocks, normal under full load; on the recorded'
+        " H100 also"
+        " at 460 of 700 W, where more power would not have helped.",
         "a fault whatever the reason: `idle` and `sw_power_cap` are normal, `hw_thermal` and `hw_power_brake` are not.",
     ),
     device.THROTTLE_SECONDS: Note(
@@ -135,7 +151,8 @@ NOTES: Final[dict[Metric, Note]] = {
         "traffic to other GPUs only: with peer access over PCIe it is in here, over NVLink it is not.",
     ),
     device.PCIE_RECEIVE: Note(
-        "`rate(NAME[1m])` near 25e9 on a 5.0 x16 slot with a starving job: input copies are what it waits for.",
+        "`rate(NAME[1m])` of 5.7e10 on the recorded H100 (5.0 x16) at copies from pinned memory, 9.7e9 from pageable"
+        " memory.",
         "the data loader's rate: checkpoints and peer traffic come the same way.",
     ),
     device.PCIE_REPLAY: Note(
@@ -188,15 +205,16 @@ NOTES: Final[dict[Metric, Note]] = {
         "processes of all users: inside a container the driver may show only some.",
     ),
     device.MEMORY_ACCESS: Note(
-        "`NAME 0.62`: in 62 % of the driver's sample period something was reading or writing device memory.",
+        "`NAME 0.32` on the recorded H100 at a matrix product: something read or wrote device memory in a third of"
+        " the time.",
         "how full memory is, or how much of its bandwidth is used: one small copy per period also shows 1.",
     ),
     device.PCIE_TRANSMIT_RATE: Note(
-        "`NAME 1.2e9`: 1.2 GB/s to the host over the last second, headers included.",
+        "`NAME 3.4e9` on the recorded H100 while 57 GB/s came in: a sixteenth, for what it asks the host to send.",
         "a counter: it is a mean between two readings, so averages over it miss nothing and maxima do.",
     ),
     device.PCIE_RECEIVE_RATE: Note(
-        "`NAME 2.4e10`: the host feeds the device with 24 GB/s, near what a 4.0 x16 slot can do.",
+        "`NAME 5.7e10` on the recorded H100 at copies of 52.8 GB/s of payload from pinned memory.",
         "input alone: checkpoints that are restored and peer traffic over PCIe count as well.",
     ),
     device.LINK_TRANSMIT_RATE: Note(
@@ -208,15 +226,16 @@ NOTES: Final[dict[Metric, Note]] = {
         "payload: GPM counts what crosses the links, the counters beside it count payload.",
     ),
     device.TEMPERATURE_MARGIN: Note(
-        "`NAME 12`: 12 degrees until the clocks are lowered.",
+        "`NAME 28` on the recorded H100 at 58 C: 28 degrees until its clocks may be lowered.",
         "a temperature: smaller is hotter, and the distance is to this device's own limit.",
     ),
     device.TEMPERATURE_MARGIN_LIMIT: Note(
-        '`NAME{limit="shutdown"} -7`: the device switches off when its margin falls to -7.',
+        '`NAME{limit="shutdown"} -8` and `{limit="slowdown"} -2` on the recorded H100: at margin -2 the hardware'
+        " slows it.",
         "an absolute temperature: it is compared with the margin, not with the temperature.",
     ),
     device.POWER_INSTANT: Note(
-        "`NAME 712` beside an average of 640: a peak of this moment.",
+        "`NAME 726` beside an average of 691 on the recorded H100: a peak of this moment, above its limit of 700 W.",
         "energy: integrate nothing from it, the energy counter is exact.",
     ),
     device.PCIE_REPLAY_ROLLOVER: Note(
@@ -305,8 +324,11 @@ NOTES: Final[dict[Metric, Note]] = {
         "a spread over SMs: it is one over time, of the share of each sample's period in which the engine had work.",
     ),
     device.SAMPLE_PERIOD: Note(
-        '`NAME{source="power"} 0.1`: ten samples a second, so a power spike of 100 ms is seen in full.',
-        "how often the agent asks: it asks once per fast tick and gets all samples since the last time.",
+        '`NAME{source="power"} 0.02`, `{source="compute_utilization"} 0.2` on the recorded H100 and H200: a power'
+        " spike of 20 ms"
+        " is seen in full.",
+        "how often the agent asks: it asks before what the driver keeps is full, and gets all samples since the last"
+        " time.",
     ),
     training.STEP_SECONDS: Note(
         "`rate(NAME_sum[5m]) / rate(NAME_count[5m])` was 3.5: a step takes 3.5 s on that rank.",

@@ -77,12 +77,12 @@ NOTES: Final[dict[Metric, Note]] = {
         "a mean over the interval: it is the newest of the driver's samples, 0 where the process had none.",
     ),
     process.HOST_CPU: Note(
-        '`rate(NAME{comm="python3"}[1m])` of 11.8: the rank and its threads keep twelve CPUs busy, as loaders do.',
-        "the job's CPU time: workers that do not open the device themselves are processes of their own and not in it.",
+        '`rate(NAME{comm="python3"}[1m])` of 11.8: the rank, its threads and its loaders keep twelve CPUs busy.',
+        "the job's CPU time: a launcher and processes that it starts beside the ranks are nobody's children here.",
     ),
     process.HOST_MEMORY: Note(
         '`NAME{pid="4711"} 3.2e10`: 30 GiB of host memory for one rank, with pages that others map too.',
-        "memory of the device, which has a metric of its own by process.",
+        "memory of the device; and pages that a fork left in common count at each of its processes.",
     ),
     process.HOST_READ: Note(
         "`rate(NAME[1m])` of 2e9 while steps wait for input: the data come from the disk and not from the page cache.",
@@ -91,6 +91,10 @@ NOTES: Final[dict[Metric, Note]] = {
     process.HOST_WRITE: Note(
         "`rate(NAME[1m])` of 1.5e9 for half a minute each hour: a checkpoint.",
         "bytes that reached the disk: some may be waiting in the page cache, or be deleted there.",
+    ),
+    process.HOST_CHILDREN: Note(
+        "`NAME 32`: a training process with 32 loader workers; their CPU, memory and disk traffic are in its series.",
+        "threads: those of a process are in its own CPU time and are no children.",
     ),
     process.HOLDERS_LEFT_OUT: Note(
         "`NAME 3`: three processes, those with least memory, have no series; raise agent.process_metrics_limit.",

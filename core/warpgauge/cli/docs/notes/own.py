@@ -170,6 +170,14 @@ NOTES: Final[dict[Metric, Note]] = {
         "`time() - NAME > 3600`: disruptive advice expires after an hour, so the receiver gets it too late to act.",
         "the age of the oldest recommendation: delivered ones do not count.",
     ),
+    own.OUTBOX_BYTES: Note(
+        '`NAME{sink="webhook"}` of 6e6: some three thousand documents wait or are dead letters, a tenth of the room.',
+        "a backlog alone: dead letters stay until their room is needed.",
+    ),
+    own.OUTBOX_MAX_BYTES: Note(
+        "`NAME` of 6.7e7, with 6e7 bytes kept: a tenth is left before the oldest documents are lost.",
+        "room on the disk: that may be gone before.",
+    ),
     own.OUTBOX_DOCUMENTS: Note(
         '`increase(NAME{outcome="dead_lettered"}[1h])` above 0: the receiver answers 4xx; its log says why.',
         "recommendations: withdrawals and verifications are documents too, and an approval sends one again.",
