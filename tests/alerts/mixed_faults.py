@@ -238,7 +238,7 @@ class Mixed:
         """Steps of one rank, ended with the run: input, compute, and waiting for the slowest."""
         timer = StepTimer(job_id=TRAINED_JOB, rank=rank, socket_path=str(self.folder / "steps.sock"))
         while not self._stop.is_set():
-            waits, computes = (0.4, 0.5 if rank == 0 else 0.2) if self.is_ill else (0.05, 0.5)
+            waits, computes = (0.4, 0.55 if rank == 0 else 0.05) if self.is_ill else (0.05, 0.5)
             with timer.step():
                 with timer.phase("input"):
                     self._stop.wait(waits * STEP_SECONDS)

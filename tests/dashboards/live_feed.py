@@ -29,6 +29,7 @@ WORDS = {
     "source": "prometheus",
     "state": "open",
     "target": "prometheus:9090",
+    "verdict": "improved",
     "version": "0.9.0",
 }
 """Of labels with any text: one that an agent or analyzer would say, for those who look at the pictures."""

@@ -186,7 +186,7 @@ def test_a_link_leads_to_a_dashboard_of_ours_and_keeps_the_time(panel: dict[str,
         if one["id"] == "links"
         for link in one["value"]
     ]
-    for link in (one for one in links if one["title"] != "Open runbook"):
+    for link in (one for one in links if one["title"] not in {"Open runbook", "Open console"}):
         assert link["url"].partition("?")[0] in {dashboard_path(other) for other in DOCUMENTS}
         assert link["url"].endswith("${__url_time_range}")
 
@@ -214,10 +214,10 @@ def test_variables_are_read_from_inventories_that_always_exist(name: str):
 
 
 @every_own_dashboard
-def test_alerts_are_marked_on_every_graph(name: str):
-    _, alerts = DOCUMENTS[name]["annotations"]["list"]
-    assert LINT.complaints(alerts["expr"]) == []
-    assert [selector.name for selector in LINT.selectors(alerts["expr"])] == ["ALERTS"]
+def test_alerts_and_driver_errors_are_marked_on_every_graph(name: str):
+    _, *marks = DOCUMENTS[name]["annotations"]["list"]
+    assert [complaint for mark in marks for complaint in LINT.complaints(mark["expr"])] == []
+    assert [one.name for mark in marks for one in LINT.selectors(mark["expr"])] == ["ALERTS", "accel_xid_events_total"]
 
 
 @every_dashboard

@@ -95,6 +95,7 @@ def test_no_label_cluster_is_left_in_what_is_asked_or_shown(documents: dict[str,
         assert not any("cluster" in part for step in columns for part in step.values())
     mark = documents["fleet"]["annotations"]["list"][1]["expr"]
     assert mark == 'ALERTS{alertstate="firing",k8s_cluster=~"$cluster",node=~"$node"}'
+    assert 'env="prod"' in documents["fleet"]["annotations"]["list"][2]["expr"]  # a series that is scraped
 
 
 def test_time_refresh_and_tags_are_the_sites(documents: dict[str, dict[str, Any]]):
@@ -102,8 +103,10 @@ def test_time_refresh_and_tags_are_the_sites(documents: dict[str, dict[str, Any]
     assert (one["time"]["from"], one["refresh"], one["tags"]) == ("now-6h", "1m", ["warpgauge", "ml-platform"])
 
 
-def test_a_kind_of_finding_leads_to_its_runbook_at_the_site(documents: dict[str, dict[str, Any]]):
-    assert "https://gauge.test/runbooks/${__value.raw}" in json.dumps(documents["fleet"])
+def test_a_kind_of_finding_leads_to_its_runbook_and_its_device_to_the_console(documents: dict[str, dict[str, Any]]):
+    text = json.dumps(documents["fleet"])
+    assert "https://gauge.test/runbooks/${__value.raw}" in text
+    assert "https://gauge.test/#device=${__data.fields.UUID}" in text
 
 
 def test_a_link_hands_on_what_was_chosen(documents: dict[str, dict[str, Any]]):

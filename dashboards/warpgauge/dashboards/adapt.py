@@ -52,7 +52,10 @@ def _variables(own: Sequence[Variable], site: Site) -> list[Variable]:
 
 def _mark(mark: Json, site: Site) -> Json:
     """Alerts are marked by their own labels, which are none of the site's: the name of the cluster is all they have."""
-    return {**mark, "expr": site.relabeled(mark["expr"])} if "expr" in mark else mark
+    if "expr" not in mark:
+        return mark
+    is_alerts = mark["expr"].startswith("ALERTS{")
+    return {**mark, "expr": site.relabeled(mark["expr"]) if is_alerts else site.adapted(mark["expr"])}
 
 
 def _panel(panel: Panel | Row, site: Site) -> Panel | Row:
@@ -99,10 +102,13 @@ def _property(one: Json, site: Site) -> Json | None:
 
 
 def _runbooks(panel: Panel, site: Site) -> list[Json]:
-    """Behind each kind of finding what it means and how it is mended."""
+    """Behind each kind of finding what it means and how it is mended, and its device on the analyzer's console."""
     columns = [step["options"]["renameByName"] for step in panel.transformations if step["id"] == "organize"]
     if not any(names.get("kind") == _KIND and "severity" in names for names in columns):
         return []  # no table of findings
-    url = f"{site.runbooks_url}{runbook_path('')}${{__value.raw}}"
-    link = {"targetBlank": True, "title": "Open runbook", "url": url}
-    return [{"matcher": {"id": "byName", "options": _KIND}, "properties": [{"id": "links", "value": [link]}]}]
+    places = {
+        "Open runbook": f"{site.runbooks_url}{runbook_path('')}${{__value.raw}}",
+        "Open console": f"{site.runbooks_url}/#device=${{__data.fields.UUID}}",
+    }
+    links = [{"targetBlank": True, "title": title, "url": url} for title, url in places.items()]
+    return [{"matcher": {"id": "byName", "options": _KIND}, "properties": [{"id": "links", "value": links}]}]

@@ -131,5 +131,19 @@ def _advice() -> Section:
                 title="Recommendations over time",
                 stacked=True,
             ),
+            grafana.table(
+                "Verdicts of 30 days on what was followed",
+                (
+                    Column(
+                        title="Verdicts",
+                        expr=aggregate("sum", select(own.VERDICTS), by=("kind", "verdict")),
+                        metric=own.VERDICTS,
+                    ),
+                ),
+                keys={"kind": "Kind", "verdict": "Verdict"},
+                description="Whether the gain that a recommendation promised came, measured after it was executed. "
+                "Empty where nothing was.",
+                height=6,
+            ),
         ),
     )

@@ -27,7 +27,15 @@ _FIELD: Final = re.compile(r"DCGM_\w+")
 _OFF: Final = frozenset(one.name for one in FIELDS if not one.is_default)
 _HEADINGS: Final = {"Job": "Pod", "User": "Namespace"}
 _BY_LABEL: Final = ("excludeByName", "indexByName", "renameByName")
-_MARK: Final = 'ALERTS{alertstate="firing",node=~"$node"}'  # the rules over DCGM's series name it so
+_XIDS: Final = 'count_values by (cluster, Hostname, UUID) ("xid", DCGM_FI_DEV_XID_ERRORS{{Hostname=~"$node"}} {})'
+_MARKS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Alerts": {"expr": 'ALERTS{alertstate="firing",node=~"$node"}'},  # the rules over DCGM's series name it so
+    "Driver errors": {
+        # The code is a label too, so another one is another series: `changes` sees none.
+        "expr": f"{_XIDS.format('> 0')} unless {_XIDS.format('offset 5m')}",
+        "textFormat": "{{Hostname}} {{UUID}}",
+    },
+}
 
 Json = dict[str, Any]
 
@@ -42,7 +50,7 @@ def variant(own: Dashboard, name: str, description: str, others: Collection[str]
         title=own.title.replace("/ ", "/ DCGM ").replace(f"DCGM {name.capitalize()}", f"DCGM {name}"),
         description=description,
         templating=list(_variables(own.templating)),
-        annotations=[{**mark, "expr": _MARK} if "expr" in mark else mark for mark in own.annotations],
+        annotations=[{**mark, **_MARKS.get(mark["name"], {})} for mark in own.annotations],
         panels=grafana.flow(list(_sections(own.panels, where, others))),
     )
 

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.promql import LabelValue, Matches, matchers
+from warpgauge.core.catalog import device
+from warpgauge.core.promql import LabelValue, Matches, aggregate, increase, matchers
 from warpgauge.dashboards.grafana.model import DATASOURCE, Variable
 
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
 
-__all__ = ["ALERTS_EXPRESSION", "TAG", "chosen", "datasource", "links", "marks", "number_box", "values_of"]
+__all__ = [
+    "ALERTS_EXPRESSION",
+    "TAG",
+    "XIDS_EXPRESSION",
+    "chosen",
+    "datasource",
+    "links",
+    "marks",
+    "number_box",
+    "values_of",
+]
 
 TAG: Final = "warpgauge"
 ALERTS_EXPRESSION: Final = 'ALERTS{alertstate="firing",cluster=~"$cluster",node=~"$node"}'
+
+
+XIDS_EXPRESSION: Final = f"""{
+    aggregate(
+        "sum",
+        increase(device.XID_EVENTS, "5m", cluster=Matches("$cluster"), node=Matches("$node")),
+        by=("cluster", "node", "uuid", "xid"),
+    )
+} > 0"""
 
 
 def datasource() -> Variable:
@@ -56,7 +76,7 @@ def links() -> list[dict[str, Any]]:
 
 
 def marks() -> list[dict[str, Any]]:
-    """Grafana's own notes, and a mark where an alert began to fire."""
+    """Grafana's own notes, and marks where an alert fired and where the driver reported an error."""
     return [
         {
             "builtIn": 1,
@@ -78,5 +98,17 @@ def marks() -> list[dict[str, Any]]:
             "tagKeys": "severity,scope",
             "textFormat": "{{node}} {{uuid}}",
             "titleFormat": "{{alertname}}",
+        },
+        {
+            "datasource": DATASOURCE,
+            "enable": True,
+            "expr": XIDS_EXPRESSION,
+            "hide": False,
+            "iconColor": "red",
+            "name": "Driver errors",
+            "step": "60s",
+            "tagKeys": "xid",
+            "textFormat": "{{node}} {{uuid}}",
+            "titleFormat": "XID {{xid}}",
         },
     ]
