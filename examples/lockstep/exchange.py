@@ -51,10 +51,19 @@ class GlooExchange:
         self._dist: Any = dist
 
     def reduce(self, vector: Sequence[float], timer: StepTimer) -> list[float]:
-        """The sum over all ranks."""
+        """The sum over all ranks.
+
+        Raises:
+            ConnectionError: another rank went away.
+
+        """
         tensor = self._torch.tensor(vector, dtype=self._torch.float64)
-        with timer.phase("allreduce"):
-            self._dist.all_reduce(tensor)
+        try:
+            with timer.phase("allreduce"):
+                self._dist.all_reduce(tensor)
+        except RuntimeError as error:  # gloo has no error of its own
+            msg = f"the other side of the exchange went away: {error}"
+            raise ConnectionError(msg) from error
         return [float(value) for value in tensor.tolist()]
 
     def close(self) -> None:
