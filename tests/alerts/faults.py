@@ -119,7 +119,6 @@ NOT_INJECTED: Final = {
     "HostFilesystemFull": "it needs a file system of its own to fill, and root to mount one: promtool only",
     "AnalyzerStalled": "two minutes of silence do not hurry, and an analyzer that is stopped is down: promtool only",
     "AnalyzerRefusesSamples": "it takes more series than fit: promtool only; the refusal itself is tested",
-    "OutboxStalled": "an age does not hurry with the scale: promtool only",
     "OutboxFilling": "it looks hours ahead: promtool only",
     "OutboxLosesDocuments": "promtool only; the counts are tested with receivers that refuse",
 }
