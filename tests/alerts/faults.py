@@ -95,6 +95,7 @@ HOST_FAULTS: Final = (
     "JobStraggler",
     "JobInputBound",
     "JobStalled",
+    "JobRanksMissing",
     "StepMessagesDropped",
     "AgentMissesTicks",
     "AgentChildRestarts",

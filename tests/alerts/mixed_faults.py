@@ -43,6 +43,7 @@ CHIPS: Final = [f"0000:00:0{place}.0" for place in range(4, 8)]
 STUCK_CHIP: Final = 1  # it has a program in its queue
 SLURM: Final = "0::/system.slice/slurmstepd.scope/job_{}/step_0/user/task_0\n"
 HOLDER, HELD_JOB, TRAINED_JOB = 1000, "77", "lockstep"  # the first pid that the NVML double lists
+SHORT_JOB: Final = "short"  # of its two ranks one never begins
 RANKS: Final = 3
 STEP_SECONDS: Final = 0.25
 OLD_SECONDS: Final = 3600.0
@@ -104,7 +105,7 @@ class Mixed:
         """Let jobs train and ports count."""
         for rank in range(RANKS):
             self._live(lambda rank=rank: self._train(rank))
-        self._train_held()
+        self._start_job(HELD_JOB, 1, self.folder / "hangs")
         self._live(self._count)
         self._live(self._flap)
         self._live(self._babble)
@@ -119,6 +120,7 @@ class Mixed:
         self.receiver.status = 400
         set_faults(self.folder / "jobs", *_hot("all"))
         (self.folder / "hangs").touch()
+        self._start_job(SHORT_JOB, 2, self.folder / "never")
         down, slow = (self.ports.root / f"class/infiniband/mlx5_{number}/ports/1" for number in (1, 2))
         (down / "state").write_text("1: DOWN\n")
         (slow / "rate").write_text("100 Gb/sec (4X EDR)\n")
@@ -248,15 +250,9 @@ class Mixed:
                     self._stop.wait((1 - waits - computes) * STEP_SECONDS)
         timer.close()
 
-    def _train_held(self) -> None:
-        """The job that holds the GPU, a process of its own: one process speaks for one job."""
-        command = [
-            sys.executable,
-            HERE / "stepping_job.py",
-            self.folder / "steps.sock",
-            HELD_JOB,
-            self.folder / "hangs",
-        ]
+    def _start_job(self, name: str, ranks: int, hangs: Path) -> None:
+        """Rank 0 of a job, a process of its own: one process speaks for one job."""
+        command = [sys.executable, HERE / "stepping_job.py", self.folder / "steps.sock", name, str(ranks), hangs]
         job = subprocess.Popen(command)
         self.stack.callback(job.wait)
         self.stack.callback(job.kill)

@@ -64,6 +64,13 @@ def test_a_file_has_what_the_steps_add_up_to_with_their_times(clock, tmp_path):
     assert 'job_id="j",rank="3"' in lines[0].labels
 
 
+def test_a_file_says_how_many_ranks_the_job_has(clock, tmp_path):
+    timer = make(clock, f"file:{tmp_path}/steps.prom", ranks=8)
+    step(timer, clock)
+    timer.close()
+    assert values((tmp_path / "steps.prom").read_text())[("training_job_ranks",)] == 8.0
+
+
 def test_sums_go_on_from_block_to_block(clock, tmp_path):
     timer = make(clock, f"file:{tmp_path}/steps.prom")
     step(timer, clock)

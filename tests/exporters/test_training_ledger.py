@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgauge.core.catalog.training import PHASE_SECONDS, STEP_SECONDS
+from warpgauge.core.catalog.training import JOB_RANKS, PHASE_SECONDS, STEP_SECONDS
 from warpgauge.core.clock import ManualClock
 from warpgauge.exporters.collectors.training_ledger import StepLedger
 from warpgauge.exporters.collectors.training_senders import Sender
@@ -48,10 +48,12 @@ def ledger(processes, clock):
     return StepLedger(processes, clock, max_ranks=20)
 
 
-def say(ledger, *, pid=10, uid=1000, job="j", rank=0, stage=None, steps=(0.5,), phases=None, device=None):
+def say(ledger, *, pid=10, uid=1000, job="j", rank=0, stage=None, ranks=None, steps=(0.5,), phases=None, device=None):
     message = {"v": 1, "job": job, "rank": rank, "steps": list(steps), "phases": phases or {}}
     if device is not None:
         message["device"] = device
+    if ranks is not None:
+        message["ranks"] = ranks
     if stage is not None:
         message["stage"] = stage
     return ledger.receive(json.dumps(message).encode(), pid=pid, uid=uid).value
@@ -68,6 +70,40 @@ def test_once_the_device_times_phases_the_hosts_are_gone(ledger, processes):
     for _ in range(2):
         say(ledger, device={"compute": 2.0, "communication": 0.5})
     assert clocks(ledger) == {("compute", "device"): 4.0, ("communication", "device"): 1.0}
+
+
+def ranks_said(ledger):
+    return {sample.labels: sample.value for sample in ledger.samples() if sample.metric is JOB_RANKS}
+
+
+def test_each_rank_says_how_many_its_job_has(ledger, processes):
+    processes.add(10)
+    processes.add(11)
+    say(ledger, pid=10, rank=0, ranks=8)
+    say(ledger, pid=11, rank=1, stage=1, ranks=8)
+    assert ranks_said(ledger) == {("j", "0", ""): 8.0, ("j", "1", "1"): 8.0}
+
+
+def test_a_rank_that_was_told_no_number_says_none(ledger, processes):
+    processes.add(10)
+    say(ledger)
+    assert ranks_said(ledger) == {}
+
+
+def test_another_number_of_ranks_is_the_same_series(ledger, processes):
+    processes.add(10)
+    for ranks in (8, 6):
+        say(ledger, ranks=ranks)
+    assert ranks_said(ledger) == {("j", "0", ""): 6.0}
+
+
+def test_how_many_ranks_there_are_is_forgotten_with_the_rank(ledger, processes, clock):
+    processes.add(10)
+    say(ledger, rank=0, ranks=2)
+    clock.advance(40)
+    say(ledger, rank=1, ranks=2)
+    clock.advance(30)
+    assert ranks_said(ledger) == {("j", "1", ""): 2.0}
 
 
 def jobs(ledger):

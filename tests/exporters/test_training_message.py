@@ -22,6 +22,7 @@ def test_a_message_reads_as_it_was_written():
     assert parse(encoded()) == StepMessage(
         job_id="77",
         rank=3,
+        ranks=None,
         stage=None,
         step_seconds=(0.5, 1.0),
         phase_seconds={"input": 0.25},
@@ -36,6 +37,10 @@ def test_phases_that_the_device_timed_stand_apart():
 
 def test_a_pipeline_stage_is_kept():
     assert parse(encoded(stage=2)).stage == 2
+
+
+def test_the_number_of_ranks_that_the_job_has_is_kept():
+    assert parse(encoded(ranks=4)).ranks == 4
 
 
 def test_the_sending_of_a_ranks_own_data_is_a_phase():
@@ -60,6 +65,13 @@ def test_a_heartbeat_without_steps_is_a_message():
         {"rank": True},
         {"rank": 1.0},
         {"rank": 10**9},
+        {"ranks": None},
+        {"ranks": 0},
+        {"ranks": 3},
+        {"ranks": 4.0},
+        {"ranks": "4"},
+        {"ranks": True},
+        {"ranks": 10**9},
         {"stage": None},
         {"device": None},
         {"device": {"lunch": 1.0}},
@@ -129,7 +141,7 @@ def test_no_bytes_raise_anything_but_an_input_error(data):
         assert "step message" in str(error)  # noqa: PT017 - raising is allowed, not demanded
 
 
-@given(st.dictionaries(st.sampled_from([*GOOD, "stage", "x"]), json_values))
+@given(st.dictionaries(st.sampled_from([*GOOD, "ranks", "stage", "x"]), json_values))
 def test_no_values_raise_anything_but_an_input_error(fields):
     try:
         message = parse(encoded(**fields))

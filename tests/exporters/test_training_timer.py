@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from warpgauge.exporters import training
+from warpgauge.exporters.collectors.training_message import parse
 from warpgauge.exporters.training import StepTimer, socket_candidates
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets on this system")
@@ -335,12 +336,13 @@ def test_nonsense_in_the_environment_never_raises(agent, monkeypatch, environ):
         ({"SLURM_PROCID": "6"}, 6),
         ({"RANK": "5", "SLURM_PROCID": "6"}, 5),
         ({"OMPI_COMM_WORLD_RANK": "7"}, 7),
+        ({"OMPI_COMM_WORLD_RANK": "7", "SLURM_PROCID": "0"}, 7),  # mpirun in a Slurm job: of its own is one task a node
         ({}, 0),
     ],
     ids=str,
 )
 def test_the_rank_comes_from_the_launcher(agent, monkeypatch, environ, rank):
-    for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
+    for name in (one for pair in training._LAUNCHERS for one in pair):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -348,6 +350,39 @@ def test_the_rank_comes_from_the_launcher(agent, monkeypatch, environ, rank):
     timer.step()
     timer.close()
     assert agent.next()["rank"] == rank
+
+
+@pytest.mark.parametrize(
+    ("environ", "given", "ranks"),
+    [
+        ({"RANK": "5", "WORLD_SIZE": "8"}, {}, 8),
+        ({"SLURM_PROCID": "6", "SLURM_STEP_NUM_TASKS": "8"}, {}, 8),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, {}, None),  # a batch script: one process, whatever it may start
+        ({"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2", "RANK": "9", "WORLD_SIZE": "16"}, {}, 16),  # torchrun
+        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4", "SLURM_STEP_NUM_TASKS": "2"}, {}, 4),
+        ({"PMI_RANK": "1", "PMI_SIZE": "3"}, {}, 3),
+        ({"WORLD_SIZE": "2"}, {"rank": 5}, None),  # nodes where ranks are spawned by the script
+        ({"RANK": "0", "WORLD_SIZE": "8"}, {"ranks": 1}, 1),
+        ({"RANK": "3", "WORLD_SIZE": "8"}, {"ranks": 2}, None),
+        ({"WORLD_SIZE": "all"}, {}, None),
+        ({"WORLD_SIZE": "-8"}, {}, None),
+        ({"WORLD_SIZE": "9" * 5000}, {}, None),
+        ({"WORLD_SIZE": "1000001"}, {}, None),
+        ({}, {}, None),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_the_number_of_ranks_comes_from_the_launcher_or_the_script(agent, monkeypatch, environ, given, ranks):
+    for name in (one for pair in training._LAUNCHERS for one in pair):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    timer = StepTimer(**given, socket_path=agent.path)
+    timer.step()
+    timer.close()
+    said = agent.next()
+    assert said.get("ranks") == ranks
+    assert parse(json.dumps(said).encode()).ranks == ranks
 
 
 @pytest.mark.parametrize(

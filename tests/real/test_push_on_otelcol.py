@@ -226,8 +226,16 @@ def test_its_forward_receiver_acknowledges_every_chunk_and_has_every_record(coll
         return {name: one for name, one in found.items() if name in set(ids)}
 
     wait_until(lambda: len(arrived()) >= len(ids), what="all records are in the file")
-    said = attributes(arrived()[ids[0]])
-    assert (said["uuid"], said["xid"], said["fluent.tag"]) == ("GPU-1", "79", "warpgauge.logs")
+    written = [attributes(one).get("id") for one in collector.log_records()]
+    assert [one for one in written if one in set(ids)] == ids
+    one = arrived()[ids[0]]
+    said = attributes(one)
+    assert said.pop("fluent.tag") == "warpgauge.logs"
+    assert (one["body"], one["timeUnixNano"]) == ({"stringValue": "NVRM: Xid"}, "1750000000250000000")
+    assert said == {
+        "id": ids[0], "source": "kernel", "kind": "xid", "severity": "critical", "node": "n1",
+        "uuid": "GPU-1", "job_id": "77", "xid": "79",
+    }  # fmt: skip
 
 
 def test_what_waits_while_it_is_stopped_arrives_in_order_once_it_is_back(tmp_path):

@@ -126,7 +126,7 @@ NOT_GIVEN: Final = {
     **dict.fromkeys(
         ("DeviceHeldByLimit", "DeviceRuntimeSilent", "DeviceProgramsStuck"), "it is about a device of another vendor"
     ),
-    **dict.fromkeys(("JobStraggler", "JobStalled", "JobInputBound"), _JOBS),
+    **dict.fromkeys(("JobStraggler", "JobStalled", "JobRanksMissing", "JobInputBound"), _JOBS),
     **dict.fromkeys(
         ("CollectorFailing", "AgentMissesTicks", "AgentChildRestarts", "AgentRestartNeeded", "KernelLogUnreadable",
          "StepMessagesDropped", "AnalyzerDown", "AnalyzerStalled", "AnalyzerSourceDown", "AnalyzerRefusesSamples",

@@ -1,4 +1,4 @@
-"""Rules about training jobs from their own step timers: a rank that holds all others up, no steps, no data."""
+"""Rules about training jobs from their own step timers: a rank that holds others up or is gone, no steps, no data."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ _WHOLE: Final = aggregate("sum", rate(training.STEP_SECONDS, "5m", "sum"), by=JO
 _HELD: Final = aggregate("max", select(device.WORKLOAD_INFO, job_id=Unlike("")), by=JOB)
 _SEEN: Final = aggregate("max", f"present_over_time({select(training.STEP_SECONDS, 'count')}[15m])", by=JOB)
 _STEPPING: Final = aggregate("max", rate(training.STEP_SECONDS, "3m", "count"), by=JOB)
+_HEARD: Final = f"present_over_time({select(training.STEP_SECONDS, 'count')}[3m])"
+_REPORTING: Final = aggregate(
+    "count", aggregate("max", _HEARD, by=("cluster", "job_id", "rank")), by=("cluster", "job_id")
+)
+_SAID: Final = aggregate("max", select(training.JOB_RANKS), by=JOB)
 
 GROUP: Final = Group(
     name="training",
@@ -57,6 +62,22 @@ GROUP: Final = Group(
                 Job {{ $labels.job_id }} still holds devices on {{ $labels.node }}, and none of its ranks there has
                 finished a step for $hold: a collective hangs, a checkpoint takes very long or its data is gone. First
                 look: `py-spy dump --pid PID` of each rank; one that is not in a collective is the culprit.
+            """,
+        ),
+        Rule(
+            alert="JobRanksMissing",
+            # A rank loses its series with its process, or after a minute of silence; its peers may be on other nodes.
+            expr=f"{_SAID} - on (cluster, job_id) group_left () {_REPORTING} > 0",
+            hold="3m",
+            labels=JOB,
+            severity=Severity.WARNING,
+            scope="job",
+            dashboard="fleet",
+            summary="Job {{ $labels.job_id }} lacks {{ $value }} of its ranks",
+            description="""
+                {{ $value }} of the ranks that job {{ $labels.job_id }} says it has, on {{ $labels.node }} too, have not
+                reported for $hold and more: one died and the others wait for it, or nobody scrapes the agent of its
+                node. First look: the job's own log for a rank that ended, then `up` of its nodes.
             """,
         ),
         Rule(

@@ -70,6 +70,7 @@ def _steps() -> Section:
     seconds = aggregate("sum", rate(training.STEP_SECONDS, WINDOW, "sum", **JOB), by=RANK)
     phases = aggregate("sum", rate(training.PHASE_SECONDS, WINDOW, **JOB), by=("cluster", "job_id", "phase"))
     ranks = f"count by (cluster, job_id) ({count})"
+    said = aggregate("max", select(training.JOB_RANKS, **JOB), by=("cluster", "job_id"))
     waiting = aggregate("sum", rate(training.PHASE_SECONDS, WINDOW, phase="communication", **JOB), by=RANK)
     return Section(
         "Steps",
@@ -100,6 +101,13 @@ def _steps() -> Section:
                 aggregate("sum", rate(training.STEP_SECONDS, WINDOW, "bucket", **JOB), by=("le",)),
                 title="Steps by duration",
                 note="Color is steps per second over all ranks.",
+            ),
+            grafana.graph(
+                training.JOB_RANKS,
+                grafana.query(ranks, "{{job_id}} report"),
+                grafana.query(said, "{{job_id}} the job has"),
+                title="Ranks that report, and ranks that the job has",
+                note="On the chosen nodes, against the whole job. If fewer report on all: one died, or is not scraped.",
             ),
         ),
     )

@@ -72,7 +72,14 @@ _PHASE_OF: Final[Mapping[object, int]] = {
 }
 
 _YARN_CONTAINER: Final = re.compile(r"container_(?:e\d+_)?(\d{10,}_\d{4,})_\d{2,}_\d{6,}", re.ASCII)
-_RANK_NAMES: Final = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+_LAUNCHERS: Final = (  # which rank a process is and how many there are; the innermost launcher knows best
+    ("RANK", "WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),  # SLURM_NTASKS stands in a batch script too, which is one process
+)
+_COUNT: Final = re.compile(r"\d{1,7}", re.ASCII)
+_MOST_RANKS: Final = 1_000_000
 _SOCKET_NAME: Final = "warpgauge-train.sock"
 _SEND_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 10.0  # between two looks for an absent agent
@@ -101,16 +108,18 @@ class StepTimer:
         *,
         job_id: str | None = None,
         rank: int | None = None,
+        ranks: int | None = None,
         stage: int | None = None,
         socket_path: str | None = None,
         address: str | None = None,
         device_clock: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Take the rank from RANK, SLURM_PROCID or an MPI launcher and the job from SLURM_JOB_ID or YARN.
+        """Take rank and ranks from RANK and WORLD_SIZE, MPI or Slurm and the job from SLURM_JOB_ID or YARN.
 
         `job_id` names the job where no Slurm does: in a Slurm job the agent accepts that job's own id only.
         Without either it is MASTER_ADDR:MASTER_PORT, or the process itself. `stage` is the pipeline stage.
+        `ranks` is how many ranks of the job have a timer: 1 where rank 0 alone has one.
         `socket_path` is where the agent listens, else WARPGAUGE_TRAINING_SOCKET, else the agent's default.
         `address`, else WARPGAUGE_TRAINING_ADDRESS, is a file: or http: address to write to in its place.
         `device_clock` lets the device time phases where torch has it up.
@@ -118,6 +127,7 @@ class StepTimer:
         self._given = {
             "job_id": job_id,
             "rank": rank,
+            "ranks": ranks,
             "stage": stage,
             "socket_path": socket_path,
             "address": address,
@@ -817,6 +827,7 @@ class _Text:
         self.address = address.replace("{rank}", str(identity["rank"]))
         labels = {"job_id": identity["job"], "rank": identity["rank"], "stage": identity.get("stage", "")}
         self._labels = {"node": socket.gethostname(), **labels}
+        self._ranks = identity.get("ranks")
         self._steps = 0
         self._seconds = 0.0
         self._phases: dict[tuple[str, str], float] = {}
@@ -853,12 +864,14 @@ class _Text:
 
     def _lines(self) -> bytes:
         stamp = round(self.now() * 1000)
-        rows: list[tuple[str, dict[str, str], float]] = [
+        rows: list[tuple[str, dict[str, str], object]] = [
             ("training_step_seconds_count", {}, self._steps),
             ("training_step_seconds_sum", {}, self._seconds),
         ]
         for (clock, phase), seconds in self._phases.items():
             rows.append(("training_phase_seconds_total", {"phase": phase, "clock": clock}, seconds))
+        if self._ranks is not None:
+            rows.append(("training_job_ranks", {}, self._ranks))
         return "".join(
             f"{name}{_braces({**self._labels, **more})} {value!r} {stamp}\n" for name, more, value in rows
         ).encode()
@@ -902,10 +915,21 @@ def _by_name(sums: Iterable[float]) -> dict[str, float]:
 
 def _identity(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, object]:
     identity: dict[str, object] = {"v": MESSAGE_VERSION, "job": _job_id(given["job_id"], environ)}
-    identity["rank"] = _number(given["rank"], *(environ.get(name) for name in _RANK_NAMES), 0)
+    rank = _number(given["rank"], *(environ.get(name) for name, _ in _LAUNCHERS), 0)
+    ranks = _ranks(given["ranks"], rank, environ)
+    identity["rank"] = rank
+    if ranks is not None:
+        identity["ranks"] = ranks
     if given["stage"] is not None:
         identity["stage"] = _number(given["stage"], 0)
     return identity
+
+
+def _ranks(given: object, rank: int, environ: Mapping[str, str]) -> int | None:
+    """How many ranks the job has; None where nobody says, or says a number that this rank does not fit."""
+    told = [environ.get(name) for _, name in _LAUNCHERS] if given is None else [given]
+    numbers = [int(str(one)) for one in told if _COUNT.fullmatch(str(one))]
+    return next((one for one in numbers if rank < one <= _MOST_RANKS), None)
 
 
 def _job_id(given: object, environ: Mapping[str, str]) -> str:

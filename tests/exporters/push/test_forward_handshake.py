@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 
 import msgpack
 import pytest
@@ -86,6 +87,15 @@ def test_a_message_is_compressed_packed_forward_with_event_times():
         [msgpack.ExtType(0, b"\x00\x00\x00\x01\x1d\xcd\x65\x00"), {"a": 1}],
         [msgpack.ExtType(0, b"\x00\x00\x00\x02\x00\x00\x00\x00"), {"b": "x"}],
     ]
+
+
+@pytest.mark.parametrize(("part", "nanoseconds"), [(0.25, 250_000_000), (0.9999999, 0)])
+def test_an_event_time_is_in_whole_microseconds(part, nanoseconds):
+    """1_750_000_000.25 times a billion is no float, and was told as 249_999_872 ns."""
+    _, entries, _ = msgpack.unpackb(packed_forward("t", [(1_750_000_000 + part, {})], chunk="c"))
+    ((time, _),) = msgpack.Unpacker(io.BytesIO(gzip.decompress(entries)))
+    whole = 1_750_000_000 + (part > 0.5)
+    assert time.data == whole.to_bytes(4, "big") + nanoseconds.to_bytes(4, "big")
 
 
 def test_every_message_has_a_name_of_its_own():

@@ -32,3 +32,12 @@ PHASE_SECONDS: Final = Metric(
     family=Family.TRAINING,
     tier=Tier.FAST,
 )
+JOB_RANKS: Final = Metric(
+    "training_job_ranks",
+    Kind.GAUGE,
+    Unit.NONE,
+    "How many ranks the job says that it has, on each rank whose launcher told it.",
+    labels=JOB,
+    family=Family.TRAINING,
+    tier=Tier.FAST,
+)

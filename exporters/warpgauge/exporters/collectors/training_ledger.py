@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from warpgauge.core.catalog import own
-from warpgauge.core.catalog.training import PHASE_SECONDS, STEP_SECONDS
+from warpgauge.core.catalog.training import JOB_RANKS, PHASE_SECONDS, STEP_SECONDS
 from warpgauge.core.errors import InputError
 from warpgauge.core.sample import Histogram, Sample
 from warpgauge.exporters.attribution.speaking import Spoken
@@ -53,6 +53,7 @@ class _Account:
     """What one rank has reported since its process began."""
 
     heard: float
+    ranks: int | None = None  # how many the job has, as the last message says
     counts: list[int] = field(default_factory=lambda: [0] * (len(STEP_SECONDS.buckets) + 1))
     step_seconds: float = 0.0
     phase_seconds: dict[str, float] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class _Account:
 
     def add(self, message: StepMessage, now: float) -> None:
         self.heard = now
+        self.ranks = message.ranks
         for seconds in message.step_seconds:
             self.counts[bisect_left(STEP_SECONDS.buckets, seconds)] += 1
             self.step_seconds += seconds
@@ -74,6 +76,7 @@ class _Account:
         histogram = Histogram(tuple(accumulate(self.counts)), self.step_seconds)
         return [
             Sample(STEP_SECONDS, place.labels, histogram),
+            *([] if self.ranks is None else [Sample(JOB_RANKS, place.labels, float(self.ranks))]),
             *(
                 Sample(PHASE_SECONDS, (*place.labels, name, clock), seconds)
                 for clock, sums in (("host", self.phase_seconds), ("device", self.device_seconds))

@@ -14,7 +14,7 @@ __all__ = ["MAX_BYTES", "StepMessage", "parse"]
 MAX_BYTES: Final = 8192
 _VERSION: Final = 1
 _REQUIRED: Final = frozenset({"v", "job", "rank", "steps", "phases"})
-_ALLOWED: Final = _REQUIRED | {"stage", "device"}
+_ALLOWED: Final = _REQUIRED | {"ranks", "stage", "device"}
 _PHASES: Final = frozenset({*PHASES, TRANSFER})
 _MAX_JOB_LENGTH: Final = 128
 _MAX_RANK: Final = 1_000_000
@@ -28,6 +28,7 @@ class StepMessage:
 
     job_id: str
     rank: int
+    ranks: int | None  # how many the job has, if its launcher said so
     stage: int | None
     step_seconds: tuple[float, ...]
     phase_seconds: dict[str, float]  # by the host's clock
@@ -43,11 +44,13 @@ def parse(data: bytes) -> StepMessage:
     """
     _demand(f"at most {MAX_BYTES} bytes", holds=len(data) <= MAX_BYTES)
     document = _document(data)
-    _demand("keys v, job, rank, steps, phases, stage and device", holds=_REQUIRED <= document.keys() <= _ALLOWED)
+    _demand("keys v, job, rank, steps, phases, ranks, stage and device", holds=_REQUIRED <= document.keys() <= _ALLOWED)
     _demand(f"version {_VERSION}", holds=_is_number(document["v"]) and document["v"] == _VERSION)
+    rank = _small_number(document["rank"])
     return StepMessage(
         job_id=_job_id(document["job"]),
-        rank=_small_number(document["rank"]),
+        rank=rank,
+        ranks=_ranks(document["ranks"], rank) if "ranks" in document else None,
         stage=_small_number(document["stage"]) if "stage" in document else None,
         step_seconds=_steps(document["steps"]),
         phase_seconds=_phases(document["phases"]),
@@ -71,9 +74,15 @@ def _job_id(value: Any) -> str:  # noqa: ANN401 - out of JSON, checked here; so 
     return str(value)
 
 
+def _ranks(value: Any, rank: int) -> int:  # noqa: ANN401 - see _job_id
+    ranks = _small_number(value)
+    _demand("ranks: more than the number of any rank, which is from 0", holds=ranks > rank)
+    return ranks
+
+
 def _small_number(value: Any) -> int:  # noqa: ANN401 - see _job_id
     is_whole = isinstance(value, int) and _is_number(value)
-    _demand(f"rank and stage: whole numbers from 0 to {_MAX_RANK}", holds=is_whole and 0 <= value <= _MAX_RANK)
+    _demand(f"rank, ranks and stage: whole numbers from 0 to {_MAX_RANK}", holds=is_whole and 0 <= value <= _MAX_RANK)
     return int(value)
 
 

@@ -281,6 +281,7 @@ def _rank(job: TrainingJob, rank: int) -> Iterator[Series]:
         return
     ids = (job.owner.job_id, str(rank), str(job.stage_of(rank)))
     yield Series(training.STEP_SECONDS, ids, lambda: job.steps)
+    yield still(training.JOB_RANKS, ids, float(len(job.seats)))
     spent = job.phase_seconds[rank]
     for position, phase in enumerate(training.PHASES):
         labels = (*ids, phase, _CLOCK_OF_PHASE.get(phase, "host"))

@@ -339,4 +339,8 @@ NOTES: Final[dict[Metric, Note]] = {
         "device time when `clock` is `host`: kernels run asynchronously, so host phases show where Python waited; and"
         " `transfer` as all of a step's exchange, which is `communication` beside it.",
     ),
+    training.JOB_RANKS: Note(
+        "8 on each rank that torchrun started with `WORLD_SIZE=8`; `count by (job_id) (NAME)` of 7: one is away.",
+        "ranks on this node, or ranks that report: it is what the launcher told each of them about the whole job.",
+    ),
 }

@@ -110,5 +110,6 @@ class Reader:
 
 
 def _event_time(seconds: float) -> msgpack.ExtType:
-    whole, nanoseconds = divmod(round(seconds * 1_000_000_000), 1_000_000_000)
-    return msgpack.ExtType(_EVENT_TIME, (whole & 0xFFFFFFFF).to_bytes(4, "big") + nanoseconds.to_bytes(4, "big"))
+    whole, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)  # a float of today's times tells no finer ones
+    nanoseconds = (microseconds * 1000).to_bytes(4, "big")
+    return msgpack.ExtType(_EVENT_TIME, (whole & 0xFFFFFFFF).to_bytes(4, "big") + nanoseconds)
