@@ -40,7 +40,7 @@ def tracked() -> list[Path]:
     return [
         path
         for path in paths
-        if path.is_file() and path.suffix not in {".png", ".ico", ".jpeg"} and "vendor" not in path.parts
+        if path.is_file() and path.suffix not in {".png", ".ico", ".jpeg", ".zst"} and "vendor" not in path.parts
     ]
 
 
