@@ -199,6 +199,21 @@ def test_a_result_that_outgrew_its_buffer_is_asked_for_once_more(bench):
     assert set(reasons) <= {"unsupported"}
 
 
+def test_an_average_stands_until_the_next_and_not_on_a_board_that_refuses_everything(bench):
+    bench.collector.adjust({"gpm_every": 5.0})
+    (gpu,) = bench.open()
+    for _ in range(12):
+        bench.pass_time()
+        values, _ = bench.read(gpu, Tier.FAST)
+    assert (device.COMPUTE_ACTIVE, ()) in values
+    assert bench.fake.calls["nvmlGpmMetricsGet"] == 3  # as soon as there are two samples, then each 5 s
+    bench.fake.fail(pynvml.NVML_ERROR_NO_PERMISSION)
+    bench.pass_time()
+    values, reasons = bench.read(gpu, Tier.FAST)
+    assert values == {}
+    assert set(reasons) == {"permission"}
+
+
 def test_no_permission_costs_one_metric_and_says_so(bench):
     (gpu,) = bench.open()
     bench.fake.fail(pynvml.NVML_ERROR_NO_PERMISSION, function="nvmlDeviceGetPowerUsage")

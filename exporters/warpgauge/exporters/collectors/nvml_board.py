@@ -99,8 +99,10 @@ class Board:
         errors: list[ReadError] = []
         try:
             self._keep_up(tier, errors)
-            readings = [*self._direct(tier, errors), *self._fields(tier, errors), *self._profile(tier, errors)]
-            readings += [*self._distributions(tier, errors), *self._totals(tier, errors)]
+            readings = [*self._direct(tier, errors), *self._fields(tier, errors)]
+            if readings or not errors:  # of a board that refuses everything nothing stands that was said before
+                readings += [*self._profile(tier, errors), *self._distributions(tier, errors)]
+                readings += [*self._totals(tier, errors)]
             readings += [reading for part in self.parts if part.tier is tier for reading in self._part(part, errors)]
             readings += self._instances(tier, errors)
         except CallFailedError as failure:
