@@ -91,14 +91,14 @@ def scrape(job: str, address: str, path: str, *, honor: bool, **labels: str) -> 
 
 
 @contextlib.contextmanager
-def feed() -> Iterator[list[dict[str, Any]]]:
+def feed(fleet: Fleet | None = None) -> Iterator[list[dict[str, Any]]]:
     """Scrape configurations of the whole fleet, of our own page and of DCGM's; any number of servers may read them.
 
     Half of the nodes are scraped with honor_labels, half without; all targets carry Kubernetes' labels, which clash.
     The boards of BOARDS_NODE are told twice, by our page and by DCGM's. A part is there once more as OTHER_PLACE.
     """
     clock = SystemClock()
-    fleet = Fleet(42, FAULTS, start=clock.now())
+    fleet = fleet or Fleet(42, FAULTS, start=clock.now())
     simulated = SimulatedPages(fleet, clock)
     simulated.prepare()
     dcgm = DcgmPage(H100, H100)

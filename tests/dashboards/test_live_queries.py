@@ -23,16 +23,19 @@ from tests.prometheus_releases import NEWEST, OLDEST, RELEASES, program
 from tests.real_servers import get_json, prometheus_config, servers_in, start_prometheus
 from warpgauge.alerts.generate import files as rule_files
 from warpgauge.alerts.settings import site_of as alerts_site_of
+from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import load
 from warpgauge.dashboards.dcgm import words
 from warpgauge.dashboards.generate import DASHBOARDS, DCGM_DASHBOARDS, files
 from warpgauge.dashboards.settings import site_of
 from warpgauge.dashboards.site import Site
+from warpgauge.exporters.synthetic import FAULTS, Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from warpgauge.core.config import Config
+    from warpgauge.exporters.synthetic.gpu import Gpu
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -88,11 +91,17 @@ def rules_in(folder: Path, where: str) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+def fleet() -> Fleet:
+    """The model behind the pages: what is true."""
+    return Fleet(42, FAULTS, start=SystemClock().now())
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory, fleet: Fleet) -> Iterator[Started]:
     """Base URL of a release that watches a site; all read the same pages at the same time, so the wait is one."""
     folder = tmp_path_factory.mktemp("live")
     bases: dict[tuple[str, str], str] = {}
-    with feed() as scraped, servers_in(folder / "servers") as servers:
+    with feed(fleet) as scraped, servers_in(folder / "servers") as servers:
         for where in SITES:
             own = [one for one in scraped if is_elsewhere(one) is (where == ELSEWHERE)]
             config = prometheus_config(own, rules_in(folder / where, where), alertmanagers=(), interval=INTERVAL)
@@ -168,6 +177,68 @@ def test_a_dcgm_variant_says_of_a_board_what_our_own_dashboard_says(started: Sta
         return wrong
 
     assert settled(differ) == []
+
+
+TOLD_OF_EACH: dict[str, tuple[Callable[[Gpu], float], dict[str, float]]] = {
+    "fleet/Devices/table/C": (lambda gpu: gpu.engine_active_ratio, {"abs": 0.1}),
+    "fleet/Devices/table/D": (lambda gpu: gpu.sm_active_ratio, {"abs": 0.1}),
+    "fleet/Devices/table/E": (
+        lambda gpu: gpu.memory_used_bytes / (gpu.memory_used_bytes + gpu.memory_free_bytes),
+        {"abs": 0.02},
+    ),
+    "fleet/Devices/table/F": (lambda gpu: gpu.core_celsius, {"abs": 3.0}),
+    "fleet/Devices/table/G": (lambda gpu: gpu.power_watts, {"rel": 0.15}),
+    "node/Memory used/timeseries/A": (lambda gpu: gpu.memory_used_bytes, {"rel": 0.02}),
+    "node/Power/timeseries/A": (lambda gpu: gpu.power_watts, {"rel": 0.15}),
+    "node/Boards/table/C": (lambda gpu: gpu.sm_hertz, {"rel": 0.1}),
+    "device/Power and its limit/timeseries/B": (lambda gpu: gpu.board.power_limit_watts, {"rel": 1e-6}),
+    "device/PCIe lanes and generation/timeseries/A": (lambda gpu: gpu.pcie_lanes, {"rel": 1e-6}),
+}
+"""What a panel shows of each device, in base units, and how far that may have moved since the scrape."""
+TOLD_OF_ALL: dict[str, tuple[Callable[[Fleet], float], dict[str, float]]] = {
+    "fleet/Devices known/stat/A": (lambda fleet: len(gpus(fleet)), {"abs": 0.0}),
+    "fleet/Power now/stat/A": (lambda fleet: sum(gpu.power_watts for gpu in gpus(fleet)), {"rel": 0.05}),
+    "fleet/Mean utilization/stat/A": (
+        lambda fleet: sum(gpu.engine_active_ratio for gpu in gpus(fleet)) / len(gpus(fleet)),
+        {"abs": 0.05},
+    ),
+    "energy/Cost per year/stat/A": (
+        lambda fleet: sum(gpu.power_watts for gpu in gpus(fleet)) * 24 * 365 / 1000 * float(VARIABLES["$price"]),
+        {"rel": 0.05},
+    ),
+}
+SIMULATED_NODES = "sim-node-.+"
+
+
+def gpus(fleet: Fleet) -> list[Gpu]:
+    return [gpu for node in fleet.nodes for gpu in node.gpus]
+
+
+@each_release
+def test_panels_show_what_is_true_of_the_simulated_fleet(started: Started, release: str, fleet: Fleet):
+    base, targets = started(release, HERE), TARGETS[HERE]
+
+    def wrong() -> list[str]:
+        """A device that changes between two scrapes is wrong for a moment, so all are asked for until none is."""
+        found = []
+        for name, (truth, within) in TOLD_OF_EACH.items():
+            shown = {
+                one["metric"]["uuid"]: float(one["value"][1])
+                for one in answer(base, targets[name], node=SIMULATED_NODES)
+            }
+            true = {gpu.uuid: truth(gpu) for gpu in gpus(fleet)}
+            found += [
+                f"{name}: {uuid} {shown.get(uuid)}"
+                for uuid in true
+                if shown.get(uuid) != pytest.approx(true[uuid], **within)
+            ]
+        for name, (truth, within) in TOLD_OF_ALL.items():
+            shown = [float(one["value"][1]) for one in answer(base, targets[name], node=SIMULATED_NODES)]
+            if shown != [pytest.approx(truth(fleet), **within)]:
+                found.append(f"{name}: {shown}, true {truth(fleet)}")
+        return found
+
+    assert settled(wrong) == []
 
 
 def narrowed(values: dict[frozenset[str], float], to: Iterable[frozenset[str]]) -> dict[frozenset[str], float]:
