@@ -63,6 +63,7 @@ class Lockstep:
     processes: Mapping[int, ArrayLike] = field(default_factory=dict)  # on the device; else nobody counts them
     held: ArrayLike = 1.0  # NaN while the job does not have its devices yet
     cpu: ArrayLike = 0.4
+    busy: Mapping[str, float] = field(default_factory=dict)  # CPU of nodes that differ
     simulated: bool = False
 
     def frame(self) -> Frame:
@@ -77,7 +78,7 @@ class Lockstep:
         for node, waited in self.pressure.items():
             builder.rate(host.PRESSURE_SECONDS, self._known(waited, missing), resource="cpu", scope="some", node=node)
         for node in sorted({self.place(rank)[0] for rank in range(self.ranks)}):
-            add_host(builder, node, busy=self._known(self.cpu, missing))
+            add_host(builder, node, busy=self._known(self.busy.get(node, self.cpu), missing))
         return builder.build()
 
     def place(self, rank: int) -> tuple[str, str]:

@@ -219,11 +219,17 @@ def test_a_stage_that_takes_longer_than_the_others_is_named_with_what_to_move():
         staged(stages={}),
         staged(clock_of_phases="host"),
         staged(compute=dict.fromkeys(range(8, 12), since(COLUMNS, 6, 1.4, 1.0))),
+        staged(busy={"n2": 0.97}),
     ],
-    ids=["too little", "all stages", "no stages", "the host's clock", "for a minute"],
+    ids=["too little", "all stages", "no stages", "the host's clock", "for a minute", "its machine is saturated"],
 )
 def test_a_job_without_a_slow_stage_is_left_alone(scene: Lockstep):
     assert not raised(scene)
+
+
+def test_machines_that_are_all_busy_excuse_no_stage():
+    (candidate,) = raised(staged(cpu=0.97))
+    assert candidate.scope.stage == 2
 
 
 def test_ranks_that_report_no_phases_are_not_judged():

@@ -1,4 +1,4 @@
-"""A pipeline stage that takes longer than the other stages of its job."""
+"""A pipeline stage that takes longer than the other stages of its job, on machines that are no busier than theirs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE, LEAST_COVERAGE, STEPS, TOTAL, stage_of
 from warpgauge.analyzer.anomalies.straggler.place import nodes_of
 from warpgauge.analyzer.anomalies.straggler.words import milliseconds
+from warpgauge.analyzer.cpu import BUSY
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.phases import BUCKETS, in_buckets, mean_per_step
@@ -33,6 +34,8 @@ __all__ = ["slow_stages"]
 WINDOW_SECONDS: Final = 300.0
 STAGE_RAISE_EFFECT: Final = 0.10  # longer than the median of the other stages
 STAGE_HOLD_EFFECT: Final = 0.06
+BUSY_CPUS: Final = 0.9  # of all CPUs of a machine, over the last
+BUSY_SECONDS: Final = 60.0
 MOST_BUCKETS: Final = BUCKETS - 1
 
 
@@ -47,7 +50,8 @@ def slow_stages(frame: Frame, groups: Groups, is_timed: Mask) -> Iterator[Candid
         rest = [at for at in known if at != slowest]
         usual = float(median(compute[rest]))
         slower = float(compute[slowest]) / usual if usual > 0 else 1.0
-        if slower >= 1 + STAGE_HOLD_EFFECT and _wait_least(frame, groups, slowest, rest):
+        is_slow = slower >= 1 + STAGE_HOLD_EFFECT and _wait_least(frame, groups, slowest, rest)
+        if is_slow and not _is_starved(frame, groups, slowest, rest):
             yield _slow_stage(frame, key, groups, slowest, rest)
 
 
@@ -72,6 +76,20 @@ def _wait_least(frame: Frame, groups: Groups, slowest: int, rest: list[int]) -> 
     """Whether the ranks of the slow stage wait least; where no wait is known, computing longest is all there is."""
     wait = groups.median(groups.of_ranks(mean_per_step(frame, "communication", WINDOW_SECONDS)))
     return not wait[slowest] >= float(np.fmin.reduce(wait[rest]))
+
+
+def _is_starved(frame: Frame, groups: Groups, slowest: int, rest: list[int]) -> bool:
+    """Whether the CPUs of all its machines are busy and those of no other stage: then they slow it, not its layers."""
+    busy = dict(zip(((it.cluster, it.node) for it in frame.nodes.entities), _cpu(frame), strict=False))
+    of_stage = [
+        [busy.get((groups.groups[at].key[0], node), np.nan) for node in set(nodes_of(frame, groups.groups[at]))]
+        for at in (slowest, *rest)
+    ]
+    return min(of_stage[0]) >= BUSY_CPUS and not any(one >= BUSY_CPUS for others in of_stage[1:] for one in others)
+
+
+def _cpu(frame: Frame) -> Array:
+    return frame.window(BUSY, BUSY_SECONDS).mean
 
 
 def _slow_stage(frame: Frame, key: JobKey, groups: Groups, slowest: int, rest: list[int]) -> Candidate:
