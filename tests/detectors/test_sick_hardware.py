@@ -275,8 +275,11 @@ def test_a_moment_of_braking_is_not_worth_a_word() -> None:
 # ---- hangs
 
 
-def occupied(watts: ArrayLike, used: ArrayLike = 1.0) -> tuple[Candidate, ...]:
+def occupied(watts: ArrayLike, used: ArrayLike = 1.0, **moved: float) -> tuple[Candidate, ...]:
+    """A device at some power; `moved` is data that flow, by the metric's name in the catalog."""
     builder = built(devices=1)
+    for name, value in moved.items():
+        builder.gauge(getattr(device, name), value, **ids(0))
     builder.gauge(device.UTILIZATION, used, engine="compute", **ids(0))
     builder.gauge(device.POWER, watts, **ids(0))
     builder.gauge(device.POWER_LIMIT, 700.0, limit="enforced", **ids(0))
@@ -292,6 +295,21 @@ def test_full_utilization_at_idle_power_is_a_hang() -> None:
 @pytest.mark.parametrize(("watts", "used"), [(450.0, 1.0), (118.0, 0.4), (70.0, 0.0), (250.0, 1.0)])
 def test_work_idleness_and_collectives_are_no_hang(watts: float, used: float) -> None:
     assert occupied(watts, used) == ()
+
+
+@pytest.mark.parametrize(
+    ("moved", "is_hang"),
+    [
+        ({"PCIE_RECEIVE_RATE": 57e9}, False),
+        ({"PCIE_TRANSMIT_RATE": 5e9}, False),
+        ({"LINK_TRANSMIT_RATE": 200e9}, False),
+        ({"MEMORY_BANDWIDTH_ACTIVE": 0.9}, False),
+        ({"PCIE_RECEIVE_RATE": 0.13e9, "LINK_RECEIVE_RATE": 3.1e9, "MEMORY_BANDWIDTH_ACTIVE": 0.01}, True),
+    ],
+    ids=["from the host", "to the host", "to a peer", "within the memory", "polling"],
+)
+def test_a_device_that_moves_data_works_and_one_that_polls_does_not(moved: dict[str, float], is_hang: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    assert bool(occupied(118.0, **moved)) is is_hang
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ __all__ = ["Hang"]
 WINDOW_SECONDS: Final = 300.0
 FULL_UTILIZATION: Final = 0.99
 IDLE_POWER_RATIO: Final = 0.22  # of the limit: an H100 with a context draws 0.16, a collective that spins 0.4
-MOVED_RATE: Final = 0.5e9  # bytes a second over PCIe or all NVLinks: whoever spins only polls
+MOVED_OVER_PCIE: Final = 0.5e9  # bytes a second: whoever spins only polls
+MOVED_OVER_LINKS: Final = 20e9  # over all NVLinks, a twentieth of what Hopper's carry: peers poll there, too
 MOVED_SHARE: Final = 0.05  # of the cycles, in device memory
 SPINNING: Final = 0.90  # activity of a device that waits in a collective
 SPIN_POWER_RATIO: Final = 0.60  # of what the job draws while it steps
@@ -55,13 +56,11 @@ LEAST_SILENT_SECONDS: Final = 300.0
 LEAST_COVERAGE: Final = 0.8
 CONFIDENCE_DEVICE: Final = 0.8
 CONFIDENCE_JOB: Final = 0.85
-_TRAFFIC: Final = tuple(
-    channel(metric)
-    for metric in (
-        device.PCIE_RECEIVE_RATE, device.PCIE_TRANSMIT_RATE, device.PCIE_RECEIVE, device.PCIE_TRANSMIT,
-        device.LINK_RECEIVE_RATE, device.LINK_TRANSMIT_RATE,
-    )
-)  # fmt: skip
+_TRAFFIC: Final = (
+    *((channel(one), MOVED_OVER_PCIE) for one in (device.PCIE_RECEIVE_RATE, device.PCIE_TRANSMIT_RATE)),
+    *((channel(one), MOVED_OVER_PCIE) for one in (device.PCIE_RECEIVE, device.PCIE_TRANSMIT)),
+    *((channel(one), MOVED_OVER_LINKS) for one in (device.LINK_RECEIVE_RATE, device.LINK_TRANSMIT_RATE)),
+)
 _BANDWIDTH: Final = channel(device.MEMORY_BANDWIDTH_ACTIVE)
 _CALCULATING: Final = ("tensor", "fp64", "fp32", "fp16")
 _STEPS: Final = channel(training.STEP_SECONDS, "count")
@@ -96,8 +95,8 @@ class Hang:
 def _moves_data(frame: Frame) -> Mask:
     """[device], whether data flow to, from or within it: then it works, if not with its SMs."""
     moves = frame.window(_BANDWIDTH, WINDOW_SECONDS).mean >= MOVED_SHARE
-    for signal in _TRAFFIC:
-        moves |= frame.window(signal, WINDOW_SECONDS).mean >= MOVED_RATE
+    for signal, least in _TRAFFIC:
+        moves |= frame.window(signal, WINDOW_SECONDS).mean >= least
     return np.asarray(moves)
 
 
