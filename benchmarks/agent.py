@@ -3,7 +3,9 @@
 The driver is the C fake of tests/fakes/nvml. Its calls take as long as those recorded on an H100, in CPU time of the
 caller as there (energy 2.9 ms, GPM 1.2 ms, a sample buffer 1.7 ms; latencies.c), or with `--latency real` as long as
 published for another one (utilization 2.5 us, memory 12 us, fan 137 us, process list 4.5 ms, PCIe throughput 20 ms;
-above a millisecond asleep). First all exporters run together at their
+above a millisecond asleep). `--real-driver` asks this machine's own GPUs; nothing crashes or hangs then.
+
+First all exporters run together at their
 defaults, then all at one reading a second; then each is scraped alone by four clients whose phases sweep across the
 tick, and one of our children is crashed half way. CPU is taken from the kernel's clocks of each process and survives a
 busy machine; latencies and starts do not. `--short` takes fewer scrapes, `--json` prints one JSON object per figure.
@@ -41,23 +43,29 @@ FIRST_PUSH_SECONDS = 95.0  # the pushers' first cycle is 60 s long
 class Bench:
     """One run: a fake driver, and the exporters on it."""
 
-    def __init__(self, folder: Path, gpus: int, latency: str, *, is_short: bool) -> None:
+    def __init__(self, folder: Path, gpus: int, latency: str | None, *, is_short: bool) -> None:
         self._folder = folder
         self._script = folder / "faults"
         self._is_short = is_short
         self._runs = 0
         set_faults(self._script)
-        driver = {
-            "LD_LIBRARY_PATH": str(build(folder)),
-            "NVML_STUB_GPUS": str(gpus),
-            "NVML_STUB_SCRIPT": str(self._script),
-            "NVML_STUB_LATENCY": latency,
-            "NVML_STUB_PIDS": f"{os.getpid()},{os.getppid()}",  # nvitop-exporter ends over one that does not exist
+        fake = (
+            {}
+            if latency is None
+            else {
+                "LD_LIBRARY_PATH": str(build(folder)),
+                "NVML_STUB_GPUS": str(gpus),
+                "NVML_STUB_SCRIPT": str(self._script),
+                "NVML_STUB_LATENCY": latency,
+                "NVML_STUB_PIDS": f"{os.getpid()},{os.getppid()}",  # nvitop-exporter ends over one that does not exist
+            }
+        )
+        own = {
             "XDG_RUNTIME_DIR": str(folder),
             "RUNTIME_DIRECTORY": str(folder),
             "XDG_DATA_HOME": str(folder),
         }
-        self._environment = {**os.environ, **driver}
+        self._environment = {**os.environ, **fake, **own}
 
     def launch(self, peer: Peer, *more: str) -> Running:
         """Start one exporter."""
@@ -197,7 +205,7 @@ def chosen(text: str, *, is_short: bool, figures: Figures) -> list[Peer]:
     return found
 
 
-def measure(folder: Path, gpus: int, latency: str, peers: str, *, is_short: bool) -> Figures:
+def measure(folder: Path, gpus: int, latency: str | None, peers: str, *, is_short: bool) -> Figures:
     """Everything, phase by phase."""
     figures = Figures()
     bench = Bench(folder, gpus, latency, is_short=is_short)
@@ -221,11 +229,13 @@ def main() -> None:
     parser.add_argument(
         "--latency", choices=("h100", "real", "none"), default="h100", help="of the fake driver's calls"
     )
+    parser.add_argument("--real-driver", action="store_true", help="this machine's own GPUs")
     parser.add_argument("--peers", default="all", metavar="none|all|NAME,...", help="who is measured beside it")
     args = parser.parse_args()
+    latency = None if args.real_driver else args.latency
     try:
         with tempfile.TemporaryDirectory() as folder:
-            figures = measure(Path(folder), args.gpus, args.latency, args.peers, is_short=args.short)
+            figures = measure(Path(folder), args.gpus, latency, args.peers, is_short=args.short)
     except CannotBuildError as error:
         sys.exit(f"agent.py: {error}")
     print(as_json(figures) if args.json else as_tables(figures))

@@ -8,7 +8,7 @@ import numpy as np
 
 from warpgauge.analyzer.bottlenecks.levels import METRICS
 from warpgauge.analyzer.bottlenecks.reason import Reason
-from warpgauge.analyzer.bottlenecks.rules import RAISE
+from warpgauge.analyzer.bottlenecks.rules import HOLD, RAISE
 from warpgauge.analyzer.bottlenecks.step_reasons import cpu_evidence
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.wording import gibibytes, percent, span
@@ -135,7 +135,7 @@ def transfer(frame: Frame, verdict: Verdict) -> Reason:
             margins=(link / RAISE.link - 1,),
         )
     sm = verdict.level("compute")
-    if not (pcie >= RAISE.pcie and sm < RAISE.pcie_compute):
+    if not (pcie >= HOLD.pcie and sm < HOLD.pcie_compute):
         return _copies(frame, verdict, pcie)
     return Reason(
         what=f"fills {percent(pcie)} of its PCIe slots while {percent(sm)} of the SMs work",
@@ -198,7 +198,7 @@ def launches(verdict: Verdict) -> Reason:
     engine, sm, fill = verdict.level("engine"), verdict.level("compute"), verdict.level("fill")
     times = FILL_TO / fill if fill > 0 else float("nan")
     fills = sm / engine if engine > 0 else float("nan")
-    is_tiny = engine < RAISE.launch_engine
+    is_tiny = engine < RAISE.launch_engine and fills < HOLD.tiny_fill
     margins = (
         (engine / RAISE.tiny_engine - 1, 1 - fills / RAISE.tiny_fill)
         if is_tiny
