@@ -5,10 +5,10 @@ caller as there (energy 2.9 ms, GPM 1.2 ms, a sample buffer 1.7 ms; latencies.c)
 published for another one (utilization 2.5 us, memory 12 us, fan 137 us, process list 4.5 ms, PCIe throughput 20 ms;
 above a millisecond asleep). `--real-driver` asks this machine's own GPUs; nothing crashes or hangs then.
 
-First all exporters run together at their
-defaults, then all at one reading a second; then each is scraped alone by four clients whose phases sweep across the
-tick, and one of our children is crashed half way. CPU is taken from the kernel's clocks of each process and survives a
-busy machine; latencies and starts do not. `--short` takes fewer scrapes, `--json` prints one JSON object per figure.
+First all exporters run together at their defaults, then all at one reading a second; then each is scraped alone by
+four clients whose phases sweep across the tick, and one of our children is crashed half way. CPU is taken from the
+kernel's clocks of each process and survives a busy machine; latencies and starts do not. `--short` takes fewer
+scrapes, `--json` prints one JSON object per figure.
 """
 
 from __future__ import annotations

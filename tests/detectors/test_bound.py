@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from tests.detectors.scenes import MAX_HERTZ, Lockstep, add_host, since
 from warpgauge.analyzer.bottlenecks.bound import GAINFUL, Bound
 from warpgauge.analyzer.bottlenecks.classes import judge
+from warpgauge.analyzer.bottlenecks.device_reasons import launches, transfer
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
+from warpgauge.analyzer.bottlenecks.rules import RAISE
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.engine import EngineState, analyze
@@ -400,3 +403,23 @@ def test_no_job_that_a_close_look_would_name_is_screened_out(**drawn: Any) -> No
     )
     one = verdict(scene)
     assert [candidate.kind for candidate in raised(scene)] == ([one.kind] if one.kind in GAINFUL else [])
+
+
+def described(**levels: float) -> Any:
+    """As much of a verdict as its description reads."""
+    return SimpleNamespace(rows=(), level=lambda name: levels.get(name, float("nan")))
+
+
+def test_a_full_slot_is_described_by_the_slot_where_that_only_holds_the_finding() -> None:
+    held = described(pcie=0.45, compute=0.33, link=0.0, busy=0.5, engine=0.5)
+    assert transfer(None, held).what.startswith("fills 45 % of its PCIe slots")  # type: ignore[arg-type]
+
+
+def test_copies_are_described_by_the_time_without_kernels() -> None:
+    copying = described(pcie=0.2, compute=0.0, link=0.0, busy=0.9, engine=0.1)
+    assert transfer(None, copying).what.startswith("copies 80 % of the time while no kernel runs")  # type: ignore[arg-type]
+
+
+def test_small_kernels_are_held_by_the_rule_that_raised_them() -> None:
+    small, tiny = (launches(described(engine=0.36, compute=sm, fill=0.5)) for sm in (0.10, 0.005))
+    assert [one.evidence[1].threshold for one in (small, tiny)] == [RAISE.launch_compute, RAISE.tiny_fill * 0.36]
