@@ -87,20 +87,50 @@ def listening():
         b'{"say":"values","position":0,"tier":"fast","values":[1.0,2.0]}',
         b'{"say":"values","position":[],"tier":"fast","errors":[],"values":[1.0,2.0]}',
         b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,1' + b"0" * 400 + b"]}",
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1'
+        + b"0" * 400
+        + b",-1"
+        + b"0" * 400
+        + b"]}",
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[Infinity,-Infinity]}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[[1.0],2.0]}',
         b'{"say":"values",\xff',
-        b'{"say":"gains","position":0,"gains":[],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,-1],1.0]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[99,1],1.0]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0],1.0]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1.5],1.0]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],Infinity]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[NaN]]}',
+        b'{"say":"gains","position":0,"gains":[],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,-1],1.0]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[99,1],1.0]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0],1.0]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1.5],1.0]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],Infinity]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[1,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[-1,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[true,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[0,1.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[0,NaN,1.0]]}',
     ],
 )
 def test_a_short_line_that_does_not_fit_what_was_said_is_refused(line):
     with pytest.raises(BadMessageError):
         listening().decode(line + b"\n")
+
+
+def test_of_a_bookmark_only_what_moved_is_said_and_the_rest_stays():
+    speaker, listener = Speaker(), Listener()
+    first, later = {"power": (1.0, 2.0), "compute": (3.0, 4.0)}, {"power": (1.0, 2.0), "compute": (3.0, 5.0)}
+    for bookmark in (first, later, later):
+        line = speaker.encode(Gained(0, (), dict(bookmark)))
+        assert listener.decode(line) == Gained(0, (), bookmark)
+    assert line == b'{"say":"gains","position":0,"gains":[],"bookmark":[]}\n'
+
+
+def test_a_collector_that_goes_on_with_the_same_bookmark_is_understood_all_the_same():
+    speaker, listener, bookmark = Speaker(), Listener(), {"power": (1.0, 2.0)}
+    listener.decode(speaker.encode(Gained(0, (), bookmark)))
+    bookmark["power"] = (1.0, 3.0)
+    heard = listener.decode(speaker.encode(Gained(0, (), bookmark)))
+    assert isinstance(heard, Gained)
+    assert heard.bookmark == {"power": (1.0, 3.0)}
 
 
 def test_a_line_that_comes_again_and_again_is_known_by_its_bytes():

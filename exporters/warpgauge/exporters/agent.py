@@ -294,12 +294,15 @@ class Agent:
     def _schedule_publish(self) -> None:
         if not self._is_publishing:
             self._is_publishing = True
-            self._begin(self._publish())
+            asyncio.get_running_loop().call_later(_COALESCE_SECONDS, self._publish)
 
-    async def _publish(self) -> None:
-        await asyncio.sleep(_COALESCE_SECONDS)
+    def _publish(self) -> None:
         self._is_publishing = False  # what changes from now on is for the next time
         self._meet_nvidia()
+        if self.pages.is_wanted():
+            self._begin(self._offer())
+
+    async def _offer(self) -> None:
         for _ in self.pages.offer():
             await asyncio.sleep(0)  # whoever scrapes meanwhile is served between two portions
 

@@ -69,6 +69,8 @@ class Child:
     def __init__(self, collector: IsolatedCollector, out: IO[bytes]) -> None:
         self._collector = collector
         self._accumulating = collector if isinstance(collector, Accumulating) else None
+        self._adjustable = collector if isinstance(collector, Adjustable) else None
+        self._holding_source = collector if isinstance(collector, HolderSource) else None
         self._out = out
         self._lock = Lock()
         self._speaker = Speaker()
@@ -84,8 +86,8 @@ class Child:
         """Carry out commands until they end."""
         for line in commands:
             command: dict[str, Any] = json.loads(line)
-            if isinstance(self._collector, Adjustable):
-                self._collector.adjust(command.get("settings", {}))
+            if self._adjustable is not None and "settings" in command:
+                self._adjustable.adjust(command["settings"])
             if command["do"] == "open":
                 self._resume(command.get("bookmarks", {}))
                 if not self._open(command["only"], set(command["skip"])):
@@ -200,9 +202,9 @@ class Child:
 
     def _holding(self, position: int) -> list[Message]:
         device = self._devices[position]
-        if device is None or not isinstance(self._collector, HolderSource):
+        if device is None or self._holding_source is None:
             return []
-        holders = self._collector.holders(device)
+        holders = self._holding_source.holders(device)
         return [Holding(position, None if holders is None else tuple(holders))]
 
     def _reading(self, position: int, tier: Tier) -> Read:

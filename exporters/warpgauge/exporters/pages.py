@@ -67,16 +67,21 @@ class Pages:
         self._is_stale = False
         self.version = 0  # rises with each `publish`
 
+    def is_wanted(self) -> bool:
+        """Whether somebody is about to ask, so that readings should be offered; else it is noted that they changed."""
+        if self._expected():
+            return True
+        self._is_stale = True
+        return False
+
     def offer(self) -> Iterator[None]:
         """Publish the readings if somebody is about to ask, else remember that they changed.
 
         The work comes in portions, so that a scrape never waits for all of it.
         """
-        if not self._expected():
-            self._is_stale = True
-            return
-        yield from self._readings.freshen()
-        yield from self._publish()
+        if self.is_wanted():
+            yield from self._readings.freshen()
+            yield from self._publish()
 
     def publish(self) -> None:
         """Take over the readings as they are now, and make what is expected to be asked for."""

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 Settings = Mapping[str, str | float | bool]
-"""Settings by their short names, as they go to a child with each command."""
+"""Settings by their short names, as they go to a child with its first command and where they changed."""
 
 
 class Collector(Protocol):
