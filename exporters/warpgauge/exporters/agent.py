@@ -242,6 +242,7 @@ class Agent:
         for collector in self.collectors:
             if isinstance(collector, Supervisor):
                 collector.settings = {
+                    "fine": self._pusher is not None,  # narrow buckets are pushed and stand on no page
                     "gpm": self._gpm_mode.is_on,
                     "gpm_every": agent.gpm_interval_seconds,
                     "processes": processes,

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from warpgauge.core.device import Device
-    from warpgauge.exporters.collectors.collector import IsolatedCollector
+    from warpgauge.exporters.collectors.collector import IsolatedCollector, Settings
     from warpgauge.exporters.collectors.increments import Bookmark
 
 __all__ = ["Child", "main"]
@@ -79,15 +79,15 @@ class Child:
         self._is_leaving = TellTale()
         self._watcher: Thread | None = None
         self._clock = SystemClock()
-        self._rounds = Rounds(self._clock)
+        self._rounds = Rounds(self._clock, self._flush)
         self._is_orderly = False  # told to leave in order: a reading that is under way may end first
 
     def obey(self, commands: Iterable[bytes]) -> None:
         """Carry out commands until they end."""
         for line in commands:
             command: dict[str, Any] = json.loads(line)
-            if self._adjustable is not None and "settings" in command:
-                self._adjustable.adjust(command["settings"])
+            if "settings" in command:
+                self._adjust(command["settings"])
             if command["do"] == "open":
                 self._resume(command.get("bookmarks", {}))
                 if not self._open(command["only"], set(command["skip"])):
@@ -98,6 +98,11 @@ class Child:
                 self._is_orderly = True
             else:
                 self._read([Tier(tier) for tier in command["tiers"]])
+
+    def _adjust(self, settings: Settings) -> None:
+        self._speaker.says_fine = bool(settings.get("fine", True))
+        if self._adjustable is not None:
+            self._adjustable.adjust(settings)
 
     def leave(self) -> None:
         """Give the devices back, unless one of them is still being asked something."""
@@ -122,11 +127,20 @@ class Child:
         except BrokenPipeError:
             os._exit(0)  # the supervisor is gone
 
-    def _say(self, *messages: Message) -> None:
+    def _say(self, *messages: Message, is_flushed: bool = True) -> None:
+        """What need not be flushed goes out before the next device is touched, or when none is left."""
         lines = b"".join(map(self._speaker.encode, messages))
         with self._lock:
             self._out.write(lines)
-            self._out.flush()
+            if is_flushed:
+                self._out.flush()
+
+    def _flush(self) -> None:
+        try:
+            with self._lock:
+                self._out.flush()
+        except BrokenPipeError:
+            os._exit(0)  # the supervisor is gone
 
     def _open(self, only: Sequence[int] | None, skip: set[int]) -> bool:
         self._say(At(COMMON, "open"))
@@ -182,7 +196,7 @@ class Child:
             inventory = [Positions(tuple(self._collector.positions()))] if position == COMMON else []
             readings = [self._reading(position, tier) for tier in tiers]
             told = [*readings, *(self._holding(position) if Tier.NORMAL in tiers else ())]
-            self._say(*inventory, *self._gained(position), *told, Done(position))
+            self._say(*inventory, *self._gained(position), *told, Done(position), is_flushed=False)
         except DeviceRefusedError as error:
             self._say(Refused(position, error.reason, error.detail))
         except DriverError as error:

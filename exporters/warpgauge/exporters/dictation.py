@@ -4,7 +4,7 @@ A reading has the series of the one before it nearly always, and its numbers are
 labels are said and checked once, and then again only when they change: the lines of `messages` stay what they are, and
 beside them stand two short ones that refer to the last long one of the same position.
 
-    {"say":"values","position":0,"tier":"fast","errors":[...],"values":[...]}
+    {"say":"values","position":0,"tier":"fast","errors":[...],"values":"base64 of doubles"}
     {"say":"gains","position":0,"gains":[[[bucket,count,...],sum],...],"bookmark":[[place,...],...]}
 
 Of a gain only the buckets that gained stand there, and a third member where narrower ones are kept:
@@ -15,7 +15,10 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -37,8 +40,9 @@ _LABELS: Final = attrgetter("labels")
 _VALUE: Final = attrgetter("value")
 _DECODER: Final = json.JSONDecoder()
 _MOST_USUAL: Final = 1024  # a bound on what a child makes us keep
-_VALUES: Final = '{"say":"values",'  # Python writes finite numbers and lists of them as JSON does, and sooner
-_GAINS: Final = '{"say":"gains",'
+_PLAIN: Final = frozenset({float, int})
+_VALUES: Final = '{"say":"values",'
+_GAINS: Final = '{"say":"gains",'  # Python writes finite numbers and lists of them as JSON does, and sooner
 
 _Series = tuple[list["Metric"], list[tuple[str, ...]]]
 _Marks = tuple[_Series, "Bookmark"]
@@ -75,6 +79,7 @@ class Speaker:
     def __init__(self) -> None:
         self._series: dict[tuple[int, Tier], _Series] = {}
         self._marks: dict[int, _Marks] = {}
+        self.says_fine = True  # whether narrower buckets are said
 
     def encode(self, message: Message) -> bytes:
         """One line, newline included."""
@@ -86,24 +91,27 @@ class Speaker:
 
     def _read(self, read: Read) -> bytes:
         series, key = _series(read.samples), (read.position, read.tier)
-        if not all(isinstance(sample.value, float | int) for sample in read.samples):
+        values = list(map(_VALUE, read.samples))
+        if not _PLAIN.issuperset(map(type, values)):
             self._series.pop(key, None)  # a histogram, or a value that is missing: said in full
             return encode(read)
         if self._series.get(key) != series:
             self._series[key] = series
             return encode(read)
-        errors = [(error.reason, error.detail, error.device) for error in read.errors]
-        about = f'"position":{read.position},"tier":"{read.tier}","errors":{json.dumps(errors)}'
-        return f'{_VALUES}{about},"values":[{",".join(map(repr, map(_VALUE, read.samples)))}]}}\n'.encode()
+        errors = (
+            json.dumps([(error.reason, error.detail, error.device) for error in read.errors]) if read.errors else "[]"
+        )
+        about = f'{_VALUES}"position":{read.position},"tier":"{read.tier}","errors":{errors},"values":"'
+        return about.encode() + b2a_base64(array("d", values), newline=False) + b'"}\n'
 
     def _gained(self, gained: Gained) -> bytes:
         series, bookmark = _series(gained.increments), dict(gained.bookmark)
         said = self._marks.get(gained.position)
         self._marks[gained.position] = (series, bookmark)
         if said is None or said[0] != series or list(said[1]) != list(bookmark):
-            return encode(gained)
+            return encode(gained if self.says_fine else _without_fine(gained))
         gains = [
-            [_sparse(gain.counts), gain.sum, *([list(map(list, gain.fine))] if gain.fine else [])]
+            [_sparse(gain.counts), gain.sum, *([list(map(list, gain.fine))] if gain.fine and self.says_fine else [])]
             for gain in gained.increments
         ]
         pairs = zip(bookmark.values(), said[1].values(), strict=True)
@@ -149,9 +157,10 @@ class Listener:
             self._marks[message.position] = (_series(message.increments), message.bookmark)
         return message
 
-    def _values(self, *, say: str, position: int, tier: str, values: list[float], errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
+    def _values(self, *, say: str, position: int, tier: str, values: str, errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
         known, series = self._series[position, tier]
-        samples = _Numbers(series, _finite(values, len(series[0])))
+        numbers = array("d", a2b_base64(values, strict_mode=True)).tolist()
+        samples = _Numbers(series, _finite(numbers, len(series[0])))
         return Read(position, known, samples, tuple(ReadError(*error) for error in errors))
 
     def _gains(self, *, say: str, position: int, gains: list[list[Any]], bookmark: list[list[float]]) -> Gained:  # noqa: ARG002 - as above
@@ -169,6 +178,10 @@ class Listener:
 def _common(message: At | Done) -> bytes:
     """What is said about each position at each tick."""
     return encode(message)
+
+
+def _without_fine(gained: Gained) -> Gained:
+    return replace(gained, increments=tuple(replace(gain, fine=()) for gain in gained.increments))
 
 
 def _series(rows: Sequence[Sample] | Sequence[Increment]) -> _Series:

@@ -193,8 +193,13 @@ def encode(message: Message) -> bytes:
         ]
         body = {"position": message.position, "increments": rows, "bookmark": message.bookmark}
     else:
-        body = asdict(message)
+        body = asdict(message) if isinstance(message, Found) else _fields(message)
     return json.dumps({"say": word, **body}, separators=(",", ":")).encode() + b"\n"
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    """Each by its name; `asdict` would copy all that is in them first."""
+    return {name: getattr(message, name) for name in message.__slots__}
 
 
 def _row(sample: Sample) -> tuple[str, tuple[str, ...], float | list[Any]] | None:

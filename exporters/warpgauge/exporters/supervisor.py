@@ -213,7 +213,7 @@ class Supervisor:
         for tier, times in missed.items():
             self._tally.count(own.MISSED_TICKS, self.name, tier.value, by=times)
 
-    def _hear(self, message: Message) -> None:  # noqa: C901 - one case per message
+    def _hear(self, message: Message) -> None:  # noqa: C901, PLR0912 - one case per message
         """File one message of the main child."""
         match message:
             case At():
