@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from warpgauge.core.device import Device
+    from warpgauge.core.sample import Sample
     from warpgauge.exporters.collectors.collector import IsolatedCollector, Settings
     from warpgauge.exporters.collectors.increments import Bookmark
 
@@ -223,13 +224,14 @@ class Child:
 
     def _reading(self, position: int, tier: Tier) -> Read:
         device = self._devices[position]
+        samples: Sequence[Sample]
         try:
             samples, errors = self._collector.read(tier, device)
         except DriverError:
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one reading must cost that reading only
             samples, errors = [], [ReadError("internal", repr(error), device.uuid if device else None)]
-        return Read(position, tier, tuple(samples), tuple(errors))
+        return Read(position, tier, samples, tuple(errors))
 
 
 def die_with_parent() -> None:

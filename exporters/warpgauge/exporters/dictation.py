@@ -21,16 +21,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from warpgauge.core.sample import ReadError, Sample
+from warpgauge.core.sample import ReadError, Samples
 from warpgauge.exporters.collectors.increments import Increment
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode, fine_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from warpgauge.core.catalog import Metric, Tier
+    from warpgauge.core.sample import Sample
     from warpgauge.exporters.collectors.increments import Bookmark
 
 __all__ = ["Listener", "Speaker"]
@@ -44,33 +43,9 @@ _PLAIN: Final = frozenset({float, int})
 _VALUES: Final = '{"say":"values",'
 _GAINS: Final = '{"say":"gains",'  # Python writes finite numbers and lists of them as JSON does, and sooner
 
-_Series = tuple[list["Metric"], list[tuple[str, ...]]]
+_Series = tuple[Sequence["Metric"], Sequence[tuple[str, ...]]]
 _Marks = tuple[_Series, "Bookmark"]
 """Series of histograms, and the bookmark as it was said last."""
-
-
-class _Numbers(Sequence[Sample]):
-    """Values of series that were said before: samples are made when somebody looks at them, which is seldom."""
-
-    __slots__ = ("_series", "_values")
-
-    def __init__(self, series: _Series, values: list[float]) -> None:
-        self._series = series
-        self._values = values
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return map(Sample, *self._series, self._values)
-
-    def __getitem__(self, at: Any) -> Any:  # noqa: ANN401 - an index or a slice
-        return tuple(self)[at]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]  # it is compared in tests only
 
 
 class Speaker:
@@ -91,7 +66,7 @@ class Speaker:
 
     def _read(self, read: Read) -> bytes:
         series, key = _series(read.samples), (read.position, read.tier)
-        values = list(map(_VALUE, read.samples))
+        values = read.samples.values if isinstance(read.samples, Samples) else list(map(_VALUE, read.samples))
         if not _PLAIN.issuperset(map(type, values)):
             self._series.pop(key, None)  # a histogram, or a value that is missing: said in full
             return encode(read)
@@ -102,7 +77,7 @@ class Speaker:
             json.dumps([(error.reason, error.detail, error.device) for error in read.errors]) if read.errors else "[]"
         )
         about = f'{_VALUES}"position":{read.position},"tier":"{read.tier}","errors":{errors},"values":"'
-        return about.encode() + b2a_base64(array("d", values), newline=False) + b'"}\n'
+        return about.encode() + b2a_base64(array("d", cast("list[float]", values)), newline=False) + b'"}\n'
 
     def _gained(self, gained: Gained) -> bytes:
         series, bookmark = _series(gained.increments), dict(gained.bookmark)
@@ -160,7 +135,7 @@ class Listener:
     def _values(self, *, say: str, position: int, tier: str, values: str, errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
         known, series = self._series[position, tier]
         numbers = array("d", a2b_base64(values, strict_mode=True)).tolist()
-        samples = _Numbers(series, _finite(numbers, len(series[0])))
+        samples = Samples(*series, _finite(numbers, len(series[0])))
         return Read(position, known, samples, tuple(ReadError(*error) for error in errors))
 
     def _gains(self, *, say: str, position: int, gains: list[list[Any]], bookmark: list[list[float]]) -> Gained:  # noqa: ARG002 - as above
@@ -185,6 +160,8 @@ def _without_fine(gained: Gained) -> Gained:
 
 
 def _series(rows: Sequence[Sample] | Sequence[Increment]) -> _Series:
+    if isinstance(rows, Samples):
+        return rows.metrics, rows.labels
     return list(map(_METRIC, rows)), list(map(_LABELS, rows))
 
 

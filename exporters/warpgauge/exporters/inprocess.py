@@ -29,7 +29,7 @@ __all__ = ["InProcess"]
 _LOG: Final = logging.getLogger(__name__)
 _FAREWELL_SECONDS: Final = 1.0
 _FIRST_LOOK_SECONDS: Final = 0.01
-_Result = dict["Tier", tuple[list["Sample"], list["ReadError"]]]
+_Result = dict["Tier", tuple["Sequence[Sample]", list["ReadError"]]]
 
 
 @dataclass(slots=True)
