@@ -75,6 +75,7 @@ class Agent:
         self._config = config
         self._programs = programs or {}
         self._is_publishing = False  # and has not yet looked at the readings
+        self._unwanted_until = 0.0  # monotonic seconds: nobody wants a page that soon
         self._is_ready = False
         self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
         self._gpm_mode = GpmMode(config.agent.gpm, config.agent.proc_root, self.readings.tally)
@@ -293,17 +294,20 @@ class Agent:
                 )
 
     def _schedule_publish(self) -> None:
-        if not self._is_publishing:
-            self._is_publishing = True
-            asyncio.get_running_loop().call_later(_COALESCE_SECONDS, self._publish)
-
-    def _publish(self) -> None:
-        self._is_publishing = False  # what changes from now on is for the next time
+        """Begin to make a page if one is wanted; who asks at each change of a tick gets the same answer."""
+        now = self._clock.monotonic()
+        if self._is_publishing or (self.pages.is_stale and now < self._unwanted_until):
+            return
         self._meet_nvidia()
         if self.pages.is_wanted():
-            self._begin(self._offer())
+            self._is_publishing = True
+            self._begin(self._publish())
+        else:
+            self._unwanted_until = now + _COALESCE_SECONDS
 
-    async def _offer(self) -> None:
+    async def _publish(self) -> None:
+        await asyncio.sleep(_COALESCE_SECONDS)
+        self._is_publishing = False  # what changes from now on is for the next time
         for _ in self.pages.offer():
             await asyncio.sleep(0)  # whoever scrapes meanwhile is served between two portions
 

@@ -151,14 +151,14 @@ class Board:
             except CallFailedError as failure:
                 self._judge(failure, "partitions", errors)
 
-    def _belongs_to_instances(self, metric: Metric) -> bool:
-        """Whether the board is silent about it because its instances tell it: no total beside its parts."""
-        return self.standing.is_partitioned and metric.by_instance
-
-    def _direct(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
+    def _direct(self, tier: Tier, errors: list[ReadError]) -> list[Reading]:
+        """Of a board in parts, not what these tell: no total stands beside its parts."""
+        is_partitioned = self.standing.is_partitioned
+        readings: list[Reading] = []
         for getter in self._getters[tier]:
-            if not self._belongs_to_instances(getter.metric):
-                yield from self._get(getter, errors)
+            if not (is_partitioned and getter.metric.by_instance):
+                readings += self._get(getter, errors)
+        return readings
 
     def _get(self, getter: Getter, errors: list[ReadError]) -> Iterable[Reading]:
         key = (getter.function, getter.arguments)
