@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warpgauge.core.catalog import Tier, device
-from warpgauge.core.sample import ReadError, Sample
+from warpgauge.core.sample import ReadError, Sample, Samples
 from warpgauge.exporters.collectors.increments import Increment
 from warpgauge.exporters.dictation import Listener, Speaker
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Read
@@ -148,6 +148,29 @@ def test_a_collector_that_goes_on_with_the_same_bookmark_is_understood_all_the_s
     heard = listener.decode(speaker.encode(Gained(0, (), bookmark)))
     assert isinstance(heard, Gained)
     assert heard.bookmark == {"power": (1.0, 3.0)}
+
+
+@pytest.mark.parametrize("says_fine", [True, False])
+def test_narrow_buckets_are_said_only_where_somebody_wants_them(says_fine):
+    speaker, listener = Speaker(), Listener()
+    speaker.says_fine = says_fine
+    counts = (1, *[0] * (BUCKETS - 1))
+    said = Gained(0, (Increment(device.POWER_DISTRIBUTION, (), counts, 2.5, ((8, 1),)),), {})
+    for _ in range(2):  # in full, and then in short
+        heard = listener.decode(speaker.encode(said))
+        assert isinstance(heard, Gained)
+        assert [(gain.counts, gain.sum) for gain in heard.increments] == [(counts, 2.5)]
+        assert [gain.fine for gain in heard.increments] == [((8, 1),) if says_fine else ()]
+
+
+def test_samples_in_columns_are_said_as_any_others():
+    plain = reading(1.0, 2.0)
+    columns = Samples(*zip(*[(it.metric, it.labels, it.value) for it in plain.samples], strict=True))
+    for first, second in ((plain.samples, columns), (columns, plain.samples)):
+        speaker = Speaker()
+        lines = [speaker.encode(Read(0, Tier.FAST, said, ())) for said in (first, second)]
+        assert lines[0] == Speaker().encode(plain)
+        assert b"GPU-1" in lines[1] or lines[1] == values(1.0, 2.0) + b"\n"
 
 
 def test_a_line_that_comes_again_and_again_is_known_by_its_bytes():

@@ -240,10 +240,11 @@ class Agent:
         """Tell the isolated collectors what they are to obey from the next reading on."""
         agent = self._config.agent
         processes = agent.process_metrics_limit if agent.process_metrics else 0
+        has_fine = self._config.remote_write.native_histograms or self._config.otlp.exponential_histograms
         for collector in self.collectors:
             if isinstance(collector, Supervisor):
                 collector.settings = {
-                    "fine": self._pusher is not None,  # narrow buckets are pushed and stand on no page
+                    "fine": has_fine,  # narrow buckets are pushed where that is wanted, and stand on no page
                     "gpm": self._gpm_mode.is_on,
                     "gpm_every": agent.gpm_interval_seconds,
                     "processes": processes,
