@@ -47,6 +47,7 @@ class Scene:
     phases: Mapping[str, ArrayLike] | None = field(default_factory=lambda: SOUND)
     clock: str = "device"
     engine: ArrayLike = 0.95
+    utilization: ArrayLike | None = None  # as the engine's share where not given
     compute: ArrayLike | None = 0.7
     pipe: ArrayLike | None = 0.3
     bandwidth: ArrayLike | None = 0.3
@@ -78,7 +79,8 @@ class Scene:
     def add_device(self, builder: FrameBuilder, node: str, uuid: str, at: int) -> None:
         builder.device(node, uuid, index=at)
         labels: dict[str, Any] = {"node": node, "uuid": uuid, "index": str(at)}
-        builder.gauge(device.UTILIZATION, self.engine, engine="compute", **labels)
+        utilization = self.engine if self.utilization is None else self.utilization
+        builder.gauge(device.UTILIZATION, utilization, engine="compute", **labels)
         if self.compute is not None:
             builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, self.engine, **labels)
             builder.gauge(device.COMPUTE_ACTIVE, self.compute, **labels)
@@ -234,6 +236,24 @@ def test_devices_that_a_job_has_just_left_are_not_judged_by_what_it_did() -> Non
     at_work = since(COLUMNS, 4, 0.0, 0.95)
     scene = Scene(devices=1, phases=None, engine=at_work, compute=0.1, pipe=0.02, bandwidth=0.05, has_job=False)
     assert not raised(scene)
+
+
+COPIES: dict[str, Any] = {
+    "phases": None,
+    "engine": 0.0,
+    "compute": 0.0,
+    "pipe": 0.0,
+    "bandwidth": 0.02,
+    "pcie_bytes": 58e9,
+}
+
+
+@pytest.mark.parametrize(("utilization", "kinds"), [(0.99, ["interconnect_bound"]), (since(COLUMNS, 4, 0.0, 0.99), [])])
+def test_a_device_that_no_job_holds_and_that_only_copies_is_named_while_it_copies(
+    utilization: ArrayLike, kinds: list[str]
+) -> None:
+    copying = Scene(devices=1, has_job=False, utilization=utilization, **COPIES)
+    assert [str(one.kind) for one in raised(copying)] == kinds
 
 
 def test_a_device_that_fell_silent_is_not_judged_by_what_it_did_for_a_job_that_nobody_tells_of_now() -> None:

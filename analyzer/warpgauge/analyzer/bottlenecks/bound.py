@@ -32,7 +32,7 @@ from warpgauge.analyzer.bottlenecks.classes import (
     places_of_jobs,
 )
 from warpgauge.analyzer.bottlenecks.departures import were_left
-from warpgauge.analyzer.bottlenecks.levels import METRICS, column_levels, growth_bound
+from warpgauge.analyzer.bottlenecks.levels import column_levels, growth_bound, latest_busy
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, code_of
 from warpgauge.analyzer.bottlenecks.step_shares import LEAST_HEARD, shares_over_time
@@ -138,7 +138,7 @@ def _suspects(frame: Frame) -> tuple[list[Job], list[int]]:
 
 def _just_left(frame: Frame) -> Mask:
     """[device], whether it was given back, stands still or is silent: its last minutes are of a job that is over."""
-    is_idle = frame.latest(METRICS["engine"], seconds=LATEST_SECONDS) <= RAISE.idle
+    is_idle = latest_busy(frame, LATEST_SECONDS) <= RAISE.idle
     silent_seconds = frame.now - frame.devices.last_seen_ms[: len(frame.devices)] / 1000.0
     return np.asarray(is_idle | (silent_seconds > LATEST_SECONDS) | were_left(frame, WINDOW_SECONDS))
 
