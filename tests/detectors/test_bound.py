@@ -220,6 +220,28 @@ def test_between_the_thresholds_it_holds_and_does_not_raise() -> None:
     assert (candidate.kind, candidate.strength) == (FindingKind.NETWORK_BOUND, Strength.HOLD)
 
 
+def exchanging(usual: float, now: float, minutes: int = 6) -> Scene:
+    share = since(COLUMNS, minutes * MINUTE, now, usual)
+    return Scene(nodes=2, phases=steps(communication=share, compute=0.97 - share))
+
+
+def test_less_communication_is_enough_where_it_rose_by_a_tenth_of_a_step() -> None:
+    (candidate,) = raised(exchanging(0.03, 0.17))
+    assert candidate.kind is FindingKind.NETWORK_BOUND
+    assert (candidate.evidence[0].baseline, candidate.evidence[0].threshold) == pytest.approx((0.03, 0.13))
+    assert "17 % of each step (0.17 s of 1 s) in communication" in candidate.summary
+    assert ", where 3.0 % was usual, for 6 min" in candidate.summary
+
+
+@pytest.mark.parametrize(
+    ("usual", "now", "minutes"), [(0.09, 0.17, 6), (0.03, 0.14, 6), (0.03, 0.17, 3), (0.03, 0.17, 14)]
+)
+def test_a_smaller_or_younger_rise_is_none_nor_one_whose_job_is_not_known_from_before(
+    usual: float, now: float, minutes: int
+) -> None:
+    assert not raised(exchanging(usual, now, minutes))
+
+
 def test_what_the_job_before_did_says_nothing_about_this_one() -> None:
     young = np.where(np.arange(COLUMNS) < COLUMNS - 12, np.nan, 1.0)
     scene = Scene(devices=1, phases=None, compute=0.1, pipe=0.02, bandwidth=0.05, held=young)
