@@ -45,6 +45,7 @@ class Scene:
     devices: int = 4
     nodes: int = 1
     phases: Mapping[str, ArrayLike] | None = field(default_factory=lambda: SOUND)
+    step_seconds: float = 1.0
     clock: str = "device"
     engine: ArrayLike = 0.95
     utilization: ArrayLike | None = None  # as the engine's share where not given
@@ -68,7 +69,7 @@ class Scene:
         for at, (node, uuid) in enumerate(places):
             self.add_device(builder, node, uuid, at)
             if self.phases is not None:
-                builder.steps("train", rank=at, node=node, seconds=1.0)
+                builder.steps("train", rank=at, node=node, seconds=self.step_seconds)
                 builder.phases("train", rank=at, node=node, shares=self.phases, clock=self.clock)
         if self.has_job:
             builder.job("train", places, held=self.held)
@@ -220,9 +221,9 @@ def test_between_the_thresholds_it_holds_and_does_not_raise() -> None:
     assert (candidate.kind, candidate.strength) == (FindingKind.NETWORK_BOUND, Strength.HOLD)
 
 
-def exchanging(usual: float, now: float, minutes: int = 6) -> Scene:
+def exchanging(usual: float, now: float, minutes: int = 6, step_seconds: float = 1.0) -> Scene:
     share = since(COLUMNS, minutes * MINUTE, now, usual)
-    return Scene(nodes=2, phases=steps(communication=share, compute=0.97 - share))
+    return Scene(nodes=2, phases=steps(communication=share, compute=0.97 - share), step_seconds=step_seconds)
 
 
 def test_less_communication_is_enough_where_it_rose_by_a_tenth_of_a_step() -> None:
@@ -240,6 +241,11 @@ def test_a_smaller_or_younger_rise_is_none_nor_one_whose_job_is_not_known_from_b
     usual: float, now: float, minutes: int
 ) -> None:
     assert not raised(exchanging(usual, now, minutes))
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(9.0, True), (11.0, False)])
+def test_in_few_long_steps_a_rise_may_be_work_that_moves(seconds: float, *, is_told: bool) -> None:
+    assert bool(raised(exchanging(0.03, 0.17, step_seconds=seconds))) is is_told
 
 
 def test_what_the_job_before_did_says_nothing_about_this_one() -> None:

@@ -2,6 +2,7 @@
 
 What a sound job exposes differs from job to job, so the rule on shares asks for a fifth of a step. A job that used to
 wait for next to nothing and waits for a seventh since a moment has lost as much to its network as any other, though.
+In few long steps work that moves from rank to rank looks the same; there the fifth is asked for.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.anomalies.imbalance.moving import LEAST_STEPS
 from warpgauge.analyzer.bottlenecks.classes import MOST_PARTS, WINDOW_SECONDS
 from warpgauge.analyzer.bottlenecks.step_shares import shares_over_time
 from warpgauge.analyzer.schema import TableName
@@ -32,7 +34,7 @@ LEAST_BEFORE_SECONDS: Final = 600.0  # of the job before the window, to know wha
 
 def risen(frame: Frame, verdict: Verdict, reason: Reason) -> Reason | None:
     """The reason with what is usual, if the share rose that much above it in most minutes; else None."""
-    if verdict.job is None:
+    if verdict.job is None or not verdict.steps.step_seconds * LEAST_STEPS <= WINDOW_SECONDS:
         return None
     least = _usual(frame, verdict.job) + COMMUNICATION_RISE
     share, parts = verdict.share("communication"), np.asarray(verdict.steps.parts.communication)
