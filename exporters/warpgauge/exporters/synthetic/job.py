@@ -88,6 +88,11 @@ class TrainingJob:
         self._duration = 0.0
         self._begin_step(begin)
 
+    @property
+    def loader_fill(self) -> float:
+        """Share of an undisturbed step that the loader needs as long as batches cost what was planned."""
+        return self._row.loader.fill
+
     def stage_of(self, rank: int) -> int:
         """Pipeline stage of a rank."""
         return rank * self._row.stages // len(self.seats)
@@ -101,7 +106,7 @@ class TrainingJob:
 
     def batch_cost(self, of_step: float, step_seconds: float) -> float:
         """What a batch must cost the loader to take so many times as long as such a step."""
-        return of_step * step_seconds / (max(self._row.loader.fill, 0.01) * self._row.step_seconds)
+        return of_step * step_seconds / (max(self.loader_fill, 0.01) * self._row.step_seconds)
 
     def collective_cost(self, slowdown: float, step_seconds: float) -> float:
         """How much longer its collectives must take for such a step to take `slowdown` times as long."""

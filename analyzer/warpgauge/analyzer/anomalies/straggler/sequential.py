@@ -162,7 +162,7 @@ class _Samples:
         """
         squares = np.square(lag - median(lag)[:, None])
         spans = (len(squares.T), self._recent, max(columns, 1))
-        return np.fmax.reduce([np.nan_to_num(mean(squares[:, -span:])) for span in spans])
+        return np.asarray(np.fmax.reduce([np.nan_to_num(mean(squares[:, -span:])) for span in spans]))
 
     def _found_twice(self, held_against: Callable[[int], Array]) -> _Found:
         """The best sums; if one is enough, held once more against how the peers scatter while it lasts.
