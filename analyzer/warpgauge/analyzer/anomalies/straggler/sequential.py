@@ -5,7 +5,8 @@ than if it takes as long (Wald 1945), under a normal distribution that is as wid
 scatters from sample to sample. The best sum that ends now is Page's CUSUM (1954), and where it begins is the onset.
 `EVIDENCE` is the log of the rank-samples between two false alarms; one sample counts for at most half of it, so that
 no single one is enough, however far out. Work that moves from rank to rank makes the peers scatter, and so does not
-add up; the first few steps it may hit one rank only by chance: with four ranks six steps are needed, with sixteen four.
+add up; the first few steps it may hit one rank only by chance: with four ranks six steps are needed, with sixteen four,
+and a step in which the rank did not lag takes one of them away.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.anomalies.peers import Group
@@ -124,12 +127,18 @@ class _Samples:
     def of_ranks(self) -> _Found:
         """Each member against all others."""
         lag = self.each - median(self.each.T)
-        scatter = self._scatter(lag)
-        others = np.where(np.eye(len(lag), dtype=bool), 0.0, scatter)
-        return self._found(_evidence(lag, _mean_but_worst(others, len(lag) - 1)))
+
+        def held_against(columns: int) -> Array:
+            others = np.where(np.eye(len(lag), dtype=bool), 0.0, self._scatter(lag, columns))
+            return _evidence(lag, _mean_but_worst(others, len(lag) - 1))
+
+        return self._found_twice(held_against)
 
     def of_hosts(self, nodes: NDArray[np.str_]) -> _Found:
         """Each member against those on other machines, whose own may be slow with it: half of a job may be."""
+        return self._found_twice(lambda columns: self._against_elsewhere(nodes, columns))
+
+    def _against_elsewhere(self, nodes: NDArray[np.str_], columns: int) -> Array:
         evidence = np.zeros_like(self.each)
         usual = median(self.each.T)
         for node in dict.fromkeys(nodes.tolist()):
@@ -138,21 +147,32 @@ class _Samples:
             if len(elsewhere) < LEAST_ELSEWHERE or not float(median(recent.ravel())) > 0:
                 continue
             lag = self.each - median(self.each[elsewhere].T)
-            variance = _mean_but_worst(self._scatter(lag)[None, elsewhere], len(elsewhere))
+            variance = _mean_but_worst(self._scatter(lag, columns)[None, elsewhere], len(elsewhere))
             evidence[own] = _evidence(lag[own], variance)
-        return self._found(evidence)
+        return evidence
 
     @property
     def _recent(self) -> int:
         return max(round(RECENT_SAMPLES * self.width), 1)
 
-    def _scatter(self, lag: Array) -> Array:
-        """[member], how much each scatters about its usual lag, over all columns or the newest, whichever is more.
+    def _scatter(self, lag: Array, columns: int) -> Array:
+        """[member], how much each scatters about its usual lag: over all columns, the newest, or so many of them.
 
-        What began together with a lag has no past.
+        Whichever is most counts: what began together with a lag has no past.
         """
         squares = np.square(lag - median(lag)[:, None])
-        return np.asarray(np.fmax(np.nan_to_num(mean(squares)), np.nan_to_num(mean(squares[:, -self._recent :]))))
+        spans = (len(squares.T), self._recent, max(columns, 1))
+        return np.asarray(np.fmax.reduce([np.nan_to_num(mean(squares[:, -span:])) for span in spans]))
+
+    def _found_twice(self, held_against: Callable[[int], Array]) -> _Found:
+        """The best sums; if one is enough, held once more against how the peers scatter while it lasts.
+
+        Long steps are few in a sample: work that moves may come back to a rank before it hit a third one lately.
+        """
+        found = self._found(held_against(0))
+        if not (found.evidence >= EVIDENCE).any():
+            return found
+        return self._found(held_against(round(found.seconds / self.frame.step_seconds)))
 
     def _found(self, evidence: Array) -> _Found:
         """The best sum that ends now, of each member."""
@@ -162,7 +182,8 @@ class _Samples:
         is_since = np.arange(sums.shape[1]) >= first[:, None]
         known = (is_since & np.isfinite(self.each)).sum(axis=1)
         seconds = self.frame.step_seconds
-        taken = np.where(is_since, np.nan_to_num(self.steps), 0.0).sum(axis=1) * seconds
+        lagging = np.nan_to_num(self.steps) * np.sign(evidence)  # less those in which it did not lag
+        taken = np.where(is_since, lagging, 0.0).sum(axis=1) * seconds
         lasts = (known >= LEAST_SAMPLES * self.width - 1) & (known * seconds >= LEAST_SECONDS)
         best = int(np.argmax(total))
         return _Found(
