@@ -79,7 +79,9 @@ def config(*targets: str, **settings: Any) -> Config:
 
 
 @asynccontextmanager
-async def service(machine: Machine, folder: Path, **settings: Any) -> AsyncIterator[tuple[str, ClientSession]]:
+async def service(
+    machine: Machine, folder: Path, planner: Any = None, **settings: Any
+) -> AsyncIterator[tuple[str, ClientSession]]:
     """A running service that reads the machine; gives its base URL and a session."""
     stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
     async with serving(machine.routes()) as target, ClientSession() as session:
@@ -90,6 +92,7 @@ async def service(machine: Machine, folder: Path, **settings: Any) -> AsyncItera
                 static_dir=settings.pop("static_dir", None),
                 runbooks_dir=folder / "runbooks",
                 on_listening=lambda host, port: listening.set_result(f"http://{host}:{port}"),
+                planner=planner,
             )
         )
         try:
