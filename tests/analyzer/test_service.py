@@ -68,7 +68,7 @@ class Machine:
 
     async def processes(self, request: web.Request) -> web.Response:
         self.asked_for_processes += 1
-        assert request.query["top"] == "3"
+        assert request.query["top"] == "100"
         hog = {"pid": 7, "command": "hog", "cpu_ratio": 0.99, "memory_bytes": 1, "user": "me"}
         return web.json_response({"processes": [hog]})
 
@@ -414,6 +414,7 @@ def test_what_the_listener_says_of_itself_stands_on_the_page(tmp_path: Path):
         answer("no", status=404),
         answer("[]", content_type="application/json"),
         answer('{"processes": [{"pid": "x"}]}', content_type="application/json"),
+        answer('{"processes": [{"pid": 1, "command": "a", "cpu_ratio": 1, "memory_bytes": 1, "workload": "x"}]}'),
         answer('{"processes": [{"pid": 1, "command": "a", "cpu_ratio": NaN, "memory_bytes": 1}]}'),
     ],
 )
