@@ -51,6 +51,7 @@ FOLLOWED: dict[str, set[RecommendationKind]] = {
         RecommendationKind.MIGRATE,
         RecommendationKind.REPLACE_STRAGGLER,
         RecommendationKind.RECLAIM_IDLE,
+        RecommendationKind.SEPARATE,
         RecommendationKind.CHECK_COOLING,
         RecommendationKind.INSPECT_HARDWARE,
     },

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.analyzer.recommend import FileSink, Ledger, Limits, Outbox, StreamSink, recommend
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk, UnknownError
+from warpgauge.analyzer.recommend.parting import parting_of
 from warpgauge.analyzer.recommend.relief import relief_of
 from warpgauge.analyzer.recommend.site_rules import SiteRules, read_site_rules
 from warpgauge.analyzer.recommend.topology import topology_of
@@ -167,7 +168,11 @@ class Advisor:
             plan = recommend(
                 result.findings,
                 result.incidents,
-                replace(topology, relief=relief_of(result.findings, frame, topology.platforms)),
+                replace(
+                    topology,
+                    relief=relief_of(result.findings, frame, topology.platforms),
+                    parting=parting_of(result.findings, frame, topology.platforms),
+                ),
                 self._ledger,
                 now=now,
                 mode=self.desk.mode,

@@ -217,12 +217,13 @@ def _recommendation(  # noqa: PLR0913 - as `recommend`
         ),
         expected_gain=_gain(finding, advice, topology, now),
         simulated=finding.simulated,
+        helps=(advice.helps,) if advice.helps else None,
     )
 
 
 def _disruption(finding: Finding, advice: Advice, topology: Topology) -> Disruption | None:
     """Whom it disturbs, as far as the frame tells."""
-    job = finding.scope.job_id
+    job = advice.disturbed(finding)
     if not advice.kind.is_disruptive or not job:
         return None
     nodes = topology.job_nodes.get((finding.scope.cluster or "", job))

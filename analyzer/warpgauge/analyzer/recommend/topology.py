@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.planning.moves import MovePlan
+    from warpgauge.analyzer.recommend.parting import Parting
 
 __all__ = ["Topology", "topology_of"]
 
@@ -35,6 +36,7 @@ class Topology:
     opted_out: frozenset[tuple[str, str]] = frozenset()  # (cluster, node) that is to be left alone
     age_seconds: float | None = None  # of the newest sample; None if nobody can tell
     relief: Mapping[str, MovePlan] = field(default_factory=dict)  # finding id -> the move off a hot node, if it pays
+    parting: Mapping[str, Parting] = field(default_factory=dict)  # finding id -> who leaves whom, if there is a place
 
     def spare_for(self, cluster: str, uuid: str) -> int:
         """How many devices could take the place of this one."""

@@ -72,7 +72,8 @@ def verify(frame: Frame, pending: Pending, touched: frozenset[JobKey], now: floa
 
 
 def _job_of(recommendation: Recommendation) -> JobKey | None:
-    target = recommendation.target[0]
+    """The job that is to go better by it."""
+    target = (recommendation.helps or recommendation.target)[0]
     if target.type is TargetType.WORKLOAD:
         return (target.cluster, target.name)
     jobs = recommendation.disruption.jobs_affected if recommendation.disruption else None

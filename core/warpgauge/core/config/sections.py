@@ -9,6 +9,7 @@ from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig
+from warpgauge.core.config.planning_section import PlanningConfig
 from warpgauge.core.config.settings import setting
 from warpgauge.core.config.yarn_section import YarnConfig
 
@@ -360,6 +361,7 @@ class Config:
     logs: LogsConfig = field(default_factory=LogsConfig)
     history: HistoryConfig = field(default_factory=HistoryConfig)
     yarn: YarnConfig = field(default_factory=YarnConfig)
+    planning: PlanningConfig = field(default_factory=PlanningConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod
