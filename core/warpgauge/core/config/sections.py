@@ -62,9 +62,12 @@ class AgentConfig:
         choices=("auto", "on", "off"),
     )
     gpm_interval_seconds: float = setting(
-        5.0, help="What GPM's activity is averaged over; each answer takes the driver 2 ms of CPU.", unit="seconds",
+        10.0,
+        help="How often GPM is asked for what takes the driver 2 ms of CPU (graphics engine) or moves seldom (video "
+        "engines); all else of it is read with the fast tier.",
+        unit="seconds",
         above=0,
-    )  # fmt: skip
+    )
     process_metrics: bool = setting(
         default=False,
         help="Give each compute process on a GPU series of its own (memory and utilization by pid), and each process "
