@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -96,7 +95,6 @@ class Advisor:
         self._clock = clock
         self._lease = lease
         self._scheduler = scheduler
-        self._asked: deque[Recommendation] = deque()  # undos that people asked for, until the next tick takes them
         self._rules = _Rules(site_rules_file)
         self._ledger = self.desk.book.ledger()
         self._handing = threading.Lock()  # one thread at a time carries documents from the book to the outbox
@@ -154,9 +152,7 @@ class Advisor:
         if recommendation is None:
             msg = f"there is no recommendation {recommendation_id[:80]}"
             raise UnknownError(msg)
-        made = self.desk.undo(recommendation, who)
-        self._asked.append(made)
-        return made
+        return self.desk.undo(recommendation, who)
 
     def question(self, result: Result, opted_out: frozenset[tuple[str, str]] = frozenset()) -> Callable[[Frame], Step]:
         """What to ask of the frame: what to recommend after this tick, and what became of what was done."""
@@ -250,8 +246,7 @@ class Advisor:
             for one, made in step.verifications
             if made.verdict is Verdict.WORSE
         )
-        asked = [self._asked.popleft() for _ in range(len(self._asked))]
-        return [*(undo for undo in undos if undo is not None), *asked]
+        return [*(undo for undo in undos if undo is not None), *self.desk.book.asked()]
 
 
 class _Rules:
