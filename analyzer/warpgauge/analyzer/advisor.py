@@ -207,10 +207,10 @@ class Advisor:
             return self.outbox.deliver(remote=False)
 
     def deliver(self) -> tuple[str, ...]:
-        """Deliver to the sinks elsewhere what is due, unless it is held; can take long."""
+        """Deliver to the sinks elsewhere what is due, until it is held; can take long."""
         if self._lease is not None:
             self._lease.hold()
-        self.troubles = () if self.hold else self.outbox.deliver(remote=True)
+        self.troubles = self.outbox.deliver(remote=True, is_held=lambda: self.hold is not None)
         return self.troubles
 
     def close(self) -> None:
