@@ -46,7 +46,7 @@ def to_document(value: Any) -> Any:  # noqa: ANN401 - walks any frozen dataclass
     """The JSON form of a dataclass; what is None is absent, never null."""
     if is_dataclass(value):
         present = ((item, getattr(value, item.name)) for item in fields(value))
-        hints = _hints(type(value))
+        hints = _hints(type(value))  # type: ignore[arg-type]  # mypy takes no class for hashable
         return {_json_name(item): _written(hints[item.name], raw) for item, raw in present if raw is not None}
     if isinstance(value, tuple):
         return [to_document(item) for item in value]
@@ -63,7 +63,7 @@ def from_document(cls: type[T], document: object, place: str = "") -> T:
     if not isinstance(document, Mapping):
         msg = f"{place or 'document'}: expected an object, got {document!r}"
         raise ValueError(msg)  # noqa: TRY004 - callers catch one type for every malformed document
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]  # as above
     values: dict[str, Any] = {}
     for item in fields(cls):  # type: ignore[arg-type]  # every caller passes a dataclass
         name = _json_name(item)
