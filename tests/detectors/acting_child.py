@@ -16,7 +16,7 @@ from tests.core.documents import ack, verification
 from tests.detectors import kept_state
 from tests.detectors.test_recommend import NOW, finding, fleet
 from tests.detectors.test_webhook import NEW
-from tests.executors import following
+from tests.executors import following, together
 from tests.killing import Request, Scenario, main
 from warpgauge.analyzer.advisor import Advisor, Step
 from warpgauge.analyzer.recommend import FileSink, Outbox, recommend
@@ -105,7 +105,7 @@ def kind_of(event: dict[str, Any]) -> str:
     return event["data"]["kind"] if kind == "recommendation" else kind.removeprefix("recommendation.")
 
 
-SCENARIOS = (Scenario("acting", service, faults), kept_state.SCENARIO, following.SCENARIO)
+SCENARIOS = (Scenario("acting", service, faults), kept_state.SCENARIO, following.SCENARIO, together.SCENARIO)
 
 if __name__ == "__main__":
     os.environ["HOOK"] = NEW
