@@ -68,6 +68,7 @@ class Pending:
 
     recommendation: Recommendation
     executed: float
+    began: float | None = None  # to be executed, None if its executor did not say
 
 
 class Book:
@@ -225,10 +226,13 @@ class Book:
         """Executed, and not judged yet, oldest first."""
         with self._transaction() as connection:
             rows = connection.execute(
-                "SELECT event, executed FROM verifications JOIN recommendations USING (id)"
-                " WHERE verdict IS NULL ORDER BY executed, id"
+                "SELECT recommendations.event, executed, max(acks.at)"
+                " FROM verifications JOIN recommendations USING (id)"
+                " LEFT JOIN acks ON acks.recommendation = verifications.id AND phase = ?"
+                " WHERE verdict IS NULL GROUP BY verifications.id ORDER BY executed, verifications.id",
+                (str(Phase.EXECUTING),),
             ).fetchall()
-        return [Pending(recommendation_from_event(json.loads(text)), executed) for text, executed in rows]
+        return [Pending(recommendation_from_event(json.loads(text)), *times) for text, *times in rows]
 
     def verdicts(self, since: float) -> dict[tuple[str, str], int]:
         """How often each verdict fell, by (detector, verdict)."""
