@@ -84,6 +84,18 @@ def test_a_job_on_a_hot_node_is_to_move_to_a_cool_one_with_room() -> None:
     assert move.expected_gain is not None
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "undo"),
+    [
+        ("kubernetes", "Let hot take work again; the job stays where it runs then."),
+        ("slurm", "Let job ml/train have hot again; the job stays where it runs then."),
+    ],
+)
+def test_the_way_back_is_what_that_core_did(scheduler: str, undo: str) -> None:
+    (move,) = moves(planned(hot_site(scheduler=scheduler)))
+    assert move.undo == undo
+
+
 def test_the_cooling_is_looked_at_all_the_same() -> None:
     kinds = sorted(one.kind for one in planned(hot_site()).fresh)
     assert kinds == [RecommendationKind.CHECK_COOLING, RecommendationKind.CHECK_COOLING, RecommendationKind.MIGRATE]

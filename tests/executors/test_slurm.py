@@ -76,7 +76,7 @@ class SlurmWorld:
 
 
 class TestSlurm(ExecutorContract):
-    shown_elsewhere = frozenset({RecommendationKind.REPLACE_STRAGGLER})  # it takes a running job
+    shown_elsewhere = frozenset({RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.MIGRATE})  # of running jobs
 
     @pytest.fixture
     def world(self, slurm_cluster: SlurmCluster, tmp_path: Path) -> World:

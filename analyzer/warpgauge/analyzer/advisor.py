@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -97,7 +96,6 @@ class Advisor:
         self._clock = clock
         self._lease = lease
         self._scheduler = scheduler
-        self._asked: deque[Recommendation] = deque()  # undos that people asked for, until the next tick takes them
         self._rules = _Rules(site_rules_file)
         self._ledger = self.desk.book.ledger()
         self._handing = threading.Lock()  # one thread at a time carries documents from the book to the outbox
@@ -155,9 +153,7 @@ class Advisor:
         if recommendation is None:
             msg = f"there is no recommendation {recommendation_id[:80]}"
             raise UnknownError(msg)
-        made = self.desk.undo(recommendation, who)
-        self._asked.append(made)
-        return made
+        return self.desk.undo(recommendation, who)
 
     def question(self, result: Result, opted_out: frozenset[tuple[str, str]] = frozenset()) -> Callable[[Frame], Step]:
         """What to ask of the frame: what to recommend after this tick, and what became of what was done."""
@@ -216,10 +212,10 @@ class Advisor:
             return self.outbox.deliver(remote=False)
 
     def deliver(self) -> tuple[str, ...]:
-        """Deliver to the sinks elsewhere what is due, unless it is held; can take long."""
+        """Deliver to the sinks elsewhere what is due, until it is held; can take long."""
         if self._lease is not None:
             self._lease.hold()
-        self.troubles = () if self.hold else self.outbox.deliver(remote=True)
+        self.troubles = self.outbox.deliver(remote=True, is_held=lambda: self.hold is not None)
         return self.troubles
 
     def close(self) -> None:
@@ -255,8 +251,7 @@ class Advisor:
             for one, made in step.verifications
             if made.verdict is Verdict.WORSE
         )
-        asked = [self._asked.popleft() for _ in range(len(self._asked))]
-        return [*(undo for undo in undos if undo is not None), *asked]
+        return [*(undo for undo in undos if undo is not None), *self.desk.book.asked()]
 
 
 class _Rules:

@@ -106,11 +106,13 @@ def _off_the_hot_node(finding: Finding, topology: Topology) -> Advice | None:
     if plan is None or not plan.moves:
         return None
     job, (move,) = finding.scope.job_id, plan.moves
+    target = _workload(finding, topology)
+    taker = f"job {job} have {move.source}" if target.platform == "slurm" else f"{move.source} take work"
     return Advice(
         kind=RecommendationKind.MIGRATE,
-        target=_workload(finding, topology),
+        target=target,
         reversible=Reversible.PARTLY,
-        undo=f"Let {move.source} take work again; job {job} stays where it runs then.",
+        undo=f"Let {taker} again; the job stays where it runs then.",
         summary=f"Move job {job} off {move.source}, which is slowed down: {move.target} is cool and has room.",
         preconditions=(
             Precondition(check="spareNode", expected=f"room for job {job} on a node that is not slowed down"),
