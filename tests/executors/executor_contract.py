@@ -44,7 +44,8 @@ FOLLOWED: dict[str, set[RecommendationKind]] = {
     "file": set(KINDS),
     "stdout": set(KINDS),
     "kubernetes-objects": set(KINDS),
-    "slurm": _OF_NODES | {RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.MIGRATE},
+    "slurm": _OF_NODES
+    | {RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.MIGRATE, RecommendationKind.SEPARATE},
     "yarn": _OF_NODES | {RecommendationKind.REBALANCE_QUEUE, RecommendationKind.RECLAIM_IDLE},
     "kubernetes": _OF_NODES
     | {

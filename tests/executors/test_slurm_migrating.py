@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.executors.executor_contract import NOW, STEPS, Bench, advice, undo_of
+from tests.executors.executor_contract import NOW, STEPS, Bench, advice, as_kind, undo_of
 from tests.executors.test_slurm import bench, now, refusing  # noqa: F401 - a fixture
 from tests.executors.test_slurm_commands import GANG, NODES, seen
 from warpgauge.core.ack import NativeRef, Phase
@@ -48,6 +48,12 @@ def test_a_job_is_moved_in_five_calls_and_its_node_is_left_as_it_is():
         ("update", "jobid=1", "starttime=now"),
         ("release", "1"),
     ]
+
+
+def test_two_jobs_are_put_apart_as_one_of_them_is_moved():
+    apart = as_kind(MOVE, RecommendationKind.SEPARATE)
+    assert RecommendationKind.SEPARATE in SlurmExecutor.kinds
+    assert [step.command[0] for step in Migrate().steps(apart, seen())] == [command[0] for command in calls(GANG)]
 
 
 def test_what_it_excluded_and_what_administrators_wrote_stay():

@@ -44,8 +44,11 @@ _ACTIONS: Final[Mapping[RecommendationKind, Action]] = {
     RecommendationKind.UNCORDON: Uncordon(),
     RecommendationKind.REPLACE_STRAGGLER: Replace(),
     RecommendationKind.MIGRATE: Migrate(),
+    RecommendationKind.SEPARATE: Migrate(),
 }
-_OF_JOBS: Final = frozenset({RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.MIGRATE})
+_OF_JOBS: Final = frozenset(
+    {RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.MIGRATE, RecommendationKind.SEPARATE}
+)
 
 
 class SlurmExecutor:
