@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import struct
+from math import inf, nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warpgauge.core.catalog import Tier, device
-from warpgauge.core.sample import ReadError, Sample
+from warpgauge.core.sample import ReadError, Sample, Samples
 from warpgauge.exporters.collectors.increments import Increment
 from warpgauge.exporters.dictation import Listener, Speaker
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Read
@@ -73,34 +76,101 @@ def listening():
     return listener
 
 
+def values(*numbers, position=b"0", tier=b"fast", errors=b"[]"):
+    packed = base64.b64encode(struct.pack(f"={len(numbers)}d", *numbers))
+    return b'{"say":"values","position":%b,"tier":"%b","errors":%b,"values":"%b"}' % (position, tier, errors, packed)
+
+
+def test_numbers_go_over_as_they_are():
+    first, *others = [
+        Read(0, Tier.FAST, reading(at, -0.0).samples, ()) for at in (1.0, 0.1, 5e-324, 1.7976931348623157e308)
+    ]
+    speaker, listener = Speaker(), Listener()
+    listener.decode(speaker.encode(first))
+    assert speaker.encode(others[0]) == values(0.1, -0.0) + b"\n"
+    for said in others:
+        heard = listener.decode(speaker.encode(said))
+        assert isinstance(heard, Read)
+        assert [repr(sample.value) for sample in heard.samples] == [repr(sample.value) for sample in said.samples]
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0]}',
-        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,2.0,3.0]}',
-        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,NaN]}',
-        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,"2"]}',
-        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,nan]}',
-        b'{"say":"values","position":0,"tier":"fast","errors":[1],"values":[1.0,2.0]}',
-        b'{"say":"values","position":0,"tier":"never","errors":[],"values":[1.0,2.0]}',
-        b'{"say":"values","position":1,"tier":"fast","errors":[],"values":[1.0,2.0]}',
-        b'{"say":"values","position":0,"tier":"fast","values":[1.0,2.0]}',
-        b'{"say":"values","position":[],"tier":"fast","errors":[],"values":[1.0,2.0]}',
-        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,1' + b"0" * 400 + b"]}",
+        values(1.0),
+        values(1.0, 2.0, 3.0),
+        values(1.0, nan),
+        values(inf, -inf),
+        values(1.0, 2.0).replace(b"=", b""),
+        values(1.0, 2.0).replace(b'"values":"', b'"values":"!'),
+        values(1.0, 2.0)[:-12] + b'"}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":[1.0,2.0]}',
+        b'{"say":"values","position":0,"tier":"fast","errors":[],"values":null}',
+        values(1.0, 2.0, errors=b"[1]"),
+        values(1.0, 2.0, tier=b"never"),
+        values(1.0, 2.0, position=b"1"),
+        values(1.0, 2.0, position=b"[]"),
+        values(1.0, 2.0).replace(b'"errors":[],', b""),
         b'{"say":"values",\xff',
-        b'{"say":"gains","position":0,"gains":[],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,-1],1.0]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[99,1],1.0]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0],1.0]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1.5],1.0]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],Infinity]],"bookmark":[[1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[NaN]]}',
+        b'{"say":"gains","position":0,"gains":[],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,-1],1.0]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[99,1],1.0]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0],1.0]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1.5],1.0]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],Infinity]],"bookmark":[[0,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[1,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[-1,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[true,1.0,2.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[0,1.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]]}',
+        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[0,NaN,1.0]]}',
     ],
 )
 def test_a_short_line_that_does_not_fit_what_was_said_is_refused(line):
     with pytest.raises(BadMessageError):
         listening().decode(line + b"\n")
+
+
+def test_of_a_bookmark_only_what_moved_is_said_and_the_rest_stays():
+    speaker, listener = Speaker(), Listener()
+    first, later = {"power": (1.0, 2.0), "compute": (3.0, 4.0)}, {"power": (1.0, 2.0), "compute": (3.0, 5.0)}
+    for bookmark in (first, later, later):
+        line = speaker.encode(Gained(0, (), dict(bookmark)))
+        assert listener.decode(line) == Gained(0, (), bookmark)
+    assert line == b'{"say":"gains","position":0,"gains":[],"bookmark":[]}\n'
+
+
+def test_a_collector_that_goes_on_with_the_same_bookmark_is_understood_all_the_same():
+    speaker, listener, bookmark = Speaker(), Listener(), {"power": (1.0, 2.0)}
+    listener.decode(speaker.encode(Gained(0, (), bookmark)))
+    bookmark["power"] = (1.0, 3.0)
+    heard = listener.decode(speaker.encode(Gained(0, (), bookmark)))
+    assert isinstance(heard, Gained)
+    assert heard.bookmark == {"power": (1.0, 3.0)}
+
+
+@pytest.mark.parametrize("says_fine", [True, False])
+def test_narrow_buckets_are_said_only_where_somebody_wants_them(says_fine):
+    speaker, listener = Speaker(), Listener()
+    speaker.says_fine = says_fine
+    counts = (1, *[0] * (BUCKETS - 1))
+    said = Gained(0, (Increment(device.POWER_DISTRIBUTION, (), counts, 2.5, ((8, 1),)),), {})
+    for _ in range(2):  # in full, and then in short
+        heard = listener.decode(speaker.encode(said))
+        assert isinstance(heard, Gained)
+        assert [(gain.counts, gain.sum) for gain in heard.increments] == [(counts, 2.5)]
+        assert [gain.fine for gain in heard.increments] == [((8, 1),) if says_fine else ()]
+
+
+def test_samples_in_columns_are_said_as_any_others():
+    plain = reading(1.0, 2.0)
+    columns = Samples(*zip(*[(it.metric, it.labels, it.value) for it in plain.samples], strict=True))
+    for first, second in ((plain.samples, columns), (columns, plain.samples)):
+        speaker = Speaker()
+        lines = [speaker.encode(Read(0, Tier.FAST, said, ())) for said in (first, second)]
+        assert lines[0] == Speaker().encode(plain)
+        assert b"GPU-1" in lines[1] or lines[1] == values(1.0, 2.0) + b"\n"
 
 
 def test_a_line_that_comes_again_and_again_is_known_by_its_bytes():

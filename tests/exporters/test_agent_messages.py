@@ -170,6 +170,44 @@ def test_a_device_is_named_before_it_is_touched():
         assert about[-1] == Done(position)
 
 
+class Pipe(io.BytesIO):
+    """What the supervisor could have read so far: what was flushed."""
+
+    sent = b""
+
+    def flush(self):
+        self.sent = self.getvalue()
+
+
+def test_the_name_of_a_device_and_all_that_was_said_before_are_out_when_it_is_touched():
+    pipe, seen = Pipe(), []
+
+    class Watched(Scripted):
+        def read(self, tier, device):
+            seen.append((device, pipe.sent))
+            return super().read(tier, device)
+
+    child = Child(Watched(), pipe)
+    child.obey(json.dumps(command).encode() for command in (OPEN, {"do": "read", "tiers": ["fast"]}))
+    assert child._rounds.wait(5.0)
+    touched = [(at.index, sent) for at, sent in seen if at is not None]
+    assert len(touched) == 8
+    assert all(sent.endswith(encode(At(position, "read"))) for position, sent in touched)
+    assert pipe.sent == pipe.getvalue()
+
+
+def test_settings_hold_until_others_are_told():
+    heard = []
+
+    class Adjusted(Scripted):
+        def adjust(self, settings):
+            heard.append(settings)
+
+    read = {"do": "read", "tiers": ["fast"]}
+    told(Adjusted(), {**OPEN, "settings": {"gpm": True}}, read, {**read, "settings": {"gpm": False}}, read)
+    assert heard == [{"gpm": True}, {"gpm": False}]
+
+
 def test_opening_reads_every_tier_once():
     said = told(Scripted(), OPEN)
     assert [one.tier for one in said if isinstance(one, Read) and one.position == 0] == [

@@ -56,6 +56,15 @@ def test_whoever_does_not_answer_keeps_no_other_waiting(shut):
     assert street.rounds.wait(ENOUGH_SECONDS)
 
 
+def test_each_thread_says_when_nobody_is_left_to_visit():
+    done = []
+    street = Street()
+    street.rounds = Rounds(SystemClock(), lambda: done.append(street.seen))
+    street.go(0, 1, 2)
+    assert street.rounds.wait(ENOUGH_SECONDS)
+    assert done == [[0, 1, 2]]
+
+
 def test_who_is_still_visited_is_passed_over_until_that_has_ended():
     street = Street(1)
     street.go(0, 1, 2)

@@ -240,6 +240,20 @@ def test_a_collector_that_hangs_loses_its_samples_and_misses_ticks():
     observe(collector, claim)
 
 
+def test_an_answer_that_comes_late_is_taken_all_the_same():
+    collector, seen = Host(), []
+    collector.gate.clear()
+
+    def claim(readings, _):
+        seen.append(value(readings, own.COLLECTOR_UP, "host"))
+        if 0.0 in seen:
+            collector.gate.set()
+        return seen[-1] == 1.0 and loads(readings)
+
+    observe(collector, claim)
+    assert seen.index(0.0) < seen.index(1.0)
+
+
 def test_a_collector_that_raises_loses_its_samples_and_comes_back():
     collector = Host()
     seen = []

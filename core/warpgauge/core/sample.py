@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from warpgauge.core.catalog.metric import Metric
     from warpgauge.core.fine_buckets import FineCounts
 
-__all__ = ["Histogram", "ReadError", "Sample", "Snapshot", "Unavailable", "Value"]
+__all__ = ["Histogram", "ReadError", "Sample", "Samples", "Snapshot", "Unavailable", "Value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,42 @@ class Sample:
     def device(self) -> str | None:
         """UUID of the device this sample is about, None for the host and for ourselves."""
         return self.label("uuid")
+
+
+class Samples(Sequence[Sample]):
+    """Samples in three columns of one length, which nobody changes; each is made when somebody looks at it.
+
+    Most are never looked at: a device says some hundred numbers each second, and is asked for them every 15 s.
+    """
+
+    __slots__ = ("labels", "metrics", "values")
+
+    def __init__(self, metrics: Sequence[Metric], labels: Sequence[tuple[str, ...]], values: Sequence[Value]) -> None:
+        self.metrics = metrics
+        self.labels = labels
+        self.values = values
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Make each of them."""
+        return map(Sample, self.metrics, self.labels, self.values)
+
+    @overload
+    def __getitem__(self, at: int) -> Sample: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Sample, ...]: ...
+    def __getitem__(self, at: int | slice) -> Sample | tuple[Sample, ...]:
+        """One of them, or some."""
+        return tuple(self)[at]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another sequence has the same samples."""
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class Agent:
         self._config = config
         self._programs = programs or {}
         self._is_publishing = False  # and has not yet looked at the readings
+        self._unwanted_until = 0.0  # monotonic seconds: nobody wants a page that soon
         self._is_ready = False
         self._gpm_mode = GpmMode(config.agent.gpm, config.agent.proc_root, self.readings.tally)
         self._pusher = self._push()
@@ -250,9 +251,11 @@ class Agent:
         """Tell the isolated collectors what they are to obey from the next reading on."""
         agent = self._config.agent
         processes = agent.process_metrics_limit if agent.process_metrics else 0
+        has_fine = self._config.remote_write.native_histograms or self._config.otlp.exponential_histograms
         for collector in self.collectors:
             if isinstance(collector, Supervisor):
                 collector.settings = {
+                    "fine": has_fine,  # narrow buckets are pushed where that is wanted, and stand on no page
                     "gpm": self._gpm_mode.is_on,
                     "gpm_every": agent.gpm_interval_seconds,
                     "processes": processes,
@@ -303,14 +306,20 @@ class Agent:
                 )
 
     def _schedule_publish(self) -> None:
-        if not self._is_publishing:
+        """Begin to make a page if one is wanted; who asks at each change of a tick gets the same answer."""
+        now = self._clock.monotonic()
+        if self._is_publishing or (self.pages.is_stale and now < self._unwanted_until):
+            return
+        self._meet_nvidia()
+        if self.pages.is_wanted():
             self._is_publishing = True
             self._begin(self._publish())
+        else:
+            self._unwanted_until = now + _COALESCE_SECONDS
 
     async def _publish(self) -> None:
         await asyncio.sleep(_COALESCE_SECONDS)
         self._is_publishing = False  # what changes from now on is for the next time
-        self._meet_nvidia()
         for _ in self.pages.offer():
             await asyncio.sleep(0)  # whoever scrapes meanwhile is served between two portions
 

@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from warpgauge.core.device import Device
-    from warpgauge.exporters.collectors.collector import IsolatedCollector
+    from warpgauge.core.sample import Sample
+    from warpgauge.exporters.collectors.collector import IsolatedCollector, Settings
     from warpgauge.exporters.collectors.increments import Bookmark
 
 __all__ = ["Child", "main"]
@@ -69,6 +70,8 @@ class Child:
     def __init__(self, collector: IsolatedCollector, out: IO[bytes]) -> None:
         self._collector = collector
         self._accumulating = collector if isinstance(collector, Accumulating) else None
+        self._adjustable = collector if isinstance(collector, Adjustable) else None
+        self._holding_source = collector if isinstance(collector, HolderSource) else None
         self._out = out
         self._lock = Lock()
         self._speaker = Speaker()
@@ -77,15 +80,15 @@ class Child:
         self._is_leaving = TellTale()
         self._watcher: Thread | None = None
         self._clock = SystemClock()
-        self._rounds = Rounds(self._clock)
+        self._rounds = Rounds(self._clock, self._flush)
         self._is_orderly = False  # told to leave in order: a reading that is under way may end first
 
     def obey(self, commands: Iterable[bytes]) -> None:
         """Carry out commands until they end."""
         for line in commands:
             command: dict[str, Any] = json.loads(line)
-            if isinstance(self._collector, Adjustable):
-                self._collector.adjust(command.get("settings", {}))
+            if "settings" in command:
+                self._adjust(command["settings"])
             if command["do"] == "open":
                 self._resume(command.get("bookmarks", {}))
                 if not self._open(command["only"], set(command["skip"])):
@@ -96,6 +99,11 @@ class Child:
                 self._is_orderly = True
             else:
                 self._read([Tier(tier) for tier in command["tiers"]])
+
+    def _adjust(self, settings: Settings) -> None:
+        self._speaker.says_fine = bool(settings.get("fine", True))
+        if self._adjustable is not None:
+            self._adjustable.adjust(settings)
 
     def leave(self) -> None:
         """Give the devices back, unless one of them is still being asked something."""
@@ -120,11 +128,20 @@ class Child:
         except BrokenPipeError:
             os._exit(0)  # the supervisor is gone
 
-    def _say(self, *messages: Message) -> None:
+    def _say(self, *messages: Message, is_flushed: bool = True) -> None:
+        """What need not be flushed goes out before the next device is touched, or when none is left."""
         lines = b"".join(map(self._speaker.encode, messages))
         with self._lock:
             self._out.write(lines)
-            self._out.flush()
+            if is_flushed:
+                self._out.flush()
+
+    def _flush(self) -> None:
+        try:
+            with self._lock:
+                self._out.flush()
+        except BrokenPipeError:
+            os._exit(0)  # the supervisor is gone
 
     def _open(self, only: Sequence[int] | None, skip: set[int]) -> bool:
         self._say(At(COMMON, "open"))
@@ -180,7 +197,7 @@ class Child:
             inventory = [Positions(tuple(self._collector.positions()))] if position == COMMON else []
             readings = [self._reading(position, tier) for tier in tiers]
             told = [*readings, *(self._holding(position) if Tier.NORMAL in tiers else ())]
-            self._say(*inventory, *self._gained(position), *told, Done(position))
+            self._say(*inventory, *self._gained(position), *told, Done(position), is_flushed=False)
         except DeviceRefusedError as error:
             self._say(Refused(position, error.reason, error.detail))
         except DriverError as error:
@@ -200,20 +217,21 @@ class Child:
 
     def _holding(self, position: int) -> list[Message]:
         device = self._devices[position]
-        if device is None or not isinstance(self._collector, HolderSource):
+        if device is None or self._holding_source is None:
             return []
-        holders = self._collector.holders(device)
+        holders = self._holding_source.holders(device)
         return [Holding(position, None if holders is None else tuple(holders))]
 
     def _reading(self, position: int, tier: Tier) -> Read:
         device = self._devices[position]
+        samples: Sequence[Sample]
         try:
             samples, errors = self._collector.read(tier, device)
         except DriverError:
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours in one reading must cost that reading only
             samples, errors = [], [ReadError("internal", repr(error), device.uuid if device else None)]
-        return Read(position, tier, tuple(samples), tuple(errors))
+        return Read(position, tier, samples, tuple(errors))
 
 
 def die_with_parent() -> None:

@@ -4,29 +4,33 @@ A reading has the series of the one before it nearly always, and its numbers are
 labels are said and checked once, and then again only when they change: the lines of `messages` stay what they are, and
 beside them stand two short ones that refer to the last long one of the same position.
 
-    {"say":"values","position":0,"tier":"fast","errors":[...],"values":[...]}
-    {"say":"gains","position":0,"gains":[[[bucket,count,...],sum],...],"bookmark":[[...],...]}    buckets that gained
+    {"say":"values","position":0,"tier":"fast","errors":[...],"values":"base64 of doubles"}
+    {"say":"gains","position":0,"gains":[[[bucket,count,...],sum],...],"bookmark":[[place,...],...]}
 
-A gain has a third member where narrower buckets are kept: [[bucket,count],...].
+Of a gain only the buckets that gained stand there, and a third member where narrower ones are kept:
+[[bucket,count],...]. Of a bookmark only what moved since, by its place in the last long line.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from array import array
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from warpgauge.core.catalog import Tier
-from warpgauge.core.sample import ReadError, Sample
+from warpgauge.core.sample import ReadError, Samples
 from warpgauge.exporters.collectors.increments import Increment
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode, fine_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from warpgauge.core.catalog import Metric
+    from warpgauge.core.catalog import Metric, Tier
+    from warpgauge.core.sample import Sample
+    from warpgauge.exporters.collectors.increments import Bookmark
 
 __all__ = ["Listener", "Speaker"]
 
@@ -35,12 +39,13 @@ _LABELS: Final = attrgetter("labels")
 _VALUE: Final = attrgetter("value")
 _DECODER: Final = json.JSONDecoder()
 _MOST_USUAL: Final = 1024  # a bound on what a child makes us keep
-_VALUES: Final = '{"say":"values",'  # Python writes finite numbers and lists of them as JSON does, and sooner
-_GAINS: Final = '{"say":"gains",'
+_PLAIN: Final = frozenset({float, int})
+_VALUES: Final = '{"say":"values",'
+_GAINS: Final = '{"say":"gains",'  # Python writes finite numbers and lists of them as JSON does, and sooner
 
-_Series = tuple[list["Metric"], list[tuple[str, ...]]]
-_Marks = tuple[_Series, list[str]]
-"""Series of histograms, and the names in a bookmark."""
+_Series = tuple[Sequence["Metric"], Sequence[tuple[str, ...]]]
+_Marks = tuple[_Series, "Bookmark"]
+"""Series of histograms, and the bookmark as it was said last."""
 
 
 class Speaker:
@@ -49,6 +54,7 @@ class Speaker:
     def __init__(self) -> None:
         self._series: dict[tuple[int, Tier], _Series] = {}
         self._marks: dict[int, _Marks] = {}
+        self.says_fine = True  # whether narrower buckets are said
 
     def encode(self, message: Message) -> bytes:
         """One line, newline included."""
@@ -60,34 +66,39 @@ class Speaker:
 
     def _read(self, read: Read) -> bytes:
         series, key = _series(read.samples), (read.position, read.tier)
-        if not all(isinstance(sample.value, float | int) for sample in read.samples):
+        values = read.samples.values if isinstance(read.samples, Samples) else list(map(_VALUE, read.samples))
+        if not _PLAIN.issuperset(map(type, values)):
             self._series.pop(key, None)  # a histogram, or a value that is missing: said in full
             return encode(read)
         if self._series.get(key) != series:
             self._series[key] = series
             return encode(read)
-        errors = [(error.reason, error.detail, error.device) for error in read.errors]
-        about = f'"position":{read.position},"tier":"{read.tier}","errors":{json.dumps(errors)}'
-        return f'{_VALUES}{about},"values":[{",".join(map(repr, map(_VALUE, read.samples)))}]}}\n'.encode()
+        errors = (
+            json.dumps([(error.reason, error.detail, error.device) for error in read.errors]) if read.errors else "[]"
+        )
+        about = f'{_VALUES}"position":{read.position},"tier":"{read.tier}","errors":{errors},"values":"'
+        return about.encode() + b2a_base64(array("d", cast("list[float]", values)), newline=False) + b'"}\n'
 
     def _gained(self, gained: Gained) -> bytes:
-        marks = (_series(gained.increments), list(gained.bookmark))
-        if self._marks.get(gained.position) != marks:
-            self._marks[gained.position] = marks
-            return encode(gained)
+        series, bookmark = _series(gained.increments), dict(gained.bookmark)
+        said = self._marks.get(gained.position)
+        self._marks[gained.position] = (series, bookmark)
+        if said is None or said[0] != series or list(said[1]) != list(bookmark):
+            return encode(gained if self.says_fine else _without_fine(gained))
         gains = [
-            [_sparse(gain.counts), gain.sum, *([list(map(list, gain.fine))] if gain.fine else [])]
+            [_sparse(gain.counts), gain.sum, *([list(map(list, gain.fine))] if gain.fine and self.says_fine else [])]
             for gain in gained.increments
         ]
-        bookmark = list(map(list, gained.bookmark.values()))
-        return f'{_GAINS}"position":{gained.position},"gains":{gains},"bookmark":{bookmark}}}\n'.encode()
+        pairs = zip(bookmark.values(), said[1].values(), strict=True)
+        moved = [[at, *now] for at, (now, before) in enumerate(pairs) if now != before]
+        return f'{_GAINS}"position":{gained.position},"gains":{gains},"bookmark":{moved}}}\n'.encode()
 
 
 class Listener:
     """What the supervisor hears of one child."""
 
     def __init__(self) -> None:
-        self._series: dict[tuple[int, Tier], _Series] = {}
+        self._series: dict[tuple[int, str], tuple[Tier, _Series]] = {}
         self._marks: dict[int, _Marks] = {}
         self._usual: dict[bytes, Message] = {}  # what is said about each position at each tick, by its line
 
@@ -107,7 +118,7 @@ class Listener:
                 return self._values(**_DECODER.decode(text))
             if text.startswith(_GAINS):
                 return self._gains(**_DECODER.decode(text))
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
             msg = f"not a message: {line[:80]!r}: {error}"
             raise BadMessageError(msg) from error
         return self._kept(line, decode(line))
@@ -116,26 +127,26 @@ class Listener:
         if isinstance(message, At | Done) and len(self._usual) < _MOST_USUAL:
             self._usual[line] = message
         elif isinstance(message, Read):
-            self._series[message.position, message.tier] = _series(message.samples)
+            self._series[message.position, message.tier] = (message.tier, _series(message.samples))
         elif isinstance(message, Gained):
-            self._marks[message.position] = (_series(message.increments), list(message.bookmark))
+            self._marks[message.position] = (_series(message.increments), message.bookmark)
         return message
 
-    def _values(self, *, say: str, position: int, tier: str, values: list[float], errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
-        key = (position, Tier(tier))
-        metrics, labels = self._series[key]
-        numbers = _finite(values, len(metrics))
-        samples = tuple(map(Sample, metrics, labels, numbers))
-        return Read(*key, samples, tuple(ReadError(*error) for error in errors))
+    def _values(self, *, say: str, position: int, tier: str, values: str, errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
+        known, series = self._series[position, tier]
+        numbers = array("d", a2b_base64(values, strict_mode=True)).tolist()
+        samples = Samples(*series, _finite(numbers, len(series[0])))
+        return Read(position, known, samples, tuple(ReadError(*error) for error in errors))
 
     def _gains(self, *, say: str, position: int, gains: list[list[Any]], bookmark: list[list[float]]) -> Gained:  # noqa: ARG002 - as above
-        (metrics, labels), names = self._marks[position]
+        (metrics, labels), said = self._marks[position]
         sums = _finite([gain[1] for gain in gains], len(metrics))
         counts = [_dense(gain[0], len(metric.buckets) + 1) for metric, gain in zip(metrics, gains, strict=True)]
         fine = [fine_counts(gain[2]) if len(gain) > 2 else () for gain in gains]  # noqa: PLR2004 - the third member
-        marks = [tuple(_finite(numbers, len(numbers))) for numbers in bookmark]
         increments = tuple(map(Increment, metrics, labels, counts, sums, fine))
-        return Gained(position, increments, dict(zip(names, marks, strict=True)))
+        marks = _moved(said, bookmark)
+        self._marks[position] = ((metrics, labels), marks)
+        return Gained(position, increments, marks)
 
 
 @lru_cache(maxsize=_MOST_USUAL)
@@ -144,12 +155,30 @@ def _common(message: At | Done) -> bytes:
     return encode(message)
 
 
+def _without_fine(gained: Gained) -> Gained:
+    return replace(gained, increments=tuple(replace(gain, fine=()) for gain in gained.increments))
+
+
 def _series(rows: Sequence[Sample] | Sequence[Increment]) -> _Series:
+    if isinstance(rows, Samples):
+        return rows.metrics, rows.labels
     return list(map(_METRIC, rows)), list(map(_LABELS, rows))
 
 
+def _moved(said: Bookmark, changes: list[list[float]]) -> Bookmark:
+    """The bookmark after what moved."""
+    names, marks = list(said), dict(said)
+    for at, *numbers in changes:
+        if type(at) is not int or at < 0 or len(numbers) != len(said[names[at]]):
+            msg = f"not a mark of {names!r}: {[at, *numbers]!r}"
+            raise ValueError(msg)
+        marks[names[at]] = tuple(_finite(numbers, len(numbers)))
+    return marks
+
+
 def _finite(numbers: list[float], count: int) -> list[float]:
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+    """So many numbers, as floats. Where the sum is a finite number they all are, which is sooner told than of each."""
+    if len(numbers) != count or not (math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers))):
         msg = f"not {count} finite numbers: {numbers!r}"
         raise ValueError(msg)
     return list(map(float, numbers))

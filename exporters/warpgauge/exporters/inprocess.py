@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import own
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.exporters.collectors.collector import Quiet
 from warpgauge.exporters.lane import Lane
+from warpgauge.exporters.link import GATHER_SECONDS
 from warpgauge.exporters.schedule import Schedule
 from warpgauge.exporters.worker import ask
 
@@ -25,7 +28,19 @@ __all__ = ["InProcess"]
 
 _LOG: Final = logging.getLogger(__name__)
 _FAREWELL_SECONDS: Final = 1.0
-_Result = dict["Tier", tuple[list["Sample"], list["ReadError"]]]
+_FIRST_LOOK_SECONDS: Final = 0.01
+_Result = dict["Tier", tuple["Sequence[Sample]", list["ReadError"]]]
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What the lane was asked for; the lane alone writes `result`, `error` and `ended`, before it is idle again."""
+
+    begun: float  # monotonic seconds
+    ended: float = 0.0
+    result: _Result = field(default_factory=dict)
+    error: str = ""
+    is_late: bool = False
 
 
 class InProcess:
@@ -52,12 +67,13 @@ class InProcess:
         self._clock = clock or SystemClock()
         self._schedule = Schedule(intervals, self._clock, phase)
         self._tiers: Sequence[Tier] = tuple(intervals)
+        self._quiet = collector if isinstance(collector, Quiet) else None
         self._lane = Lane(f"collector {collector.name}")
+        self._answer: _Answer | None = None  # that the lane owes us
         self._is_well = True
 
     async def run(self) -> None:
         """Keep reading until cancelled."""
-        reading: asyncio.Task[None] | None = None
         settling = asyncio.create_task(self._settle_in_time())
         try:
             self.absence = await ask(self._lane, self._collector.check)
@@ -65,39 +81,62 @@ class InProcess:
                 return
             tiers, _ = self._tiers, self._schedule.start_over()
             while True:
-                if reading is None or reading.done():
-                    reading = asyncio.create_task(self._read(tiers))
+                if self._answer is None:
+                    self._ask(tiers)
                 else:
                     self._count_missed(dict.fromkeys(tiers, 1))
-                await asyncio.sleep(self._schedule.seconds_to_next)
+                await self._until_next_tick()
                 tiers, missed = self._schedule.take()
                 self._count_missed(missed)
         finally:
             self.is_settled.set()
             settling.cancel()
-            if reading is not None:
-                reading.cancel()
             await self._leave()
 
-    async def _read(self, tiers: Sequence[Tier]) -> None:
-        if self.is_settled.is_set() and isinstance(self._collector, Quiet) and self._collector.has_never_changed():
+    async def _until_next_tick(self) -> None:
+        """File the answer at the first look that finds one: a lane that told of it would wake the agent once more."""
+        while True:
+            seconds = self._schedule.seconds_to_next
+            await asyncio.sleep(min(seconds, self._patience()))
+            self._look()
+            if self._schedule.seconds_to_next <= 0.0:
+                return
+
+    def _patience(self) -> float:
+        """Seconds until a look is worth it; the first answer keeps nobody waiting, and a late one may never come."""
+        if self._answer is None or self._answer.is_late:
+            return math.inf
+        return GATHER_SECONDS if self.is_settled.is_set() else _FIRST_LOOK_SECONDS
+
+    def _ask(self, tiers: Sequence[Tier]) -> None:
+        if self.is_settled.is_set() and self._quiet is not None and self._quiet.has_never_changed():
             self._tally.put(own.COLLECTOR_LAST_SUCCESS, self.name, value=self._clock.now())
             return
-        begun = self._clock.monotonic()
-        answer = asyncio.ensure_future(ask(self._lane, lambda: self._all(tiers)))
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                result = await asyncio.shield(answer)
-        except TimeoutError:
-            self._fail("hung", f"no answer within {self._deadline_seconds} s")
-            result = await answer  # may never come; until then the lane is busy and every tick is missed
-        except Exception as error:  # noqa: BLE001 - a collector that fails costs its own samples and nothing else
-            self._fail("internal", repr(error))
-            return
-        self._file(result, self._clock.monotonic() - begun)
+        answer = self._answer = _Answer(self._clock.monotonic())
+        self._lane.start(lambda: self._read(tiers, answer))
 
-    def _all(self, tiers: Sequence[Tier]) -> _Result:
-        return {tier: self._collector.read(tier, None) for tier in tiers}
+    def _read(self, tiers: Sequence[Tier], answer: _Answer) -> None:
+        """In the lane's thread: everything that was asked for, or why there is nothing."""
+        try:
+            answer.result = {tier: self._collector.read(tier, None) for tier in tiers}
+        except Exception as error:  # noqa: BLE001 - a collector that fails costs its own samples and nothing else
+            answer.error = repr(error)
+        answer.ended = self._clock.monotonic()
+
+    def _look(self) -> None:
+        """Take the answer if the lane has one, late or not; until then every tick is missed."""
+        answer = self._answer
+        if answer is None:
+            return
+        if self._lane.is_idle:
+            self._answer = None
+            if answer.error:
+                self._fail("internal", answer.error)
+            else:
+                self._file(answer.result, answer.ended - answer.begun)
+        elif not answer.is_late and self._clock.monotonic() - answer.begun >= self._deadline_seconds:
+            answer.is_late = True
+            self._fail("hung", f"no answer within {self._deadline_seconds} s")
 
     def _file(self, result: _Result, seconds: float) -> None:
         for tier, (samples, errors) in result.items():

@@ -36,6 +36,7 @@ FAREWELL_SECONDS: Final = 0.5  # for a child that was asked to end
 GATHER_SECONDS: Final = 0.05  # the readings of one tick come within this, and are taken from the pipe together
 AT_A_STRETCH_SECONDS: Final = 0.0005  # the longest that taking them in may keep a scrape waiting, but for one message
 _CHUNK_BYTES: Final = 1 << 16  # as much as a pipe holds
+_ENDS: Final = (Done, Refused)  # of what an `At` began; as a union it would be made anew for each message
 
 _UNDEAD: Final[list[subprocess.Popen[bytes]]] = []
 """Killed, but still inside a driver call in the kernel; kept so that they are reaped when they come out of it."""
@@ -258,7 +259,7 @@ class Link:
         self._has_spoken = True
         if isinstance(message, At):
             self._busy[message.position] = (message.doing, self._clock.monotonic())
-        elif isinstance(message, Done | Refused):
+        elif isinstance(message, _ENDS):
             self._busy.pop(message.position, None)
 
     def _ended(self) -> End:

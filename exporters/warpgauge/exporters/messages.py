@@ -5,7 +5,7 @@ exactly one of these messages is a `BadMessageError`, and the child that sent it
 
 To the child:   {"do": "open", "only": [3] | null, "skip": [2], "bookmarks": {"GPU-...": {...}}}
                 {"do": "add", "positions": [2]}
-                {"do": "read", "tiers": ["fast"]}
+                {"do": "read", "tiers": ["fast"], "settings": {...}}     settings where they changed
                 {"do": "leave"}     then its standard input closes; without it, whatever is under way is broken off
 From the child: an `At` before every touch of the driver, then what came of it.
 """
@@ -25,7 +25,7 @@ from warpgauge.core.sample import Histogram, ReadError, Sample, Unavailable
 from warpgauge.exporters.collectors.increments import Bookmark, Increment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.fine_buckets import FineCounts
@@ -103,7 +103,7 @@ class Read:
 
     position: int
     tier: Tier
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     errors: tuple[ReadError, ...]
 
 
@@ -193,8 +193,13 @@ def encode(message: Message) -> bytes:
         ]
         body = {"position": message.position, "increments": rows, "bookmark": message.bookmark}
     else:
-        body = asdict(message)
+        body = asdict(message) if isinstance(message, Found) else _fields(message)
     return json.dumps({"say": word, **body}, separators=(",", ":")).encode() + b"\n"
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    """Each by its name; `asdict` would copy all that is in them first."""
+    return {name: getattr(message, name) for name in message.__slots__}
 
 
 def _row(sample: Sample) -> tuple[str, tuple[str, ...], float | list[Any]] | None:

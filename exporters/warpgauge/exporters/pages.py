@@ -64,19 +64,24 @@ class Pages:
         self._bodies: dict[_Form, bytes] = {}
         self._before: dict[_Form, bytes] = {}  # of the last version, for whoever asks while this one is packed
         self._asked: dict[_Form, deque[float]] = {}  # monotonic seconds
-        self._is_stale = False
+        self.is_stale = False  # readings changed since the last `publish`
         self.version = 0  # rises with each `publish`
+
+    def is_wanted(self) -> bool:
+        """Whether somebody is about to ask, so that readings should be offered; else it is noted that they changed."""
+        if self._expected():
+            return True
+        self.is_stale = True
+        return False
 
     def offer(self) -> Iterator[None]:
         """Publish the readings if somebody is about to ask, else remember that they changed.
 
         The work comes in portions, so that a scrape never waits for all of it.
         """
-        if not self._expected():
-            self._is_stale = True
-            return
-        yield from self._readings.freshen()
-        yield from self._publish()
+        if self.is_wanted():
+            yield from self._readings.freshen()
+            yield from self._publish()
 
     def publish(self) -> None:
         """Take over the readings as they are now, and make what is expected to be asked for."""
@@ -92,8 +97,8 @@ class Pages:
             plain[fmt, False] = page(families, fmt)
         if version != self.version:
             return  # somebody else has published meanwhile, and later readings than these
-        last = {} if self._is_stale else self._bodies
-        self._families, self._bodies, self._is_stale = families, plain, False
+        last = {} if self.is_stale else self._bodies
+        self._families, self._bodies, self.is_stale = families, plain, False
         self.version += 1
         compressed = [form for form in expected if form[1]]
         self._before = {form: last[form] for form in compressed if form in last}
@@ -102,7 +107,7 @@ class Pages:
 
     def refresh(self) -> None:
         """Publish if readings changed since."""
-        if self._is_stale:
+        if self.is_stale:
             self.publish()
 
     def body(self, fmt: Format, *, is_compressed: bool) -> bytes:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Quarantine"]
 
 _STABLE_SECONDS: Final = 300.0  # a device that fails again sooner than this waits longer than the last time
+_NOBODY: Final[frozenset[int]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -40,6 +41,8 @@ class Quarantine:
     @property
     def positions(self) -> frozenset[int]:
         """Who is in."""
+        if not self._cases:  # which is asked at each line of a child
+            return _NOBODY
         return frozenset(position for position, case in self._cases.items() if case.is_in)
 
     def put(self, position: int, stuck: subprocess.Popen[bytes] | None = None) -> None:

@@ -114,7 +114,7 @@ class Readings:
 
     def update(self, collector: str, tier: Tier, uuid: str | None, samples: Sequence[Sample]) -> None:
         """New samples of one device and tier in place of the last ones; a device that gives any is well."""
-        block = self._blocks.setdefault((collector, tier), _Block())
+        block = self._block(collector, tier)
         block.samples[uuid] = samples
         block.lines = None
         if uuid is not None and tier is rows.INSTANCE_INFO.tier:
@@ -122,14 +122,15 @@ class Readings:
         standing = self._standings.get(uuid) if uuid is not None else None
         if standing is not None and samples:
             standing.last_sample = self._clock.now()
-            standing.is_degraded = _says_degraded(samples, before=standing.is_degraded)
+            if tier is rows.ROW_REMAP_FAILED.tier:
+                standing.is_degraded = _says_degraded(samples, before=standing.is_degraded)
             standing.state = DeviceState.DEGRADED if standing.is_degraded else DeviceState.OK
         self.on_change()
 
     def add(self, collector: str, device: Device, increments: Sequence[Increment]) -> None:
         """What a device's histograms gained; they go on from where they stood, however often its data went away."""
         self._ledger.add(device.uuid, increments)
-        block = self._blocks.setdefault((collector, None), _Block())
+        block = self._block(collector, None)
         block.samples[device.uuid] = _Later(lambda: self._ledger.samples(device))
         block.lines = None
         self.on_change()
@@ -181,6 +182,12 @@ class Readings:
         """The latest samples of one device, or of no device."""
         return [sample for block in self._blocks.values() for sample in block.samples.get(uuid, ())]
 
+    def _block(self, collector: str, tier: Tier | None) -> _Block:
+        block = self._blocks.get((collector, tier))
+        if block is None:
+            block = self._blocks[collector, tier] = _Block()
+        return block
+
     def _note_instances(self, uuid: str, samples: Sequence[Sample]) -> None:
         infos = [sample for sample in samples if sample.metric is rows.INSTANCE_INFO]
         found = {sample.label("instance_uuid") or "": sample.label("instance_id") or "" for sample in infos}
@@ -206,7 +213,7 @@ class Readings:
 
 
 def _says_degraded(samples: Sequence[Sample], *, before: bool) -> bool:
-    """Whether the device reports a fault that limits it; a tier that does not carry the sign changes nothing."""
+    """Whether the device reports a fault that limits it; samples without the sign change nothing."""
     signs = [sample.value == 1.0 for sample in samples if sample.metric is rows.ROW_REMAP_FAILED]
     return any(signs) if signs else before
 

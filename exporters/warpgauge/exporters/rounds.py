@@ -28,8 +28,10 @@ _Visit = tuple[int, "Callable[[int], None]"]
 class Rounds:
     """Begins visits for one owner; the lock guards what its lanes share: who is to be visited, and who is visited."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, rested: Callable[[], None] = lambda: None) -> None:
+        """`rested` is called in each lane that has nobody left to visit."""
         self._clock = clock
+        self._rested = rested
         self._lock = Lock()
         self._lanes: list[Lane] = []
         self._waiting: deque[_Visit] = deque()
@@ -53,7 +55,7 @@ class Rounds:
 
     def wait(self, seconds: float) -> bool:
         """Whether every visit ended within some seconds each."""
-        return all(lane.wait(seconds) for lane in self._lanes)
+        return all(lane.is_idle or lane.wait(seconds) for lane in self._lanes)
 
     def _free_lane(self) -> Lane:
         for lane in self._lanes:
@@ -77,6 +79,7 @@ class Rounds:
             visit(position)
             with self._lock:
                 self._present.discard(position)
+        self._rested()
 
     def _next(self) -> _Visit | None:
         with self._lock:

@@ -23,6 +23,7 @@ from warpgauge.exporters.mends import MENDS, put_restart_needed
 from warpgauge.exporters.messages import (
     COMMON,
     Absent,
+    At,
     Calls,
     Done,
     Event,
@@ -79,7 +80,7 @@ class Supervisor:
         self.name = name
         self.is_settled = asyncio.Event()  # the first tick is over, one way or the other
         self.absence: str | None = None  # why there is nothing to read here
-        self.settings: Settings = {}  # go along with each command
+        self.settings: Settings = {}  # go along with the next command after each change; never changed in place
         self._readings = readings
         self._tally = readings.tally
         self._program = program
@@ -180,9 +181,10 @@ class Supervisor:
         self._roster.start_over()
         link = self._link = await self._start()
         skip = sorted(self._quarantine.positions)
-        about = {"bookmarks": self._bookmarks, "settings": self.settings}
+        told = self.settings
+        about = {"bookmarks": self._bookmarks, "settings": told}
         link.send({"do": "open", "only": None, "skip": skip, **about})
-        ticking = asyncio.create_task(self._tick(link))
+        ticking = asyncio.create_task(self._tick(link, told))
         try:
             return await link.follow(self._hear)
         finally:
@@ -194,8 +196,8 @@ class Supervisor:
     async def _start(self) -> Link:
         return await Link.start(self._program, self._clock)
 
-    async def _tick(self, link: Link) -> None:
-        """Ask for each tier when it is due; opening reads all of them once."""
+    async def _tick(self, link: Link, told: Settings) -> None:
+        """Ask for each tier when it is due; opening, with the settings `told` then, reads all of them once."""
         self._count_missed(self._schedule.start_over())
         while True:
             await asyncio.sleep(self._schedule.seconds_to_next)
@@ -203,15 +205,19 @@ class Supervisor:
             self._count_missed(missed)
             if link.is_busy:  # somebody still answers the last question, and will not hear this one
                 self._count_missed(dict.fromkeys(tiers, 1))
-            link.send({"do": "read", "tiers": [tier.value for tier in tiers], "settings": self.settings})
+            news = {} if self.settings is told else {"settings": self.settings}
+            link.send({"do": "read", "tiers": [tier.value for tier in tiers], **news})
+            told = self.settings
 
     def _count_missed(self, missed: Mapping[Tier, int]) -> None:
         for tier, times in missed.items():
             self._tally.count(own.MISSED_TICKS, self.name, tier.value, by=times)
 
-    def _hear(self, message: Message) -> None:  # noqa: C901 - one case per message
+    def _hear(self, message: Message) -> None:  # noqa: C901, PLR0912 - one case per message
         """File one message of the main child."""
         match message:
+            case At():
+                pass  # the link knows who is busy
             case Read():
                 self._file(message)
             case Gained():

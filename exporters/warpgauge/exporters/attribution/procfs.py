@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.exporters.attribution.workload import plain
+from warpgauge.exporters.proc_file import contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,8 @@ ENVIRONMENT: Final = frozenset(
     {"SLURM_JOB_ID", "SLURM_PROCID", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CONTAINER_ID", "RANK", "HOSTNAME"}
 )
 """The only variables that are looked at: an environment holds passwords."""
+
+_NAMES: Final = {name.encode(): name for name in ENVIRONMENT}
 
 _MOST_PIDS: Final = 32768
 _MOST_BYTES: Final = {"stat": 4096, "cgroup": 16384, "environ": 1 << 20}
@@ -42,6 +45,7 @@ class ProcFs:
 
     def __init__(self, root: str | Path = "/proc", name_of: Callable[[int], str] | None = None) -> None:
         self._root = Path(root)
+        self._text = str(root)  # a Path per process costs more than its reading
         self._name_of = name_of or user_name
 
     @property
@@ -52,7 +56,7 @@ class ProcFs:
     def pids(self) -> frozenset[int]:
         """Every process that this /proc shows, at most as many as the kernel has by default."""
         try:
-            names = os.listdir(self._root)  # noqa: PTH208 - a Path per process costs more than its reading
+            names = os.listdir(self._text)  # noqa: PTH208 - as above
         except OSError:
             return frozenset()
         return frozenset([int(name) for name in names if name.isdecimal()][:_MOST_PIDS])
@@ -94,15 +98,14 @@ class ProcFs:
 
     def _user(self, pid: int) -> str:
         try:
-            return self._name_of(os.stat(self._root / str(pid)).st_uid)  # noqa: PTH116 - beside the other one
+            return self._name_of(os.stat(f"{self._text}/{pid}").st_uid)  # noqa: PTH116 - as above
         except OSError:
             return ""
 
     def _bytes(self, pid: int, name: str) -> bytes:
         """At most so many bytes; none when it cannot be read."""
         try:
-            with open(f"{self._root}/{pid}/{name}", "rb") as file:  # noqa: PTH123 - a Path per process costs more
-                return file.read(_MOST_BYTES[name])
+            return contents(f"{self._text}/{pid}/{name}", _MOST_BYTES[name])
         except OSError:
             return b""
 
@@ -120,5 +123,5 @@ def user_name(uid: int) -> str:
 def _allowed(variables: Iterable[bytes]) -> Iterable[tuple[str, str]]:
     for variable in variables:
         name, equals, value = variable.partition(b"=")
-        if equals and (text := name.decode("ascii", "replace")) in ENVIRONMENT:
-            yield text, plain(value.decode("utf-8", "replace"))
+        if equals and name in _NAMES:
+            yield _NAMES[name], plain(value.decode("utf-8", "replace"))

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 Settings = Mapping[str, str | float | bool]
-"""Settings by their short names, as they go to a child with each command."""
+"""Settings by their short names, as they go to a child with its first command and where they changed."""
 
 
 class Collector(Protocol):
@@ -42,7 +42,7 @@ class Collector(Protocol):
     def devices(self) -> Sequence[Device]:
         """Every device that can be identified now."""
 
-    def read(self, tier: Tier, device: Device | None) -> tuple[list[Sample], list[ReadError]]:
+    def read(self, tier: Tier, device: Device | None) -> tuple[Sequence[Sample], list[ReadError]]:
         """Samples of one tier for one device; None asks for what belongs to the collector and to no device."""
 
     def close(self) -> None:

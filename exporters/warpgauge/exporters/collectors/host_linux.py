@@ -20,6 +20,7 @@ from warpgauge.exporters.collectors.host_subject import (
     Subject,
     why,
 )
+from warpgauge.exporters.proc_file import contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,8 +169,7 @@ class Linux:
     def _text(self, name: str) -> tuple[str, str]:
         """Contents and path of a file under /proc."""
         path = f"{self._proc}/{name}"
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a third of Path's time, ten times a second
-            return file.read().decode("utf-8", "replace"), path
+        return contents(path).decode("utf-8", "replace"), path
 
     def _first_text(self, *names: str) -> tuple[str, str]:
         """The first of these files that can be read (process 1 may be hidden from us)."""

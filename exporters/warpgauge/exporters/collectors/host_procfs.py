@@ -152,6 +152,8 @@ def _named(text: str, rows: Mapping[str, Metric], separator: str, factor: int, p
         name, _, rest = line.partition(separator)
         if name in rows:
             found[name] = float(integer(rest.removesuffix("kB"), place) * factor)
+            if len(found) == len(rows):
+                break  # what follows is long
     return [Sample(row, (), found.get(name, Unavailable(f"{place}: no line {name}"))) for name, row in rows.items()]
 
 

@@ -135,7 +135,7 @@ class NvmlCollector:
         """Every GPU that lets itself be identified; the others are left out."""
         return openable(self)
 
-    def read(self, tier: Tier, device: Device | None) -> tuple[list[Sample], list[ReadError]]:
+    def read(self, tier: Tier, device: Device | None) -> tuple[Sequence[Sample], list[ReadError]]:
         """Samples of one GPU, or of the driver when no device is given.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from warpgauge.core.catalog import Tier
 from warpgauge.core.catalog import device as rows
-from warpgauge.core.sample import ReadError, Sample
+from warpgauge.core.sample import ReadError, Sample, Samples
 from warpgauge.exporters.collectors.collector import DriverError
 from warpgauge.exporters.collectors.identity import device_info
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
@@ -21,7 +21,7 @@ from warpgauge.exporters.collectors.nvml_mig import WHOLE
 from warpgauge.exporters.collectors.nvml_samples import SOURCES, SampleBuffers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
@@ -96,7 +96,7 @@ class Board:
         """Sort the calls by how often they are made."""
         self._getters = {tier: [getter for getter in self.getters if getter.tier is tier] for tier in Tier}
 
-    def read(self, tier: Tier) -> tuple[list[Sample], list[ReadError]]:
+    def read(self, tier: Tier) -> tuple[Sequence[Sample], list[ReadError]]:
         """All samples of a tier, or one error and no sample at all when the board is gone."""
         errors: list[ReadError] = []
         try:
@@ -112,7 +112,8 @@ class Board:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
             return [], [self._error(GONE[failure.verdict], failure.detail)]
         identity = self.device.labels
-        samples = [Sample(metric, identity + labels, value) for metric, labels, value in readings]
+        labels = [identity + it[1] for it in readings]
+        samples = Samples([it[0] for it in readings], labels, [it[2] for it in readings])
         return ([*samples, *self._infos()] if tier is Tier.SLOW else samples), errors
 
     def gained(self) -> tuple[list[Increment], Bookmark]:
@@ -153,14 +154,14 @@ class Board:
             except CallFailedError as failure:
                 self._judge(failure, "partitions", errors)
 
-    def _belongs_to_instances(self, metric: Metric) -> bool:
-        """Whether the board is silent about it because its instances tell it: no total beside its parts."""
-        return self.standing.is_partitioned and metric.by_instance
-
-    def _direct(self, tier: Tier, errors: list[ReadError]) -> Iterable[Reading]:
+    def _direct(self, tier: Tier, errors: list[ReadError]) -> list[Reading]:
+        """Of a board in parts, not what these tell: no total stands beside its parts."""
+        is_partitioned = self.standing.is_partitioned
+        readings: list[Reading] = []
         for getter in self._getters[tier]:
-            if not self._belongs_to_instances(getter.metric):
-                yield from self._get(getter, errors)
+            if not (is_partitioned and getter.metric.by_instance):
+                readings += self._get(getter, errors)
+        return readings
 
     def _get(self, getter: Getter, errors: list[ReadError]) -> Iterable[Reading]:
         key = (getter.function, getter.arguments)

@@ -121,6 +121,8 @@ class SampleBuffers:
         """Stamps and values, in base units; empty when nothing is new."""
         raw = self._rings.read(source.type, stamp)
         factor, most = source.factor, source.most
+        if most == inf:
+            return [(at, number * factor) for at, number in raw if at and number < _NOT_AVAILABLE]
         return [(at, min(most, number * factor)) for at, number in raw if at and number < _NOT_AVAILABLE]
 
     def _present(self, source: Source) -> float:

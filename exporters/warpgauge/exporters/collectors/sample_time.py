@@ -9,8 +9,9 @@ neighbor's has, so nothing is lost or counted twice however the samples are spre
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from operator import sub
+from operator import itemgetter, lt, sub
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ HELD_SHARE: Final = 0.6  # of what a buffer holds, may be new before it is asked
 LONGEST_REST_SECONDS: Final = 10.0
 _STEPS_KEPT: Final = 120
 _SHARE_RENEWED: Final = 4  # a quarter
+_STAMP: Final = itemgetter(0)
 
 
 class SampleTime:
@@ -97,22 +99,22 @@ class SampleTime:
         period = self.period_seconds
         return 0.0 if period is None else min(HELD_SHARE * self._depth * period, LONGEST_REST_SECONDS)
 
-    def take(self, samples: Iterable[tuple[int, float]], now: float) -> list[Span]:
+    def take(self, samples: Sequence[tuple[int, float]], now: float) -> list[Span]:
         """Time at values up to the newest of these samples, which may overlap earlier ones and stand in any order.
 
         The very first ones only open the account: what came before is not ours.
         """
-        ordered = sorted(dict(samples).items())
+        ordered = _ordered(samples)
         self._depth = max(self._depth, len(ordered))
         if ordered and (not self.is_open or (self.is_dry(now) and ordered[-1][0] < self._newest)):
             self._measure([stamp for stamp, _ in ordered])
             self._counted = 0
             self._reach(ordered[-1][0], now)
             return []
-        fresh = [(stamp, value) for stamp, value in ordered if stamp > self._newest]
+        fresh = ordered[bisect_right(ordered, self._newest, key=_STAMP) :]
         if not fresh:
             return []
-        self._measure([self._newest, *(stamp for stamp, _ in fresh)])
+        self._measure([self._newest, *map(_STAMP, fresh)])
         first = fresh[0][0]
         spans: list[Span] = []
         if self._stand_in is not None:
@@ -132,10 +134,12 @@ class SampleTime:
     def _count(self, samples: Iterable[tuple[int, float]], spans: list[Span]) -> None:
         """Add what these samples stand for, in the order of their stamps, to the spans."""
         counted = self._counted
+        whole = counted // 1000
         for until, value in samples:
             if until > counted:
+                before, whole = whole, until // 1000
                 if until - counted <= _LONGEST_GAP:
-                    spans.append((value, until // 1000 - counted // 1000))
+                    spans.append((value, whole - before))
                 counted = until
         self._counted = counted
 
@@ -152,3 +156,9 @@ class SampleTime:
     def _reach(self, stamp: int, now: float) -> None:
         self._newest, self._heard, self._stand_in = stamp, now, None
         self._counted = self._counted_then = max(stamp, self._counted)
+
+
+def _ordered(samples: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """By their stamps, each once, which is how most drivers give them."""
+    stamps = list(map(_STAMP, samples))
+    return samples if all(map(lt, stamps, stamps[1:])) else sorted(dict(samples).items())
