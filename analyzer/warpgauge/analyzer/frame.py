@@ -31,6 +31,7 @@ the length of the window; and it looks closely, with `values`, only at the few r
                                                          .total, .peak, .least
     frame.once("my groups", build, frame.job_version)    what `build` gave, until the jobs change; without a third
                                                          argument until anything in the frame changes
+    frame.of_jobs("my nodes", build)                     the same job by job: `build(key, job)` of those that changed
 
 Arrays are read-only views, valid until the next `ingest`. Info series (device, workload, host) have no values: they
 fill the entities and jobs. A row number is valid for one frame state only; remember scopes, not rows.
@@ -141,7 +142,7 @@ class Frame(Samples):
             return self._mean(table, metric, first, rows)
         found = table.rows_of_columns(metric.name, extra, first, self.columns)
         if found is None:
-            found = np.broadcast_to(_UNKNOWN, (self.columns - first, len(table)))
+            found = table.blank(self.columns - first)
         return _picked(found, rows)
 
     def columns_of(self, table: TableName, first: int = 0) -> Columns:
@@ -171,6 +172,20 @@ class Frame(Samples):
             found = self._memory[key] = (state, build())
         value: T = found[1]
         return value
+
+    def of_jobs(self, key: Hashable, build: Callable[[JobKey, Job], T]) -> dict[JobKey, T]:
+        """What `build` gives for each job, by job, worked out anew only for jobs that are not the same as before."""
+        return self.once(("of jobs", key), lambda: self._of_jobs(("by job", key), build), self.job_version)
+
+    def _of_jobs(self, key: Hashable, build: Callable[[JobKey, Job], T]) -> dict[JobKey, T]:
+        kept: dict[JobKey, tuple[Job, T]] = self.once(key, dict, "kept")
+        current = {}
+        for name, job in self.jobs.items():
+            before = kept.get(name)
+            current[name] = before if before is not None and before[0] is job else (job, build(name, job))
+        kept.clear()
+        kept.update(current)
+        return {name: value for name, (_, value) in current.items()}
 
     def latest(self, metric: Metric, *extra: str, seconds: float = _FRESH_SECONDS, rows: Rows = _ALL_ROWS) -> Floats:
         """Newest value [entity] of a channel within the last `seconds`, NaN where there is none."""

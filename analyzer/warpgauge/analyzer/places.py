@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey
     from warpgauge.analyzer.frame import Frame
 
-__all__ = ["device_scope", "is_simulated", "job_scope", "only", "rank_of_device"]
+__all__ = ["device_scope", "is_simulated", "job_scope", "nodes_of_jobs", "only", "rank_of_device"]
 
 
 def only(names: Sequence[str]) -> str | None:
@@ -40,9 +40,17 @@ def rank_of_device(frame: Frame, row: int) -> int | None:
     key = frame.device_job[row]
     if key is None or key not in frame.jobs:
         return None
-    uuid, ranks = frame.devices.entities[row].uuid, frame.ranks.entities
-    numbers = [ranks[at].rank for at in frame.jobs[key].ranks if ranks[at].uuid == uuid and ranks[at].rank >= 0]
-    return numbers[0] if len(numbers) == 1 else None
+    numbers = frame.of_jobs("ranks by device", lambda _, job: _ranks_by_device(frame, job))[key]
+    of_device = numbers.get(frame.devices.entities[row].uuid, ())
+    return of_device[0] if len(of_device) == 1 else None
+
+
+def _ranks_by_device(frame: Frame, job: Job) -> dict[str | None, list[int]]:
+    ranks, found = frame.ranks.entities, dict[str | None, list[int]]()
+    for row in job.ranks:
+        if ranks[row].rank >= 0:
+            found.setdefault(ranks[row].uuid, []).append(ranks[row].rank)
+    return found
 
 
 def job_scope(frame: Frame, key: JobKey, devices: Sequence[int]) -> Scope:
@@ -55,6 +63,17 @@ def job_scope(frame: Frame, key: JobKey, devices: Sequence[int]) -> Scope:
         uuid=only([device.uuid for device in entities]),
         job_id=key[1],
     )
+
+
+def nodes_of_jobs(frame: Frame) -> dict[JobKey, frozenset[str]]:
+    """The nodes of each job's devices and ranks, as far as they are known."""
+
+    def build(_: JobKey, job: Job) -> frozenset[str]:
+        devices, ranks = frame.devices.entities, frame.ranks.entities
+        nodes = {devices[row].node for row in job.devices} | {ranks[row].node for row in job.ranks}
+        return frozenset(nodes - {""})
+
+    return frame.of_jobs("job nodes", build)
 
 
 def is_simulated(frame: Frame, job: Job) -> bool:

@@ -33,7 +33,6 @@ TILE_COLUMNS: Final = 3
 BLOCK_TILES: Final = 8
 _BLOCK_COLUMNS: Final = BLOCK_TILES * TILE_COLUMNS
 FEW_VALUES: Final = 20_000  # below, reading a whole window anew takes less time than asking for its pieces
-_UNKNOWN: Final = np.float32(np.nan)
 
 
 class Columns:
@@ -47,9 +46,7 @@ class Columns:
     def of(self, metric: Metric, *extra: str) -> Floats:
         """A channel's values, read-only; NaN if it never appeared."""
         found = self._table.rows_of_columns(metric.name, extra, self._first, self._last)
-        if found is None:
-            return np.broadcast_to(_UNKNOWN, (self._last - self._first, len(self._table)))
-        return found
+        return self._table.blank(self._last - self._first) if found is None else found
 
 
 class Picked(Columns):

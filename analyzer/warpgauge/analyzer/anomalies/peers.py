@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from warpgauge.analyzer.windows import Array, Mask, median
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame import Frame
 
     Ints = NDArray[np.int64]
-    _Known = dict[JobKey, tuple[Job, tuple["Group", ...]]]
 
-__all__ = ["Group", "Groups", "peer_groups"]
+__all__ = ["Group", "Groups", "known_of", "peer_groups"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,15 @@ class Groups:
         return classes
 
 
+def known_of(frame: Frame, group: Group, what: Hashable, build: Callable[[], T]) -> T:
+    """What `build` gave about a group, kept while its job is the same; it may look at entities and at no values."""
+    of_job: dict[tuple[Hashable, Group], T] = frame.of_jobs("known of groups", lambda *_: {})[group.key]
+    key = (what, group)
+    if key not in of_job:
+        of_job[key] = build()
+    return of_job[key]
+
+
 def peer_groups(frame: Frame) -> Groups:
     """All groups of peers: same job, pipeline stage and device model."""
     return frame.once("peer groups", lambda: _groups(frame), frame.job_version)
@@ -94,14 +104,8 @@ def peer_groups(frame: Frame) -> Groups:
 
 def _groups(frame: Frame) -> Groups:
     """A job that did not change has the groups that it had."""
-    known: _Known = frame.once("peer groups by job", dict, "kept")
-    current: _Known = {}
-    for key, job in frame.jobs.items():
-        before = known.get(key)
-        current[key] = before if before is not None and before[0] is job else (job, tuple(_of_job(frame, key, job)))
-    known.clear()
-    known.update(current)
-    return Groups([group for _, groups in current.values() for group in groups])
+    of_jobs = frame.of_jobs("peer groups", lambda key, job: tuple(_of_job(frame, key, job)))
+    return Groups([group for groups in of_jobs.values() for group in groups])
 
 
 def _of_job(frame: Frame, key: JobKey, job: Job) -> Iterator[Group]:

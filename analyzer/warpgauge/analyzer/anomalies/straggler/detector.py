@@ -24,7 +24,7 @@ from warpgauge.analyzer.anomalies.straggler.close_up import closely_seen
 from warpgauge.analyzer.anomalies.straggler.culprits import candidates_of
 from warpgauge.analyzer.anomalies.straggler.lag import Limits, read_lag
 from warpgauge.analyzer.anomalies.straggler.named import with_processes
-from warpgauge.analyzer.anomalies.straggler.place import Place
+from warpgauge.analyzer.anomalies.straggler.place import scopes_of
 from warpgauge.analyzer.anomalies.straggler.reading import (
     LEAST_ACTIVITY,
     LEAST_COVERAGE,
@@ -231,7 +231,7 @@ def _early(frame: Frame, group: Group, early: EarlyLag) -> Iterator[Candidate]:
 
 def _members_at(frame: Frame, group: Group, culprit: Scope) -> Mask:
     """[member], which are the culprit or stand on it."""
-    places = [Place(frame=frame, group=group, member=member).scope for member in range(len(group.ranks))]
+    places = scopes_of(frame, group)
     if culprit.rank is not None:
         return np.array([place.rank == culprit.rank for place in places])
     return np.array([place.node == culprit.node or culprit.node is None for place in places])

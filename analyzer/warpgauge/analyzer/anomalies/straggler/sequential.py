@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
-from warpgauge.analyzer.anomalies.straggler.place import nodes_of
+from warpgauge.analyzer.anomalies.straggler.place import members_by_node
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
     from warpgauge.analyzer.anomalies.peers import Group
-    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame import Frame, Ints
 
 __all__ = [
     "EFFECT",
@@ -96,7 +96,7 @@ def read_early(frame: Frame, group: Group) -> EarlyLag | None:
         each = np.log(ratio(spent, steps))
     samples = _Samples(frame, each, steps, max(sample_seconds(frame, group) / frame.step_seconds, 1.0))
     by_rank = samples.of_ranks()
-    by_host = samples.of_hosts(np.array(nodes_of(frame, group)))
+    by_host = samples.of_hosts(members_by_node(frame, group))
     return EarlyLag(
         evidence=by_rank.evidence,
         of_host=by_host.evidence,
@@ -128,15 +128,15 @@ class _Samples:
         others = np.where(np.eye(len(lag), dtype=bool), 0.0, scatter)
         return self._found(_evidence(lag, _mean_but_worst(others, len(lag) - 1)))
 
-    def of_hosts(self, nodes: NDArray[np.str_]) -> _Found:
+    def of_hosts(self, hosts: Sequence[Ints]) -> _Found:
         """Each member against those on other machines, whose own may be slow with it: half of a job may be."""
         evidence = np.zeros_like(self.each)
-        usual = median(self.each.T)
-        for node in dict.fromkeys(nodes.tolist()):
-            own, elsewhere = np.flatnonzero(nodes == node), np.flatnonzero(nodes != node)
-            recent = (self.each[own] - usual)[:, -self._recent :]
-            if len(elsewhere) < LEAST_ELSEWHERE or not float(median(recent.ravel())) > 0:
+        recent = self.each[:, -self._recent :]
+        recent = recent - median(recent.T)
+        for own in hosts:
+            if len(self.each) - len(own) < LEAST_ELSEWHERE or not float(median(recent[own].ravel())) > 0:
                 continue
+            elsewhere = np.delete(np.arange(len(self.each)), own)
             lag = self.each - median(self.each[elsewhere].T)
             variance = _mean_but_worst(self._scatter(lag)[None, elsewhere], len(elsewhere))
             evidence[own] = _evidence(lag[own], variance)
