@@ -33,6 +33,8 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Streng
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
+from warpgauge.analyzer.rolling import Picked
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import median
 from warpgauge.analyzer.wording import device_name, listed, percent, span
 from warpgauge.core.finding import FindingKind, Severity
@@ -153,7 +155,8 @@ class _Case:
         if (len(ends) - first) * STRIDE * frame.step_seconds < HISTORY_SECONDS * LEAST_COVERAGE:
             return False
         rows = found.groups.devices[found.peers(self.member)]
-        values = frame.values(metric, *extra, rows=rows[rows >= 0])[:, : max(last, 0) : STRIDE][:, first:]
+        past = Picked(frame.columns_of(TableName.DEVICES), rows[rows >= 0], slice(first * STRIDE, max(last, 0), STRIDE))
+        values = channel(metric, *extra).read(past).T
         own = values[int(np.flatnonzero(rows[rows >= 0] == row)[0])]
         before = float(median(own.astype(np.float64) - median(values.T)))
         return abs(before) <= RETURN_SHARE * abs(float(found.away[self.member, self.leading]))
