@@ -110,6 +110,8 @@ def candidates_of(  # noqa: PLR0913 - a group, how it is looked at, and what to 
         ):
             is_raised = culprit.slowdown >= 1 + raises.effect
             found.append(_candidate(culprit, raises, z=raises.z * 2, is_raised=is_raised))
+    if not lag.own.keys() & phases:
+        return found
     is_raised_by = lag.passes(raises)
     for member in np.flatnonzero(lag.passes(holds) & ~left_out).tolist():
         phase = lag.phase_of(member)

@@ -179,7 +179,7 @@ def _of_group(frame: Frame, group: Group, thermal: Mask) -> Iterator[Candidate]:
     early = read_early(frame, group)
     standing = [_supported(frame, group, one, early) for one in _within(frame, group, thermal, _STANDING)]
     yield from standing
-    if early is None or not early.is_any or any(one.strength is Strength.RAISE for one in standing):
+    if early is None or any(one.strength is Strength.RAISE for one in standing) or not early.is_any:
         return
     known = {one.key for one in standing}
     for one in _early(frame, group, early):
@@ -197,7 +197,7 @@ def _supported(frame: Frame, group: Group, one: Candidate, early: EarlyLag | Non
 
 def _within(frame: Frame, group: Group, left_out: Mask, look: _Look) -> Iterator[Candidate]:
     """Slow links and hosts, then the slow ranks that no host explains."""
-    has_named_cause = np.array([at >= 0 and bool(left_out[at]) for at in group.devices])
+    has_named_cause = np.append(left_out, False)[list(group.devices)]  # row -1, no device, is the last
     lag = read_lag(frame, group, look.seconds, parts=look.parts)
     shared = () if lag is None else tuple(
         candidates_of(

@@ -11,6 +11,7 @@ add up; the first few steps it may hit one rank only by chance: with four ranks 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -52,14 +53,43 @@ NOISE: Final = 0.04  # of the compute time: even ranks that never scattered may,
 _HOLD_SAMPLES: Final = 2.5  # how far apart samples may be, in samples: see `Samples.ingest`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class EarlyLag:
-    """The evidence about each member of a group, and the newest seconds of the one with the most."""
+    """The evidence about each member of a group, and the newest seconds of the one with the most.
 
-    evidence: Array  # [member]
-    of_host: Array  # [member], held against ranks on other machines only: those of its own may be slow with it
-    is_lasting: Mask  # [member], whether it rests on enough samples, seconds and steps
-    seconds: float
+    What is held against other machines is worked out when it is asked for: where five minutes name a rank, nobody asks.
+    """
+
+    samples: _Samples
+    hosts: tuple[Ints, ...]  # the members on each machine
+
+    @property
+    def evidence(self) -> Array:
+        """[member]."""
+        return self._by_rank.evidence
+
+    @property
+    def of_host(self) -> Array:
+        """[member], held against ranks on other machines only: those of its own may be slow with it."""
+        return self._by_host.evidence
+
+    @property
+    def is_lasting(self) -> Mask:
+        """[member], whether it rests on enough samples, seconds and steps."""
+        return np.asarray(self._by_rank.is_lasting | self._by_host.is_lasting)
+
+    @property
+    def seconds(self) -> float:
+        """The newest seconds that the most evidence rests on."""
+        return max(self._by_rank.seconds, self._by_host.seconds)
+
+    @cached_property
+    def _by_rank(self) -> _Found:
+        return self.samples.of_ranks()
+
+    @cached_property
+    def _by_host(self) -> _Found:
+        return self.samples.of_hosts(self.hosts)
 
     def raises(self, members: Mask, *, is_host: bool) -> bool:
         """Whether the lag of all of these is more than their peers scatter by chance."""
@@ -95,14 +125,7 @@ def read_early(frame: Frame, group: Group) -> EarlyLag | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         each = np.log(ratio(spent, steps))
     samples = _Samples(frame, each, steps, max(sample_seconds(frame, group) / frame.step_seconds, 1.0))
-    by_rank = samples.of_ranks()
-    by_host = samples.of_hosts(members_by_node(frame, group))
-    return EarlyLag(
-        evidence=by_rank.evidence,
-        of_host=by_host.evidence,
-        is_lasting=by_rank.is_lasting | by_host.is_lasting,
-        seconds=max(by_rank.seconds, by_host.seconds),
-    )
+    return EarlyLag(samples, members_by_node(frame, group))
 
 
 @dataclass(frozen=True, slots=True)
