@@ -32,6 +32,7 @@ the length of the window; and it looks closely, with `values`, only at the few r
     frame.once("my groups", build, frame.job_version)    what `build` gave, until the jobs change; without a third
                                                          argument until anything in the frame changes
     frame.of_jobs("my nodes", build)                     the same job by job: `build(key, job)` of those that changed
+    frame.of_job(job_key, "its nodes", build)            of one job; both may look at entities and at no values
 
 Arrays are read-only views, valid until the next `ingest`. Info series (device, workload, host) have no values: they
 fill the entities and jobs. A row number is valid for one frame state only; remember scopes, not rows.
@@ -177,6 +178,14 @@ class Frame(Samples):
         """What `build` gives for each job, by job, worked out anew only for jobs that are not the same as before."""
         return self.once(("of jobs", key), lambda: self._of_jobs(("by job", key), build), self.job_version)
 
+    def of_job(self, name: JobKey, key: Hashable, build: Callable[[], T]) -> T:
+        """What `build` gave about one job that holds or reports something, kept while it is the same."""
+        known = self.of_jobs("what is known", _nothing_yet)[name]
+        if key not in known:
+            known[key] = build()
+        value: T = known[key]
+        return value
+
     def _of_jobs(self, key: Hashable, build: Callable[[JobKey, Job], T]) -> dict[JobKey, T]:
         kept: dict[JobKey, tuple[Job, T]] = self.once(key, dict, "kept")
         current = {}
@@ -284,6 +293,10 @@ class Frame(Samples):
 
     def _columns_of(self, seconds: float) -> int:
         return min(self.columns, max(1, round(seconds / self.step_seconds)))
+
+
+def _nothing_yet(_key: JobKey, _job: Job) -> dict[Hashable, Any]:
+    return {}
 
 
 def _mean_of(columns: Columns, metric: Metric, rows: int | slice | Ints = _ALL_ROWS) -> Floats:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey
     from warpgauge.analyzer.frame import Frame
 
-__all__ = ["device_scope", "is_simulated", "job_scope", "nodes_of_jobs", "only", "rank_of_device"]
+__all__ = ["device_scope", "is_simulated", "job_scope", "nodes_of_devices", "nodes_of_jobs", "only", "rank_of_device"]
 
 
 def only(names: Sequence[str]) -> str | None:
@@ -40,13 +40,14 @@ def rank_of_device(frame: Frame, row: int) -> int | None:
     key = frame.device_job[row]
     if key is None or key not in frame.jobs:
         return None
-    numbers = frame.of_jobs("ranks by device", lambda _, job: _ranks_by_device(frame, job))[key]
+    numbers = frame.of_job(key, "ranks by device", lambda: _ranks_by_device(frame, frame.jobs[key]))
     of_device = numbers.get(frame.devices.entities[row].uuid, ())
     return of_device[0] if len(of_device) == 1 else None
 
 
 def _ranks_by_device(frame: Frame, job: Job) -> dict[str | None, list[int]]:
-    ranks, found = frame.ranks.entities, dict[str | None, list[int]]()
+    ranks = frame.ranks.entities
+    found: dict[str | None, list[int]] = {}
     for row in job.ranks:
         if ranks[row].rank >= 0:
             found.setdefault(ranks[row].uuid, []).append(ranks[row].rank)
@@ -76,7 +77,18 @@ def nodes_of_jobs(frame: Frame) -> dict[JobKey, frozenset[str]]:
     return frame.of_jobs("job nodes", build)
 
 
+def nodes_of_devices(frame: Frame, job: Job) -> frozenset[str]:
+    """The nodes of a job's devices, "" among them if one is unknown."""
+    entities = frame.devices.entities
+    key = (job.cluster, job.job_id)
+    return frame.of_job(key, "device nodes", lambda: frozenset(entities[row].node for row in job.devices))
+
+
 def is_simulated(frame: Frame, job: Job) -> bool:
     """Whether any part of the job is simulated."""
     devices, ranks = frame.devices.entities, frame.ranks.entities
-    return any(devices[row].simulated for row in job.devices) or any(ranks[row].simulated for row in job.ranks)
+
+    def build() -> bool:
+        return any(devices[row].simulated for row in job.devices) or any(ranks[row].simulated for row in job.ranks)
+
+    return frame.of_job((job.cluster, job.job_id), "is simulated", build)

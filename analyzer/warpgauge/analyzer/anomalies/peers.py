@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from warpgauge.analyzer.windows import Array, Mask, median
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["Group", "Groups", "known_of", "peer_groups"]
-
-T = TypeVar("T")
+__all__ = ["Group", "Groups", "peer_groups"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +84,6 @@ class Groups:
             )
             classes.append((chosen, members))
         return classes
-
-
-def known_of(frame: Frame, group: Group, what: Hashable, build: Callable[[], T]) -> T:
-    """What `build` gave about a group, kept while its job is the same; it may look at entities and at no values."""
-    of_job: dict[tuple[Hashable, Group], T] = frame.of_jobs("known of groups", lambda *_: {})[group.key]
-    key = (what, group)
-    if key not in of_job:
-        of_job[key] = build()
-    return of_job[key]
 
 
 def peer_groups(frame: Frame) -> Groups:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warpgauge.analyzer.anomalies.peers import known_of
 from warpgauge.analyzer.places import only
 from warpgauge.analyzer.wording import device_name, listed
 from warpgauge.core.finding import Scope
@@ -30,7 +29,7 @@ def nodes_of(frame: Frame, group: Group) -> tuple[str, ...]:
             for at, row in zip(group.devices, group.ranks, strict=True)
         )
 
-    return known_of(frame, group, "nodes", build)
+    return frame.of_job(group.key, ("nodes", group), build)
 
 
 def members_by_node(frame: Frame, group: Group) -> tuple[Ints, ...]:
@@ -42,13 +41,13 @@ def members_by_node(frame: Frame, group: Group) -> tuple[Ints, ...]:
             members.setdefault(node, []).append(member)
         return tuple(np.array(own, dtype=np.int64) for own in members.values())
 
-    return known_of(frame, group, "members by node", build)
+    return frame.of_job(group.key, ("members by node", group), build)
 
 
 def scopes_of(frame: Frame, group: Group) -> tuple[Scope, ...]:
     """Each member as a culprit."""
     places = (Place(frame=frame, group=group, member=member) for member in range(len(group.ranks)))
-    return known_of(frame, group, "scopes", lambda: tuple(place.scope for place in places))
+    return frame.of_job(group.key, ("scopes", group), lambda: tuple(place.scope for place in places))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
