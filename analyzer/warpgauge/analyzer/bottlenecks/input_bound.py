@@ -22,8 +22,8 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJud
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.phases import BUCKETS, in_buckets
-from warpgauge.analyzer.places import is_simulated, job_scope, only
-from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.places import is_simulated, job_scope, nodes_of_jobs, only
+from warpgauge.analyzer.rolling import Picked, Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import impact_of
 from warpgauge.analyzer.windows import Array, columns_in, confidence, coverage, mean, median, onset_time, ratio
@@ -266,7 +266,8 @@ class _Phases:
     @classmethod
     def of(cls, columns: Columns, rows: Sequence[int]) -> _Phases:
         """Read some ranks."""
-        parts = {phase: columns.of(training.PHASE_SECONDS, phase).T[list(rows)] for phase in _PROPER_PHASES}
+        own = Picked(columns, rows)
+        parts = {phase: own.of(training.PHASE_SECONDS, phase).T for phase in _PROPER_PHASES}
         stacked = np.stack(list(parts.values()))
         is_there = np.isfinite(stacked).any(axis=0)
         known = np.where(np.isnan(stacked), np.float32(0), stacked)
@@ -333,11 +334,10 @@ def _whose(frame: Frame, reading: _Reading) -> str:
 
 def _cpu(frame: Frame, job: Job) -> float:
     """CPU use of the busiest node of the job, NaN if unknown."""
-    devices, ranks = frame.devices.entities, frame.ranks.entities
-    places = {(devices[row].cluster, devices[row].node) for row in job.devices}
-    places |= {(ranks[row].cluster, ranks[row].node) for row in job.ranks}
-    rows = [int(row) for place in places for row in frame.sites.nodes_at(place)]
-    return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS, rows)))) if rows else float("nan")
+    sites, nodes = frame.sites, nodes_of_jobs(frame)[job.cluster, job.job_id]
+    rows = [int(row) for node in nodes for row in sites.nodes_at((job.cluster, node))]
+    busy = frame.once(("busy", WINDOW_SECONDS), lambda: mean(busy_ratio(frame, WINDOW_SECONDS)))
+    return float(np.fmax.reduce(busy[rows])) if rows else float("nan")
 
 
 def loader_remedy(cpu: float, slowdown: float) -> str:
