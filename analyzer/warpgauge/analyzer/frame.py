@@ -105,6 +105,7 @@ class Frame(Samples):
     ) -> None:
         super().__init__(step_seconds, window_seconds)
         self.layout = Layout()
+        self.pace_seconds = 0.0  # how long what takes minutes to change may stand; 0 where nobody asks at every tick
         self.close_up: Frame | None = None  # the same fleet in columns of a second, as far as it is read so often
         self._rolling = tuple(Rolling(table, few_values) for table in self._tables.by_number)
         self._memory: dict[Hashable, tuple[Hashable, Any]] = {}
@@ -166,13 +167,19 @@ class Frame(Samples):
 
     def once(self, key: Hashable, build: Callable[[], T], depends: Hashable = None) -> T:
         """What `build` gave for this key, kept while `depends` is the same; None stands for the whole frame."""
-        rows = tuple(len(table) for table in self._tables.by_number)
-        state = (self._changes, *rows) if depends is None else (depends, self.generation)
+        state: tuple[Hashable, ...] = (depends, self.generation)
+        if depends is None:
+            state = (self._changes, *(len(table) for table in self._tables.by_number))
         found = self._memory.get(key)
         if found is None or found[0] != state:
             found = self._memory[key] = (state, build())
         value: T = found[1]
         return value
+
+    def turn(self, offset: int = 0) -> Hashable:
+        """What is the same for `pace_seconds` and then another; with `offset` columns it changes so much earlier."""
+        columns = round(self.pace_seconds / self.step_seconds)
+        return ((self._newest or 0) + offset) // columns if columns > 1 else self._changes
 
     def of_jobs(self, key: Hashable, build: Callable[[JobKey, Job], T]) -> dict[JobKey, T]:
         """What `build` gives for each job, by job, worked out anew only for jobs that are not the same as before."""

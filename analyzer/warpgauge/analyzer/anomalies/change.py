@@ -254,7 +254,9 @@ def _alone(rows: list[int], groups: dict[int, list[int]], changed: set[int]) -> 
     for row in rows:
         members = groups.get(row)
         if members is not None and id(members) not in is_shared:
-            is_shared[id(members)] = len(members) > 1 and len(changed.intersection(members)) > SHARED_SHARE * len(members)
+            is_shared[id(members)] = len(members) > 1 and len(changed.intersection(members)) > SHARED_SHARE * len(
+                members
+            )
     return [row for row in rows if row not in groups or not is_shared[id(groups[row])]]
 
 

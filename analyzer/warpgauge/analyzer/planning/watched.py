@@ -86,7 +86,12 @@ def _rows_by_node(frame: Frame, cluster: str) -> dict[str, list[int]]:
     partitioned = {_board(one) for one in frame.devices.entities if one.instance_id}
     rows: dict[str, list[int]] = {}
     for row, one in enumerate(frame.devices.entities):
-        if is_there[row] and one.cluster == cluster and one.node and (not partitioned or _board(one) not in partitioned):
+        if (
+            is_there[row]
+            and one.cluster == cluster
+            and one.node
+            and (not partitioned or _board(one) not in partitioned)
+        ):
             rows.setdefault(one.node, []).append(row)
     return rows
 

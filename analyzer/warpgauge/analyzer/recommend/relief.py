@@ -22,9 +22,7 @@ __all__ = ["STARTS_ELSEWHERE", "relief_of"]
 STARTS_ELSEWHERE: Final = frozenset({"kubernetes", "slurm"})  # cores that move a job, not a device of it
 
 
-def relief_of(
-    findings: Sequence[Finding], frame: Frame, platforms: Mapping[JobKey, str]
-) -> dict[str, MovePlan]:
+def relief_of(findings: Sequence[Finding], frame: Frame, platforms: Mapping[JobKey, str]) -> dict[str, MovePlan]:
     """By the id of each such finding about a job: the move, or none and the reason; empty without such findings.
 
     The frame is turned into a pool only if there is one of a job that can move: mostly nothing is hot, or it is a gang.

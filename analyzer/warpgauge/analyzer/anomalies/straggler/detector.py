@@ -16,7 +16,7 @@ the same evidence.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -176,15 +176,29 @@ def _rank_key(scope: Scope) -> tuple[str, str, int]:
 
 def _of_group(frame: Frame, group: Group, thermal: Mask) -> Iterator[Candidate]:
     """What five minutes show; where they raise nothing, what the newest samples are already enough for."""
-    early = read_early(frame, group)
-    standing = [_supported(frame, group, one, early) for one in _within(frame, group, thermal, _STANDING)]
+    standing = _standing(frame, group, thermal)
     yield from standing
-    if early is None or any(one.strength is Strength.RAISE for one in standing) or not early.is_any:
+    if any(one.strength is Strength.RAISE for one in standing):
+        return
+    early = read_early(frame, group)
+    if early is None or not early.is_any:
         return
     known = {one.key for one in standing}
     for one in _early(frame, group, early):
         if one.strength is Strength.RAISE or one.key not in known:
             yield one
+
+
+def _standing(frame: Frame, group: Group, thermal: Mask) -> list[Candidate]:
+    """What five minutes show; it stands until the group's next turn, and the groups of a fleet take turns."""
+    kept: dict[str, Any] = frame.of_job(group.key, ("standing", group), dict)
+    turn = frame.turn(group.devices[0] if group.ranks[0] < 0 else group.ranks[0])
+    if kept.get("turn") != turn:
+        early = read_early(frame, group)
+        found = [_supported(frame, group, one, early) for one in _within(frame, group, thermal, _STANDING)]
+        kept.update(turn=turn, found=found)
+    known: list[Candidate] = kept["found"]
+    return known
 
 
 def _supported(frame: Frame, group: Group, one: Candidate, early: EarlyLag | None) -> Candidate:
