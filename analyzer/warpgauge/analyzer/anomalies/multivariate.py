@@ -14,6 +14,7 @@ is evidence of that.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -113,7 +114,7 @@ class Multivariate:
             yield cases[at].candidate(float(chances[suspects[at]]), opinion=opinion)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Case:
     """A device that stands apart; `shares` [signal] is what each signal adds to its distance."""
 
@@ -122,12 +123,12 @@ class _Case:
     member: int
     shares: Doubles
 
-    @property
+    @cached_property
     def effects(self) -> Doubles:
         """[signal], 0 for one that speaks against it."""
         return np.asarray(np.where(self.shares > 0, self.found.effects(self.member), 0.0))
 
-    @property
+    @cached_property
     def leading(self) -> int:
         """The signal that moved most."""
         return int(np.argmax(self.effects))

@@ -222,22 +222,28 @@ def _verdict(reading: _Reading | None) -> _Verdict:
 
 
 def _read(frame: Frame, job: Job) -> _Reading | None:
-    stages: dict[int | None, list[int]] = {}
-    is_measured, entities = frame.window(_INPUT, WINDOW_SECONDS).count[list(job.ranks)] > 0, frame.ranks.entities
-    for position in np.flatnonzero(is_measured).tolist():
-        row = job.ranks[position]
-        stages.setdefault(entities[row].stage, []).append(row)
-    readings = [_read_stage(frame, job, rows) for rows in stages.values()]
+    key, count = (job.cluster, job.job_id), frame.window(_INPUT, WINDOW_SECONDS).count
+    stages = frame.of_job(key, "stages", lambda: _stages(frame, job))
+    measured_of = (rows[count[rows] > 0] for rows in stages)
+    readings = [_read_stage(frame, job, rows) for rows in measured_of if len(rows)]
     return max(readings, key=lambda reading: np.nan_to_num(reading.share), default=None)
 
 
-def _read_stage(frame: Frame, job: Job, rows: Sequence[int]) -> _Reading:
+def _stages(frame: Frame, job: Job) -> list[Ints]:
+    """The ranks of each stage of a job."""
+    stages: dict[int | None, list[int]] = {}
+    for row in job.ranks:
+        stages.setdefault(frame.ranks.entities[row].stage, []).append(row)
+    return [np.array(rows, dtype=np.int64) for rows in stages.values()]
+
+
+def _read_stage(frame: Frame, job: Job, rows: Ints) -> _Reading:
     first = frame.columns - columns_in(frame, WINDOW_SECONDS)
     phases = _Phases.of(frame.columns_of(TableName.RANKS, first), rows)
     spent, whole = phases.last_to_arrive(phases.input), phases.last_to_arrive(phases.step)
     return _Reading(
         job=job,
-        rows=tuple(rows),
+        rows=tuple(rows.tolist()),
         bucket_share=ratio(in_buckets(spent), in_buckets(whole)),
         share=float(ratio(mean(spent), mean(whole))),
         rank_share=ratio(mean(phases.input), mean(phases.step)),
@@ -264,7 +270,7 @@ class _Phases:
     step: Array
 
     @classmethod
-    def of(cls, columns: Columns, rows: Sequence[int]) -> _Phases:
+    def of(cls, columns: Columns, rows: Sequence[int] | Ints) -> _Phases:
         """Read some ranks."""
         own = Picked(columns, rows)
         parts = {phase: own.of(training.PHASE_SECONDS, phase).T for phase in _PROPER_PHASES}
