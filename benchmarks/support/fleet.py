@@ -289,8 +289,7 @@ class Fleet:
             yield from ((at + offset, np.nan) for offset in range(self._metrics))
             yield work - 1, np.nan
         elif kind is FindingKind.IDLE_ALLOCATED:
-            for member in members:
-                yield from self._at_rest(member, has_phases=has_phases)
+            yield from self._at_rest(members, has_phases=has_phases)
         elif kind is FindingKind.INPUT_BOUND:
             for member in members:
                 first = self._at["work", member] + 1
@@ -300,13 +299,12 @@ class Fleet:
         else:
             yield on_node + 3, 2e10
 
-    def _at_rest(self, number: int, *, has_phases: bool) -> Iterator[tuple[int, float]]:
-        """A device without work: no engine, SM, pipe or memory of it is active, it draws little, its rank steps no more."""
-        at, work = self._at["device", number], self._at["work", number] + 1
-        for offset, (metric, _, _) in enumerate(CHANNELS[: self._metrics]):
-            if metric in ACTIVITY:
-                yield at + offset, 0.0
-            elif metric in DRAW:
-                yield at + offset, IDLE_WATTS
-        if has_phases:
-            yield from ((work + offset, 0.0) for offset in range(len(STEP)))
+    def _at_rest(self, members: range, *, has_phases: bool) -> Iterator[tuple[int, float]]:
+        """Devices without work: no engine, SM, pipe or memory is active, they draw little, their ranks step no more."""
+        levels = [0.0 if one in ACTIVITY else IDLE_WATTS if one in DRAW else None for one, _, _ in CHANNELS]
+        for member in members:
+            first = self._at["device", member]
+            rest = enumerate(levels[: self._metrics], start=first)
+            yield from ((at, level) for at, level in rest if level is not None)
+            if has_phases:
+                yield from ((self._at["work", member] + 1 + offset, 0.0) for offset in range(len(STEP)))
