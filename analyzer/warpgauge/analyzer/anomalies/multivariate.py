@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.anomalies.forest import Forests
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.windows import Mask
     from warpgauge.core.finding import Evidence
 
     Doubles = NDArray[np.float64]
@@ -138,13 +139,14 @@ class _Case:
         return self.effects[self.leading] >= HOLD_EFFECT and not self._works_otherwise() and self._has_left()
 
     def _works_otherwise(self) -> bool:
-        frame = self.frame
-        of_members = frame.once(
-            ("activity of members", WINDOW_SECONDS),
-            lambda: self.found.groups.of_devices(read_activity(frame, WINDOW_SECONDS).mean),
-        )
-        usual = float(median(of_members[self.found.peers(self.member)]))
-        return not abs(float(of_members[self.member]) - usual) < ACTIVITY_CHANGE
+        frame, groups = self.frame, self.found.groups
+
+        def build() -> Mask:
+            of_members = groups.of_devices(read_activity(frame, WINDOW_SECONDS).mean)
+            away = np.abs(of_members - groups.spread(groups.median(of_members)))
+            return np.asarray(~(away < ACTIVITY_CHANGE))
+
+        return bool(frame.once(("members that work otherwise", WINDOW_SECONDS), build)[self.member])
 
     def _has_left(self) -> bool:
         """Whether it was like its peers before: a device that always stood there did not change."""
