@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FEW_VALUES", "Columns", "Picked", "Rolling", "Signal", "Window"]
 
+TRACE_COLUMNS: Final = 6  # who takes turns asks at every third
 FEW_VALUES: Final = 20_000  # below, reading a whole window anew takes less time than asking for its pieces
 
 
@@ -155,7 +156,6 @@ class Rolling:
         self._state: tuple[int, ...] = ()
         self._renumberings = table.renumberings
         self._traces: dict[Hashable, _Trace] = {}
-        self._older_traces: dict[Hashable, _Trace] = {}
         self._oldest = 0  # number since the epoch of the table's first column
 
     def window(self, signal: Signal, columns: int, newest: int) -> Window:
@@ -176,19 +176,19 @@ class Rolling:
             self._renumberings = self._table.renumberings
             self._pieces, self._traces = {}, {}
         self._state, self._windows = state, {}
-        self._older_traces, self._traces = self._traces, {}
+        self._traces = {key: one for key, one in self._traces.items() if newest - one.newest <= TRACE_COLUMNS}
         self._oldest = newest - self._table.columns + 1
         self._stamps: list[int] = self._table.stamps.tolist()
 
     def trace(self, key: Hashable, newest: int, read: Callable[[Columns], Array]) -> Array:
         """A value per column of the table, [column] or [column, member]; only what was written since is read anew.
 
-        `read` works column by column as that of a `Signal`. A trace that was not asked for since the table changed
-        twice is forgotten.
+        `read` works column by column as that of a `Signal`. A trace that was not asked for in `TRACE_COLUMNS` columns
+        is forgotten.
         """
         self._look(newest)
         columns = self._table.columns
-        known = self._traces.get(key) or self._older_traces.get(key)
+        known = self._traces.get(key)
         if known is None or newest - known.newest >= columns:
             values = read(Columns(self._table, 0, columns))
         elif (first := self._first_changed(known, newest)) < columns:
