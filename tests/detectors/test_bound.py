@@ -463,6 +463,11 @@ def test_a_full_slot_is_described_by_the_slot_where_that_only_holds_the_finding(
     assert transfer(None, held).what.startswith("fills 45 % of its PCIe slots")  # type: ignore[arg-type]
 
 
+def test_copies_are_told_where_no_counter_of_links_or_slot_is_measured() -> None:
+    said = transfer(None, described(busy=0.9, engine=0.1, compute=0.1)).what  # type: ignore[arg-type]
+    assert said == "copies 80 % of the time while no kernel runs"
+
+
 def test_copies_are_described_by_the_time_without_kernels() -> None:
     copying = described(pcie=0.2, compute=0.0, link=0.0, busy=0.9, engine=0.1)
     assert transfer(None, copying).what.startswith("copies 80 % of the time while no kernel runs")  # type: ignore[arg-type]

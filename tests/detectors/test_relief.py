@@ -197,6 +197,20 @@ def test_without_a_hot_node_no_pool_is_made() -> None:
     assert relief_of((), Untouchable(), {}) == {}  # type: ignore[arg-type]
 
 
+def test_for_a_gang_no_pool_is_made() -> None:
+    site = Site()
+    site.node("hot", slowed=HEAT)
+    site.node("busy")
+    site.job("ml/gang", ("hot", 0), ("hot", 1), ("busy", 1))
+    frame = site.builder.build()
+    findings = [one for one in judged(frame).findings if one.scope.job_id == "ml/gang"]
+    assert findings
+    asked = relief_of(findings, frame, topology_of(frame, now=frame.now).platforms)
+    assert {plan.reason for plan in asked.values()} == {
+        "nothing worth moving: ml/gang cannot be started elsewhere by its core, or is a gang"
+    }
+
+
 def test_the_watched_cluster_holds_what_the_frame_shows() -> None:
     site = hot_site()
     site.builder.gauge(device.MEMORY_USED, 2.0**30, node="free", uuid="free-1", index="1", instance_id="3")

@@ -24,6 +24,7 @@ from warpgauge.analyzer.layout import Layout
 from warpgauge.analyzer.live import live_document
 from warpgauge.analyzer.muting import NOTHING_MUTED, Muting
 from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.pacing import PACE_SECONDS, paced
 from warpgauge.analyzer.presence import Presence
 from warpgauge.analyzer.snapshot import MAX_BYTES, Saved, content_of
 from warpgauge.analyzer.sources.batch import Page
@@ -76,7 +77,7 @@ class Watch:
         recorder: Recorder | None = None,
     ) -> None:
         self._clock = clock
-        self._detectors = detectors
+        self._detectors = paced(detectors)
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frame")
         self._frame = Frame(window_seconds=config.window_seconds)
         self._layout = layout or Layout()  # of the topology file
@@ -213,6 +214,7 @@ class Watch:
         self._written.flush(self._clock.monotonic(), not_after=self._not_after())
         self._frame.advance(self._clock.now() - self._patience_seconds)
         self._frame.close_up = self._close.current(self._clock.now())
+        self._frame.pace_seconds = PACE_SECONDS
         return analyze(
             self._frame,
             self._state,
