@@ -37,7 +37,7 @@ PINS: Final = {
 }
 """Environment -> what is installed into it."""
 
-INSTALL_SECONDS: Final = 180
+INSTALL_SECONDS: Final = 600
 
 
 class PeerMissingError(Exception):

@@ -73,10 +73,19 @@ def _false_pages(
         "false pages per 1,000 GPU-days", false * per, interval=_poisson(false, per), peer=peer * per,
         budget="false pages",
     )  # fmt: skip
-    sound = [len(matched.false) for one, matched in zip(outcomes, ours, strict=True) if not one.truth["faults"]]
-    yield row("false pages in fleets without a fault", sum(sound))
+    yield from _without_fault(outcomes, ours)
     yield row("pages that repeat one", sum(one.repeats for one in ours))
     yield row("pages that tell of a consequence", sum(one.consequences for one in ours))
+
+
+def _without_fault(outcomes: Sequence[Outcome], ours: Sequence[Matched]) -> Iterator[Row]:
+    """False pages of the fleets in which each page is one, and what that says of the rate."""
+    sound = [(one, len(matched.false)) for one, matched in zip(outcomes, ours, strict=True) if not one.truth["faults"]]
+    false, days = sum(number for _, number in sound), sum(one.device_days for one, _ in sound)
+    yield row("false pages in fleets without a fault", false, f"in {days:.0f} GPU-days")
+    if days:
+        per = 1000.0 / days
+        yield row("those per 1,000 GPU-days", false * per, interval=_poisson(false, per))
 
 
 def _poisson(events: int, per: float) -> tuple[float, float]:

@@ -83,6 +83,22 @@ STEP: Final[tuple[tuple[Metric, dict[str, str], str, float], ...]] = (  # a step
     (training.PHASE_SECONDS, {"phase": "communication", "clock": "device"}, "", 0.09),
 )
 CONSTANT: Final = frozenset({device.DEVICE_STATE, device.DEVICE_UP, device.CLOCK_MAX, host.MEMORY_TOTAL})
+ACTIVITY: Final = frozenset(
+    {
+        device.GRAPHICS_ENGINE_ACTIVE,
+        device.COMPUTE_ACTIVE,
+        device.UTILIZATION,
+        device.PIPE_ACTIVE,
+        device.MEMORY_BANDWIDTH_ACTIVE,
+        device.PCIE_RECEIVE,
+        device.PCIE_TRANSMIT,
+        device.LINK_RECEIVE,
+        device.LINK_TRANSMIT,
+        device.COMPUTE_OCCUPANCY,
+    }
+)
+DRAW: Final = frozenset({device.POWER, device.ENERGY})
+IDLE_WATTS: Final = 100.0
 FAULTS: Final = (
     FindingKind.STRAGGLER,
     FindingKind.THERMAL_LIMITED,
@@ -273,7 +289,7 @@ class Fleet:
             yield from ((at + offset, np.nan) for offset in range(self._metrics))
             yield work - 1, np.nan
         elif kind is FindingKind.IDLE_ALLOCATED:
-            yield from ((self._at["device", member], 0.0) for member in members)
+            yield from self._at_rest(members, has_phases=has_phases)
         elif kind is FindingKind.INPUT_BOUND:
             for member in members:
                 first = self._at["work", member] + 1
@@ -282,3 +298,13 @@ class Fleet:
             yield from ((on_node, 0.99), (on_node + 1, 0.01))
         else:
             yield on_node + 3, 2e10
+
+    def _at_rest(self, members: range, *, has_phases: bool) -> Iterator[tuple[int, float]]:
+        """Devices without work: no engine, SM, pipe or memory is active, they draw little, their ranks step no more."""
+        levels = [0.0 if one in ACTIVITY else IDLE_WATTS if one in DRAW else None for one, _, _ in CHANNELS]
+        for member in members:
+            first = self._at["device", member]
+            rest = enumerate(levels[: self._metrics], start=first)
+            yield from ((at, level) for at, level in rest if level is not None)
+            if has_phases:
+                yield from ((self._at["work", member] + 1 + offset, 0.0) for offset in range(len(STEP)))

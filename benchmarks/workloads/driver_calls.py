@@ -25,7 +25,7 @@ from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, Nvm
 from warpgauge.exporters.collectors.nvml_field_batch import FieldBatch
 from warpgauge.exporters.collectors.nvml_fields import FIELDS
 from warpgauge.exporters.collectors.nvml_getters import GETTERS
-from warpgauge.exporters.collectors.nvml_gpm import ASKED
+from warpgauge.exporters.collectors.nvml_gpm_metrics import ASKED
 from warpgauge.exporters.collectors.nvml_gpm_question import GpmQuestion
 from warpgauge.exporters.collectors.nvml_rings import RingReader
 from warpgauge.exporters.collectors.nvml_samples import SOURCES

@@ -132,6 +132,25 @@ def test_only_columns_that_were_written_are_read_again():
     assert sum(read) <= 12  # of 30: the newest tile and the one that is cut off at the other end
 
 
+def test_what_never_appeared_is_read_once_and_from_its_first_sample_on_like_any_other():
+    read: list[int] = []
+
+    def energy(columns: Columns) -> np.ndarray:
+        values = columns.of(device.ENERGY)
+        read.append(len(values))
+        return values
+
+    devices, signal = Devices(), Signal("energy in a test", TableName.DEVICES, energy)
+    for step in range(20):
+        devices.sample(0, device.POWER, 10_000 * step, 1.0)
+        assert np.isnan(devices.frame.window(signal, 100.0).mean).all()
+    assert sum(read) == 1
+
+    for step in range(20, 24):
+        devices.sample(0, device.ENERGY, 10_000 * step, 5_000.0 * step)
+    assert devices.frame.window(signal, 100.0).mean[0] == pytest.approx(500.0)
+
+
 def test_a_trace_follows_late_samples_and_the_sliding_window():
     devices = Devices()
 

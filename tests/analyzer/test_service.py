@@ -68,7 +68,7 @@ class Machine:
 
     async def processes(self, request: web.Request) -> web.Response:
         self.asked_for_processes += 1
-        assert request.query["top"] == "3"
+        assert request.query["top"] == "100"
         hog = {"pid": 7, "command": "hog", "cpu_ratio": 0.99, "memory_bytes": 1, "user": "me"}
         return web.json_response({"processes": [hog]})
 
@@ -79,7 +79,9 @@ def config(*targets: str, **settings: Any) -> Config:
 
 
 @asynccontextmanager
-async def service(machine: Machine, folder: Path, **settings: Any) -> AsyncIterator[tuple[str, ClientSession]]:
+async def service(
+    machine: Machine, folder: Path, planner: Any = None, **settings: Any
+) -> AsyncIterator[tuple[str, ClientSession]]:
     """A running service that reads the machine; gives its base URL and a session."""
     stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
     async with serving(machine.routes()) as target, ClientSession() as session:
@@ -90,6 +92,7 @@ async def service(machine: Machine, folder: Path, **settings: Any) -> AsyncItera
                 static_dir=settings.pop("static_dir", None),
                 runbooks_dir=folder / "runbooks",
                 on_listening=lambda host, port: listening.set_result(f"http://{host}:{port}"),
+                planner=planner,
             )
         )
         try:
@@ -411,6 +414,7 @@ def test_what_the_listener_says_of_itself_stands_on_the_page(tmp_path: Path):
         answer("no", status=404),
         answer("[]", content_type="application/json"),
         answer('{"processes": [{"pid": "x"}]}', content_type="application/json"),
+        answer('{"processes": [{"pid": 1, "command": "a", "cpu_ratio": 1, "memory_bytes": 1, "workload": "x"}]}'),
         answer('{"processes": [{"pid": 1, "command": "a", "cpu_ratio": NaN, "memory_bytes": 1}]}'),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from detection_parts.drawing import draw, is_sound
+from detection_parts.figures import figures
 from detection_parts.matching import GRACE_SECONDS, match
 from detection_parts.playing import Outcome, Page, watched
 from detection_parts.recording import Told, record, recorded
@@ -134,6 +135,15 @@ def test_precision_recall_and_f1_are_those_of_the_counts():
     assert total.recall == 0.5
     assert total.f1 == pytest.approx(4 / 7)
     assert score(results) == total
+
+
+def test_a_fleet_without_a_fault_says_how_rare_false_pages_are_at_least():
+    sound = outcome(pages=[page()])
+    told = {one["name"]: one for one in figures([sound, outcome(fault())])}
+    rate = told["those per 1,000 GPU-days"]
+    assert told["false pages in fleets without a fault"]["value"] == 1
+    assert rate["value"] == pytest.approx(1000 / sound.device_days)
+    assert rate["low"] < rate["value"] < rate["high"]
 
 
 def test_sizes_count_small_faults_as_any_other():

@@ -221,6 +221,24 @@ def test_where_nothing_is_slowed_down_it_says_so(plan, telemetry):
     assert (code, "Slow, by what was measured: no node of the pool." in out) == (0, True)
 
 
+def test_one_object_for_a_console_has_the_moves_and_exits_as_the_plan_does(plan):
+    code, out, _ = plan([*SCATTERED, *TRAINING], "--document")
+    made = json.loads(out)
+    assert (code, made["core"], made["simulated"]) == (1, "files", False)
+    assert [move["text"] for move in made["goals"][0]["moves"]] == ["job one: gpu-a GPU 0 → gpu-b GPU 1"]
+
+
+def test_the_simulated_fleet_is_planned_and_said_to_be_simulated(capsys):
+    assert main(["plan", "--core", "simulated"], environ={}) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("Simulated: the fleet model that `warpgauge up --demo` shows, no cluster.")
+    assert "rerank-train" in said
+
+    assert main(["plan", "--core", "simulated", "--document"], environ={}) == 1
+    made = json.loads(capsys.readouterr().out)
+    assert (made["simulated"], made["devices"]["before"]["total"]) == (True, 64)
+
+
 def test_without_telemetry_nothing_is_said_of_it(plan):
     _, out, _ = plan(SCATTERED)
     assert "was measured" not in out

@@ -11,7 +11,7 @@ from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import device, host, training
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -61,6 +61,7 @@ class Lockstep:
     throttled: Mapping[int, Mapping[str, ArrayLike]] = field(default_factory=dict)
     activity: Mapping[int, ArrayLike] = field(default_factory=dict)  # else 0.95
     processes: Mapping[int, ArrayLike] = field(default_factory=dict)  # on the device; else nobody counts them
+    guests: Mapping[int, Sequence[str]] = field(default_factory=dict)  # other jobs on the device
     held: ArrayLike = 1.0  # NaN while the job does not have its devices yet
     cpu: ArrayLike = 0.4
     busy: Mapping[str, float] = field(default_factory=dict)  # CPU of nodes that differ
@@ -74,6 +75,9 @@ class Lockstep:
             for rank in range(self.ranks):
                 self._device(builder, rank, missing)
             builder.job(JOB, [self.place(rank) for rank in range(self.ranks)], held=self._known(self.held, missing))
+            for rank, jobs in self.guests.items():
+                for job in jobs:
+                    builder.job(job, [self.place(rank)], user="eve")
         self._steps(builder, missing)
         for node, waited in self.pressure.items():
             builder.rate(host.PRESSURE_SECONDS, self._known(waited, missing), resource="cpu", scope="some", node=node)

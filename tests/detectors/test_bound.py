@@ -45,8 +45,10 @@ class Scene:
     devices: int = 4
     nodes: int = 1
     phases: Mapping[str, ArrayLike] | None = field(default_factory=lambda: SOUND)
+    step_seconds: float = 1.0
     clock: str = "device"
     engine: ArrayLike = 0.95
+    utilization: ArrayLike | None = None  # as the engine's share where not given
     compute: ArrayLike | None = 0.7
     pipe: ArrayLike | None = 0.3
     bandwidth: ArrayLike | None = 0.3
@@ -67,7 +69,7 @@ class Scene:
         for at, (node, uuid) in enumerate(places):
             self.add_device(builder, node, uuid, at)
             if self.phases is not None:
-                builder.steps("train", rank=at, node=node, seconds=1.0)
+                builder.steps("train", rank=at, node=node, seconds=self.step_seconds)
                 builder.phases("train", rank=at, node=node, shares=self.phases, clock=self.clock)
         if self.has_job:
             builder.job("train", places, held=self.held)
@@ -78,7 +80,8 @@ class Scene:
     def add_device(self, builder: FrameBuilder, node: str, uuid: str, at: int) -> None:
         builder.device(node, uuid, index=at)
         labels: dict[str, Any] = {"node": node, "uuid": uuid, "index": str(at)}
-        builder.gauge(device.UTILIZATION, self.engine, engine="compute", **labels)
+        utilization = self.engine if self.utilization is None else self.utilization
+        builder.gauge(device.UTILIZATION, utilization, engine="compute", **labels)
         if self.compute is not None:
             builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, self.engine, **labels)
             builder.gauge(device.COMPUTE_ACTIVE, self.compute, **labels)
@@ -218,6 +221,33 @@ def test_between_the_thresholds_it_holds_and_does_not_raise() -> None:
     assert (candidate.kind, candidate.strength) == (FindingKind.NETWORK_BOUND, Strength.HOLD)
 
 
+def exchanging(usual: float, now: float, minutes: int = 6, step_seconds: float = 1.0) -> Scene:
+    share = since(COLUMNS, minutes * MINUTE, now, usual)
+    return Scene(nodes=2, phases=steps(communication=share, compute=0.97 - share), step_seconds=step_seconds)
+
+
+def test_less_communication_is_enough_where_it_rose_by_a_tenth_of_a_step() -> None:
+    (candidate,) = raised(exchanging(0.03, 0.17))
+    assert candidate.kind is FindingKind.NETWORK_BOUND
+    assert (candidate.evidence[0].baseline, candidate.evidence[0].threshold) == pytest.approx((0.03, 0.13))
+    assert "17 % of each step (0.17 s of 1 s) in communication" in candidate.summary
+    assert ", where 3.0 % was usual, for 6 min" in candidate.summary
+
+
+@pytest.mark.parametrize(
+    ("usual", "now", "minutes"), [(0.09, 0.17, 6), (0.03, 0.14, 6), (0.03, 0.17, 3), (0.03, 0.17, 14)]
+)
+def test_a_smaller_or_younger_rise_is_none_nor_one_whose_job_is_not_known_from_before(
+    usual: float, now: float, minutes: int
+) -> None:
+    assert not raised(exchanging(usual, now, minutes))
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(9.0, True), (11.0, False)])
+def test_in_few_long_steps_a_rise_may_be_work_that_moves(seconds: float, *, is_told: bool) -> None:
+    assert bool(raised(exchanging(0.03, 0.17, step_seconds=seconds))) is is_told
+
+
 def test_what_the_job_before_did_says_nothing_about_this_one() -> None:
     young = np.where(np.arange(COLUMNS) < COLUMNS - 12, np.nan, 1.0)
     scene = Scene(devices=1, phases=None, compute=0.1, pipe=0.02, bandwidth=0.05, held=young)
@@ -234,6 +264,24 @@ def test_devices_that_a_job_has_just_left_are_not_judged_by_what_it_did() -> Non
     at_work = since(COLUMNS, 4, 0.0, 0.95)
     scene = Scene(devices=1, phases=None, engine=at_work, compute=0.1, pipe=0.02, bandwidth=0.05, has_job=False)
     assert not raised(scene)
+
+
+COPIES: dict[str, Any] = {
+    "phases": None,
+    "engine": 0.0,
+    "compute": 0.0,
+    "pipe": 0.0,
+    "bandwidth": 0.02,
+    "pcie_bytes": 58e9,
+}
+
+
+@pytest.mark.parametrize(("utilization", "kinds"), [(0.99, ["interconnect_bound"]), (since(COLUMNS, 4, 0.0, 0.99), [])])
+def test_a_device_that_no_job_holds_and_that_only_copies_is_named_while_it_copies(
+    utilization: ArrayLike, kinds: list[str]
+) -> None:
+    copying = Scene(devices=1, has_job=False, utilization=utilization, **COPIES)
+    assert [str(one.kind) for one in raised(copying)] == kinds
 
 
 def test_a_device_that_fell_silent_is_not_judged_by_what_it_did_for_a_job_that_nobody_tells_of_now() -> None:
@@ -413,6 +461,11 @@ def described(**levels: float) -> Any:
 def test_a_full_slot_is_described_by_the_slot_where_that_only_holds_the_finding() -> None:
     held = described(pcie=0.45, compute=0.33, link=0.0, busy=0.5, engine=0.5)
     assert transfer(None, held).what.startswith("fills 45 % of its PCIe slots")  # type: ignore[arg-type]
+
+
+def test_copies_are_told_where_no_counter_of_links_or_slot_is_measured() -> None:
+    said = transfer(None, described(busy=0.9, engine=0.1, compute=0.1)).what  # type: ignore[arg-type]
+    assert said == "copies 80 % of the time while no kernel runs"
 
 
 def test_copies_are_described_by_the_time_without_kernels() -> None:

@@ -11,7 +11,7 @@ from tests.detectors.scenes import Lockstep, since
 from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.detection import Candidate, ProcessReading, Strength
 from warpgauge.core.catalog import device
-from warpgauge.core.finding import FindingKind
+from warpgauge.core.finding import FindingKind, Whose
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,6 +138,23 @@ def test_a_neighbor_that_comes_to_the_device_is_told_by_its_processes() -> None:
     assert candidate.evidence[-1].metric == device.PROCESSES.name
 
 
+@pytest.mark.parametrize(
+    ("guests", "words", "whose"),
+    [
+        (("78",), "Job 78 holds n1/gpu1 too.", [Whose(job_id="78", scheduler="slurm", user="eve")]),
+        (("78", "79"), "Job 78 and job 79 hold n1/gpu1 too.", []),
+    ],
+)
+def test_another_job_on_the_device_is_blamed_if_it_is_the_only_one(
+    guests: tuple[str, ...], words: str, whose: list[Whose]
+) -> None:
+    (candidate,) = raised(Lockstep(compute={5: slow(1.4)}, guests={5: guests}))
+
+    assert candidate.kind is FindingKind.NOISY_NEIGHBOR
+    assert words in candidate.summary
+    assert [row.whose for row in candidate.evidence if row.whose] == whose
+
+
 def test_the_jobs_own_processes_are_no_neighbor_of_it() -> None:
     """The device was free until the job came, five minutes before a rank of it became slow."""
     came = since(90, TEN_MINUTES - 30, 1.0, 0.0)
@@ -168,3 +185,20 @@ def test_the_processes_beside_the_rank_are_named_and_small_ones_are_not() -> Non
     assert named.summary.endswith("before. make (pid 7, user ann) uses 50 % of all CPUs.")
     assert len(named.evidence) == len(candidate.evidence) + 1
     assert Straggler().explain(candidate, processes[1:]) == candidate
+
+
+def test_the_other_job_that_loads_the_cpus_is_blamed_in_the_evidence_and_its_own_processes_are_not() -> None:
+    (candidate,) = raised(neighbored())
+    own, other = (
+        ProcessReading(pid=pid, command="python", cpu_ratio=cpu, memory_bytes=1e6, job=job, scheduler="slurm")
+        for pid, cpu, job in ((7, 0.6, "train"), (8, 0.3, "78"))
+    )
+
+    named = Straggler().explain(candidate, (own, other))
+
+    assert named.summary.endswith(
+        "python (pid 8) uses 30 % of all CPUs. Job 78 takes 30 % of all CPUs there, 100 % of what others take."
+    )
+    (blamed,) = [row for row in named.evidence if row.whose is not None]
+    assert (blamed.value, blamed.whose) == (0.3, Whose(job_id="78", scheduler="slurm"))
+    assert Straggler().explain(candidate, (own,)) == candidate

@@ -362,6 +362,23 @@ def test_steps_before_and_after_are_compared_with_the_other_jobs(effect: float, 
     assert found.effect.estimate == pytest.approx(effect - 1, abs=0.05)
 
 
+def test_what_was_before_ends_when_it_began_to_be_executed(site: Site) -> None:
+    """Ending a job and its start elsewhere can take minutes, in which it takes no step."""
+    frame = jobs_with_steps(0.7)
+    began = frame.time_ms[STEPS_AT] / 1000
+    (made,) = site.tick(finding(FindingKind.IDLE_ALLOCATED, job="job-0")).fresh
+    site.acked(made, Phase.EXECUTING)
+    site.clock.advance(240)
+    site.acked(made, Phase.EXECUTED)
+    (pending,) = site.desk.book.unverified()
+    assert pending.executed - pending.began == 240
+    target = replace(made.target[0], cluster="test")
+    long = Pending(replace(made, target=(target,)), began + 240, began)
+    found = verify(frame, long, frozenset(), long.executed + SETTLE_SECONDS + WINDOW_SECONDS)
+    assert found.effect.estimate == pytest.approx(-0.3, abs=0.05)
+    assert found.before.median == pytest.approx(1.0, abs=0.05)
+
+
 def test_a_job_that_nobody_measured_is_inconclusive_in_the_end(site: Site) -> None:
     frame = Lockstep(columns=90).frame()
     (made,) = site.tick(finding(FindingKind.IDLE_ALLOCATED, job="gone")).fresh

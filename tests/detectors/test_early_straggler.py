@@ -65,6 +65,27 @@ def test_large_samples_that_hit_another_rank_each_time_are_no_straggler(seed: in
     assert not any(raised(frame) for frame in frames)
 
 
+@pytest.mark.parametrize("turns", [(0, 2, 1, 0, 0, 0), (0, 2, 2, 1, 0, 0), (0, 0, 2, 1, 0, 0)])
+@pytest.mark.parametrize("seconds", [2.0, 6.0])
+def test_a_rank_that_the_large_sample_of_long_steps_hits_often_at_first_is_no_straggler(
+    turns: tuple[int, ...], seconds: float
+) -> None:
+    compute = np.full((8, COLUMNS), seconds)
+    for column, rank in enumerate(turns, COLUMNS - len(turns)):
+        compute[rank, column] *= 2.2
+    assert not raised(Lockstep(columns=COLUMNS, compute=dict(enumerate(compute))))
+
+
+@pytest.mark.parametrize(("seconds", "samples"), [(2.0, 3), (4.0, 4), (6.0, 6)])
+def test_the_longer_a_step_takes_the_more_samples_it_takes_to_name_a_rank(seconds: float, samples: int) -> None:
+    def slow(length: int) -> Lockstep:
+        own = {5: since(COLUMNS, length, 2.2 * seconds, seconds)}
+        return Lockstep(columns=COLUMNS, compute=dict.fromkeys(range(8), seconds) | own)
+
+    assert not raised(slow(samples - 1))
+    assert [one.scope.rank for one in raised(slow(samples))] == [5]
+
+
 def test_all_ranks_of_a_machine_that_slow_down_at_once_are_the_machine() -> None:
     compute = {rank: since(COLUMNS, 4, 1.5, 1.0) for rank in range(4, 8)}
     (candidate,) = raised(Lockstep(columns=COLUMNS, compute=compute, ranks=12))

@@ -116,6 +116,18 @@ def test_nothing_simulated_reaches_a_sink_that_does_not_take_it(tmp_path: Path) 
     outbox.close()
 
 
+def test_what_is_held_while_a_document_is_delivered_waits_and_goes_out_later(tmp_path: Path) -> None:
+    recorder = Recorder()
+    recorder.batch = 1
+    outbox = Outbox(tmp_path, [recorder])
+    outbox.put([document(1).to_event(), document(2).to_event()])
+    assert outbox.deliver(is_held=lambda: bool(recorder.taken)) == ()
+    assert (len(recorder.taken), outbox.waiting()) == (1, 1)
+    outbox.deliver()
+    assert len(recorder.taken) == 2
+    outbox.close()
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -84,6 +84,18 @@ def test_a_job_on_a_hot_node_is_to_move_to_a_cool_one_with_room() -> None:
     assert move.expected_gain is not None
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "undo"),
+    [
+        ("kubernetes", "Let hot take work again; the job stays where it runs then."),
+        ("slurm", "Let job ml/train have hot again; the job stays where it runs then."),
+    ],
+)
+def test_the_way_back_is_what_that_core_did(scheduler: str, undo: str) -> None:
+    (move,) = moves(planned(hot_site(scheduler=scheduler)))
+    assert move.undo == undo
+
+
 def test_the_cooling_is_looked_at_all_the_same() -> None:
     kinds = sorted(one.kind for one in planned(hot_site()).fresh)
     assert kinds == [RecommendationKind.CHECK_COOLING, RecommendationKind.CHECK_COOLING, RecommendationKind.MIGRATE]
@@ -183,6 +195,20 @@ def test_without_a_hot_node_no_pool_is_made() -> None:
             raise AssertionError(name)
 
     assert relief_of((), Untouchable(), {}) == {}  # type: ignore[arg-type]
+
+
+def test_for_a_gang_no_pool_is_made() -> None:
+    site = Site()
+    site.node("hot", slowed=HEAT)
+    site.node("busy")
+    site.job("ml/gang", ("hot", 0), ("hot", 1), ("busy", 1))
+    frame = site.builder.build()
+    findings = [one for one in judged(frame).findings if one.scope.job_id == "ml/gang"]
+    assert findings
+    asked = relief_of(findings, frame, topology_of(frame, now=frame.now).platforms)
+    assert {plan.reason for plan in asked.values()} == {
+        "nothing worth moving: ml/gang cannot be started elsewhere by its core, or is a gang"
+    }
 
 
 def test_the_watched_cluster_holds_what_the_frame_shows() -> None:

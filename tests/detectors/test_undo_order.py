@@ -62,6 +62,16 @@ def test_whoever_asks_agrees_to_it_and_it_goes_out_with_the_next_tick(advisor: A
     assert (undo.approval.by, undo.may_be_followed) == ("ann", True)
 
 
+def test_what_was_asked_for_survives_a_restart_before_the_next_tick(advisor: Advisor) -> None:
+    advice = issued(advisor)
+    acked(advisor, advice, Phase.EXECUTED)
+    ordered = advisor.undo(advice.id, "ann")
+    again = Advisor(advisor.outbox, mode="approve", clock=ManualClock(NOW), desk=advisor.desk)
+    again.send(Step(replace(plan(), ledger=again.ledger)))
+    again.send(Step(replace(plan(), ledger=again.ledger)))
+    assert [one.id for one in again.open if one.kind is RecommendationKind.UNDO] == [ordered.id]
+
+
 def test_asking_twice_is_one_order(advisor: Advisor) -> None:
     advice = issued(advisor)
     acked(advisor, advice, Phase.EXECUTED)

@@ -35,6 +35,10 @@ def serious(running: Up) -> list[dict[str, Any]]:
     ]
 
 
+def current(page: dict[str, Any]) -> dict[str, Any] | None:
+    return page if page["state"] == "current" else None
+
+
 def place(kind: str, scope: dict[str, Any]) -> tuple[str, str | None, str | None]:
     """What both the truth and a finding say: faults of a whole job name the job, others the device."""
     is_of_job = kind in {"input_bound", "idle_allocated"}
@@ -77,6 +81,9 @@ def test_every_output_marks_what_is_simulated(demo: Up):
         assert document["data"]["simulated"] is True
     assert all(device["simulated"] for device in live["devices"] if device["cluster"] == "demo")
     assert not [host for host in live["hosts"] if host["cluster"] != "demo" and host["simulated"]]
+    page = wait_until(lambda: current(demo.api("plan")), what="the simulated pool is planned")
+    assert (page["simulated"], page["plan"]["simulated"]) == (True, True)
+    assert all(one["simulated"] for one in page["advice"])
 
 
 @pytest.mark.real
@@ -94,6 +101,7 @@ def test_the_console_names_the_four_faults_in_a_real_browser(demo: Up, browser):
     page.wait_for_timeout(3000)  # a few live values for the charts
     page.screenshot(path=str(ARTIFACTS / "console.png"), full_page=True)
     shown = page.inner_text("#findings")
+    planned = page.inner_text("#plan-section")
     page.click("table.fleet button.cell.flagged")
     page.wait_for_selector("#device .charts canvas", timeout=20_000)
     page.screenshot(path=str(ARTIFACTS / "console-device.png"), full_page=True)
@@ -103,6 +111,8 @@ def test_the_console_names_the_four_faults_in_a_real_browser(demo: Up, browser):
     for kind in ("straggler", "thermal limited", "idle allocated", "input bound"):
         assert kind in shown
     assert "simulated" in shown
+    assert "simulated" in planned
+    assert "rerank-train → sim-node" in planned
 
 
 @pytest.mark.parametrize("left_out", ["straggler", "input_bound"])

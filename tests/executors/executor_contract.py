@@ -44,13 +44,15 @@ FOLLOWED: dict[str, set[RecommendationKind]] = {
     "file": set(KINDS),
     "stdout": set(KINDS),
     "kubernetes-objects": set(KINDS),
-    "slurm": _OF_NODES | {RecommendationKind.REPLACE_STRAGGLER},
+    "slurm": _OF_NODES
+    | {RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.MIGRATE, RecommendationKind.SEPARATE},
     "yarn": _OF_NODES | {RecommendationKind.REBALANCE_QUEUE, RecommendationKind.RECLAIM_IDLE},
     "kubernetes": _OF_NODES
     | {
         RecommendationKind.MIGRATE,
         RecommendationKind.REPLACE_STRAGGLER,
         RecommendationKind.RECLAIM_IDLE,
+        RecommendationKind.SEPARATE,
         RecommendationKind.CHECK_COOLING,
         RecommendationKind.INSPECT_HARDWARE,
     },

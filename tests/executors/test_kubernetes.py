@@ -90,7 +90,12 @@ class TestKubernetes(ExecutorContract):
         return replace(on_node(kind), created=time.time() + 1)
 
 
-OF_PODS = {RecommendationKind.MIGRATE, RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.RECLAIM_IDLE}
+OF_PODS = {
+    RecommendationKind.MIGRATE,
+    RecommendationKind.REPLACE_STRAGGLER,
+    RecommendationKind.RECLAIM_IDLE,
+    RecommendationKind.SEPARATE,
+}
 
 
 def pod_for(cluster: KubernetesCluster, kind: RecommendationKind) -> str:
@@ -256,6 +261,7 @@ def test_doing_it_again_changes_nothing_whatever_it_is(kubernetes_cluster: Kuber
     pods = {
         RecommendationKind.MIGRATE: "train-0",
         RecommendationKind.REPLACE_STRAGGLER: "train-0",
+        RecommendationKind.SEPARATE: "train-0",
         RecommendationKind.RECLAIM_IDLE: "idle-0",
     }
     workload = target(TargetType.WORKLOAD, f"{SPACE}/{pods.get(kind)}", node=NODE)

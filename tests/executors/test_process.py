@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from warpgauge.core.ack import NativeRef
+    from warpgauge.executors import Order
+
 
 @contextmanager
 def serving(site: Site) -> Iterator[str]:
@@ -81,12 +84,25 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "analyzer")
 
 
+class Pausing(FileExecutor):
+    """Somebody pauses the analyzer while it carries out its first order."""
+
+    def __init__(self, path: Path, site: Site) -> None:
+        super().__init__(path)
+        self._site = site
+
+    def execute(self, order: Order) -> tuple[NativeRef, ...]:
+        refs = super().execute(order)
+        self._site.desk.pause("bob")
+        return refs
+
+
 @contextmanager
-def executor(site: Site, url: str, folder: Path) -> Iterator[Process]:
+def executor(site: Site, url: str, folder: Path, core: FileExecutor | None = None) -> Iterator[Process]:
     client, token = HttpClient(), TokenFile(lambda: site.folder)
     inbox, acks = ApiInbox(url, client, token.read), ApiAcks(url, client, token.read, site.clock)
     (folder / "executor").mkdir(exist_ok=True)
-    core = FileExecutor(folder / "orders.jsonl")
+    core = core or FileExecutor(folder / "orders.jsonl")
     process = Process(core, inbox, acks, folder / "executor", clock=site.clock, dry_run=False)
     try:
         yield process
@@ -122,6 +138,38 @@ def test_a_pause_stops_what_was_approved(site: Site, tmp_path: Path) -> None:
         process.step()
         assert orders(tmp_path) == []
         site.desk.resume("bob")
+        process.step()
+    assert orders(tmp_path) == ["replace-straggler"]
+
+
+def test_a_pause_while_one_order_is_carried_out_stops_the_next(site: Site, tmp_path: Path) -> None:
+    for made in site.tick(finding(number=1, job="a"), finding(number=2, job="b")).fresh:
+        site.desk.approve(made, "ann")
+    core = Pausing(tmp_path / "orders.jsonl", site)
+    with serving(site) as url, executor(site, url, tmp_path, core) as process:
+        process.step()
+        process.step()
+        assert orders(tmp_path) == ["replace-straggler"]
+        site.desk.resume("bob")
+        process.step()
+    assert orders(tmp_path) == ["replace-straggler"] * 2
+
+
+def test_after_the_verb_pause_nothing_is_done_over_restarts_and_it_is_audited(site: Site, tmp_path: Path) -> None:
+    (made,) = site.tick(finding()).fresh
+    flags = [f"--token-file={site.folder / 'operator.token'}"]
+    with serving(site) as url, executor(site, url, tmp_path) as process:
+        process.step()
+        assert main(["pause", f"--analyzer={url}", *flags], {}) == 0
+        site.desk.approve(made, "ann")
+        process.step()
+    site.restart()
+    with serving(site) as url, executor(site, url, tmp_path) as process:
+        process.step()
+        assert orders(tmp_path) == []
+        assert site.audited()[:2] == ["ack", "ack"]
+        assert "pause" in site.audited()
+        assert main(["resume", f"--analyzer={url}", *flags], {}) == 0
         process.step()
     assert orders(tmp_path) == ["replace-straggler"]
 

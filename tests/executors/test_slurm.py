@@ -76,7 +76,9 @@ class SlurmWorld:
 
 
 class TestSlurm(ExecutorContract):
-    shown_elsewhere = frozenset({RecommendationKind.REPLACE_STRAGGLER})  # it takes a running job
+    shown_elsewhere = frozenset(  # of running jobs
+        {RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.MIGRATE, RecommendationKind.SEPARATE}
+    )
 
     @pytest.fixture
     def world(self, slurm_cluster: SlurmCluster, tmp_path: Path) -> World:

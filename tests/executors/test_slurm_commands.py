@@ -102,6 +102,7 @@ def test_a_straggler_is_replaced_in_five_calls():
         (replace(GANG, held=GANG.held[:1]), "does not run on gpu-n1"),
         (replace(GANG, start_time=int(NOW)), "was started again since"),
         (replace(GANG, is_part_of_another=True), "is part of a heterogeneous job"),
+        (replace(GANG, is_array_task=True), "is a task of an array"),
         (replace(GANG, is_batch=False), "is interactive"),
         (replace(GANG, is_requeueable=False), "does not want to be requeued"),
         (replace(GANG, comment="mine warpgauge=keep"), "says warpgauge=keep"),

@@ -151,6 +151,24 @@ print(json.dumps((time.thread_time() - begun) / 10))
     assert 0.001 < ask(program, NVML_STUB_LATENCY="h100") < 0.01
 
 
+@pytest.mark.slow
+def test_of_gpm_the_graphics_engine_costs_and_the_memorys_bandwidth_only_once(ask):
+    program = """
+def sample():
+    one = n.nvmlGpmSampleAlloc(); n.nvmlGpmSampleGet(gpu, one); return one
+asked = n.c_nvmlGpmMetricsGet_t()
+asked.version, asked.sample1, asked.sample2, asked.numMetrics = n.NVML_GPM_METRICS_GET_VERSION, sample(), sample(), 1
+def cost(metric):
+    asked.metrics[0].metricId = metric
+    begun = time.thread_time(); n.nvmlGpmMetricsGet(asked); return time.thread_time() - begun
+memory, engine, sms = n.NVML_GPM_METRIC_DRAM_BW_UTIL, n.NVML_GPM_METRIC_GRAPHICS_UTIL, n.NVML_GPM_METRIC_SM_UTIL
+print(json.dumps([cost(memory), min(cost(memory) for _ in range(5)), cost(engine), min(cost(sms) for _ in range(5))]))
+"""
+    first, memory, engine, sms = ask(program, time=None, NVML_STUB_LATENCY="h100")
+    assert min(first, engine) > 0.001
+    assert max(memory, sms) < 0.0005
+
+
 def test_means_of_gpm_are_those_of_the_time_between_its_samples(ask):
     program = """
 def sample():

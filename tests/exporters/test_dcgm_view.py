@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.exporters.test_nvml_readings import TIERS, Bench
-from tests.fakes.nvml_abi import installed
+from tests.fakes.nvml_abi import ENGINES, installed
 from tests.fakes.nvml_profiles import H100, H100_MIG, T4
 from warpgauge.core.catalog import ALL, Kind, Tier, device
 from warpgauge.core.clock import ManualClock
@@ -26,6 +26,7 @@ class Page:
         self.bench = Bench(*profiles)
         self.readings = Readings(ManualClock())
         self.version = 0
+        self.bench.fake.engines = dict.fromkeys(ENGINES, 12.5)
         self.view = DcgmView(self.readings, node="node-7")
         with installed(self.bench.fake):
             self.devices = self.bench.open()
@@ -73,6 +74,9 @@ def test_values_are_in_dcgms_units(page):
     assert values["DCGM_FI_DEV_LOW_UTIL_VIOLATION"] == int(page.bench.fake.seconds * 4e6)
     assert values["DCGM_FI_PROF_PIPE_TENSOR_ACTIVE"] == 0.375
     assert values["DCGM_FI_PROF_PCIE_RX_BYTES"] == 37.5 * MIB
+    assert values["DCGM_FI_PROF_NVDEC7_ACTIVE"] == 0.125
+    assert values["DCGM_FI_DEV_POWER_USAGE_INSTANT"] == gpu.power_mw / 1000 + 12
+    assert values["DCGM_FI_DEV_TOTAL_BASE_CLOCKS_VIOLATION"] == int(page.bench.fake.seconds * 5e6)
     assert values["DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL"] == sum(range(18))
 
 

@@ -11,7 +11,7 @@ from tests.fakes.nvml_profiles import A100, H100
 from warpgauge.core.catalog import Tier, cycles, device
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.nvml_api import NvmlApi
-from warpgauge.exporters.collectors.nvml_gpm import Gpm
+from warpgauge.exporters.collectors.nvml_gpm import Gpm, GpmPace
 
 ELAPSED, ACTIVE = pynvml.NVML_GPM_METRIC_SM_CYCLES_ELAPSED, pynvml.NVML_GPM_METRIC_SM_CYCLES_ACTIVE
 TENSOR, PCIE = pynvml.NVML_GPM_METRIC_MMA_CYCLES_ACTIVE, pynvml.NVML_GPM_METRIC_PCIE_TX
@@ -110,7 +110,7 @@ def test_the_older_sample_of_a_pair_comes_first():
     with installed(bench.fake):
         bench.collector.check()
         api = NvmlApi(pynvml, CallTimes(), bench.clock)
-        gpm = Gpm.of(api, api.call("nvmlDeviceGetHandleByIndex", 0), bench.clock)
+        gpm = Gpm.of(api, api.call("nvmlDeviceGetHandleByIndex", 0), GpmPace(bench.clock))
         for percent in (10.0, 20.0, 30.0):
             bench.fake.gpus[0].gpm_percent = percent
             bench.pass_time()

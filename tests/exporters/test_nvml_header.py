@@ -8,12 +8,12 @@ import pynvml
 import pytest
 
 from tests.nvml_header import parse, read_header
-from warpgauge.core.catalog import Kind, Unit, cycles, device, link
+from warpgauge.core.catalog import Kind, Unit, cycles, detail, device, link
 from warpgauge.exporters.collectors import nvml_links
 from warpgauge.exporters.collectors.nvml_fabric import FAULTS
 from warpgauge.exporters.collectors.nvml_fields import FIELDS
-from warpgauge.exporters.collectors.nvml_gpm import ASKED
 from warpgauge.exporters.collectors.nvml_gpm_counters import COUNTERS, link_counters
+from warpgauge.exporters.collectors.nvml_gpm_metrics import ASKED
 from warpgauge.exporters.collectors.nvml_links import C2C_COUNT, LINK_COUNT, c2c_fields, link_fields
 
 # What a comment says -> unit and factor to it; the first that matches counts.
@@ -25,7 +25,7 @@ UNITS = (
     (r"\bMBps\b", Unit.BYTES_PER_SECOND, 1e6),
     (r"\bin ns\b|\bnanoseconds\b", Unit.SECONDS, 1e-9),
     (r"\bbytes\b", Unit.BYTES, 1.0),
-    (r"^Percentage .*0\.0 - 100\.0", Unit.RATIO, 0.01),
+    (r"^Percent(?:age)? .*0\.0 - 100\.0", Unit.RATIO, 0.01),
     (r"\bT\.Limit temperature\b|\bMemory temperature\b", Unit.CELSIUS, 1.0),
     (r"\bBER\b", Unit.RATIO, 1.0),
     (r"(?i)\bcounter\b|\berrors?\b|\bpages\b|\bpackets\b|\bnumber of\b|\bcycles\b|\bactivity\b", Unit.NONE, 1.0),
@@ -44,7 +44,7 @@ KINDS = (
 SILENT = {
     **{
         f"NVML_FI_DEV_PERF_POLICY_{policy}": "unit: nvmlDeviceGetViolationStatus, whose twin it is, gives nanoseconds"
-        for policy in ("THERMAL", "BOARD_LIMIT", "LOW_UTILIZATION", "RELIABILITY")
+        for policy in ("THERMAL", "BOARD_LIMIT", "LOW_UTILIZATION", "RELIABILITY", "TOTAL_BASE_CLOCKS")
     },
 }
 SILENT_UNIT_OF_TOTALS = {
@@ -159,6 +159,20 @@ def test_every_throttle_reason_that_the_driver_times_is_timed_by_us(header):
     prefix = "NVML_FI_DEV_CLOCKS_EVENT_REASON_"
     timed = {entry.value for entry in header.values() if entry.name.startswith(prefix)}
     assert timed <= {field.id for field in FIELDS if field.metric is device.THROTTLE_SECONDS}
+
+
+def test_the_memorys_power_is_asked_with_the_scope_that_the_header_calls_memory(header):
+    (field,) = (field for field in FIELDS if field.metric is detail.MEMORY_POWER)
+    scope = header["NVML_POWER_SCOPE_MEMORY"]
+    assert (field.scope, scope.comment) == (scope.value, "Targets the GPU Memory")
+
+
+def test_each_engine_is_asked_for_by_its_own_name(header):
+    words = {"decoder": "NVDEC", "encoder": "NVENC", "jpeg": "NVJPG", "ofa": "NVOFA"}
+    engines = [asked for asked in ASKED if asked.metric is detail.ENGINE_ACTIVE]
+    named = {f"NVML_GPM_METRIC_{words[kind]}_{number}_UTIL" for kind, number in (asked.labels for asked in engines)}
+    assert named == {name for name in header if re.fullmatch(r"NVML_GPM_METRIC_NV(DEC|ENC|JPG|OFA)_\d+_UTIL", name)}
+    assert {header[name].value for name in named} == {asked.id for asked in engines}
 
 
 def test_cycles_have_no_unit_of_their_own():

@@ -14,7 +14,7 @@ from tests.exporters.test_nvml_readings import bench as bench  # noqa: PLC0414 -
 from tests.fakes.nvml_abi import installed
 from tests.fakes.nvml_abi_mig import cut
 from tests.fakes.nvml_profiles import A100_MIG, H100, H100_MIG, T4
-from warpgauge.core.catalog import ALL, Tier, device
+from warpgauge.core.catalog import ALL, Tier, detail, device
 from warpgauge.exporters.collectors.collector import DriverError
 from warpgauge.exporters.collectors.nvml_mig_layout import profile_name
 
@@ -51,7 +51,8 @@ def test_no_family_has_the_board_beside_its_parts(bench):
     told = {(metric, len(labels) - len(metric.labels) + 2) for metric, labels in values if metric in PARTS}
     assert {extra for _, extra in told} == {1}
     missing = {metric for metric in PARTS if (metric, 1) not in told}
-    assert missing == {device.LINK_TRANSMIT_RATE, device.LINK_RECEIVE_RATE}  # MIG has no NVLink
+    no_links, idle = {device.LINK_TRANSMIT_RATE, device.LINK_RECEIVE_RATE}, {detail.ENGINE_ACTIVE}
+    assert missing == no_links | idle  # MIG has no NVLink, and no engine worked yet
     assert reasons == []
     assert bench.fake.calls["nvmlGpmSampleGet"] == 0
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.nvml_abi import FakeNvml, installed
 from tests.fakes.nvml_profiles import A100, H100, RTX_4090, T4
-from warpgauge.core.catalog import Tier, device
+from warpgauge.core.catalog import Tier, detail, device
 from warpgauge.core.clock import ManualClock
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
 from warpgauge.exporters.collectors.nvml import NvmlCollector
@@ -21,7 +21,15 @@ class Bench:
     def __init__(self, *profiles):
         self.fake = FakeNvml(profiles or (H100,))
         self.clock = ManualClock()
-        self.collector = NvmlCollector(clock=self.clock, sys_root="/nonexistent")
+        self.spent = 0.0  # seconds of CPU, by which each call for GPM's metrics grows it
+        self.collector = self.made()
+
+    def made(self):
+        """Another process' collector on the same machine."""
+        return NvmlCollector(clock=self.clock, sys_root="/nonexistent", spent=self._cpu)
+
+    def _cpu(self):
+        return self.spent * self.fake.calls["nvmlGpmMetricsGet"]
 
     def open(self):
         assert self.collector.check() is None
@@ -71,6 +79,19 @@ def test_values_are_in_base_units(bench):
     assert values[device.THROTTLE_SECONDS, ("sw_power_cap",)] == pytest.approx(bench.fake.seconds * 0.01)
     assert values[device.TEMPERATURE_LIMIT, ("slowdown",)] == 89
     assert values[device.PROCESSES, ()] == 2
+
+
+def test_the_memorys_part_of_the_power_and_the_time_below_base_clocks_are_in_base_units(bench):
+    (gpu,) = bench.open()
+    values, _ = bench.read(gpu)
+    assert values[detail.MEMORY_POWER, ()] == pytest.approx(70.0)
+    assert values[detail.CLOCKS_BELOW_BASE, ()] == pytest.approx(bench.fake.seconds * 0.005)
+
+
+@of(A100)
+def test_a_board_that_does_not_tell_its_memorys_power_has_none(bench):
+    (gpu,) = bench.open()
+    assert (detail.MEMORY_POWER, ()) not in bench.read(gpu)[0]
 
 
 def test_used_free_and_reserved_make_up_the_total(bench):
@@ -206,7 +227,7 @@ def test_an_average_stands_until_the_next_and_not_on_a_board_that_refuses_everyt
         bench.pass_time()
         values, _ = bench.read(gpu, Tier.FAST)
     assert (device.COMPUTE_ACTIVE, ()) in values
-    assert bench.fake.calls["nvmlGpmMetricsGet"] == 3  # as soon as there are two samples, then each 5 s
+    assert (device.GRAPHICS_ENGINE_ACTIVE, ()) in values
     bench.fake.fail(pynvml.NVML_ERROR_NO_PERMISSION)
     bench.pass_time()
     values, reasons = bench.read(gpu, Tier.FAST)

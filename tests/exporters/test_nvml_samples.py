@@ -13,8 +13,7 @@ from tests.exporters.test_nvml_readings import Bench
 from tests.fakes.nvml_abi import FIELD, installed
 from tests.fakes.nvml_abi_samples import Ring
 from tests.fakes.nvml_profiles import T4
-from warpgauge.core.catalog import Kind, Tier, device
-from warpgauge.exporters.collectors.nvml import NvmlCollector
+from warpgauge.core.catalog import Kind, Tier, detail, device
 from warpgauge.exporters.collectors.nvml_samples import SOURCES
 from warpgauge.exporters.collectors.sample_time import DRY_SECONDS, LONGEST_GAP_SECONDS, LONGEST_REST_SECONDS
 from warpgauge.exporters.ledger import Ledger
@@ -64,7 +63,7 @@ class Life(Bench):
     def restart(self, down_seconds):
         """The child dies; another one goes on after a while."""
         self.pass_time(down_seconds)
-        self.collector = NvmlCollector(clock=self.clock, sys_root="/nonexistent")
+        self.collector = self.made()
         self.collector.resume(self.bookmarks)
         self.start()
 
@@ -95,10 +94,12 @@ def power_ring(**more):
     return Ring(lambda _: 350_000, 100_000, **more)
 
 
-EVERY_SERIES = {
+BUFFERED = {
     (device.POWER_DISTRIBUTION, ()),
     *((device.UTILIZATION_DISTRIBUTION, (engine,)) for engine in ("compute", "memory", "decoder")),
 }
+ACTIVITIES = ("compute", "memory_bandwidth", "tensor", "fp64", "fp32", "fp16")
+EVERY_SERIES = {*BUFFERED, *((detail.ACTIVITY_DISTRIBUTION, (activity,)) for activity in ACTIVITIES)}
 
 
 def test_ten_minutes_with_missed_ticks_and_restarts_are_ten_minutes_in_every_distribution():
@@ -144,7 +145,7 @@ def test_sum_over_count_is_the_mean():
 def test_what_lay_in_the_buffer_before_the_first_reading_is_not_counted_but_the_series_begins():
     with life_of() as life:
         life.tick(0.0)
-        assert life.histograms().keys() == EVERY_SERIES
+        assert life.histograms().keys() == BUFFERED
         assert {value.counts[-1] for value in life.histograms().values()} == {0}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ OK = 0
 SIGNED = {pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT, pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT}
 FIELD = {name: value for name, value in vars(pynvml).items() if name.startswith("NVML_FI_DEV_")}
 KIB = 1024
+ENGINES = {
+    value for name, value in vars(pynvml).items() if re.fullmatch(r"NVML_GPM_METRIC_NV(DEC|ENC|JPG|OFA)_\d_UTIL", name)
+}
 NEVER = threading.Event()
 
 
@@ -76,6 +80,7 @@ class FakeGpu:
         profile = self.profile
         counter = pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG
         links = 18 if scope == 0xFFFFFFFF else 1
+        is_of_memory = scope == pynvml.NVML_POWER_SCOPE_MEMORY
         table = {
             "TOTAL_ENERGY_CONSUMPTION": (True, int(self.power_mw * seconds)),
             "MEMORY_TEMP": (profile.has_memory_temperature, self.temperature + 8),
@@ -99,6 +104,8 @@ class FakeGpu:
             "ECC_DBE_AGG_TOTAL": (True, 0),
             "ECC_SBE_AGG_DEV": (profile.has_row_remap, 11),
             "POWER_INSTANT": (profile.has_row_remap, self.power_mw + 12_000),
+            "POWER_AVERAGE": (profile.has_gpm, self.power_mw // (5 if is_of_memory else 1)),
+            "PERF_POLICY_TOTAL_BASE_CLOCKS": (True, int(seconds * 5e6)),
             "TEMPERATURE_SHUTDOWN_TLIMIT": (profile.has_gpm, -8),
             "TEMPERATURE_SLOWDOWN_TLIMIT": (profile.has_gpm, -2),
             "PCIE_COUNT_BAD_TLP": (profile.has_pcie_counters, 5),
@@ -141,6 +148,10 @@ class FakeNvml(SamplesMixin, FamiliesMixin, MigMixin):
         self.registered: dict[int, int] = {}  # GPU -> mask of event types
         self.find_events: Callable[[], None] = lambda: None
         self.gpm_codes: dict[int, int] = {}  # GPM metric -> return code
+        self.gpm_unknown: set[int] = (
+            set()
+        )  # GPM metrics of which it says 0, success and no name; if any, it names others
+        self.engines: dict[int, float] = {}  # GPM metric of an engine -> percent; 0 unless a test says so
         self.samples_of_parts: set[int] = set()  # addresses of GPM samples
         self.listing: Callable[[], Sequence[FakeGpu]] = lambda: self.gpus  # by index
         self.on_shutdown: Callable[[], None] = lambda: None
@@ -436,6 +447,12 @@ class FakeNvml(SamplesMixin, FamiliesMixin, MigMixin):
                 continue
             code = self.gpm_codes.get(slot.metricId, OK) or self.gpm_code(slot.metricId, question.sample2)
             slot.nvmlReturn, slot.value = code, sum(percent) / 2
+            if slot.metricId in ENGINES:
+                slot.value = self.engines.get(slot.metricId, 0.0)
+            if slot.metricId in self.gpm_unknown:
+                slot.value = 0.0
+            elif self.gpm_unknown:
+                slot.metricInfo.shortName = b"known"
         return OK
 
     # ---- events

@@ -24,10 +24,12 @@ class FakeProc:
 
     root: Path
 
-    def start(self, pid: int, *, started: int = 4242, cgroup: str = "0::/\n", **environment: str) -> None:
+    def start(
+        self, pid: int, *, started: int = 4242, cgroup: str = "0::/\n", parent: int = 1, **environment: str
+    ) -> None:
         folder = self.root / str(pid)
         folder.mkdir(parents=True, exist_ok=True)
-        words = ["S", "1", *["0"] * 17, str(started), "4096", "10"]
+        words = ["S", str(parent), *["0"] * 17, str(started), "4096", "10"]
         (folder / "stat").write_text(f"{pid} (a) R (b) {' '.join(words)}\n")
         (folder / "cgroup").write_text(cgroup)
         (folder / "environ").write_bytes(b"".join(f"{name}={value}\0".encode() for name, value in environment.items()))

@@ -176,7 +176,7 @@ def test_an_exponential_histogram_over_otlp_is_the_native_one_of_remote_write(tm
             "histogram_count({})", "histogram_sum({})", "histogram_quantile(0.5, {})", "histogram_quantile(0.99, {})",
             "histogram_fraction(0, 500, {})", "histogram_count(increase({}[1m]))",
         ):  # fmt: skip
-            # Prometheus adds floating-point counts in an order of its own: the last bits may differ from one start to the next.
+            # Prometheus adds floating-point counts in an order of its own: the last bits may differ.
             assert number(base, question.format(otlp)) == pytest.approx(number(base, question.format(write)), rel=1e-9)
         assert number(base, f"histogram_count({otlp})") == 40_260.0
         (zero, *above), (theirs, *others) = (asked(base, one)[0]["histogram"][1]["buckets"] for one in (otlp, write))

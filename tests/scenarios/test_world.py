@@ -120,6 +120,41 @@ def test_a_failing_cooler_must_be_found_only_where_it_costs_clocks(power, is_due
     assert world.truth()["faults"][0]["must_be_found"] is is_due
 
 
+@pytest.mark.parametrize(("board", "is_due"), [("h100", True), ("h200", False)])
+def test_a_leak_must_be_found_where_it_fills_the_memory_within_a_night(board, is_due):
+    free = FaultPlan(cause="memory_leak", device="0:0", start_seconds=ONSET, size=8.0)
+    fleet = FleetPlan(nodes=1, devices_per_node=1, board=board)
+    world = World(scenario(fleet=fleet, jobs=(), faults=(free,)))
+    world.advance(world.scenario.start + 300.0)
+    assert world.truth()["faults"][0]["must_be_found"] is is_due
+
+
+@pytest.mark.parametrize("locked", [1.0, 0.5])
+def test_a_slow_network_makes_steps_as_many_times_as_long_as_they_were_at_these_clocks(locked):
+    job = replace(TRAINING, locked_clock_ratio=locked, checkpoint_steps=10_000)
+    world = World(scenario(jobs=(job,), faults=(fault_of("slow_network", size=1.5),)))
+    before = seconds_of_a_step(world, ONSET)
+    world.advance(world.time + 30.0)
+    assert seconds_of_a_step(world, 150.0) / before == pytest.approx(1.5, rel=0.05)
+
+
+@pytest.mark.parametrize("locked", [1.0, 0.5])
+def test_a_slow_loader_takes_as_many_times_as_long_as_steps_did_at_these_clocks(locked):
+    job = replace(TRAINING, locked_clock_ratio=locked, checkpoint_steps=10_000)
+    world = World(scenario(jobs=(job,), faults=(fault_of("slow_loader", size=1.5),)))
+    before = seconds_of_a_step(world, ONSET)
+    world.advance(world.time + 30.0)
+    assert seconds_of_a_step(world, 150.0) / before == pytest.approx(1.5, rel=0.05)
+
+
+def seconds_of_a_step(world: World, seconds: float) -> float:
+    """Mean over the next seconds."""
+    job = world.jobs[0]
+    first = job.steps
+    world.advance(world.time + seconds)
+    return (job.steps.sum - first.sum) / (job.steps.counts[-1] - first.counts[-1])
+
+
 def test_a_fault_that_ends_leaves_the_cause_as_it_was():
     plan = scenario(faults=(fault_of("slow_clock", duration_seconds=60.0),), duration_seconds=300.0)
     world = World(plan)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.real_servers import wait_until
 from tests.running import warpgauge
+from warpgauge.analyzer.plan_page import page_of
+from warpgauge.analyzer.pool_reading import PoolReader
+from warpgauge.cli.planner import planner_of
+from warpgauge.core.clock import SystemClock
+from warpgauge.core.config import Config, PlanningConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +24,15 @@ if TYPE_CHECKING:
     from tests.slurm_cluster import SlurmCluster
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def read_for_the_console(slurm_conf: str, timeout_seconds: float = 60.0) -> dict[str, Any]:
+    """What the analyzer's API says once it has read the cluster of a slurm.conf."""
+    settings = replace(Config(), planning=PlanningConfig(core="slurm", timeout_seconds=timeout_seconds))
+    command = planner_of(argparse.Namespace(config=None), settings)
+    reader = PoolReader(replace(command, environ={"SLURM_CONF": slurm_conf}), settings.planning, clock := SystemClock())
+    asyncio.run(reader.read())
+    return page_of(reader, (), now=clock.now())
 
 
 def test_what_moves_where_lets_a_waiting_gang_run(slurm_cluster: SlurmCluster, tmp_path: Path):
@@ -30,6 +47,16 @@ def test_what_moves_where_lets_a_waiting_gang_run(slurm_cluster: SlurmCluster, t
     (summary,) = [line for line in lines if line["type"] == "summary"]
     assert summary["jobs_that_fit_after_moves"] == [str(gang)]
     assert {line["pod"] for line in lines if line["type"] == "move"} <= {str(job) for job in scattered}
+
+    page = read_for_the_console(slurm_cluster.environ["SLURM_CONF"])
+    assert (page["state"], page["says"].startswith("As Slurm was ")) == ("current", True)
+    assert page["plan"]["goals"][0]["then_fit"] == [str(gang)]
+    assert [one["name"] for one in page["plan"]["goals"][0]["moves"]] == [
+        line["pod"] for line in lines if line["type"] == "move"
+    ]
+    nowhere = str(tmp_path / "no-such-slurm.conf")  # for which squeue looks for 30 s
+    silent = read_for_the_console(nowhere, timeout_seconds=2.0)
+    assert (silent["state"], "no plan within 2 s" in silent["says"]) == ("failed", True)
 
     seats = {job: f"gpu-n{number}" for number, job in enumerate(scattered)}
     for move in (line for line in lines if line["type"] == "move"):  # by hand, as the person at the terminal would

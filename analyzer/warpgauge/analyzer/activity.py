@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.rolling import Picked, Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import columns_in
 from warpgauge.core.catalog import device
@@ -104,9 +104,9 @@ class Activity:
         own, signal = list(rows), _CHANNELS[number]
         if seconds is not None:
             newest = self.frame.columns_of(TableName.DEVICES, self.frame.columns - columns_in(self.frame, seconds))
-            return np.asarray(signal.read(newest)[:, own].T)
+            return np.asarray(signal.read(Picked(newest, own)).T)
         key = ("activity", number, tuple(rows))
-        return self.frame.trace(TableName.DEVICES, key, lambda columns: signal.read(columns)[:, own]).T
+        return self.frame.trace(TableName.DEVICES, key, lambda columns: signal.read(Picked(columns, own))).T
 
     @property
     def _used(self) -> tuple[Signal, ...]:

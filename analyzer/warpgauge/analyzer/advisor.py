@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.analyzer.recommend import FileSink, Ledger, Limits, Outbox, StreamSink, recommend
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk, UnknownError
+from warpgauge.analyzer.recommend.parting import parting_of
 from warpgauge.analyzer.recommend.relief import relief_of
 from warpgauge.analyzer.recommend.site_rules import SiteRules, read_site_rules
 from warpgauge.analyzer.recommend.topology import topology_of
@@ -96,7 +96,6 @@ class Advisor:
         self._clock = clock
         self._lease = lease
         self._scheduler = scheduler
-        self._asked: deque[Recommendation] = deque()  # undos that people asked for, until the next tick takes them
         self._rules = _Rules(site_rules_file)
         self._ledger = self.desk.book.ledger()
         self._handing = threading.Lock()  # one thread at a time carries documents from the book to the outbox
@@ -154,9 +153,7 @@ class Advisor:
         if recommendation is None:
             msg = f"there is no recommendation {recommendation_id[:80]}"
             raise UnknownError(msg)
-        made = self.desk.undo(recommendation, who)
-        self._asked.append(made)
-        return made
+        return self.desk.undo(recommendation, who)
 
     def question(self, result: Result, opted_out: frozenset[tuple[str, str]] = frozenset()) -> Callable[[Frame], Step]:
         """What to ask of the frame: what to recommend after this tick, and what became of what was done."""
@@ -167,7 +164,11 @@ class Advisor:
             plan = recommend(
                 result.findings,
                 result.incidents,
-                replace(topology, relief=relief_of(result.findings, frame, topology.platforms)),
+                replace(
+                    topology,
+                    relief=relief_of(result.findings, frame, topology.platforms),
+                    parting=parting_of(result.findings, frame, topology.platforms),
+                ),
                 self._ledger,
                 now=now,
                 mode=self.desk.mode,
@@ -211,10 +212,10 @@ class Advisor:
             return self.outbox.deliver(remote=False)
 
     def deliver(self) -> tuple[str, ...]:
-        """Deliver to the sinks elsewhere what is due, unless it is held; can take long."""
+        """Deliver to the sinks elsewhere what is due, until it is held; can take long."""
         if self._lease is not None:
             self._lease.hold()
-        self.troubles = () if self.hold else self.outbox.deliver(remote=True)
+        self.troubles = self.outbox.deliver(remote=True, is_held=lambda: self.hold is not None)
         return self.troubles
 
     def close(self) -> None:
@@ -250,8 +251,7 @@ class Advisor:
             for one, made in step.verifications
             if made.verdict is Verdict.WORSE
         )
-        asked = [self._asked.popleft() for _ in range(len(self._asked))]
-        return [*(undo for undo in undos if undo is not None), *asked]
+        return [*(undo for undo in undos if undo is not None), *self.desk.book.asked()]
 
 
 class _Rules:

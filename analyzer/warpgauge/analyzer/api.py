@@ -48,6 +48,7 @@ def make_api(
     app.router.add_get("/api/v1/incidents", routes.incidents)
     app.router.add_get("/api/v1/recommendations", routes.recommendations)
     app.router.add_get("/api/v1/acting", routes.acting)
+    app.router.add_get("/api/v1/plan", routes.plan)
     add_acting_routes(app, service.advisor)
     app.router.add_get("/api/v1/devices", routes.devices)
     app.router.add_get("/api/v1/series", routes.series)
@@ -101,6 +102,9 @@ class _Routes:
 
     async def acting(self, _: web.Request) -> web.Response:
         return json_response(await asyncio.to_thread(self._service.acting))
+
+    async def plan(self, _: web.Request) -> web.Response:
+        return json_response(self._service.plan())
 
     async def devices(self, _: web.Request) -> web.Response:
         return json_response(await self._service.watch.ask(devices_document))

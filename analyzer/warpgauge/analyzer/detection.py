@@ -101,6 +101,8 @@ class ProcessReading:
     cpu_ratio: float  # share of all CPUs of the machine, 0-1
     memory_bytes: float
     user: str = ""
+    job: str | None = None  # as jobs are named here; "" is of no job, None is not told
+    scheduler: str = ""
 
 
 class Detector(Protocol):

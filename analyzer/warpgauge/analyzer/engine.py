@@ -171,7 +171,8 @@ def _seen(candidates: Mapping[Key, Candidate], state: EngineState) -> list[Findi
     open_ = {moved.get(key, key): entry.finding for key, entry in state.open.items()}
     known = {**state.ended, **open_}
     said = (
-        replace(one, since=min(one.since, known[key].since)) if key in known else one for key, one in candidates.items()
+        replace(one, since=known[key].since) if key in known and known[key].since < one.since else one
+        for key, one in candidates.items()
     )
     return [*said, *(finding for key, finding in open_.items() if key not in candidates)]
 
@@ -277,8 +278,8 @@ def _carried(
     for key, entry in state.open.items():
         seen = moved.get(key, key)
         if seen in candidates:
-            finding = _renewed(entry.finding, candidates[seen])
-            still_open[seen] = OpenFinding(replace(finding, scope=seen[1]), detector=finders[seen])
+            finding = _renewed(entry.finding, candidates[seen], scope=seen[1])
+            still_open[seen] = OpenFinding(finding, detector=finders[seen])
         elif blind.to(entry):
             still_open[key] = entry
         elif entry.missed_ticks + 1 < CLEAR_TICKS:
@@ -317,7 +318,7 @@ def _place(key: Key) -> Hashable:
 def _opened(candidate: Candidate, before: Finding | None, now: float) -> Finding:
     """A new finding, or the one that ended a moment ago and is back."""
     if before is not None and now - (before.ended or now) <= REFRACTORY_SECONDS:
-        return _renewed(replace(before, ended=None), candidate)
+        return _renewed(before, candidate, scope=before.scope)
     scope, onset = candidate.scope, int(candidate.since // _ONSET_BUCKET_SECONDS)
     place = (scope.cluster, scope.node, scope.uuid, scope.instance_id, scope.job_id, scope.rank, scope.stage)
     return Finding(
@@ -336,10 +337,12 @@ def _opened(candidate: Candidate, before: Finding | None, now: float) -> Finding
     )
 
 
-def _renewed(finding: Finding, candidate: Candidate) -> Finding:
-    """The finding with what the detector says now; id, confirmation and the earliest onset stay."""
+def _renewed(finding: Finding, candidate: Candidate, *, scope: Scope) -> Finding:
+    """The finding, which holds, with what the detector says now; id, confirmation and the earliest onset stay."""
     return replace(
         finding,
+        scope=scope,
+        ended=None,
         severity=candidate.severity,
         since=min(finding.since, candidate.since),
         confidence=candidate.confidence,

@@ -8,6 +8,7 @@ from warpgauge.core.finding import Evidence
 
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
+    from warpgauge.core.finding import Whose
 
 __all__ = ["measured"]
 
@@ -22,6 +23,7 @@ def measured(  # noqa: PLR0913 - an evidence row has that many columns
     threshold: float | None = None,
     window_seconds: float | None = None,
     samples: int | None = None,
+    whose: Whose | None = None,
 ) -> Evidence:
     """A row about a metric in its own unit, or in `unit` where a share or a rate of it is meant; six digits.
 
@@ -35,6 +37,7 @@ def measured(  # noqa: PLR0913 - an evidence row has that many columns
         threshold=None if threshold is None else _rounded(threshold),
         window_seconds=window_seconds,
         samples=samples,
+        whose=whose,
     )
 
 

@@ -31,6 +31,8 @@ the length of the window; and it looks closely, with `values`, only at the few r
                                                          .total, .peak, .least
     frame.once("my groups", build, frame.job_version)    what `build` gave, until the jobs change; without a third
                                                          argument until anything in the frame changes
+    frame.of_jobs("my nodes", build)                     the same job by job: `build(key, job)` of those that changed
+    frame.of_job(job_key, "its nodes", build)            of one job; both may look at entities and at no values
 
 Arrays are read-only views, valid until the next `ingest`. Info series (device, workload, host) have no values: they
 fill the entities and jobs. A row number is valid for one frame state only; remember scopes, not rows.
@@ -103,6 +105,7 @@ class Frame(Samples):
     ) -> None:
         super().__init__(step_seconds, window_seconds)
         self.layout = Layout()
+        self.pace_seconds = 0.0  # how long what takes minutes to change may stand; 0 where nobody asks at every tick
         self.close_up: Frame | None = None  # the same fleet in columns of a second, as far as it is read so often
         self._rolling = tuple(Rolling(table, few_values) for table in self._tables.by_number)
         self._memory: dict[Hashable, tuple[Hashable, Any]] = {}
@@ -141,7 +144,7 @@ class Frame(Samples):
             return self._mean(table, metric, first, rows)
         found = table.rows_of_columns(metric.name, extra, first, self.columns)
         if found is None:
-            found = np.broadcast_to(_UNKNOWN, (self.columns - first, len(table)))
+            found = table.blank(self.columns - first)
         return _picked(found, rows)
 
     def columns_of(self, table: TableName, first: int = 0) -> Columns:
@@ -164,13 +167,41 @@ class Frame(Samples):
 
     def once(self, key: Hashable, build: Callable[[], T], depends: Hashable = None) -> T:
         """What `build` gave for this key, kept while `depends` is the same; None stands for the whole frame."""
-        rows = tuple(len(table) for table in self._tables.by_number)
-        state = (self._changes, *rows) if depends is None else (depends, self.generation)
+        state: tuple[Hashable, ...] = (depends, self.generation)
+        if depends is None:
+            state = (self._changes, *(len(table) for table in self._tables.by_number))
         found = self._memory.get(key)
         if found is None or found[0] != state:
             found = self._memory[key] = (state, build())
         value: T = found[1]
         return value
+
+    def turn(self, offset: int = 0) -> Hashable:
+        """What is the same for `pace_seconds` and then another; with `offset` columns it changes so much earlier."""
+        columns = round(self.pace_seconds / self.step_seconds)
+        return ((self._newest or 0) + offset) // columns if columns > 1 else self._changes
+
+    def of_jobs(self, key: Hashable, build: Callable[[JobKey, Job], T]) -> dict[JobKey, T]:
+        """What `build` gives for each job, by job, worked out anew only for jobs that are not the same as before."""
+        return self.once(("of jobs", key), lambda: self._of_jobs(("by job", key), build), self.job_version)
+
+    def of_job(self, name: JobKey, key: Hashable, build: Callable[[], T]) -> T:
+        """What `build` gave about one job that holds or reports something, kept while it is the same."""
+        known = self.of_jobs("what is known", _nothing_yet)[name]
+        if key not in known:
+            known[key] = build()
+        value: T = known[key]
+        return value
+
+    def _of_jobs(self, key: Hashable, build: Callable[[JobKey, Job], T]) -> dict[JobKey, T]:
+        kept: dict[JobKey, tuple[Job, T]] = self.once(key, dict, "kept")
+        current = {}
+        for name, job in self.jobs.items():
+            before = kept.get(name)
+            current[name] = before if before is not None and before[0] is job else (job, build(name, job))
+        kept.clear()
+        kept.update(current)
+        return {name: value for name, (_, value) in current.items()}
 
     def latest(self, metric: Metric, *extra: str, seconds: float = _FRESH_SECONDS, rows: Rows = _ALL_ROWS) -> Floats:
         """Newest value [entity] of a channel within the last `seconds`, NaN where there is none."""
@@ -269,6 +300,10 @@ class Frame(Samples):
 
     def _columns_of(self, seconds: float) -> int:
         return min(self.columns, max(1, round(seconds / self.step_seconds)))
+
+
+def _nothing_yet(_key: JobKey, _job: Job) -> dict[Hashable, Any]:
+    return {}
 
 
 def _mean_of(columns: Columns, metric: Metric, rows: int | slice | Ints = _ALL_ROWS) -> Floats:

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.causes import CAUSES_FIRST, cause_of
+from warpgauge.analyzer.places import nodes_of_devices
 from warpgauge.analyzer.shared_places import Shared, shared_by
 from warpgauge.analyzer.together import bursts
 from warpgauge.analyzer.wording import count
@@ -164,8 +165,7 @@ def _keys(scope: Scope, frame: Frame) -> Iterator[PlaceKey]:
         yield ("host", scope.cluster, scope.node)
     job = frame.jobs.get((scope.cluster or "", scope.job_id or ""))
     if job is not None and not scope.node:
-        entities = frame.devices.entities
-        for node in {entities[row].node for row in job.devices}:
+        for node in nodes_of_devices(frame, job):
             yield ("host", scope.cluster, node)
 
 
@@ -190,11 +190,8 @@ def _carried(
     gone = [_with_end(finding, endings, frame.now) for finding in gone]
     gone = sorted(gone, key=lambda finding: finding.ended or 0.0)[-MOST_ENDED_MEMBERS:]
     members = dict(holding) | {finding.id: finding for finding in gone}
-    incident = _incident(list(members.values()), [one for one in holding.values() if one.muted is None], shared, frame)
-    if oldest is not None:
-        since = min(incident.since, oldest.since)
-        incident = replace(incident, id=oldest.id, since=since, place=incident.place or oldest.place)
-    return KnownIncident(incident=incident, members=members)
+    heard = [one for one in holding.values() if one.muted is None]
+    return KnownIncident(incident=_incident(list(members.values()), heard, shared, oldest, frame), members=members)
 
 
 def _with_end(finding: Finding, endings: Mapping[str, Finding], now: float) -> Finding:
@@ -218,20 +215,26 @@ def _over(one: KnownIncident, endings: Mapping[str, Finding], into: str | None, 
 # ---- what it says
 
 
-def _incident(findings: Sequence[Finding], heard: Sequence[Finding], shared: Shared | None, frame: Frame) -> Incident:
-    """A new incident; `heard` are those that hold and are not muted."""
+def _incident(
+    findings: Sequence[Finding],
+    heard: Sequence[Finding],
+    shared: Shared | None,
+    oldest: Incident | None,
+    frame: Frame,
+) -> Incident:
+    """The incident that goes on from the oldest of which it is made, or a new one; `heard` hold and are not muted."""
     first = min(findings, key=lambda finding: (finding.since, finding.id))
     holding = heard or [finding for finding in findings if finding.ended is None]
     cause = cause_of(findings, frame)
     return Incident(
-        id=stable_id("incident", first.id),
+        id=oldest.id if oldest else stable_id("incident", first.id),
         severity=max((finding.severity for finding in holding), key=lambda severity: severity.rank),
-        since=first.since,
+        since=min(first.since, oldest.since) if oldest else first.since,
         findings=tuple(finding.id for finding in findings),
         summary=_summary(findings, cause, shared),
         scope=_common(findings),
         root_cause=cause.id if cause else None,
-        place=shared.place if shared else None,
+        place=shared.place if shared else oldest.place if oldest else None,
         simulated=any(finding.simulated for finding in findings),
         muted=not heard,
     )

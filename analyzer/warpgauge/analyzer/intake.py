@@ -14,6 +14,7 @@ from warpgauge.analyzer.history.recording import Recording
 from warpgauge.analyzer.last_codes import LastCodes
 from warpgauge.analyzer.layout import WHOLE_NODE
 from warpgauge.analyzer.naming import DESCRIBING
+from warpgauge.analyzer.opt_outs import OptOuts
 from warpgauge.analyzer.sources import Page
 from warpgauge.core.catalog import device
 from warpgauge.core.errors import InputError
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.table import Ints
     from warpgauge.core.exposition import Line
 
-__all__ = ["OPT_OUT", "Counts", "Intake", "Samples", "hold_of"]
+__all__ = ["Counts", "Intake", "Samples", "hold_of"]
 
-OPT_OUT: Final = "warpgauge_opt_out"
 """Label of a target, so of its series in a Prometheus: "true" where nothing disruptive is to be done to the node."""
 
 _FOREIGN: Final = -3
@@ -97,7 +97,7 @@ class Intake:
         self.frame = frame
         self.names = names
         self.counts = Counts()
-        self.opted_out: frozenset[tuple[str, str]] = frozenset()  # (cluster, node), replaced as a whole
+        self.opt_outs = OptOuts()
         self._recording = Recording(recorder) if recorder is not None else None
         self._known: dict[str, _Known] = {}
         self._conversions = Conversions()
@@ -235,11 +235,14 @@ class Intake:
         if found is None:
             labels = target.complete(series.labels)
             origin = f"{labels.get('job', '')} {labels.get('instance', '')} {labels.get('replica', '')}"
-            found = known.ids[key] = self.resolve(series.name, labels, origin)
+            found = known.ids[key] = self.resolve(series.name, labels, origin, at_ms=_newest_ms(series))
         return found
 
-    def resolve(self, name: str, labels: Mapping[str, str], origin: str) -> int:
-        """Under which number the samples of a series are to be `converted`, valid for one generation of the frame."""
+    def resolve(self, name: str, labels: Mapping[str, str], origin: str, *, at_ms: int = 0) -> int:
+        """Under which number the samples of a series are to be `converted`, valid for one generation of the frame.
+
+        `at_ms` is the time of its newest sample, by which what two series of one target say is put in order.
+        """
         if not is_known(name):
             return _FOREIGN
         self._begin_generation()
@@ -247,6 +250,7 @@ class Intake:
         mapped = map_series(name, located)
         if name in DESCRIBING or any(one.metric is device.DEVICE_INFO for one in mapped):
             self._learn_layout(located, mapped)
+            self.opt_outs.hear((located["cluster"], located["node"]), origin, located, at_ms)
         numbers = [self._series(one, located, origin) for one in mapped]
         if self._recording is not None and not mapped:
             numbers = [_FIRST_ASIDE - number for number in self._recording.unmapped(name, located)]
@@ -266,8 +270,6 @@ class Intake:
         index = next((one.labels.get("index", "") for one in mapped if one.metric is device.DEVICE_INFO), "")
         at = int(index) if index.isascii() and index.isdecimal() and len(index) <= _INDEX_DIGITS else WHOLE_NODE
         self.frame.layout.learn(located["cluster"], located["node"], located, index=at)
-        if located.get(OPT_OUT) == "true":
-            self.opted_out |= {(located["cluster"], located["node"])}
 
     def _series(self, mapped: Mapped, located: Mapping[str, str], origin: str) -> int:
         """The frame's number for one thing that a series says; the same for all series that say the same.
@@ -328,6 +330,10 @@ class Intake:
 def hold_of(interval_seconds: float) -> float:
     """How far apart two samples may be, in seconds, for what lies between them to count as known."""
     return max(_LEAST_HOLD_SECONDS, _HOLD_INTERVALS * interval_seconds)
+
+
+def _newest_ms(series: Points) -> int:
+    return int(series.times_ms[-1]) if len(series.times_ms) else 0
 
 
 def _times_ms(lines: Sequence[Line], page: Page) -> Ints:

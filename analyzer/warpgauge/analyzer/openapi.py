@@ -19,6 +19,7 @@ PATHS: Final = {
     "/api/v1/recommendations": "Recommendations that stand, as CloudEvents.",
     "/api/v1/silences": "Silences and dismissals in force.",
     "/api/v1/acting": "The mode, what holds everything back if something does, and what was withdrawn within a day.",
+    "/api/v1/plan": "What waits and what would move where, as the scheduling core's pool was last read; how long ago.",
     "/api/v1/devices": "Every device of the window with its job.",
     "/api/v1/series": f"Values of one metric; not PromQL. At most {MAX_SERIES} series, left_out counts the rest.",
     "/api/v1/load/{cluster}/watcher": "Load of a cluster's nodes over 15 minutes, as Trimaran's load watcher tells it.",

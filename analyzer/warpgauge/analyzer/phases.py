@@ -33,7 +33,7 @@ def phase_rate(frame: Frame, phase: str, rows: Sequence[int], seconds: float | N
 def mean_per_step(frame: Frame, phase: str, seconds: float) -> Array:
     """Seconds of a phase per step over the window, of all ranks [rank]; what `per_step` says of some of them."""
     spent, steps = (frame.window(one, seconds) for one in _both(phase))
-    return ratio(spent.mean, steps.mean)
+    return frame.once(("per step", phase, seconds), lambda: ratio(spent.mean, steps.mean))
 
 
 @cache

@@ -30,6 +30,7 @@ class Tables:
         self.ranks: Table[RankEntity] = Table(TableName.RANKS, columns)
         self._simulated_nodes: set[tuple[str, str]] = set()
         self._device_clocks: set[tuple[str, str, int]] = set()
+        self._is_clocked: NDArray[np.bool_] = np.empty(0, dtype=bool)  # of the ranks that were asked about
 
     @property
     def clocks(self) -> int:
@@ -83,8 +84,10 @@ class Tables:
 
     def device_clocks(self) -> NDArray[np.bool_]:
         """Per rank: whether any of its phases was ever timed by the device."""
-        keys = ((rank.cluster, rank.job_id, rank.rank) for rank in self.ranks.entities)
-        return np.fromiter((key in self._device_clocks for key in keys), dtype=bool, count=len(self.ranks))
+        new = self.ranks.entities[len(self._is_clocked) :]
+        timed = [(rank.cluster, rank.job_id, rank.rank) in self._device_clocks for rank in new]
+        self._is_clocked = np.concatenate([self._is_clocked, np.array(timed, dtype=bool)])
+        return self._is_clocked.copy()
 
     @property
     def simulated_nodes(self) -> frozenset[tuple[str, str]]:
@@ -102,6 +105,7 @@ class Tables:
         """Take over what another one knew."""
         self._simulated_nodes |= set(simulated_nodes)
         self._device_clocks |= set(clocked_ranks)
+        self._is_clocked = self._is_clocked[:0]
 
     def keep_rows(self, kept: tuple[Ints, Ints, Ints]) -> tuple[Ints, ...]:
         """Forget all rows but these; gives, per table, the new number of each old row."""
@@ -109,6 +113,7 @@ class Tables:
         self._simulated_nodes &= {(node.cluster, node.node) for node in self.nodes.entities} | {
             (device.cluster, device.node) for device in self.devices.entities
         }
+        self._is_clocked = self._is_clocked[:0]
         self._device_clocks &= {(rank.cluster, rank.job_id, rank.rank) for rank in self.ranks.entities}
         return renumbered
 
@@ -133,6 +138,7 @@ class Tables:
             self.ranks.replace(row, seen)  # the rank was started anew elsewhere
         if labels.get("clock") == "device":
             self._device_clocks.add(key)
+            self._is_clocked[row : row + 1] = True  # of a row that is known there
         return row
 
     def _mark_simulated(self, cluster: str, node: str) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.entities import DeviceEntity, Job, JobKey
     from warpgauge.analyzer.frame import Frame
 
-__all__ = ["device_scope", "is_simulated", "job_scope", "only", "rank_of_device"]
+__all__ = ["device_scope", "is_simulated", "job_scope", "nodes_of_devices", "nodes_of_jobs", "only", "rank_of_device"]
 
 
 def only(names: Sequence[str]) -> str | None:
@@ -40,9 +40,18 @@ def rank_of_device(frame: Frame, row: int) -> int | None:
     key = frame.device_job[row]
     if key is None or key not in frame.jobs:
         return None
-    uuid, ranks = frame.devices.entities[row].uuid, frame.ranks.entities
-    numbers = [ranks[at].rank for at in frame.jobs[key].ranks if ranks[at].uuid == uuid and ranks[at].rank >= 0]
-    return numbers[0] if len(numbers) == 1 else None
+    numbers = frame.of_job(key, "ranks by device", lambda: _ranks_by_device(frame, frame.jobs[key]))
+    of_device = numbers.get(frame.devices.entities[row].uuid, ())
+    return of_device[0] if len(of_device) == 1 else None
+
+
+def _ranks_by_device(frame: Frame, job: Job) -> dict[str | None, list[int]]:
+    ranks = frame.ranks.entities
+    found: dict[str | None, list[int]] = {}
+    for row in job.ranks:
+        if ranks[row].rank >= 0:
+            found.setdefault(ranks[row].uuid, []).append(ranks[row].rank)
+    return found
 
 
 def job_scope(frame: Frame, key: JobKey, devices: Sequence[int]) -> Scope:
@@ -57,7 +66,29 @@ def job_scope(frame: Frame, key: JobKey, devices: Sequence[int]) -> Scope:
     )
 
 
+def nodes_of_jobs(frame: Frame) -> dict[JobKey, frozenset[str]]:
+    """The nodes of each job's devices and ranks, as far as they are known."""
+
+    def build(_: JobKey, job: Job) -> frozenset[str]:
+        devices, ranks = frame.devices.entities, frame.ranks.entities
+        nodes = {devices[row].node for row in job.devices} | {ranks[row].node for row in job.ranks}
+        return frozenset(nodes - {""})
+
+    return frame.of_jobs("job nodes", build)
+
+
+def nodes_of_devices(frame: Frame, job: Job) -> frozenset[str]:
+    """The nodes of a job's devices, "" among them if one is unknown."""
+    entities = frame.devices.entities
+    key = (job.cluster, job.job_id)
+    return frame.of_job(key, "device nodes", lambda: frozenset(entities[row].node for row in job.devices))
+
+
 def is_simulated(frame: Frame, job: Job) -> bool:
     """Whether any part of the job is simulated."""
     devices, ranks = frame.devices.entities, frame.ranks.entities
-    return any(devices[row].simulated for row in job.devices) or any(ranks[row].simulated for row in job.ranks)
+
+    def build() -> bool:
+        return any(devices[row].simulated for row in job.devices) or any(ranks[row].simulated for row in job.ranks)
+
+    return frame.of_job((job.cluster, job.job_id), "is simulated", build)

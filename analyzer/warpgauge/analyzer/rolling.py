@@ -1,10 +1,6 @@
 """Standing windows: mean, coverage, peak and least of the newest minutes, at the cost of what changed since last asked.
 
-The columns of a signal are summed up in tiles of `TILE_COLUMNS`, aligned to the column number since the epoch. A tile
-is kept until one of its columns is written again (the newest columns, a late sample), and so are blocks of
-`BLOCK_TILES` tiles; a window costs a few columns, the tiles at its ends and its blocks: O(metrics x devices) per new
-column. Nothing is ever subtracted, so a huge value that leaves the window leaves no rounding error behind, and the
-answer does not depend on when it was asked before.
+What they are put together from is in `pieces`.
 """
 
 from __future__ import annotations
@@ -15,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from warpgauge.analyzer.pieces import LEAST, PEAK, SUMS, Pieces
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from numpy.typing import NDArray
 
+    from warpgauge.analyzer.pieces import Aggregate
     from warpgauge.analyzer.schema import TableName
     from warpgauge.analyzer.table import Floats, Ints, Table
     from warpgauge.core.catalog import Metric
@@ -27,13 +26,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.floating[Any]]
     Doubles = NDArray[np.float64]
 
-__all__ = ["BLOCK_TILES", "FEW_VALUES", "TILE_COLUMNS", "Columns", "Picked", "Rolling", "Signal", "Window"]
+__all__ = ["FEW_VALUES", "Columns", "Picked", "Rolling", "Signal", "Window"]
 
-TILE_COLUMNS: Final = 3
-BLOCK_TILES: Final = 8
-_BLOCK_COLUMNS: Final = BLOCK_TILES * TILE_COLUMNS
+TRACE_COLUMNS: Final = 6  # who takes turns asks at every third
 FEW_VALUES: Final = 20_000  # below, reading a whole window anew takes less time than asking for its pieces
-_UNKNOWN: Final = np.float32(np.nan)
 
 
 class Columns:
@@ -47,9 +43,7 @@ class Columns:
     def of(self, metric: Metric, *extra: str) -> Floats:
         """A channel's values, read-only; NaN if it never appeared."""
         found = self._table.rows_of_columns(metric.name, extra, self._first, self._last)
-        if found is None:
-            return np.broadcast_to(_UNKNOWN, (self._last - self._first, len(self._table)))
-        return found
+        return self._table.blank(self._last - self._first) if found is None else found
 
 
 class Picked(Columns):
@@ -79,24 +73,15 @@ class Signal:
     read: Callable[[Columns], Floats]
 
 
-@dataclass(frozen=True, slots=True)
-class _Aggregate:
-    """How columns become one value per entity, and two such values one."""
+class _Watched(Columns):
+    """Columns that know whether any channel asked of them ever appeared."""
 
-    name: str
-    of: Callable[[Floats], tuple[NDArray[Any], ...]]
-    merges: tuple[np.ufunc, ...]
-    neutral: tuple[float, ...]
+    has_any = False
 
-
-@dataclass(frozen=True, slots=True)
-class _Tile:
-    """The aggregates of some columns, valid while none of them was written later than `writes`."""
-
-    writes: int
-    first: int
-    last: int
-    parts: tuple[NDArray[Any], ...]
+    def of(self, metric: Metric, *extra: str) -> Floats:
+        """A channel's values."""
+        self.has_any |= self._table.number_of(metric.name, extra) is not None
+        return super().of(metric, *extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +103,7 @@ class Window:
 
     @cached_property
     def _sums(self) -> tuple[NDArray[Any], ...]:
-        return self._rolling.merged(self._signal, self.columns, _SUMS)
+        return self._rolling.merged(self._signal, self.columns, SUMS)
 
     @property
     def count(self) -> NDArray[np.int32]:
@@ -149,30 +134,28 @@ class Window:
     @cached_property
     def peak(self) -> Floats:
         """Greatest value, NaN where nothing was measured."""
-        peak: Floats = self._rolling.merged(self._signal, self.columns, _PEAK)[0]
+        peak: Floats = self._rolling.merged(self._signal, self.columns, PEAK)[0]
         return peak
 
     @cached_property
     def least(self) -> Floats:
         """Smallest value, NaN where nothing was measured."""
-        least: Floats = self._rolling.merged(self._signal, self.columns, _LEAST)[0]
+        least: Floats = self._rolling.merged(self._signal, self.columns, LEAST)[0]
         return least
 
 
 class Rolling:
-    """The tiles of one table's signals, and the windows made of them since the table last changed."""
+    """The pieces of one table's signals, and the windows made of them since the table last changed."""
 
     def __init__(self, table: Table[Any], few_values: int = FEW_VALUES) -> None:
         self._table = table
         self._few_values = few_values
-        self._tiles: dict[tuple[str, str], dict[int, _Tile]] = {}
-        self._blocks: dict[tuple[str, str], dict[int, _Tile]] = {}
-        self._longest: dict[tuple[str, str], int] = {}  # columns that were asked for
+        self._pieces: dict[tuple[str, str], Pieces] = {}
+        self._blank: dict[str, tuple[int, bool]] = {}  # signals, with how many channels there were
         self._windows: dict[tuple[str, int], Window] = {}
         self._state: tuple[int, ...] = ()
         self._renumberings = table.renumberings
         self._traces: dict[Hashable, _Trace] = {}
-        self._older_traces: dict[Hashable, _Trace] = {}
         self._oldest = 0  # number since the epoch of the table's first column
 
     def window(self, signal: Signal, columns: int, newest: int) -> Window:
@@ -191,20 +174,21 @@ class Rolling:
             return
         if self._renumberings != self._table.renumberings:
             self._renumberings = self._table.renumberings
-            self._tiles, self._blocks, self._traces = {}, {}, {}
+            self._pieces, self._traces = {}, {}
         self._state, self._windows = state, {}
-        self._older_traces, self._traces = self._traces, {}
+        self._traces = {key: one for key, one in self._traces.items() if newest - one.newest <= TRACE_COLUMNS}
         self._oldest = newest - self._table.columns + 1
+        self._stamps: list[int] = self._table.stamps.tolist()
 
     def trace(self, key: Hashable, newest: int, read: Callable[[Columns], Array]) -> Array:
         """A value per column of the table, [column] or [column, member]; only what was written since is read anew.
 
-        `read` works column by column as that of a `Signal`. A trace that was not asked for since the table changed
-        twice is forgotten.
+        `read` works column by column as that of a `Signal`. A trace that was not asked for in `TRACE_COLUMNS` columns
+        is forgotten.
         """
         self._look(newest)
         columns = self._table.columns
-        known = self._traces.get(key) or self._older_traces.get(key)
+        known = self._traces.get(key)
         if known is None or newest - known.newest >= columns:
             values = read(Columns(self._table, 0, columns))
         elif (first := self._first_changed(known, newest)) < columns:
@@ -221,105 +205,26 @@ class Rolling:
         is_new = self._table.columns - (newest - known.newest)
         return min(int(written[0]), is_new) if len(written) else is_new
 
-    def merged(self, signal: Signal, columns: int, how: _Aggregate) -> tuple[NDArray[Any], ...]:
-        """Aggregates over a window: of whole blocks and tiles from what is kept, of a cut tile anew.
+    def merged(self, signal: Signal, columns: int, how: Aggregate) -> tuple[NDArray[Any], ...]:
+        """Aggregates over a window; of one with few values all is read anew, of one without any nothing is read."""
+        table = self._table
+        if columns * len(table) <= self._few_values:
+            return how.of(signal.read(Columns(table, table.columns - columns, table.columns)))
+        if self._is_blank(signal):
+            return how.of_nothing(len(table))
+        pieces = self._pieces.get((signal.name, how.name))
+        if pieces is None:
+            pieces = Pieces(signal.name, how, lambda first, last: signal.read(Columns(table, first, last)))
+            self._pieces[signal.name, how.name] = pieces
+        pieces.look(self._oldest, self._stamps, table.writes, len(table))
+        return pieces.newest(columns)
 
-        Of a window with few values all is read anew.
-        """
-        if columns * len(self._table) <= self._few_values:
-            return how.of(signal.read(Columns(self._table, self._table.columns - columns, self._table.columns)))
-        return self._merged(self._pieces_of(signal, columns, how), how)
-
-    def _merged(self, pieces: Iterable[_Tile], how: _Aggregate) -> tuple[NDArray[Any], ...]:
-        entities = len(self._table)
-        parts: list[NDArray[Any]] = []
-        for piece in pieces:
-            if not parts:
-                parts = [
-                    _padded(part, entities, nothing) for part, nothing in zip(piece.parts, how.neutral, strict=True)
-                ]
-                continue
-            for known, part, merge in zip(parts, piece.parts, how.merges, strict=True):
-                own = known[: len(part)]  # rows that came later had no value in this tile
-                merge(own, part, out=own)
-        return tuple(parts)
-
-    def _pieces_of(self, signal: Signal, columns: int, how: _Aggregate) -> Iterator[_Tile]:
-        key = (signal.name, how.name)
-        tiles, blocks = self._tiles.setdefault(key, {}), self._blocks.setdefault(key, {})
-        last = self._table.columns
-        first = last - columns
-        self._longest[key] = max(columns, self._longest.get(key, 0))
-        oldest = self._oldest + last - self._longest[key]
-        _forget(tiles, TILE_COLUMNS, oldest)
-        _forget(blocks, _BLOCK_COLUMNS, oldest)
-        while first < last:
-            start = self._oldest + first
-            if start % _BLOCK_COLUMNS == 0 and first + _BLOCK_COLUMNS <= last:
-                yield self._block(blocks, tiles, first, signal, how)
-                first += _BLOCK_COLUMNS
-                continue
-            end = min(last, (start // TILE_COLUMNS + 1) * TILE_COLUMNS - self._oldest)
-            yield self._tile(tiles, first, end, signal, how)
-            first = end
-
-    def _holds(self, piece: _Tile | None, first: int, end: int) -> bool:
-        """Whether a kept piece is of these columns, none of which was written since."""
-        return (
-            piece is not None
-            and (piece.first, piece.last) == (self._oldest + first, self._oldest + end)
-            and bool(self._table.stamps[first:end].max() <= piece.writes)
-        )
-
-    def _block(
-        self, kept: dict[int, _Tile], tiles: dict[int, _Tile], first: int, signal: Signal, how: _Aggregate
-    ) -> _Tile:
-        number, end = (self._oldest + first) // _BLOCK_COLUMNS, first + _BLOCK_COLUMNS
-        block = kept.get(number)
-        if block is None or not self._holds(block, first, end):
-            of = (self._tile(tiles, at, at + TILE_COLUMNS, signal, how) for at in range(first, end, TILE_COLUMNS))
-            parts = self._merged(of, how)
-            block = kept[number] = _Tile(self._table.writes, self._oldest + first, self._oldest + end, parts)
-        return block
-
-    def _tile(self, kept: dict[int, _Tile], first: int, end: int, signal: Signal, how: _Aggregate) -> _Tile:
-        number = (self._oldest + first) // TILE_COLUMNS
-        tile = kept.get(number)
-        if tile is None or not self._holds(tile, first, end):
-            values = signal.read(Columns(self._table, first, end))
-            tile = _Tile(self._table.writes, self._oldest + first, self._oldest + end, how.of(values))
-            if first == max(0, number * TILE_COLUMNS - self._oldest):
-                kept[number] = tile
-        return tile
-
-
-def _forget(kept: dict[int, _Tile], columns: int, oldest: int) -> None:
-    """Drop pieces of so many columns that slid out of the longest window that anyone asks for."""
-    for number in [one for one in kept if (one + 1) * columns <= oldest]:
-        del kept[number]
-
-
-def _padded(part: NDArray[Any], entities: int, nothing: float) -> NDArray[Any]:
-    """A copy with room for rows that came later."""
-    if len(part) == entities:
-        return part.copy()
-    return np.concatenate([part, np.full(entities - len(part), nothing, dtype=part.dtype)])
-
-
-def _sums(values: Floats) -> tuple[NDArray[Any], ...]:
-    is_there = np.isfinite(values)
-    total = np.add.reduce(values, axis=0, dtype=np.float64, where=is_there)
-    return total, np.add.reduce(is_there, axis=0, dtype=np.int32)
-
-
-def _peak(values: Floats) -> tuple[NDArray[Any], ...]:
-    return (np.fmax.reduce(values, axis=0),)
-
-
-def _least(values: Floats) -> tuple[NDArray[Any], ...]:
-    return (np.fmin.reduce(values, axis=0),)
-
-
-_SUMS: Final = _Aggregate("sum", _sums, (np.add, np.add), (0.0, 0))
-_PEAK: Final = _Aggregate("peak", _peak, (np.fmax,), (np.nan,))
-_LEAST: Final = _Aggregate("least", _least, (np.fmin,), (np.nan,))
+    def _is_blank(self, signal: Signal) -> bool:
+        """Whether nothing that a signal reads ever appeared, so that each of its columns is one gap."""
+        channels = len(self._table.channels)
+        known = self._blank.get(signal.name)
+        if known is None or known[0] != channels:
+            columns = _Watched(self._table, self._table.columns - 1, self._table.columns)
+            is_blank = bool(np.isnan(signal.read(columns)).all()) and not columns.has_any
+            known = self._blank[signal.name] = (channels, is_blank)
+        return known[1]

@@ -26,6 +26,8 @@ from warpgauge.analyzer.history.told import Teller
 from warpgauge.analyzer.layout import layout_of
 from warpgauge.analyzer.muting_book import MutingBook
 from warpgauge.analyzer.own_metrics import Durations, acting_samples, history_samples, own_samples
+from warpgauge.analyzer.plan_page import page_of, page_without_core
+from warpgauge.analyzer.pool_reading import PoolReader
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.engine import NodeKey, Result
     from warpgauge.analyzer.history.writer import HistoryWriter
     from warpgauge.analyzer.listener import Listener
+    from warpgauge.analyzer.pool_reading import PoolCommand
     from warpgauge.analyzer.sources import Page, SourceStatus
     from warpgauge.core.config import AnalyzerConfig, Config
     from warpgauge.core.finding import Finding
@@ -82,10 +85,12 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
     on_listening: Callable[[str, int], None],
     admission: Admission | None = None,
     listener: Listener | None = None,
+    planner: PoolCommand | None = None,
 ) -> None:
     """Run until `stop` is set; `admission` is the door as a web-config describes it.
 
-    `listener` hears all findings that hold or ended lately whenever they may have changed.
+    `listener` hears all findings that hold or ended lately whenever they may have changed. `planner` is the program
+    that reads and plans a scheduling core's pool.
 
     Raises:
         AddressInUseError: the port is taken.
@@ -115,6 +120,7 @@ async def run_service(  # noqa: PLR0913 - what a service is handed
                         book=book,
                         listener=listener,
                         history=history,
+                        planner=planner,
                     ),
                     stop,
                 ) as service,
@@ -183,6 +189,7 @@ class Service:
         book: MutingBook | None = None,
         listener: Listener | None = None,
         history: HistoryWriter | None = None,
+        planner: PoolCommand | None = None,
     ) -> None:
         usage = None
         if detectors is None:
@@ -214,6 +221,7 @@ class Service:
         self._is_fresh = asyncio.Event()  # a page came of an agent that is read each second
         self._turn = asyncio.Lock()  # a tick and a glance both go on from the findings before them: one at a time
         self._processes_of: Processes = {}  # the busiest processes of nodes, as last told
+        self._pool = PoolReader(planner, config.planning, self._clock, is_wanted=self._has_pool) if planner else None
         self.book = book
         self.remute()
         naming, interval_seconds = Naming.of(config.alerts), self._config.interval_seconds
@@ -264,6 +272,8 @@ class Service:
             loops.create_task(self._live_for_ever())
             loops.create_task(self._save_for_ever())
             loops.create_task(self._deliver_for_ever())
+            if self._pool is not None:
+                loops.create_task(self._pool.run(self._tell_of_the_plan))
             for pusher in self._pushers:
                 loops.create_task(self._push_for_ever(pusher))
 
@@ -340,6 +350,21 @@ class Service:
     def acting(self) -> dict[str, Any]:
         """The mode, and what holds everything back, if something does."""
         return acting_document(self.advisor)
+
+    def plan(self) -> dict[str, Any]:
+        """The plan of the core's pool with its age, or why there is none."""
+        if self._pool is None:
+            return page_without_core()
+        return page_of(self._pool, self.advisor.open, now=self._clock.now())
+
+    def _has_pool(self) -> bool:
+        """A core that is set has; the simulated fleet is there once its pages were read."""
+        simulated = self._pool is not None and self._pool.command.is_simulated
+        return not simulated or self.watch.census.simulated_nodes > 0
+
+    def _tell_of_the_plan(self) -> None:
+        """Only that there is a new one: pages that show it ask for it."""
+        self.stream.publish("plan", {"state": self.plan()["state"]})
 
     def samples(self) -> Iterable[Sample]:
         """The analyzer about itself."""

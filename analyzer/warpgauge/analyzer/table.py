@@ -49,6 +49,7 @@ class Table(Generic[E]):
         self._channels: dict[ChannelKey, int] = {}
         self._channel_counts: dict[str, int] = {}
         self._block: Floats = self._empty(_FIRST_CHANNELS, _FIRST_ENTITIES)
+        self._blank: Floats = np.empty((columns, 0), dtype=np.float32)
         self._first: Ints = np.zeros(_FIRST_CHANNELS, dtype=np.int64)
         self.last_seen_ms: Ints = np.zeros(_FIRST_ENTITIES, dtype=np.int64)
         self.writes = 0  # rises with every write
@@ -121,6 +122,12 @@ class Table(Generic[E]):
         view = self._block[channel, start + first : start + last, : len(self.entities)]
         view.flags.writeable = False
         return view
+
+    def blank(self, columns: int) -> Floats:
+        """What a channel that never appeared holds, [column, entity]: NaN, read-only, without memory of its own."""
+        if self._blank.shape[1] < len(self.entities):
+            self._blank = np.broadcast_to(np.float32(np.nan), (self.columns, self._block.shape[2]))
+        return self._blank[:columns, : len(self.entities)]
 
     def write(self, channels: Ints, columns: Ints, rows: Ints, values: Floats) -> None:
         """Set one value per (channel, column of the window, row); of several for one place, the last stands."""

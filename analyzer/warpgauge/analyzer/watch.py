@@ -19,11 +19,12 @@ from warpgauge.analyzer.detectors import CLOSE_DETECTORS
 from warpgauge.analyzer.engine import EngineState, NodeKey, Result, analyze
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
-from warpgauge.analyzer.intake import OPT_OUT, Counts, Intake
+from warpgauge.analyzer.intake import Counts, Intake
 from warpgauge.analyzer.layout import Layout
 from warpgauge.analyzer.live import live_document
 from warpgauge.analyzer.muting import NOTHING_MUTED, Muting
 from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.pacing import PACE_SECONDS, paced
 from warpgauge.analyzer.presence import Presence
 from warpgauge.analyzer.snapshot import MAX_BYTES, Saved, content_of
 from warpgauge.analyzer.sources.batch import Page
@@ -46,6 +47,7 @@ __all__ = ["Census", "Watch"]
 _LOG: Final = logging.getLogger(__name__)
 _FUTURE_SECONDS: Final = 60.0  # a target's clock may be this far ahead of ours
 _PATIENCE_SECONDS: Final = 20.0  # a sample may come this late before its absence is taken for silence
+_UNHEARD_SECONDS: Final = 300.0  # after a start: FIRST_SETTLE_SECONDS of what is written to us, and a slow scrape more
 _WRITTEN_PATIENCE_SECONDS: Final = 35.0  # what is written to us waits in the sender's queue and in ours
 
 T = TypeVar("T")
@@ -75,7 +77,7 @@ class Watch:
         recorder: Recorder | None = None,
     ) -> None:
         self._clock = clock
-        self._detectors = detectors
+        self._detectors = paced(detectors)
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frame")
         self._frame = Frame(window_seconds=config.window_seconds)
         self._layout = layout or Layout()  # of the topology file
@@ -87,6 +89,8 @@ class Watch:
         self._replica_labels = config.replica_labels
         self._written = WrittenSamples(self._intake, self._replica_labels)
         self._patience_seconds = _WRITTEN_PATIENCE_SECONDS if config.remote_write else _PATIENCE_SECONDS
+        self._opted_out_before: frozenset[NodeKey] = frozenset()  # in the run before, until then on the monotonic clock
+        self._unheard_until = float("-inf")
         self._state = EngineState()
         self.muting: Muting = NOTHING_MUTED  # replaced as a whole
         self._pages: dict[NodeKey, str] = {}  # where the agent of a node was read
@@ -94,8 +98,12 @@ class Watch:
 
     @property
     def opted_out(self) -> frozenset[NodeKey]:
-        """Nodes that nothing disruptive is to be done to, because their targets say so."""
-        return self._intake.opted_out
+        """Nodes that nothing disruptive is to be done to, because their targets say so.
+
+        After a restart also those of the run before, until every target could be heard again.
+        """
+        is_settled = self._clock.monotonic() >= self._unheard_until
+        return self._intake.opt_outs.nodes | (frozenset() if is_settled else self._opted_out_before)
 
     async def ask(self, question: Callable[[Frame], T]) -> T:
         """Run a function on the frame, in the thread that owns it."""
@@ -162,7 +170,15 @@ class Watch:
         content = content_of(self._frame, max_bytes=MAX_BYTES)
         names = self._intake.names.document()
         usage = None if self.usage is None else self.usage.to_json()
-        return Saved(frame=content, state=self._state, names=names, ledger=ledger, run=self._in_turn, usage=usage)
+        return Saved(
+            frame=content,
+            state=self._state,
+            names=names,
+            ledger=ledger,
+            run=self._in_turn,
+            usage=usage,
+            opted_out=self.opted_out,
+        )
 
     def _in_turn(self, copy: Callable[[], T]) -> T:
         """Run a function in the owner's thread, called from any other thread."""
@@ -171,6 +187,8 @@ class Watch:
     def _resume(self, memory: Memory) -> None:
         if self.usage is not None and memory.usage is not None:
             self.usage.resume(memory.usage)
+        self._opted_out_before = memory.opted_out
+        self._unheard_until = self._clock.monotonic() + _UNHEARD_SECONDS
         self._frame, self._state = memory.frame, memory.state
         self._frame.layout.take_over(self._layout)
         self._intake = Intake(self._frame, memory.names, self._recorder)
@@ -183,8 +201,7 @@ class Watch:
         node = (names.cluster(labels), names.node(labels))
         self._pages[node] = batch.target.name
         if isinstance(batch, Page):  # of other sources the series themselves say it
-            opted_out = self._intake.opted_out
-            self._intake.opted_out = opted_out | {node} if labels.get(OPT_OUT) == "true" else opted_out - {node}
+            self._intake.opt_outs.hear(node, batch.target.name, labels, round(1000.0 * (batch.time or 0.0)))
 
     def _forget(self, target: str) -> None:
         self._intake.forget(target)
@@ -197,6 +214,7 @@ class Watch:
         self._written.flush(self._clock.monotonic(), not_after=self._not_after())
         self._frame.advance(self._clock.now() - self._patience_seconds)
         self._frame.close_up = self._close.current(self._clock.now())
+        self._frame.pace_seconds = PACE_SECONDS
         return analyze(
             self._frame,
             self._state,

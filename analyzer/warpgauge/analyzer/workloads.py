@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Doubles = NDArray[np.float64]
 
-__all__ = ["Holding", "Roster"]
+__all__ = ["Holding", "Roster", "job_name"]
+
+
+def job_name(labels: Mapping[str, str]) -> str:
+    """What a workload is called here, by the labels of its info series; "" if it is no job."""
+    pod = "/".join(filter(None, (labels.get("namespace"), labels.get("pod"))))
+    return labels.get("job_id") or pod or labels.get("container", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +47,7 @@ class Holding:
     @classmethod
     def from_labels(cls, labels: Mapping[str, str], *, cluster: str, device: int) -> Holding | None:
         """Read a workload info series; None when it names no workload."""
-        name = labels.get("job_id") or "/".join(filter(None, (labels.get("namespace"), labels.get("pod"))))
-        name = name or labels.get("container", "")
-        if not name:
+        if not (name := job_name(labels)):
             return None
         rank = labels.get("rank", "")
         return cls(

@@ -104,7 +104,7 @@ class WrittenSamples:
         times_ms = np.concatenate([batch.times_ms for batch in due])
         values = np.concatenate([batch.values for batch in due])
         values[np.isnan(values)] = np.nan  # a stale marker is a signaling NaN, which arithmetic complains about
-        self._resolve(numbers, now)
+        self._resolve(numbers, times_ms, now)
         self._ingest(numbers, times_ms, values, not_after)
         if len(self._book) >= self._next_sweep:
             self._sweep()
@@ -166,7 +166,7 @@ class WrittenSamples:
             self._last_ms = np.concatenate([self._last_ms, np.zeros_like(self._last_ms)])
             self._interval_ms = np.concatenate([self._interval_ms, np.zeros_like(self._interval_ms)])
 
-    def _resolve(self, numbers: Ints, now: float) -> None:
+    def _resolve(self, numbers: Ints, times_ms: Ints, now: float) -> None:
         """Find the frame's ids of series that have none, or none that holds any more."""
         frame, names = self._intake.frame, self._intake.names
         is_renamed = names.version != self._names and now - self._named_at >= self._rename_seconds
@@ -175,10 +175,14 @@ class WrittenSamples:
         if frame.generation != self._generation or is_renamed:
             self._generation, self._names, self._named_at = frame.generation, names.version, now
             self._ids[:] = _UNRESOLVED
-        new = np.unique(numbers[self._ids[numbers] == _UNRESOLVED])
-        for number in new.tolist():
-            self._ids[number] = self._id_of(labels_in(self._book.blocks[number]))
+        is_new = self._ids[numbers] == _UNRESOLVED
+        new, places = np.unique(numbers[is_new], return_inverse=True)
+        newest = np.zeros(len(new), dtype=np.int64)
+        np.maximum.at(newest, places, times_ms[is_new])
+        for number, at_ms in zip(new.tolist(), newest.tolist(), strict=True):
+            self._ids[number] = self._id_of(labels_in(self._book.blocks[number]), at_ms)
 
-    def _id_of(self, labels: Mapping[str, str]) -> int:
+    def _id_of(self, labels: Mapping[str, str], at_ms: int) -> int:
         own = without(labels, {"__name__", *self._replica_labels})
-        return self._intake.resolve(labels["__name__"], own, f"{own.get('job', '')} {own.get('instance', '')}")
+        origin = f"{own.get('job', '')} {own.get('instance', '')}"
+        return self._intake.resolve(labels["__name__"], own, origin, at_ms=at_ms)

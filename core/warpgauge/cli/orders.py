@@ -14,7 +14,7 @@ from warpgauge.core.config import data_directory
 from warpgauge.core.errors import ConfigError, SourceError
 from warpgauge.core.lane import TryLaterError
 from warpgauge.core.posting import HttpClient
-from warpgauge.web import TokenFile
+from warpgauge.core.token_file import TokenFile
 
 if TYPE_CHECKING:
     import argparse

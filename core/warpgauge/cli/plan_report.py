@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from warpgauge.analyzer.planning.moves import cost_words
 from warpgauge.core.table import table
 
 if TYPE_CHECKING:
@@ -115,11 +116,9 @@ def _waiting(plan: PoolPlan) -> str:
 
 
 def _moves(plan: PoolPlan) -> str:
-    moves, cost = plan.moves.moves, plan.moves.cost
+    moves = plan.moves.moves
     if not moves:
         return f"Moves: {plan.moves.reason}."
-    unknown = cost.pods_of_unknown_loss
-    caveat = f", without what {unknown} pods did since a checkpoint nobody told of" if unknown else ""
     rows = [
         (step, move.pod, move.source, _devices(move.source_gpus), move.target, _devices(move.target_gpus))
         for step, move in enumerate(moves, start=1)
@@ -129,7 +128,7 @@ def _moves(plan: PoolPlan) -> str:
         _listed("Move, in this order:", ("STEP", "POD", "FROM", "DEVICES", "TO", "DEVICES"), rows, {"STEP"}),
         f"Gain: {plan.moves.reason}.",
         *([f"Then these jobs fit: {', '.join(helped[:_MOST_ROWS])}."] if helped else []),
-        f"Cost: {cost.gpu_seconds:.0f} GPU-seconds of work{caveat}.",
+        f"Cost: {cost_words(plan.moves.cost)}.",
         "Undo: the same moves backwards, each from TO to FROM; --json lists them.",
     ]
     return "\n".join(parts)

@@ -87,7 +87,8 @@ def _muted(finding: Finding) -> str:
 
 def evidence_line(row: Evidence) -> str:
     """A number with what it is compared with."""
-    parts = [f"{row.metric} {row.value:.6g} {row.unit}".rstrip()]
+    whose = f" of job {row.whose.job_id}" if row.whose else ""
+    parts = [f"{row.metric}{whose} {row.value:.6g} {row.unit}".rstrip()]
     if row.baseline is not None:
         parts.append(f"usual {row.baseline:.6g}")
     if row.threshold is not None:

@@ -1,6 +1,7 @@
 """Which field of dcgm-exporter is which of our metrics, in its type and its unit.
 
-Names, types and units: etc/default-counters.csv of NVIDIA/dcgm-exporter, 4.6 to 4.8.
+Names, types and units: etc/default-counters.csv of NVIDIA/dcgm-exporter, 4.6 to 4.8; of what that leaves out (engines
+one by one, power at the moment, time below the base clocks) DCGM's own field identifiers.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.catalog import Kind, device
+from warpgauge.core.catalog import Kind, detail, device
 
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
@@ -66,6 +67,7 @@ _VIOLATIONS: Final = {
     "LOW_UTIL": "low_utilization",
     "RELIABILITY": "reliability",
 }
+_ENGINES: Final = {"NVDEC": ("decoder", 8), "NVJPG": ("jpeg", 8), "NVOFA": ("ofa", 2)}
 FIELDS: Final[tuple[Field, ...]] = (
     _gauge("DCGM_FI_DEV_SM_CLOCK", "SM clock (in MHz).", device.CLOCK, "sm", factor=PER_MEGAHERTZ),
     _gauge("DCGM_FI_DEV_MEM_CLOCK", "Memory clock (in MHz).", device.CLOCK, "memory", factor=PER_MEGAHERTZ),
@@ -119,6 +121,19 @@ FIELDS: Final[tuple[Field, ...]] = (
         for pipe in ("fp64", "fp32", "fp16")
     ],
     *[
+        _gauge(
+            f"DCGM_FI_PROF_{word}{number}_ACTIVE",
+            f"Share of time {engine} engine {number} worked.",
+            detail.ENGINE_ACTIVE,
+            engine,
+            str(number),
+            extra=True,
+        )
+        for word, (engine, count) in _ENGINES.items()
+        for number in range(count)
+    ],
+    _gauge("DCGM_FI_DEV_POWER_USAGE_INSTANT", "Power draw at the moment (in W).", device.POWER_INSTANT, extra=True),
+    *[
         _counter(
             f"DCGM_FI_DEV_{name}_VIOLATION",
             f"Time the clocks were held down: {reason} (in ns).",
@@ -129,6 +144,13 @@ FIELDS: Final[tuple[Field, ...]] = (
         )
         for name, reason in _VIOLATIONS.items()
     ],
+    _counter(
+        "DCGM_FI_DEV_TOTAL_BASE_CLOCKS_VIOLATION",
+        "Time below the base clocks (in ns).",
+        detail.CLOCKS_BELOW_BASE,
+        factor=NANO,
+        extra=True,
+    ),
     *[
         _counter(
             f"DCGM_FI_DEV_ECC_{name}_TOTAL", f"ECC errors: {', '.join(labels)}.", device.ECC_ERRORS, *labels, extra=True
@@ -167,11 +189,16 @@ FIELDS: Final[tuple[Field, ...]] = (
 )
 """Every field of a number that NVML can give; the last XID is `DCGM_FI_DEV_XID_ERRORS`, which carries more labels."""
 
+_CRC: Final = (
+    "CRC errors are counted link by link, flit and data together: an H100 and an H200 do not support the fields of NVML"
+    " that tell them apart"
+)
 NOT_GIVEN: Final = {
-    "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL": "no source states its unit; DCGM_FI_PROF_NVLINK_TX_BYTES has one",
+    "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL": "no source states its unit, nor that of NVLINK_THROUGHPUT_TOTAL, DCGM's newer"
+    " name for it; DCGM_FI_PROF_NVLINK_TX_BYTES has one",
     "DCGM_FI_DEV_VGPU_LICENSE_STATUS": "is about guests with a vGPU",
-    "DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL": "CRC errors are counted link by link, flit and data together",
-    "DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL": "CRC errors are counted link by link, flit and data together",
+    "DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL": _CRC,
+    "DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL": _CRC,
     "DCGM_FI_DEV_NVLINK_BANDWIDTH_L0": "no source states its unit",
     "DCGM_EXP_CLOCK_EVENTS_COUNT": "a window of DCGM's own; accel_throttle_seconds_total counts without one",
     "DCGM_EXP_XID_ERRORS_COUNT": "a window of DCGM's own; accel_xid_events_total counts without one",

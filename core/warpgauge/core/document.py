@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -45,7 +46,7 @@ def to_document(value: Any) -> Any:  # noqa: ANN401 - walks any frozen dataclass
     """The JSON form of a dataclass; what is None is absent, never null."""
     if is_dataclass(value):
         present = ((item, getattr(value, item.name)) for item in fields(value))
-        hints = get_type_hints(type(value), include_extras=True)
+        hints = _hints(type(value))  # type: ignore[arg-type]  # mypy takes no class for hashable
         return {_json_name(item): _written(hints[item.name], raw) for item, raw in present if raw is not None}
     if isinstance(value, tuple):
         return [to_document(item) for item in value]
@@ -62,7 +63,7 @@ def from_document(cls: type[T], document: object, place: str = "") -> T:
     if not isinstance(document, Mapping):
         msg = f"{place or 'document'}: expected an object, got {document!r}"
         raise ValueError(msg)  # noqa: TRY004 - callers catch one type for every malformed document
-    hints = get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)  # type: ignore[arg-type]  # as above
     values: dict[str, Any] = {}
     for item in fields(cls):  # type: ignore[arg-type]  # every caller passes a dataclass
         name = _json_name(item)
@@ -73,6 +74,12 @@ def from_document(cls: type[T], document: object, place: str = "") -> T:
             msg = f"{here} is missing"
             raise ValueError(msg)
     return cls(**values)
+
+
+@cache
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    """Types of its fields; Python evaluates their text anew at each call, which costs as much as all the rest."""
+    return get_type_hints(cls, include_extras=True)
 
 
 def _json_name(item: Any) -> str:  # noqa: ANN401 - dataclasses.Field of any type

@@ -23,6 +23,7 @@ __all__ = [
     "Scope",
     "Severity",
     "SharedPlace",
+    "Whose",
     "finding_from_json",
     "incident_from_json",
     "stable_id",
@@ -108,6 +109,15 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """The job that a number is of, where it is another one than the finding's."""
+
+    job_id: str
+    scheduler: str | None = None  # kubernetes, slurm, yarn, docker; absent if nobody told
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """One number that supports a finding; `value` over the last `window_seconds`, seen `samples` times."""
 
@@ -118,6 +128,7 @@ class Evidence:
     threshold: float | None = None  # what the rule asks for
     window_seconds: float | None = None
     samples: int | None = None
+    whose: Whose | None = None  # the other job that it is of: who disturbs, not who is disturbed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,13 +104,18 @@ class Lane:
         """Close the queue; what was not delivered is in it."""
         self._queue.close()
 
-    def run(self) -> str | None:
-        """Deliver all that is due; one sentence if the receiver failed, None if all is well or waits its turn."""
+    def run(self, is_held: Callable[[], bool] = lambda: False) -> str | None:
+        """Deliver all that is due; one sentence if the receiver failed, None if all is well or waits its turn.
+
+        `is_held` is asked before each delivery: what was due is left for later once somebody holds it back.
+        """
         troubles: list[str] = []
         most_failures = self.failures + _MOST_FAILURES
         blocked: set[str] = {group for group, wait in self._waits.items() if wait.until > self._clock.now()}
         try:
             for batch in self._due(blocked):
+                if is_held():
+                    break
                 trouble = self._try(batch, blocked)
                 troubles += [trouble] if trouble else []
                 if self.failures >= most_failures:

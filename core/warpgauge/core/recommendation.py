@@ -227,6 +227,7 @@ class Recommendation:
     expected_gain: ExpectedGain | None = None
     simulated: bool = False  # derived from simulated data: nothing may act on it
     disruption: Disruption | None = None
+    helps: tuple[Target, ...] | None = None  # whose work is to go better, where not the target's own: what is verified
     undoes: str | None = None  # of kind undo: the id of the recommendation whose doing is to be taken back
     supersedes: tuple[str, ...] | None = None  # ids of recommendations that this one stands for now
     depends_on: tuple[str, ...] | None = None  # ids of recommendations that must be executed before

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from warpgauge.core.token_file import TokenFile
 from warpgauge.web.address import ListenAddress
 from warpgauge.web.application import json_response, make_app
 from warpgauge.web.serving import install_stop_signals, serve
 from warpgauge.web.stream import EventStream
-from warpgauge.web.token import TokenFile
 from warpgauge.web.webconfig import Admission, admission_of, scheme_of
 
 __all__ = [

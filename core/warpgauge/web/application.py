@@ -13,8 +13,8 @@ from warpgauge.web.guard import ADMISSION, ONLY_LOOPBACK_NAMES, SAFE_METHODS, gu
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from warpgauge.core.token_file import TokenFile
     from warpgauge.web.guard import Knows
-    from warpgauge.web.token import TokenFile
 
     Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler, Middleware
 
-    from warpgauge.web.token import TokenFile
+    from warpgauge.core.token_file import TokenFile
 
     Knows = Callable[[web.Request], bool]
     """Whether a request shows the token of its own door."""

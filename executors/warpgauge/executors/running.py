@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from warpgauge.core.ack import Ack
     from warpgauge.core.clock import Clock
     from warpgauge.core.lane import Receiver
+    from warpgauge.core.recommendation import Recommendation
     from warpgauge.executors.inbox import Inbox
     from warpgauge.executors.protocol import Executor
 
@@ -76,7 +77,15 @@ class Process:
         self._parts = _Parts(
             journal=journal,
             acks=Lane(queue, acks, group_of=_group_of, clock=clock),
-            worker=Worker(executor, journal, self._send, clock=clock, dry_run=dry_run, cluster=cluster),
+            worker=Worker(
+                executor,
+                journal,
+                self._send,
+                clock=clock,
+                dry_run=dry_run,
+                cluster=cluster,
+                last_word=self._may_still_be_followed,
+            ),
         )
 
     def run(self, stop: threading.Event, is_over: Callable[[], bool] = lambda: False) -> None:
@@ -104,6 +113,16 @@ class Process:
             worker.resume({one.id for one in mail.recommendations})
         if (trouble := self._parts.acks.run()) is not None:
             _LOG.info("acks wait", extra={"why": trouble})
+
+    def _may_still_be_followed(self, recommendation: Recommendation) -> bool:
+        """Whether it stands right now: what was done before it in this round can have taken minutes."""
+        try:
+            mail = self._inbox.read()
+        except TryLaterError:
+            return False
+        is_withdrawn = any(one.recommendation_id == recommendation.id for one in mail.withdrawals)
+        now = next((one for one in mail.recommendations if one.id == recommendation.id), None)
+        return now is not None and now.may_be_followed and not is_withdrawn
 
     def close(self) -> None:
         """Close the files."""

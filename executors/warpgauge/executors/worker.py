@@ -46,7 +46,9 @@ class Worker:
         dry_run: bool = False,
         cluster: str | None = None,
         rest: Backoff = _REST,
+        last_word: Callable[[Recommendation], bool] = lambda _: True,
     ) -> None:
+        """`last_word` says whether one may be followed still; asked before each acting: others took their time."""
         self._executor = executor
         self._journal = journal
         self._send = send
@@ -54,6 +56,7 @@ class Worker:
         self._dry_run = dry_run
         self._cluster = cluster
         self._rest = rest
+        self._last_word = last_word
         self._producer = Producer(name=executor.name, version=VERSION)
         self._asked: dict[str, float] = {}  # key of what waits -> when its preconditions were asked last
 
@@ -117,6 +120,8 @@ class Worker:
         if entry.phase is Phase.ACCEPTED:
             entry = self._say(entry, Phase.DRY_RUN_OK, detail=_words(self._executor.intents(order)))
         if self._dry_run or not entry.recommendation.may_be_followed:
+            return
+        if entry.phase is not Phase.EXECUTING and not self._last_word(entry.recommendation):
             return
         entry = self._say(entry, Phase.EXECUTING)
         refs = self._executor.execute(order)

@@ -18,6 +18,8 @@ from warpgauge.core.catalog import Tier, own
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.errors import ConfigError
+from warpgauge.exporters.attribution.owners import Owners, Pods
+from warpgauge.exporters.attribution.procfs import ProcFs
 from warpgauge.exporters.attribution.speaking import Speaking
 from warpgauge.exporters.collectors import COLLECTORS, make
 from warpgauge.exporters.dcgm import DcgmView
@@ -28,7 +30,7 @@ from warpgauge.exporters.link import GATHER_SECONDS, Program
 from warpgauge.exporters.logs.kernel_log import KernelLog
 from warpgauge.exporters.logs.nvrm import DriverMessages, pci_address
 from warpgauge.exporters.pages import Pages, packed
-from warpgauge.exporters.processes import ProcessTable
+from warpgauge.exporters.processes import Process, ProcessTable
 from warpgauge.exporters.readings import Readings
 from warpgauge.exporters.release import Release
 from warpgauge.exporters.supervisor import Supervisor
@@ -77,7 +79,6 @@ class Agent:
         self._is_publishing = False  # and has not yet looked at the readings
         self._unwanted_until = 0.0  # monotonic seconds: nobody wants a page that soon
         self._is_ready = False
-        self._busiest = _Busiest(processes or ProcessTable(proc_root=config.agent.proc_root), self._clock)
         self._gpm_mode = GpmMode(config.agent.gpm, config.agent.proc_root, self.readings.tally)
         self._pusher = self._push()
         self._kernel_log = KernelLog(config.agent.kernel_log, self._hear_kernel)
@@ -85,10 +86,19 @@ class Agent:
         self._is_kernel_log_open: bool | None = None  # None: nobody asked for it yet
         self._logs = self._shipping()
         self._has_met_nvidia = False
-        self._speaking = Speaking()
+        self._speaking, self._pods = Speaking(), Pods()
+        self._busiest = _Busiest(processes or self._process_table(), self._clock)
         self.collectors = [self._collector(name) for name in self._wanted()]
         supervisors = [collector for collector in self.collectors if isinstance(collector, Supervisor)]
         self.release = Release(supervisors, self.readings.tally, self._clock)
+
+    def _process_table(self) -> ProcessTable:
+        """The busiest processes, with whose they are unless nobody is to say so."""
+        agent = self._config.agent
+        if "attribution" in agent.disabled_collectors:
+            return ProcessTable(proc_root=agent.proc_root)
+        owners = Owners(ProcFs(agent.proc_root), pods=self._pods.ask, spoken=self._speaking.ask)
+        return ProcessTable(proc_root=agent.proc_root, whose=owners.of)
 
     def _push(self) -> Pusher | None:
         """Who pushes metrics; None, without loading what that takes, where nobody wants any."""
@@ -165,6 +175,7 @@ class Agent:
             "attribution": {
                 "held": self.readings.held,
                 "spoken": self._speaking.ask,
+                "pods": self._pods,
                 "proc_root": agent.proc_root,
                 "sys_root": agent.sys_root,
                 "pod_resources": agent.pod_resources_socket,
@@ -340,8 +351,15 @@ class _Busiest:
         async with self._turn:
             if self._answer is None or self._clock.monotonic() - self._answer[0] > _PROCESSES_SECONDS:
                 found = await self._worker.ask(lambda: self._table.busiest(_MOST_PROCESSES))
-                self._answer = (self._clock.monotonic(), [asdict(process) for process in found])
+                self._answer = (self._clock.monotonic(), [_process(one) for one in found])
             return self._answer[1][:top]
+
+
+def _process(one: Process) -> dict[str, Any]:
+    document = asdict(one)
+    if one.workload is None:
+        del document["workload"]  # unknown is absent
+    return document
 
 
 def _device(standing: Standing, node: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Process:
     cpu_ratio: float  # of all CPUs of the machine together, 0-1
     memory_bytes: int  # resident
     user: str  # empty when nobody can tell any more
+    workload: Mapping[str, str] | None = None  # whose it is, in the words of accel_workload_info; None: nobody can tell
 
 
 class Reading(NamedTuple):
@@ -55,6 +56,7 @@ class ProcessTable:
         cpu_count: int | None = None,
         seconds: float = 1.0,
         sleep: Callable[[float], None] = time.sleep,
+        whose: Callable[[int], Mapping[str, str] | None] = lambda _: None,
         clock: Clock | None = None,
     ) -> None:
         self._proc_root = str(proc_root)
@@ -62,6 +64,7 @@ class ProcessTable:
         self._cpu_count = cpu_count or os.cpu_count() or 1
         self._seconds = seconds
         self._sleep = sleep
+        self._whose = whose
         self._clock = clock or SystemClock()
 
     def busiest(self, top: int) -> list[Process]:
@@ -77,7 +80,8 @@ class ProcessTable:
 
     def _process(self, one: Reading, cpu_ratio: float) -> Process:
         # Ticks are 10 ms, so a process that never slept can seem to have had more than there was.
-        return Process(one.pid, one.command, min(cpu_ratio, 1.0), one.memory_bytes, self._user(one.pid))
+        whose = self._whose(one.pid) if cpu_ratio else None  # of those that do nothing nobody asks
+        return Process(one.pid, one.command, min(cpu_ratio, 1.0), one.memory_bytes, self._user(one.pid), whose)
 
     def _readings(self) -> Iterator[Reading]:
         return islice(self._linux_readings() if self._is_linux else _portable_readings(), _MAX_PROCESSES)

@@ -31,7 +31,6 @@ static double share_of(unsigned id) {
     case NVML_GPM_METRIC_ANY_TENSOR_UTIL: return 47;
     case NVML_GPM_METRIC_DFMA_TENSOR_UTIL: return 2;
     case NVML_GPM_METRIC_HMMA_TENSOR_UTIL: return 41;
-    case NVML_GPM_METRIC_DMMA_TENSOR_UTIL: return 1;
     case NVML_GPM_METRIC_IMMA_TENSOR_UTIL: return 3;
     case NVML_GPM_METRIC_DRAM_BW_UTIL: return 55;
     case NVML_GPM_METRIC_FP64_UTIL: return 1.5;
@@ -79,6 +78,7 @@ static ret links(const struct between *b, unsigned id, double *out) {
 static ret one(const struct between *b, unsigned id, double *out) {
     double share = share_of(id), cycles = cycles_of(id), mib = (double)MIB;
     switch (id) {
+    case NVML_GPM_METRIC_DMMA_TENSOR_UTIL: return OK; /* as driver 580 on an H100: 0, success, and no name */
     case NVML_GPM_METRIC_PCIE_TX_PER_SEC: *out = mean_load(b) * 8e9 / mib; return OK;
     case NVML_GPM_METRIC_PCIE_RX_PER_SEC: *out = mean_load(b) * 11e9 / mib; return OK;
     case NVML_GPM_METRIC_PCIE_TX: *out = busy(b->d, b->to) * 8e9; return OK;
@@ -112,9 +112,15 @@ ret nvmlGpmMetricsGet(nvmlGpmMetricsGet_t *q) {
     take(5, __func__);
     struct between b = {q->sample1->d, q->sample1->seconds, q->sample2->seconds};
     if (b.to <= b.from) b.from = b.to - 1; /* a clock that stands still: what it was like until now */
+    static unsigned char asked[MAX]; /* whether this process asked a GPU for its memory's bandwidth before */
     for (unsigned i = 0; i < q->numMetrics; i++) {
+        unsigned char *before = &asked[b.d->index];
+        spend(measured_gpm_us(q->metrics[i].metricId, !*before));
+        if (q->metrics[i].metricId == NVML_GPM_METRIC_DRAM_BW_UTIL) *before = 1;
         q->metrics[i].value = 0;
         q->metrics[i].nvmlReturn = one(&b, q->metrics[i].metricId, &q->metrics[i].value);
+        int is_known = !q->metrics[i].nvmlReturn && q->metrics[i].metricId != NVML_GPM_METRIC_DMMA_TENSOR_UTIL;
+        q->metrics[i].metricInfo.shortName = is_known ? (char *)"known" : NULL;
     }
     return OK;
 }

@@ -69,6 +69,7 @@ ret enter(dev d, double microseconds, const char *function);
 void spend(double microseconds); /* of the caller's CPU, where latencies are those of an H100 */
 double measured_us(const char *function);
 double measured_field_us(unsigned id);
+double measured_gpm_us(unsigned id, int is_first);
 double measured_busy_ring_us(void);
 /* session.c */
 int is_open(void);

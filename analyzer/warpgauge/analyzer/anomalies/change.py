@@ -213,7 +213,7 @@ def _of_signal(frame: Frame, signal: Signal, rows: NDArray[np.intp], workload: _
         return
     changed = set(rows.tolist())
     groups = _groups(frame, signal, rows)
-    alone = [row for row in rows.tolist() if not _is_shared(row, groups, changed)]
+    alone = _alone(rows.tolist(), groups, changed)
     for row in alone[:MOST_ROWS]:
         found = _judged(frame, signal, _of_rows(frame, signal, row), workload.begin(signal, row))
         if found is None or (found.after < found.before and not signal.may_fall):
@@ -248,9 +248,16 @@ def _of_jobs(frame: Frame, *, is_rank: bool) -> dict[int, list[int]]:
     return groups
 
 
-def _is_shared(row: int, groups: dict[int, list[int]], changed: set[int]) -> bool:
-    members = groups.get(row, [row])
-    return len(members) > 1 and sum(member in changed for member in members) > SHARED_SHARE * len(members)
+def _alone(rows: list[int], groups: dict[int, list[int]], changed: set[int]) -> list[int]:
+    """Rows whose change most of their group did not share; the rows of a group have one and the same list."""
+    is_shared: dict[int, bool] = {}
+    for row in rows:
+        members = groups.get(row)
+        if members is not None and id(members) not in is_shared:
+            is_shared[id(members)] = len(members) > 1 and len(changed.intersection(members)) > SHARED_SHARE * len(
+                members
+            )
+    return [row for row in rows if row not in groups or not is_shared[id(groups[row])]]
 
 
 def _is_common(found: _Found, signal: Signal, members: Array) -> bool:

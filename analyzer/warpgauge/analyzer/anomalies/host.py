@@ -14,7 +14,7 @@ import numpy as np
 from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, ProcessReading, Strength
 from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.windows import Array, Mask, confidence, mean, onset_time, ratio
+from warpgauge.analyzer.windows import Array, Mask, confidence, mean, onset_times, ratio
 from warpgauge.analyzer.wording import count, gibibytes, percent, span
 from warpgauge.core.catalog import host
 from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
@@ -70,10 +70,12 @@ class HostSaturated:
         is_judged = np.isfinite(busy).sum(axis=1) >= RAISE_COLUMNS
         raises = _often(busy >= RAISE_BUSY)
         holds = raises | _still(busy >= HOLD_BUSY)
+        rows = np.flatnonzero(is_judged & holds).tolist()
+        onsets = onset_times(frame, (busy_ratio(frame, rows=rows) - HOLD_BUSY) / (1 - HOLD_BUSY)) if rows else ()
         return Detection(
             candidates=tuple(
-                self._candidate(frame, int(row), busy[row], raises=bool(raises[row]))
-                for row in np.flatnonzero(is_judged & holds)
+                self._candidate(frame, row, busy[row], float(since), raises=bool(raises[row]))
+                for row, since in zip(rows, onsets, strict=True)
             ),
             judged=_judged(self.name, "machines, for CPUs that are all busy", is_judged),
             not_judged=_not_judged(self.name, "whether machines are saturated", is_judged, host.CPU_SECONDS.name),
@@ -90,9 +92,8 @@ class HostSaturated:
             evidence=lambda process: measured(host.PROCESS_CPU, process.cpu_ratio),
         )
 
-    def _candidate(self, frame: Frame, row: int, busy: Array, *, raises: bool) -> Candidate:
+    def _candidate(self, frame: Frame, row: int, busy: Array, since: float, *, raises: bool) -> Candidate:
         level = float(mean(busy))
-        since = onset_time(frame, (busy_ratio(frame, rows=[row])[0] - HOLD_BUSY) / (1 - HOLD_BUSY))
         cpus = float(frame.latest(host.CPU_COUNT, seconds=_SLOW_SECONDS, rows=[row])[0])
         all_cpus = "all CPUs" if np.isnan(cpus) else f"all {count(int(cpus), 'CPU')}"
         stalled = float(mean(frame.values(host.PRESSURE_SECONDS, "cpu", "some", seconds=WINDOW_SECONDS, rows=row)))
@@ -152,10 +153,12 @@ class MemoryPressure:
         reading = _MemoryReading(frame)
         is_judged = np.isfinite(reading.available).sum(axis=1) >= RAISE_COLUMNS
         raises, holds = reading.is_past_raise(), reading.is_past_hold()
+        rows = np.flatnonzero(is_judged & (raises | holds)).tolist()
+        onsets = reading.since(rows) if rows else ()
         return Detection(
             candidates=tuple(
-                self._candidate(frame, int(row), reading, raises=bool(raises[row]))
-                for row in np.flatnonzero(is_judged & (raises | holds))
+                self._candidate(frame, row, reading, float(since), raises=bool(raises[row]))
+                for row, since in zip(rows, onsets, strict=True)
             ),
             judged=_judged(self.name, "machines, for memory that runs out", is_judged),
             not_judged=_not_judged(self.name, "whether memory runs out", is_judged, host.MEMORY_AVAILABLE.name),
@@ -172,9 +175,8 @@ class MemoryPressure:
             evidence=lambda process: measured(host.PROCESS_MEMORY, process.memory_bytes),
         )
 
-    def _candidate(self, frame: Frame, row: int, reading: _MemoryReading, *, raises: bool) -> Candidate:
+    def _candidate(self, frame: Frame, row: int, reading: _MemoryReading, since: float, *, raises: bool) -> Candidate:
         entity = frame.nodes.entities[row]
-        since = reading.since(row)
         available = float(mean(reading.available[row]))
         total = float(frame.latest(host.MEMORY_TOTAL, rows=[row])[0])
         margin = max((RAISE_AVAILABLE - available) / RAISE_AVAILABLE, reading.level(row) / RAISE_STALLED - 1)
@@ -200,13 +202,13 @@ class _MemoryReading:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self.available = self._available(WINDOW_SECONDS, slice(None))
+        self.available = self._available(WINDOW_SECONDS)
         self._stalled = frame.values(host.PRESSURE_SECONDS, "memory", "full", seconds=WINDOW_SECONDS)
         self._swap_in = frame.values(host.SWAP_IN, seconds=WINDOW_SECONDS)
 
-    def _available(self, seconds: float | None, rows: slice) -> Array:
-        total = self._frame.values(host.MEMORY_TOTAL, seconds=seconds)[rows]
-        return ratio(self._frame.values(host.MEMORY_AVAILABLE, seconds=seconds)[rows], total)
+    def _available(self, seconds: float | None, rows: Sequence[int] | slice = slice(None)) -> Array:
+        total = self._frame.values(host.MEMORY_TOTAL, seconds=seconds, rows=rows)
+        return ratio(self._frame.values(host.MEMORY_AVAILABLE, seconds=seconds, rows=rows), total)
 
     def is_past_raise(self) -> Mask:
         swaps = (self._swap_in >= RAISE_SWAP_IN) & (self.available < SWAP_AVAILABLE)
@@ -215,10 +217,11 @@ class _MemoryReading:
     def is_past_hold(self) -> Mask:
         return _still((self.available < HOLD_AVAILABLE) | (self._stalled >= HOLD_STALLED))
 
-    def since(self, row: int) -> float:
-        excess = (HOLD_AVAILABLE - self._available(None, slice(row, row + 1))[0]) / HOLD_AVAILABLE
-        stalled = self._frame.values(host.PRESSURE_SECONDS, "memory", "full")[row]
-        return onset_time(self._frame, np.fmax(excess, (stalled - HOLD_STALLED) / HOLD_STALLED))
+    def since(self, rows: list[int]) -> Array:
+        """[node], of some."""
+        excess = (HOLD_AVAILABLE - self._available(None, rows)) / HOLD_AVAILABLE
+        stalled = self._frame.values(host.PRESSURE_SECONDS, "memory", "full", rows=rows)
+        return onset_times(self._frame, np.fmax(excess, (stalled - HOLD_STALLED) / HOLD_STALLED))
 
     def level(self, row: int) -> float:
         """Share of time in which all tasks waited for memory; 0 if the kernel does not tell."""

@@ -14,6 +14,7 @@ is evidence of that.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -33,6 +34,8 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Streng
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
+from warpgauge.analyzer.rolling import Picked
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import median
 from warpgauge.analyzer.wording import device_name, listed, percent, span
 from warpgauge.core.finding import FindingKind, Severity
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.anomalies.forest import Forests
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.windows import Mask
     from warpgauge.core.finding import Evidence
 
     Doubles = NDArray[np.float64]
@@ -111,7 +115,7 @@ class Multivariate:
             yield cases[at].candidate(float(chances[suspects[at]]), opinion=opinion)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Case:
     """A device that stands apart; `shares` [signal] is what each signal adds to its distance."""
 
@@ -120,12 +124,12 @@ class _Case:
     member: int
     shares: Doubles
 
-    @property
+    @cached_property
     def effects(self) -> Doubles:
         """[signal], 0 for one that speaks against it."""
         return np.asarray(np.where(self.shares > 0, self.found.effects(self.member), 0.0))
 
-    @property
+    @cached_property
     def leading(self) -> int:
         """The signal that moved most."""
         return int(np.argmax(self.effects))
@@ -135,13 +139,14 @@ class _Case:
         return self.effects[self.leading] >= HOLD_EFFECT and not self._works_otherwise() and self._has_left()
 
     def _works_otherwise(self) -> bool:
-        frame = self.frame
-        of_members = frame.once(
-            ("activity of members", WINDOW_SECONDS),
-            lambda: self.found.groups.of_devices(read_activity(frame, WINDOW_SECONDS).mean),
-        )
-        usual = float(median(of_members[self.found.peers(self.member)]))
-        return not abs(float(of_members[self.member]) - usual) < ACTIVITY_CHANGE
+        frame, groups = self.frame, self.found.groups
+
+        def build() -> Mask:
+            of_members = groups.of_devices(read_activity(frame, WINDOW_SECONDS).mean)
+            away = np.abs(of_members - groups.spread(groups.median(of_members)))
+            return np.asarray(~(away < ACTIVITY_CHANGE))
+
+        return bool(frame.once(("members that work otherwise", WINDOW_SECONDS), build)[self.member])
 
     def _has_left(self) -> bool:
         """Whether it was like its peers before: a device that always stood there did not change."""
@@ -153,7 +158,8 @@ class _Case:
         if (len(ends) - first) * STRIDE * frame.step_seconds < HISTORY_SECONDS * LEAST_COVERAGE:
             return False
         rows = found.groups.devices[found.peers(self.member)]
-        values = frame.values(metric, *extra, rows=rows[rows >= 0])[:, : max(last, 0) : STRIDE][:, first:]
+        past = Picked(frame.columns_of(TableName.DEVICES), rows[rows >= 0], slice(first * STRIDE, max(last, 0), STRIDE))
+        values = channel(metric, *extra).read(past).T
         own = values[int(np.flatnonzero(rows[rows >= 0] == row)[0])]
         before = float(median(own.astype(np.float64) - median(values.T)))
         return abs(before) <= RETURN_SHARE * abs(float(found.away[self.member, self.leading]))

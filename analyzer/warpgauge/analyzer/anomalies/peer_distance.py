@@ -112,7 +112,7 @@ def distances(frame: Frame, groups: Groups, signals: tuple[int, ...], seconds: f
 
 def by_model(frame: Frame, found: Distances) -> Iterator[tuple[Distances, Ints]]:
     """The members of each model with all signals that most of it measures; models with too few are left out."""
-    numbers = frame.once("model numbers", lambda: _numbers(frame), frame.job_version)
+    numbers = frame.once("model numbers", lambda: _numbers(frame), frame.devices.changes)
     has_device = np.flatnonzero(found.groups.devices >= 0)
     own = numbers[found.groups.devices[has_device]]
     is_known = np.isfinite(found.away)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame import Frame
 
     Ints = NDArray[np.int64]
-    _Known = dict[JobKey, tuple[Job, tuple["Group", ...]]]
 
 __all__ = ["Group", "Groups", "peer_groups"]
 
@@ -94,14 +93,8 @@ def peer_groups(frame: Frame) -> Groups:
 
 def _groups(frame: Frame) -> Groups:
     """A job that did not change has the groups that it had."""
-    known: _Known = frame.once("peer groups by job", dict, "kept")
-    current: _Known = {}
-    for key, job in frame.jobs.items():
-        before = known.get(key)
-        current[key] = before if before is not None and before[0] is job else (job, tuple(_of_job(frame, key, job)))
-    known.clear()
-    known.update(current)
-    return Groups([group for _, groups in current.values() for group in groups])
+    of_jobs = frame.of_jobs("peer groups", lambda key, job: tuple(_of_job(frame, key, job)))
+    return Groups([group for groups in of_jobs.values() for group in groups])
 
 
 def _of_job(frame: Frame, key: JobKey, job: Job) -> Iterator[Group]:

@@ -4,7 +4,8 @@ Every allocated device has exactly one class, a job that of most of its devices 
 its numbers). The rules are ordered and the first that applies to the last five minutes gives the class, if at least
 four of the five minutes say the same: idle, heat, input wait, communication (between nodes: network; within one:
 interconnect), host work in the step, power cap, full memory, full links, memory bandwidth, compute, late host, small
-kernels. Step phases go before device counters; a host's clock is believed about input and the host's own work only.
+kernels. Step phases go before device counters; a host's clock is believed about input and the host's own work only. Of
+communication less is enough where it used to be much less in the same job.
 
 A class becomes a finding only where something can be gained: a power cap only if somebody set the limit below the
 board's own, full memory only while it grows (frameworks take memory in advance). Bound by compute or by memory
@@ -32,10 +33,11 @@ from warpgauge.analyzer.bottlenecks.classes import (
     places_of_jobs,
 )
 from warpgauge.analyzer.bottlenecks.departures import were_left
-from warpgauge.analyzer.bottlenecks.levels import METRICS, column_levels, growth_bound
+from warpgauge.analyzer.bottlenecks.levels import column_levels, growth_bound, latest_busy
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
+from warpgauge.analyzer.bottlenecks.risen import COMMUNICATION_RISE, risen, share_over_time
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, code_of
-from warpgauge.analyzer.bottlenecks.step_shares import LEAST_HEARD, shares_over_time
+from warpgauge.analyzer.bottlenecks.step_shares import LEAST_HEARD
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.places import device_scope, is_simulated, job_scope
 from warpgauge.analyzer.schema import TableName
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.rolling import Columns
     from warpgauge.analyzer.windows import Array, Mask
 
-__all__ = ["GAINFUL", "Bound", "confidence_of"]
+__all__ = ["COMMUNICATION_RISE", "GAINFUL", "Bound", "confidence_of"]
 
 GAINFUL: Final = (
     FindingKind.NETWORK_BOUND,
@@ -138,7 +140,7 @@ def _suspects(frame: Frame) -> tuple[list[Job], list[int]]:
 
 def _just_left(frame: Frame) -> Mask:
     """[device], whether it was given back, stands still or is silent: its last minutes are of a job that is over."""
-    is_idle = frame.latest(METRICS["engine"], seconds=LATEST_SECONDS) <= RAISE.idle
+    is_idle = latest_busy(frame, LATEST_SECONDS) <= RAISE.idle
     silent_seconds = frame.now - frame.devices.last_seen_ms[: len(frame.devices)] / 1000.0
     return np.asarray(is_idle | (silent_seconds > LATEST_SECONDS) | were_left(frame, WINDOW_SECONDS))
 
@@ -155,6 +157,8 @@ def _candidate(frame: Frame, verdict: Verdict) -> Candidate | None:
         return None
     reason = reason_of(frame, verdict, kind)
     if reason.is_by_share and _PHASES[kind] == "communication":
+        grown = None if raises else risen(frame, verdict, reason)
+        raises, reason = raises or grown is not None, grown or reason
         raises = raises and _is_exchange(frame, verdict)
     since = _since(frame, verdict, kind, reason)
     seconds = frame.now - since
@@ -245,13 +249,8 @@ def _share_excess(frame: Frame, verdict: Verdict, kind: FindingKind) -> Array:
     job, phase = verdict.job, _PHASES[kind]
     if job is None:
         return np.zeros(frame.columns)
-
-    def read(columns: Columns) -> Array:
-        return np.asarray(getattr(shares_over_time(frame, job, columns), phase))
-
     share = verdict.share(phase)
-    over_time = frame.trace(TableName.RANKS, ("share", phase, job.ranks), read)
-    return np.asarray((over_time - share / 2) / share)
+    return np.asarray((share_over_time(frame, job, phase) - share / 2) / share)
 
 
 def _class_excess(frame: Frame, verdict: Verdict, kind: FindingKind) -> Array:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.entities import Job, JobKey
+    from warpgauge.analyzer.entities import Job
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.table import Ints
 
@@ -270,28 +270,13 @@ class Places:
         of_names = np.array([-1 if key is None else numbers.get(key, -1) for key in frame.job_names], dtype=np.int64)
         job_of = of_names[frame.device_job_names]
         alone = [max(len(job.devices), len(job.ranks)) <= 1 for job in jobs]
-        spread = [is_so for _, is_so in _spread_jobs(frame, jobs)]
+        spread = frame.of_jobs("spread jobs", lambda _, job: len(_nodes_of(frame, job.devices, job)) > 1).values()
         sizes = np.array([len(job.devices) for job in jobs], dtype=np.int64)
         return cls(jobs, job_of, np.array([*alone, True])[job_of], np.array([*spread, False])[job_of], sizes)
 
     def spread(self, of_jobs: Array) -> Array:
         """[device] out of [job]."""
         return np.append(of_jobs, np.nan)[self.job_of]
-
-
-def _spread_jobs(frame: Frame, jobs: Sequence[Job]) -> list[tuple[Job, bool]]:
-    """Whether each job stands on several nodes; a job that did not change stands where it stood."""
-    known: dict[JobKey, tuple[Job, bool]] = frame.once("spread jobs", dict, "kept")
-    current: dict[JobKey, tuple[Job, bool]] = {}
-    for job in jobs:
-        key = (job.cluster, job.job_id)
-        before = known.get(key)
-        if before is None or before[0] is not job:
-            before = (job, len(_nodes_of(frame, job.devices, job)) > 1)
-        current[key] = before
-    known.clear()
-    known.update(current)
-    return list(current.values())
 
 
 def places_of_jobs(frame: Frame) -> Places:

@@ -127,7 +127,7 @@ def _memory_remedy(fill: float, growth: float, *, is_rising: bool) -> str:
 def transfer(frame: Frame, verdict: Verdict) -> Reason:
     """A link is full while the device has little to do."""
     pcie, link = verdict.level("pcie"), verdict.level("link")
-    if np.isnan(pcie) or pcie < link:
+    if not np.isnan(link) and (np.isnan(pcie) or pcie < link):
         return Reason(
             what=f"fills {percent(link)} of its NVLinks while the pipes are {percent(verdict.level('pipe'))} busy",
             remedy="Exchange less: larger buckets, gradients in 16 bits, tensor parallelism over fewer devices.",

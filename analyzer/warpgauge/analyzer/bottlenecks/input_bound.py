@@ -22,8 +22,8 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJud
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.phases import BUCKETS, in_buckets
-from warpgauge.analyzer.places import is_simulated, job_scope, only
-from warpgauge.analyzer.rolling import Signal
+from warpgauge.analyzer.places import is_simulated, job_scope, nodes_of_jobs, only
+from warpgauge.analyzer.rolling import Picked, Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import impact_of
 from warpgauge.analyzer.windows import Array, columns_in, confidence, coverage, mean, median, onset_time, ratio
@@ -222,22 +222,28 @@ def _verdict(reading: _Reading | None) -> _Verdict:
 
 
 def _read(frame: Frame, job: Job) -> _Reading | None:
-    stages: dict[int | None, list[int]] = {}
-    is_measured, entities = frame.window(_INPUT, WINDOW_SECONDS).count[list(job.ranks)] > 0, frame.ranks.entities
-    for position in np.flatnonzero(is_measured).tolist():
-        row = job.ranks[position]
-        stages.setdefault(entities[row].stage, []).append(row)
-    readings = [_read_stage(frame, job, rows) for rows in stages.values()]
+    key, count = (job.cluster, job.job_id), frame.window(_INPUT, WINDOW_SECONDS).count
+    stages = frame.of_job(key, "stages", lambda: _stages(frame, job))
+    measured_of = (rows[count[rows] > 0] for rows in stages)
+    readings = [_read_stage(frame, job, rows) for rows in measured_of if len(rows)]
     return max(readings, key=lambda reading: np.nan_to_num(reading.share), default=None)
 
 
-def _read_stage(frame: Frame, job: Job, rows: Sequence[int]) -> _Reading:
+def _stages(frame: Frame, job: Job) -> list[Ints]:
+    """The ranks of each stage of a job."""
+    stages: dict[int | None, list[int]] = {}
+    for row in job.ranks:
+        stages.setdefault(frame.ranks.entities[row].stage, []).append(row)
+    return [np.array(rows, dtype=np.int64) for rows in stages.values()]
+
+
+def _read_stage(frame: Frame, job: Job, rows: Ints) -> _Reading:
     first = frame.columns - columns_in(frame, WINDOW_SECONDS)
     phases = _Phases.of(frame.columns_of(TableName.RANKS, first), rows)
     spent, whole = phases.last_to_arrive(phases.input), phases.last_to_arrive(phases.step)
     return _Reading(
         job=job,
-        rows=tuple(rows),
+        rows=tuple(rows.tolist()),
         bucket_share=ratio(in_buckets(spent), in_buckets(whole)),
         share=float(ratio(mean(spent), mean(whole))),
         rank_share=ratio(mean(phases.input), mean(phases.step)),
@@ -264,9 +270,10 @@ class _Phases:
     step: Array
 
     @classmethod
-    def of(cls, columns: Columns, rows: Sequence[int]) -> _Phases:
+    def of(cls, columns: Columns, rows: Sequence[int] | Ints) -> _Phases:
         """Read some ranks."""
-        parts = {phase: columns.of(training.PHASE_SECONDS, phase).T[list(rows)] for phase in _PROPER_PHASES}
+        own = Picked(columns, rows)
+        parts = {phase: own.of(training.PHASE_SECONDS, phase).T for phase in _PROPER_PHASES}
         stacked = np.stack(list(parts.values()))
         is_there = np.isfinite(stacked).any(axis=0)
         known = np.where(np.isnan(stacked), np.float32(0), stacked)
@@ -333,11 +340,10 @@ def _whose(frame: Frame, reading: _Reading) -> str:
 
 def _cpu(frame: Frame, job: Job) -> float:
     """CPU use of the busiest node of the job, NaN if unknown."""
-    devices, ranks = frame.devices.entities, frame.ranks.entities
-    places = {(devices[row].cluster, devices[row].node) for row in job.devices}
-    places |= {(ranks[row].cluster, ranks[row].node) for row in job.ranks}
-    rows = [int(row) for place in places for row in frame.sites.nodes_at(place)]
-    return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS, rows)))) if rows else float("nan")
+    sites, nodes = frame.sites, nodes_of_jobs(frame)[job.cluster, job.job_id]
+    rows = [int(row) for node in nodes for row in sites.nodes_at((job.cluster, node))]
+    busy = frame.once(("busy", WINDOW_SECONDS), lambda: mean(busy_ratio(frame, WINDOW_SECONDS)))
+    return float(np.fmax.reduce(busy[rows])) if rows else float("nan")
 
 
 def loader_remedy(cpu: float, slowdown: float) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.windows import Array
     from warpgauge.core.catalog import Metric
 
-__all__ = ["METRICS", "PIPES", "Levels", "column_levels", "growth_bound", "mean_levels", "pcie_capacity"]
+__all__ = ["METRICS", "PIPES", "Levels", "column_levels", "growth_bound", "latest_busy", "mean_levels", "pcie_capacity"]
 
 PIPES: Final = ("tensor", "fp64", "fp32", "fp16", "int")
 LINKS: Final = 18
@@ -75,6 +75,12 @@ def mean_levels(frame: Frame, seconds: float) -> Levels:
     """[device], means of the newest `seconds` of all devices, from standing windows."""
     means: dict[str, Array] = {name: frame.window(one, seconds).mean for name, one in _SIGNALS.items()}
     return Levels(**means | {"link": _quotient(means["link"], _link_capacity(frame))})
+
+
+def latest_busy(frame: Frame, seconds: float) -> Array:
+    """[device], the newest `busy` of the last seconds; NaN where not measured."""
+    kernels, used = ((device.GRAPHICS_ENGINE_ACTIVE,), (device.UTILIZATION, "compute"))
+    return np.fmax(frame.latest(*kernels, seconds=seconds), frame.latest(*used, seconds=seconds))
 
 
 def growth_bound(frame: Frame, seconds: float) -> Array:

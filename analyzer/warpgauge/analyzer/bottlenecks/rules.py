@@ -172,7 +172,7 @@ def classify(levels: Levels, shares: Shares, setting: Setting, bar: Bar) -> Code
         shape = np.broadcast_shapes(*(np.shape(applies) for _, applies in rules))
         codes = np.full(shape, code_of(FindingKind.UNDETERMINED), dtype=np.int64)
         for kind, applies in reversed(rules):
-            codes[np.broadcast_to(applies, shape)] = code_of(kind)
+            np.copyto(codes, code_of(kind), where=applies)
     return codes
 
 

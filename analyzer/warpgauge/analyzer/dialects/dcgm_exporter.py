@@ -32,7 +32,7 @@ from warpgauge.analyzer.dialects.rows import (
     Workload,
     throttle_bits,
 )
-from warpgauge.core.catalog import Metric, device
+from warpgauge.core.catalog import Metric, detail, device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +71,15 @@ def _throttled(reason: str, old: str, base: str) -> Readings:
 def _counted(reason: str, name: str) -> Readings:
     """A reason that DCGM knows under its old name only."""
     return _names(Row(device.THROTTLE_SECONDS, NANO, labels={"reason": reason}), name)
+
+
+def _part(engine: str, word: str, most: int) -> Readings:
+    """The engines of one kind, each by its number, under both names."""
+    found: Readings = {}
+    for number in range(most):
+        row = Row(detail.ENGINE_ACTIVE, labels={"engine": engine, "number": str(number)})
+        found |= _names(row, f"PROF_{word}{number}_ACTIVE", f"PROF_{word}_UTIL_{number}_RATIO")
+    return found
 
 
 def _limit(metric: Metric, limit: str, *names: str) -> Readings:
@@ -142,6 +151,7 @@ _ROWS: Final[Readings] = {
     **_counted("board_limit", "DEV_BOARD_LIMIT_VIOLATION"),
     **_counted("low_utilization", "DEV_LOW_UTIL_VIOLATION"),
     **_counted("reliability", "DEV_RELIABILITY_VIOLATION"),
+    **_names(Row(detail.CLOCKS_BELOW_BASE, NANO), "DEV_TOTAL_BASE_CLOCKS_VIOLATION"),
     **_link_errors("crc", "DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL", "DEV_NVLINK_CRC_ERROR_TOTAL"),
     **_link_errors("replay", "DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL", "DEV_NVLINK_REPLAY_TOTAL"),
     **_link_errors("recovery", "DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL", "DEV_NVLINK_RECOVERY_TOTAL"),
@@ -153,6 +163,9 @@ _ROWS: Final[Readings] = {
     **_pipe("fp64", "PROF_PIPE_FP64_ACTIVE", "PROF_FP64_UTIL_RATIO"),
     **_pipe("fp32", "PROF_PIPE_FP32_ACTIVE", "PROF_FP32_UTIL_RATIO"),
     **_pipe("fp16", "PROF_PIPE_FP16_ACTIVE", "PROF_FP16_UTIL_RATIO"),
+    **_part("decoder", "NVDEC", 8),
+    **_part("jpeg", "NVJPG", 8),
+    **_part("ofa", "NVOFA", 2),
     **_names(Row(device.PCIE_TRANSMIT_RATE), "PROF_PCIE_TX_BYTES"),
     **_names(Row(device.PCIE_RECEIVE_RATE), "PROF_PCIE_RX_BYTES"),
     **_names(Row(device.PCIE_TRANSMIT), "PROF_PCIE_TX_BYTES_TOTAL"),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Detection
     from warpgauge.analyzer.entities import Job, JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.rolling import Columns
     from warpgauge.analyzer.windows import Array, Mask
     from warpgauge.core.finding import Evidence
 
@@ -222,25 +223,36 @@ def _around(values: Array, last: int, window: int) -> tuple[float, float]:
     return float(median(mean(values[:, : last + 1]))), float(median(mean(values[:, -window:])))
 
 
+def _last_step(frame: Frame, job: Job) -> tuple[int, Array]:
+    """The last column in which a rank of the job stepped, -1 if none did, and how many ranks told, [column]."""
+    ranks = list(job.ranks)
+
+    def read(columns: Columns) -> Array:
+        rate = columns.of(training.STEP_SECONDS, "count")[:, ranks]
+        return np.stack([np.nan_to_num(rate).max(axis=1) > 0, np.isfinite(rate).sum(axis=1)], axis=1)
+
+    traced = frame.trace(TableName.RANKS, ("steps", job.ranks), read)
+    stepped = np.flatnonzero(traced[:, 0])
+    return (int(stepped[-1]) if len(stepped) else -1), traced[:, 1]
+
+
 def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
     """The job's steps stopped, its devices are busy, and draw clearly less than while it stepped."""
     ranks, rows = list(job.ranks), list(job.devices)
-    rate = frame.values(training.STEP_SECONDS, "count", rows=ranks)
-    stepped = np.flatnonzero(np.nan_to_num(rate).max(axis=0) > 0)
-    if not len(stepped):
-        return None
-    last = int(stepped[-1])
+    last, told = _last_step(frame, job)
     silent = (frame.columns - 1 - last) * frame.step_seconds
-    usual = float(median(median(frame.values(training.STEP_SECONDS, "mean", rows=ranks))))
-    if silent < max(LEAST_SILENT_SECONDS, SILENT_STEPS * usual) or np.isnan(usual):
-        return None
     window = columns_of(frame, silent) - 1
-    if float(np.isfinite(rate[:, -window:]).mean()) < LEAST_COVERAGE:
-        return None  # the reporter is gone, not the steps
-    activity = read_activity(frame, WINDOW_SECONDS).values(rows, window * frame.step_seconds)
+    if last < 0 or silent < LEAST_SILENT_SECONDS or told[-window:].sum() / (window * len(ranks)) < LEAST_COVERAGE:
+        return None  # it never stepped, or a moment ago; or the reporter is gone, not the steps
+    busy = float(median(mean(read_activity(frame, WINDOW_SECONDS).values(rows, window * frame.step_seconds))))
+    if busy < SPINNING:
+        return None
+    usual = float(median(median(frame.values(training.STEP_SECONDS, "mean", rows=ranks))))
+    if silent < SILENT_STEPS * usual or np.isnan(usual):
+        return None
     before, after = _around(frame.values(device.POWER, rows=rows), last, window)
-    busy, still = float(median(mean(activity))), _stillness(frame, rows, last, window)
-    if busy < SPINNING or still is None:
+    still = _stillness(frame, rows, last, window)
+    if still is None:
         return None
     since = float(frame.time_ms[last]) / 1000.0
     return Candidate(

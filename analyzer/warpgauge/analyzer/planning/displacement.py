@@ -89,15 +89,20 @@ def cool_down(
 def separate(occupancy: Occupancy, *, noisy: str, victims: Collection[str]) -> MovePlan:
     """Move a pod that disturbs its neighbors to a node where none of `victims` runs; else the first victim that can.
 
-    The pod that disturbs goes first: it is one, they may be many. What is not movable, or of a gang, stays.
+    The pod that disturbs goes first: it is one, they may be many. What is not movable, or of a gang, stays; and where
+    others of the gang run it is no quieter.
     """
     node = occupancy.seat_of(noisy).node
     near = [name for name in victims if name in occupancy.pods and occupancy.seat_of(name).node == node]
     if not near:
         return nothing_to_move(f"{noisy} shares its node with none of those it disturbs")
-    crowded = {occupancy.seat_of(name).node for name in victims if name in occupancy.pods} | {node}
-    is_open = ~np.isin(np.arange(len(occupancy.cluster.nodes)), list(crowded))
-    candidates = [(noisy, is_open), *((name, np.arange(len(is_open)) != node) for name in near)]
+    nodes = np.arange(len(occupancy.cluster.nodes))
+    crowded = {node}.union(*(_gang_nodes(occupancy, name) for name in victims if name in occupancy.pods))
+    loud = _gang_nodes(occupancy, noisy)
+    candidates = [
+        (noisy, ~np.isin(nodes, list(crowded))),
+        *((name, ~np.isin(nodes, list(loud))) for name in near),
+    ]
     for name, where in candidates:
         pod = occupancy.pods[name]
         if not pod.is_movable or pod.gang:
@@ -106,6 +111,14 @@ def separate(occupancy: Occupancy, *, noisy: str, victims: Collection[str]) -> M
         if moves is not None:
             return _plan(moves, [pod], f"parts {noisy} from {', '.join(near)}")
     return nothing_to_move(f"neither {noisy} nor a pod that it disturbs may move and has another place")
+
+
+def _gang_nodes(occupancy: Occupancy, name: str) -> set[int]:
+    """Where a pod runs, and all others of its gang."""
+    pod = occupancy.pods[name]
+    gang = (pod.tenant, pod.gang)
+    mates = [one.name for one in occupancy.pods.values() if pod.gang and (one.tenant, one.gang) == gang]
+    return {occupancy.seat_of(one).node for one in (name, *mates)}
 
 
 def _elsewhere(occupancy: Occupancy, pods: Sequence[Pod], is_open: NDArray[np.bool_]) -> tuple[Move, ...] | None:

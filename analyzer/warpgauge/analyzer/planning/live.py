@@ -22,8 +22,12 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePool:
-    """Nodes that take work, what runs on them and what waits for room; the rest is left out."""
+    """Nodes that take work, what runs on them and what waits for room; the rest is left out.
+
+    `is_simulated`: of the fleet model, where nothing is real.
+    """
 
     nodes: tuple[Node, ...]
     workload: Workload
     left_out: tuple[LeftOut, ...]
+    is_simulated: bool = False

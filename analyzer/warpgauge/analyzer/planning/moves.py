@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.planning.occupancy import Occupancy
     from warpgauge.analyzer.planning.pool import Pod
 
-__all__ = ["RESTART_SECONDS", "Cost", "Gain", "Move", "MovePlan", "carry_out", "cost_of", "undo"]
+__all__ = ["RESTART_SECONDS", "Cost", "Gain", "Move", "MovePlan", "carry_out", "cost_of", "cost_words", "undo"]
 
 # A pod that is moved starts anew: Slurm holds a requeued job for about two minutes (BeginTime).
 RESTART_SECONDS: Final = 120.0
@@ -118,3 +118,10 @@ def cost_of(pods: Sequence[Pod], restart_seconds: float = RESTART_SECONDS) -> Co
         gpu_seconds=restarts + sum(pod.lost_gpu_seconds or 0.0 for pod in pods),
         pods_of_unknown_loss=sum(pod.lost_gpu_seconds is None and pod.request.gpu_count > 0 for pod in pods),
     )
+
+
+def cost_words(cost: Cost) -> str:
+    """What a plan costs, for people, with what is not known of it."""
+    unknown = cost.pods_of_unknown_loss
+    caveat = f", without what {unknown} pods did since a checkpoint nobody told of" if unknown else ""
+    return f"{cost.gpu_seconds:.0f} GPU-seconds of work{caveat}"

@@ -28,13 +28,18 @@ __all__ = ["PoolPlan", "occupancy_of", "plan_pool"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPlan:
-    """The plan of a pool: first the places that are free, then moves, then those that fit thanks to the moves."""
+    """The plan of a pool: first the places that are free, then moves, then those that fit thanks to the moves.
+
+    `considered` are goals that no move serves, each with its reason.
+    """
 
     nodes: tuple[Node, ...]
     running: int
     outcome: Outcome
     moves: MovePlan
     fit_after_moves: tuple[Job, ...]
+    placed_after_moves: tuple[tuple[Pod, Seat], ...] = ()
+    considered: tuple[MovePlan, ...] = ()
     allocated_before_ratio: float
     allocated_ratio: float
 
@@ -82,23 +87,38 @@ def plan_pool(  # noqa: PLR0913 - what the person at the terminal may choose
     def may(pod: Pod) -> bool:
         return pod.name in running and may_move(pod)
 
+    considered: tuple[MovePlan, ...] = ()
     if whole_nodes:
         moves = consolidate(occupancy, gpu_count=gpus_per_node, wanted=whole_nodes, may_move=may)
-        helped: tuple[Job, ...] = ()
+        helped = _NOBODY
     else:
         room = _Room(occupancy, [job for job, _ in outcome.waiting], may)
         moves, helped = room.whole_nodes()
-        if not helped and room.jobs:
+        if not helped.jobs and room.jobs:
+            considered = (moves,)
             moves, helped = room.gathered(TypicalPods(workload.pods), most_moves)
     return PoolPlan(
         nodes=occupancy.cluster.nodes,
         running=len(running),
         outcome=outcome,
         moves=moves,
-        fit_after_moves=helped,
+        fit_after_moves=helped.jobs,
+        placed_after_moves=helped.seats,
+        considered=considered,
         allocated_before_ratio=before,
         allocated_ratio=after,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Helped:
+    """Jobs that fit after moves, and where their pods go."""
+
+    jobs: tuple[Job, ...] = ()
+    seats: tuple[tuple[Pod, Seat], ...] = ()
+
+
+_NOBODY = _Helped()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,41 +129,41 @@ class _Room:
     jobs: Sequence[Job]
     may_move: Callable[[Pod], bool]
 
-    def whole_nodes(self) -> tuple[MovePlan, tuple[Job, ...]]:
+    def whole_nodes(self) -> tuple[MovePlan, _Helped]:
         """Moves that free whole nodes for jobs that wait for several devices of one, and the jobs that then run."""
         large = [job for job in self.jobs if any(pod.request.gpu_count > 1 for pod in job.pods)]
         if not large:
-            return nothing_worth_moving(0, "no job waits for several GPUs of one node"), ()
+            return nothing_worth_moving(0, "no job waits for several GPUs of one node"), _NOBODY
         size = _node_size(self.occupancy, large)
         if size is None:
-            return nothing_worth_moving(0, "no node has as many GPUs as the waiting jobs ask for"), ()
+            return nothing_worth_moving(0, "no node has as many GPUs as the waiting jobs ask for"), _NOBODY
         empty = empty_nodes(self.occupancy, size)
         wanted = empty + sum(pod.request.gpu_count > 1 for job in large for pod in job.pods)
         moves = consolidate(self.occupancy, gpu_count=size, wanted=wanted, may_move=self.may_move)
         helped = self._that_fit_after(moves, large)
-        if moves.moves and not helped:
+        if moves.moves and not helped.jobs:
             reason = f"freeing {size}-GPU nodes would let none of {len(large)} waiting jobs run"
-            return nothing_worth_moving(empty, reason), ()
+            return nothing_worth_moving(empty, reason), _NOBODY
         return moves, helped
 
-    def gathered(self, typical: TypicalPods, most_moves: int) -> tuple[MovePlan, tuple[Job, ...]]:
+    def gathered(self, typical: TypicalPods, most_moves: int) -> tuple[MovePlan, _Helped]:
         """Moves of single pods that make scattered GPU usable, and the jobs that then run."""
         moves = defragment(self.occupancy, typical, most_moves=most_moves, may_move=self.may_move)
         helped = self._that_fit_after(moves, self.jobs)
-        if moves.moves and not helped:
+        if moves.moves and not helped.jobs:
             reason = f"gathering what is scattered would let none of {len(self.jobs)} waiting jobs run"
-            return replace(moves, moves=(), cost=cost_of([]), reason=f"nothing worth moving: {reason}"), ()
+            return replace(moves, moves=(), cost=cost_of([]), reason=f"nothing worth moving: {reason}"), _NOBODY
         return moves, helped
 
-    def _that_fit_after(self, plan: MovePlan, jobs: Sequence[Job]) -> tuple[Job, ...]:
+    def _that_fit_after(self, plan: MovePlan, jobs: Sequence[Job]) -> _Helped:
         if not plan.moves:
-            return ()
+            return _NOBODY
         changed = self.occupancy.copy()
         carry_out(changed, plan.moves)
         pods = [pod for job in jobs for pod in job.pods]
         outcome = place_waiting(changed, placer_for("bestfit", changed.cluster, pods), jobs)
         waiting = {(job.tenant, job.name) for job, _ in outcome.waiting}
-        return tuple(job for job in jobs if (job.tenant, job.name) not in waiting)
+        return _Helped(tuple(job for job in jobs if (job.tenant, job.name) not in waiting), outcome.placed)
 
 
 def _node_size(occupancy: Occupancy, jobs: Sequence[Job]) -> int | None:

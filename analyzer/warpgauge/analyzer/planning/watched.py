@@ -14,6 +14,7 @@ import numpy as np
 
 from warpgauge.analyzer.bottlenecks.thermal_limited import LEAST_COVERAGE, read_thermal
 from warpgauge.analyzer.health.throttle import braked_ratio
+from warpgauge.analyzer.places import nodes_of_jobs
 from warpgauge.analyzer.planning.cluster import Seat
 from warpgauge.analyzer.planning.occupancy import Occupancy
 from warpgauge.analyzer.planning.pool import MILLI, Node, Pod, Request
@@ -21,9 +22,9 @@ from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
-    from warpgauge.analyzer.entities import DeviceEntity
+    from warpgauge.analyzer.entities import DeviceEntity, JobKey
     from warpgauge.analyzer.frame import Frame
 
 __all__ = ["SLOWED_NODE", "Watched", "pod_of", "watched_cluster"]
@@ -55,18 +56,21 @@ def watched_cluster(frame: Frame, cluster: str, movable: Collection[str]) -> Wat
     holders = np.bincount(
         np.array([row for job in frame.jobs.values() for row in job.devices], dtype=np.int64),
         minlength=len(frame.devices),
-    )
+    ).tolist()
+    holding, nodes_of = frame.device_job, nodes_of_jobs(frame)
     for name, devices in rows.items():
-        node = occupancy.cluster.nodes[occupancy.cluster.index[name]]
-        for job, held in _held(frame, devices).items():
-            is_alone = bool((holders[[devices[at] for at in held]] == 1).all())
+        place = occupancy.cluster.index[name]
+        node = occupancy.cluster.nodes[place]
+        for job, held in _held(holding, devices).items():
             pod = Pod(
                 name=pod_of(job, name),
                 request=Request(cpu_milli=0, gpu_count=len(held), gpu_milli=MILLI, models=frozenset({node.model})),
-                is_movable=job in movable and is_alone and node.model not in {"", _MIXED},
-                gang=job if _spans_nodes(frame, (cluster, job)) else "",
+                is_movable=job in movable
+                and node.model not in {"", _MIXED}
+                and all(holders[devices[at]] == 1 for at in held),
+                gang=job if len(nodes_of[cluster, job]) > 1 else "",
             )
-            occupancy.start(pod, Seat(occupancy.cluster.index[name], tuple(held)))
+            occupancy.start(pod, Seat(place, tuple(held)))
     racks = {name: frame.layout.name(Level.RACK, cluster, name) for name in rows}
     return Watched(
         occupancy=occupancy,
@@ -75,21 +79,19 @@ def watched_cluster(frame: Frame, cluster: str, movable: Collection[str]) -> Wat
     )
 
 
-def _spans_nodes(frame: Frame, key: tuple[str, str]) -> bool:
-    entities, ranks, job = frame.devices.entities, frame.ranks.entities, frame.jobs[key]
-    nodes = {entities[row].node for row in job.devices} | {ranks[row].node for row in job.ranks}
-    return len(nodes - {""}) > 1
-
-
 def _rows_by_node(frame: Frame, cluster: str) -> dict[str, list[int]]:
     """Per node the rows of its whole devices that answer, or that a job holds whatever their state."""
     answers = frame.latest(device.DEVICE_STATE, "ok") == 1
+    is_there = (answers | (frame.device_job_names > 0)).tolist()
     partitioned = {_board(one) for one in frame.devices.entities if one.instance_id}
     rows: dict[str, list[int]] = {}
     for row, one in enumerate(frame.devices.entities):
-        if one.cluster != cluster or not one.node or _board(one) in partitioned:
-            continue
-        if answers[row] or frame.device_job[row] is not None:
+        if (
+            is_there[row]
+            and one.cluster == cluster
+            and one.node
+            and (not partitioned or _board(one) not in partitioned)
+        ):
             rows.setdefault(one.node, []).append(row)
     return rows
 
@@ -99,16 +101,17 @@ def _board(one: DeviceEntity) -> tuple[str, str, str]:
 
 
 def _node(frame: Frame, name: str, devices: list[int]) -> Node:
-    models = {frame.devices.entities[row].model for row in devices}
+    entities = frame.devices.entities
+    models = {entities[row].model for row in devices}
     model = next(iter(models)) if len(models) == 1 else _MIXED
     return Node(name=name, cpu_milli=0, memory_mib=0, gpu_count=len(devices), model=model)
 
 
-def _held(frame: Frame, devices: list[int]) -> dict[str, list[int]]:
+def _held(holding: Sequence[JobKey | None], devices: list[int]) -> dict[str, list[int]]:
     """Per job its devices, as numbers within the node; of several jobs on one device, the one that came last."""
     held: dict[str, list[int]] = {}
     for at, row in enumerate(devices):
-        job = frame.device_job[row]
+        job = holding[row]
         if job is not None:
             held.setdefault(job[1], []).append(at)
     return held
@@ -118,4 +121,9 @@ def _throttled(frame: Frame, rows: Mapping[str, list[int]]) -> dict[str, float]:
     """Per node the longest that one of its devices was held down by heat or by a power brake; only if measured."""
     heat, brake = read_thermal(frame), np.nan_to_num(braked_ratio(frame))
     share, is_known = np.maximum(heat.share, brake), heat.covered >= LEAST_COVERAGE
-    return {name: float(share[devices].max()) for name, devices in rows.items() if is_known[devices].all()}
+    of_rows, known = share.tolist(), is_known.tolist()
+    return {
+        name: max(of_rows[row] for row in devices)
+        for name, devices in rows.items()
+        if all(known[row] for row in devices)
+    }

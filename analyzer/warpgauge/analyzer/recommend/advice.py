@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.recommend.parting import disturber_of
 from warpgauge.analyzer.recommend.relief import STARTS_ELSEWHERE
+from warpgauge.core.catalog import host
 from warpgauge.core.finding import Finding, FindingKind
 from warpgauge.core.recommendation import Precondition, RecommendationKind, Reversible, Target, TargetType
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from warpgauge.analyzer.recommend.topology import Topology
+    from warpgauge.core.finding import Whose
 
 __all__ = ["Advice", "advice_for", "is_self_reported"]
 
@@ -31,6 +34,11 @@ class Advice:
     preconditions: tuple[Precondition, ...] = ()
     removes_cause: bool = True  # whether the finding's cost would be won back
     ends_own_work_only: bool = False  # whether the one job that it disturbs is the one that the finding is about
+    helps: Target | None = None  # whose work goes better by it, where it is not the target's own
+
+    def disturbed(self, finding: Finding) -> str:
+        """The job that following it would disturb, "" if that is none."""
+        return self.target.name if self.target.type is TargetType.WORKLOAD else finding.scope.job_id or ""
 
 
 def is_self_reported(finding: Finding) -> bool:
@@ -98,16 +106,64 @@ def _off_the_hot_node(finding: Finding, topology: Topology) -> Advice | None:
     if plan is None or not plan.moves:
         return None
     job, (move,) = finding.scope.job_id, plan.moves
+    target = _workload(finding, topology)
+    taker = f"job {job} have {move.source}" if target.platform == "slurm" else f"{move.source} take work"
     return Advice(
         kind=RecommendationKind.MIGRATE,
-        target=_workload(finding, topology),
+        target=target,
         reversible=Reversible.PARTLY,
-        undo=f"Let {move.source} take work again; job {job} stays where it runs then.",
+        undo=f"Let {taker} again; the job stays where it runs then.",
         summary=f"Move job {job} off {move.source}, which is slowed down: {move.target} is cool and has room.",
         preconditions=(
             Precondition(check="spareNode", expected=f"room for job {job} on a node that is not slowed down"),
             Precondition(check="checkpoint", expected=f"a fresh one of job {job}"),
         ),
+    )
+
+
+def _apart(finding: Finding, topology: Topology) -> Advice | None:
+    """Two jobs apart, where one is named that disturbs and there is a place; else no more work for the node."""
+    parting, whose = topology.parting.get(finding.id), disturber_of(finding)
+    if parting is None or whose is None:
+        return _no_more(finding, topology, whose)
+    victim, node = _workload(finding, topology), finding.scope.node
+    target = replace(victim, name=parting.job, platform=parting.scheduler)
+    if parting.job != victim.name:
+        target = replace(target, gpu_uuid=None)  # which is the other one's
+    there = f"{parting.target} has room" if parting.target else "it holds no device, its core has to find the room"
+    return Advice(
+        kind=RecommendationKind.SEPARATE,
+        target=target,
+        reversible=Reversible.PARTLY,
+        undo=f"Let {node} take work again; job {parting.job} stays where it runs then.",
+        summary=f"Move job {parting.job} off {node}, where job {whose.job_id} slows job {victim.name} down: {there}.",
+        preconditions=(
+            Precondition(check="spareNode", expected=f"room for job {parting.job} on another node than {node}"),
+            Precondition(check="checkpoint", expected=f"a fresh one of job {parting.job}"),
+        ),
+        helps=victim,
+    )
+
+
+def _no_more(finding: Finding, topology: Topology, whose: Whose | None) -> Advice | None:
+    """Where the CPUs are what is short and nobody can be parted: what runs there is for people to look at."""
+    scope = finding.scope
+    if not scope.node or not any(row.metric.startswith(host.PRESSURE_SECONDS.name) for row in finding.evidence):
+        return None
+    why = f"job {whose.job_id}, which has no other place, takes" if whose else "a load that is no one job's takes"
+    return Advice(
+        kind=RecommendationKind.AVOID_NODE,
+        target=Target(
+            cluster=scope.cluster or "",
+            type=TargetType.NODE,
+            name=scope.node,
+            platform=topology.platforms.get((scope.cluster or "", scope.job_id or "")),
+            node=scope.node,
+        ),
+        reversible=Reversible.YES,
+        undo=f"Let {scope.node} be taken like any other node again.",
+        summary=f"Give {scope.node} work last, and look at what runs there: {why} its CPUs from job {scope.job_id}.",
+        removes_cause=False,
     )
 
 
@@ -230,6 +286,7 @@ _RULES: Final[Mapping[FindingKind, tuple[Callable[[Finding, Topology], Advice | 
     FindingKind.THERMAL_LIMITED: (_thermal, _off_the_hot_node),
     FindingKind.HARDWARE_THROTTLE: (_off_the_hot_node,),
     FindingKind.STRAGGLER: (_straggler,),
+    FindingKind.NOISY_NEIGHBOR: (_apart,),
     FindingKind.IDLE_ALLOCATED: (_idle,),
     FindingKind.OVERSIZED: (_smaller,),
     FindingKind.DEVICE_LOST: (_faulty_device,),

@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS verifications (
     id TEXT PRIMARY KEY, executed REAL NOT NULL, verdict TEXT, detector TEXT, at REAL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS withdrawn (id TEXT PRIMARY KEY, at REAL NOT NULL, event TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS asked (id TEXT PRIMARY KEY, event TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -67,6 +68,7 @@ class Pending:
 
     recommendation: Recommendation
     executed: float
+    began: float | None = None  # to be executed, None if its executor did not say
 
 
 class Book:
@@ -118,6 +120,7 @@ class Book:
                 "INSERT OR REPLACE INTO recommendations VALUES (?, ?, ?)",
                 [(one.id, one.created, json.dumps(one.to_event())) for one in fresh],
             )
+            connection.executemany("DELETE FROM asked WHERE id = ?", [(one.id,) for one in fresh])
             connection.execute("DELETE FROM open")
             connection.executemany(
                 "INSERT INTO open VALUES (?, ?)", [(key, one.id) for key, one in ledger.open.items()]
@@ -158,15 +161,31 @@ class Book:
             row = connection.execute("SELECT event FROM recommendations WHERE id = ?", (recommendation_id,)).fetchone()
         return recommendation_from_event(json.loads(row[0])) if row else None
 
-    def decide(self, recommendation_id: str, decision: Decision, outgoing: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Keep what a person said, and what is to be handed on for it."""
+    def decide(
+        self,
+        recommendation_id: str,
+        decision: Decision,
+        outgoing: Iterable[Mapping[str, Any]] = (),
+        *,
+        asked: Recommendation | None = None,
+    ) -> None:
+        """Keep what a person said, what is to be handed on for it, and what the next step is `asked` to recommend."""
         verdict = "approved" if decision.is_approved else "rejected"
         with self._transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?)",
                 (recommendation_id, verdict, decision.who, decision.at),
             )
+            if asked is not None:
+                row = (asked.id, json.dumps(asked.to_event()))
+                connection.execute("INSERT OR REPLACE INTO asked VALUES (?, ?)", row)
             _put_outgoing(connection, outgoing)
+
+    def asked(self) -> list[Recommendation]:
+        """What a person asked for and no step has recommended yet."""
+        with self._transaction() as connection:
+            rows = connection.execute("SELECT event FROM asked ORDER BY id").fetchall()
+        return [recommendation_from_event(json.loads(text)) for (text,) in rows]
 
     def decisions(self) -> dict[str, Decision]:
         """By recommendation."""
@@ -207,10 +226,13 @@ class Book:
         """Executed, and not judged yet, oldest first."""
         with self._transaction() as connection:
             rows = connection.execute(
-                "SELECT event, executed FROM verifications JOIN recommendations USING (id)"
-                " WHERE verdict IS NULL ORDER BY executed, id"
+                "SELECT recommendations.event, executed, max(acks.at)"
+                " FROM verifications JOIN recommendations USING (id)"
+                " LEFT JOIN acks ON acks.recommendation = verifications.id AND phase = ?"
+                " WHERE verdict IS NULL GROUP BY verifications.id ORDER BY executed, verifications.id",
+                (str(Phase.EXECUTING),),
             ).fetchall()
-        return [Pending(recommendation_from_event(json.loads(text)), executed) for text, executed in rows]
+        return [Pending(recommendation_from_event(json.loads(text)), *times) for text, *times in rows]
 
     def verdicts(self, since: float) -> dict[tuple[str, str], int]:
         """How often each verdict fell, by (detector, verdict)."""

@@ -187,10 +187,11 @@ class Desk:
             msg = "it cannot be taken back"
             raise NotNowError(msg)
         decision = Decision(is_approved=True, who=who, at=now)
+        made = replace(made, approval=approved(made, decision, self._mode))
         self.note("undo", who, _about(recommendation))
-        self.book.decide(made.id, decision)
+        self.book.decide(made.id, decision, asked=made)
         self._decisions = {**self._decisions, made.id: decision}
-        return replace(made, approval=approved(made, decision, self._mode))
+        return made
 
     def reject(self, recommendation: Recommendation, who: str) -> None:
         """Refuse it; it is taken back, and its place and job are left alone for the cool-down.

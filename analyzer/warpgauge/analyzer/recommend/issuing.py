@@ -154,9 +154,9 @@ class _Step:
 
     def _advice(self, standing: frozenset[str]) -> Iterator[tuple[str, Finding, Advice]]:
         """What could be advised beside what stands; the first advice of a finding goes under the finding's id."""
-        holding = {finding.id for finding in self.findings}
+        consequences = _consequences(self.incidents, {finding.id for finding in self.findings})
         for finding in self.wanted.values():
-            if _is_consequence(finding, self.incidents, holding):
+            if finding.id in consequences:
                 continue
             for number, advice in enumerate(advice_for(finding, self.topology)):
                 key = f"{finding.id}/{advice.kind}" if number else finding.id
@@ -169,11 +169,10 @@ def _is_worth_advice(finding: Finding) -> bool:
     return finding.severity is not Severity.INFO or finding.kind is FindingKind.OVERSIZED
 
 
-def _is_consequence(finding: Finding, incidents: Sequence[Incident], holding: Collection[str]) -> bool:
-    return any(
-        finding.id in incident.findings and incident.root_cause != finding.id and incident.root_cause in holding
-        for incident in incidents
-    )
+def _consequences(incidents: Sequence[Incident], holding: Collection[str]) -> frozenset[str]:
+    """Ids of findings that follow from one that holds."""
+    caused = (one for one in incidents if one.root_cause in holding)
+    return frozenset(id_ for one in caused for id_ in one.findings if id_ != one.root_cause)
 
 
 def _recommendation(  # noqa: PLR0913 - as `recommend`
@@ -217,12 +216,13 @@ def _recommendation(  # noqa: PLR0913 - as `recommend`
         ),
         expected_gain=_gain(finding, advice, topology, now),
         simulated=finding.simulated,
+        helps=(advice.helps,) if advice.helps else None,
     )
 
 
 def _disruption(finding: Finding, advice: Advice, topology: Topology) -> Disruption | None:
     """Whom it disturbs, as far as the frame tells."""
-    job = finding.scope.job_id
+    job = advice.disturbed(finding)
     if not advice.kind.is_disruptive or not job:
         return None
     nodes = topology.job_nodes.get((finding.scope.cluster or "", job))

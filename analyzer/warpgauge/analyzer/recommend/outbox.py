@@ -116,10 +116,13 @@ class Outbox:
                 if _may_go_to(sink, event):
                     lane.append(body)
 
-    def deliver(self, *, remote: bool | None = None) -> tuple[str, ...]:
-        """Hand on what is due; one sentence per sink that failed. `remote` keeps to sinks that are, or are not."""
+    def deliver(self, *, remote: bool | None = None, is_held: Callable[[], bool] = lambda: False) -> tuple[str, ...]:
+        """Hand on what is due; one sentence per sink that failed. `remote` keeps to sinks that are, or are not.
+
+        `is_held` is asked before each delivery, which can take long.
+        """
         lanes = [lane for sink, lane in self._lanes if remote is None or sink.is_remote is remote]
-        return tuple(trouble for lane in lanes if (trouble := lane.run()) is not None)
+        return tuple(trouble for lane in lanes if (trouble := lane.run(is_held)) is not None)
 
     def waiting(self) -> int:
         """Documents not delivered yet, over all sinks."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.recommend.advice import Advice, is_self_reported
+from warpgauge.analyzer.recommend.parting import disturber_of
 from warpgauge.analyzer.recommend.site_rules import SiteRules
 from warpgauge.core.finding import Finding, FindingKind
 from warpgauge.core.recommendation import TargetType
@@ -76,8 +77,8 @@ class Rails:
     def _objections_to_disturbing(self, finding: Finding, advice: Advice) -> Iterator[str]:
         yield from self._weak_evidence(finding, advice)
         yield from self._blindness(finding)
-        yield from self._forbidden(finding)
-        yield from self._too_much(finding)
+        yield from self._forbidden(finding, advice)
+        yield from self._too_much(finding, advice)
 
     def _weak_evidence(self, finding: Finding, advice: Advice) -> Iterator[str]:
         if finding.confidence < LEAST_CONFIDENCE:
@@ -111,26 +112,28 @@ class Rails:
             if gap.kind is FindingKind.TELEMETRY_GAP
         )
 
-    def _forbidden(self, finding: Finding) -> Iterator[str]:
+    def _forbidden(self, finding: Finding, advice: Advice) -> Iterator[str]:
         if self.rules.is_frozen(self.now):
             yield "changes are frozen now"
         scope = finding.scope
-        cluster, job = scope.cluster or "", scope.job_id or ""
-        user = self.topology.users.get((cluster, job), "")
+        cluster, job = scope.cluster or "", advice.disturbed(finding)
+        whose = disturber_of(finding)
+        told = whose.user if whose and whose.job_id == job else None
+        user = told or self.topology.users.get((cluster, job), "")
         for node in sorted(self._touched(cluster, scope.node, job)) or [""]:
             if (cluster, node) in self.topology.opted_out:
                 yield f"node {node} is left alone (its target says so)"
             if (pattern := self.rules.opts_out(node, job, user)) is not None:
                 yield pattern
 
-    def _too_much(self, finding: Finding) -> Iterator[str]:
+    def _too_much(self, finding: Finding, advice: Advice) -> Iterator[str]:
         cluster = finding.scope.cluster or ""
         disturbing = [one for one in self.open.values() if one.kind.is_disruptive and one.target[0].cluster == cluster]
         nodes = self.topology.nodes.get(cluster, 0)
         cap = max(1, int(DISRUPTIVE_SHARE * nodes))
         if len(disturbing) >= cap:
             yield f"{len(disturbing)} disruptive open already, of at most {cap} for {nodes} nodes"
-        touched = self._touched(cluster, finding.scope.node, finding.scope.job_id or "")
+        touched = self._touched(cluster, finding.scope.node, advice.disturbed(finding))
         racks = {self.rules.racks[node] for node in touched if node in self.rules.racks}
         for one in disturbing:
             theirs = self._touched(cluster, one.target[0].node, _job_of(one))
@@ -159,6 +162,6 @@ def _cooldown_seconds(advice: Advice) -> float:
 
 def conflict_group(finding: Finding, advice: Advice) -> str:
     """Who shares room: all that disturbs a job, else all that disturbs a node; harmless advice only with its like."""
-    scope = finding.scope
-    place = f"job/{scope.cluster}/{scope.job_id}" if scope.job_id else f"node/{scope.cluster}/{scope.node}"
+    scope, job = finding.scope, advice.disturbed(finding)
+    place = f"job/{scope.cluster}/{job}" if job else f"node/{scope.cluster}/{scope.node}"
     return place if advice.kind.is_disruptive else f"advice/{advice.kind}/{advice.target.cluster}/{advice.target.name}"

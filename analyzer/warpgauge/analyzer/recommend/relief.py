@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.analyzer.planning.displacement import cool_down
+from warpgauge.analyzer.places import nodes_of_jobs
+from warpgauge.analyzer.planning.displacement import cool_down, nothing_to_move
 from warpgauge.analyzer.planning.watched import SLOWED_NODE, pod_of, watched_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.planning.moves import MovePlan
     from warpgauge.analyzer.planning.watched import Watched
@@ -20,18 +22,19 @@ __all__ = ["STARTS_ELSEWHERE", "relief_of"]
 STARTS_ELSEWHERE: Final = frozenset({"kubernetes", "slurm"})  # cores that move a job, not a device of it
 
 
-def relief_of(
-    findings: Sequence[Finding], frame: Frame, platforms: Mapping[tuple[str, str], str]
-) -> dict[str, MovePlan]:
+def relief_of(findings: Sequence[Finding], frame: Frame, platforms: Mapping[JobKey, str]) -> dict[str, MovePlan]:
     """By the id of each such finding about a job: the move, or none and the reason; empty without such findings.
 
-    The frame is turned into a pool only if there is one: mostly nothing is hot.
+    The frame is turned into a pool only if there is one of a job that can move: mostly nothing is hot, or it is a gang.
     """
     watched: dict[str, Watched] = {}
     plans = {}
     for finding in findings:
         scope = finding.scope
         if finding.kind not in SLOWED_NODE or not scope.job_id or not scope.node or not scope.cluster:
+            continue
+        if not _may_move(frame, (scope.cluster, scope.job_id), platforms):
+            plans[finding.id] = nothing_to_move(f"{scope.job_id} cannot be started elsewhere by its core, or is a gang")
             continue
         if scope.cluster not in watched:
             movable = {
@@ -51,3 +54,8 @@ def relief_of(
             pod=pod_of(scope.job_id, scope.node),
         )
     return plans
+
+
+def _may_move(frame: Frame, job: JobKey, platforms: Mapping[JobKey, str]) -> bool:
+    """Whether its core may start it elsewhere, and it is no gang, which would start again as a whole."""
+    return platforms.get(job) in STARTS_ELSEWHERE and len(nodes_of_jobs(frame).get(job, ())) <= 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from warpgauge.analyzer.places import nodes_of_jobs
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.planning.moves import MovePlan
+    from warpgauge.analyzer.recommend.parting import Parting
 
 __all__ = ["Topology", "topology_of"]
 
@@ -35,6 +37,7 @@ class Topology:
     opted_out: frozenset[tuple[str, str]] = frozenset()  # (cluster, node) that is to be left alone
     age_seconds: float | None = None  # of the newest sample; None if nobody can tell
     relief: Mapping[str, MovePlan] = field(default_factory=dict)  # finding id -> the move off a hot node, if it pays
+    parting: Mapping[str, Parting] = field(default_factory=dict)  # finding id -> who leaves whom, if there is a place
 
     def spare_for(self, cluster: str, uuid: str) -> int:
         """How many devices could take the place of this one."""
@@ -59,7 +62,7 @@ def topology_of(
         models=frame.once("models", lambda: _models(frame), frame.devices.changes),
         spares=spares,
         window_seconds=frame.columns * frame.step_seconds,
-        job_nodes=frame.once("job nodes", lambda: _job_nodes(frame), frame.job_version),
+        job_nodes=nodes_of_jobs(frame),
         users={key: job.user for key, job in frame.jobs.items() if job.user},
         opted_out=opted_out,
         age_seconds=None if now is None else max(0.0, now - frame.newest_sample),
@@ -72,17 +75,6 @@ def _platforms(frame: Frame, scheduler: str) -> dict[tuple[str, str], str]:
         for key, job in frame.jobs.items()
     }
     return {key: name for key, name in named.items() if name in _PLATFORMS}
-
-
-def _job_nodes(frame: Frame) -> dict[tuple[str, str], frozenset[str]]:
-    devices, ranks = frame.devices.entities, frame.ranks.entities
-    return {
-        key: frozenset(
-            {devices[row].node for row in job.devices if devices[row].node}
-            | {ranks[row].node for row in job.ranks if ranks[row].node}
-        )
-        for key, job in frame.jobs.items()
-    }
 
 
 def _models(frame: Frame) -> dict[tuple[str, str], str]:

@@ -50,7 +50,8 @@ def due(pending: Pending, now: float) -> bool:
 def verify(frame: Frame, pending: Pending, touched: frozenset[JobKey], now: float) -> Verification | None:
     """The verification, None if it may still become one; `touched` are jobs that cannot be peers."""
     measure = _measured(frame, pending.recommendation, touched)
-    before = _columns(frame, pending.executed - WINDOW_SECONDS, pending.executed)
+    began = pending.executed if pending.began is None else min(pending.began, pending.executed)
+    before = _columns(frame, began - WINDOW_SECONDS, began)  # while it is moved a job does nothing to compare with
     start = pending.executed + SETTLE_SECONDS
     after = _columns(frame, start, start + WINDOW_SECONDS)
     if measure is None:
@@ -72,7 +73,8 @@ def verify(frame: Frame, pending: Pending, touched: frozenset[JobKey], now: floa
 
 
 def _job_of(recommendation: Recommendation) -> JobKey | None:
-    target = recommendation.target[0]
+    """The job that is to go better by it."""
+    target = (recommendation.helps or recommendation.target)[0]
     if target.type is TargetType.WORKLOAD:
         return (target.cluster, target.name)
     jobs = recommendation.disruption.jobs_affected if recommendation.disruption else None

@@ -37,6 +37,7 @@ class Saved:
     ledger: Ledger
     run: Run  # calls a function in the thread that owns the frame
     usage: Mapping[str, Any] | None = None  # what jobs used over days
+    opted_out: frozenset[tuple[str, str]] = frozenset()  # nodes (cluster, node) that are to be left alone
 
     def stored(self) -> list[Stored]:
         """The arrays."""
@@ -63,6 +64,7 @@ class Saved:
             "recommended": {key: one.to_event() for key, one in self.ledger.open.items()},
             "issued": dict(self.ledger.issued),
             "usage": self.usage,
+            "opted_out": sorted(self.opted_out),
         }
 
 
@@ -75,6 +77,7 @@ class Memory:
     names: NodeNames
     ledger: Ledger
     usage: Any = None  # as `Usage.to_json` wrote it, not read yet
+    opted_out: frozenset[tuple[str, str]] = frozenset()  # as in `Saved`
 
     @classmethod
     def of(cls, reader: Reader, *, window_seconds: float, cluster: str, now: float) -> Memory:
@@ -96,6 +99,7 @@ class Memory:
             names=NodeNames.of_document(cluster, document["names"]),
             ledger=_ledger(document),
             usage=document.get("usage"),
+            opted_out=frozenset((str(cluster), str(node)) for cluster, node in document.get("opted_out", ())),
             frame=frame_of(document["frame"], reader, window_seconds=window_seconds),
         )
 

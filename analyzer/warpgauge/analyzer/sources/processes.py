@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.analyzer.detection import ProcessReading
 from warpgauge.analyzer.sources.access import Terms
 from warpgauge.analyzer.sources.fetch import get, json_of
+from warpgauge.analyzer.workloads import job_name
 from warpgauge.core.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["busiest_processes"]
 
-_TOP: Final = "3"
+_TOP: Final = "100"  # all that an agent tells: a job's many small processes count together
 _LIMIT_BYTES: Final = 1 << 20
 _TIMEOUT_SECONDS: Final = 5.0  # the agent takes two readings one second apart
 _COMMAND_CHARACTERS: Final = 200
+_NAME_CHARACTERS: Final = 128  # as long as the agent makes a label
 
 
 async def busiest_processes(
@@ -48,7 +50,7 @@ async def busiest_processes(
     document = json_of(answer, url)
     try:
         return tuple(_reading(entry) for entry in document["processes"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         msg = f"{url} lists processes in another form: {error!r}"
         raise SourceError(msg) from error
 
@@ -58,10 +60,14 @@ def _reading(entry: Any) -> ProcessReading:  # noqa: ANN401 - foreign JSON
     if not (math.isfinite(cpu_ratio) and math.isfinite(memory_bytes)):
         msg = "cpu_ratio and memory_bytes must be finite"
         raise ValueError(msg)
+    workload = entry.get("workload")
+    labels = {str(name): str(value)[:_NAME_CHARACTERS] for name, value in (workload or {}).items()}
     return ProcessReading(
         pid=int(entry["pid"]),
         command=str(entry["command"])[:_COMMAND_CHARACTERS],
         cpu_ratio=cpu_ratio,
         memory_bytes=memory_bytes,
         user=str(entry.get("user") or ""),
+        job=None if workload is None else job_name(labels),
+        scheduler=labels.get("scheduler", ""),
     )

@@ -44,6 +44,7 @@ _SECTIONS: Final = {
     "history": "What the analyzer takes in and tells, as Parquet files: [keep a history](../howto/history.md).",
     "logs": "What is collected for it: [send logs to Fluentd](../howto/fluentd.md).",
     "yarn": "A YARN cluster that `plan` reads and `executor` acts on: [plan and act on YARN](../howto/yarn.md).",
+    "planning": "The plan that the console shows: [plan placements and moves](../howto/plan.md).",
 }
 
 

@@ -15,7 +15,6 @@ from warpgauge.exporters.synthetic.scenario import (
     Scenario,
     TroublePlan,
 )
-from warpgauge.exporters.synthetic.scenario.causes import LEAST_SLOWDOWN
 from warpgauge.exporters.synthetic.scenario.keys import rule_of
 
 if TYPE_CHECKING:
@@ -87,7 +86,5 @@ def _cause(name: str, cause: Cause) -> tuple[str, ...]:
         f"{low:g} to {high:g}, {cause.usual:g}",
         code(cause.kind.value),
         ", ".join(code(kind.value) for kind in cause.consequences),
-        f"where it computes {LEAST_SLOWDOWN:g} times as long as its peers"
-        if cause.felt
-        else f"{'from' if cause.is_larger_worse else 'up to'} {cause.least:g}",
+        ", ".join((f"{'from' if cause.is_larger_worse else 'up to'} {cause.least:g}", *filter(None, [cause.asked]))),
     )

@@ -6,9 +6,12 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from warpgauge.cli.planner import planner_of
+
 if TYPE_CHECKING:
     import argparse
 
+    from warpgauge.analyzer.pool_reading import PoolCommand
     from warpgauge.core.config import Config
 
 __all__ = ["add_arguments", "overrides", "run"]
@@ -38,13 +41,13 @@ def overrides(args: argparse.Namespace) -> dict[str, str]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def run(_args: argparse.Namespace, config: Config) -> int:
+def run(args: argparse.Namespace, config: Config) -> int:
     """Serve until told to stop."""
-    asyncio.run(_serve(config))
+    asyncio.run(_serve(config, planner_of(args, config)))
     return 0
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, planner: PoolCommand | None) -> None:
     from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
     from warpgauge.core.clock import SystemClock  # noqa: PLC0415
@@ -66,6 +69,7 @@ async def _serve(config: Config) -> None:
             ),
             admission=admission,
             listener=listener,
+            planner=planner,
         )
     _say("warpgauge: stopped")
 

@@ -26,6 +26,8 @@ __all__ = ["add_arguments", "run"]
 # Named here as well as in the planner, which needs numpy: --help works without it. A test holds the two equal.
 POLICIES = ("random", "spread", "bestfit", "fgd", "filling")
 CORES = ("kubernetes", "slurm", "yarn")
+SIMULATED = "simulated"  # no core: the fleet model that `up --demo` shows
+_LESS_URGENT = 10  # niceness of a plan for a console: what watches the machines goes first
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="pod list in the openb format; pods that name a node run there")  # fmt: skip
     parser.add_argument(
         "--core",
-        choices=CORES,
-        help="read a live cluster instead of files (slurm: that of SLURM_CONF; kubernetes, yarn: that of the settings)",
+        choices=(*CORES, SIMULATED),
+        help="read a live cluster instead of files (slurm: that of SLURM_CONF; kubernetes, yarn: that of the settings; "
+        "simulated: none, but the fleet model of up --demo)",
     )
     parser.add_argument(
         "--partition", metavar="NAME", help="of Slurm, plan this partition only; of YARN, this node label"
@@ -55,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="also plan by what was measured: off slow nodes, and jobs that would do with a MIG "
                         "instance; SOURCE and the flags below as of analyze")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON Lines: placements, waiting jobs, moves, a summary")
+    parser.add_argument("--document", action="store_true",
+                        help="one JSON object of bounded size, as the analyzer serves it at /api/v1/plan")  # fmt: skip
     add_reading_flags(parser, page="5m")
 
 
@@ -71,6 +76,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if value < least:
             msg = f"{flag} must be at least {least}, got {value}"
             raise ConfigError(msg)
+    if args.document:
+        os.nice(_LESS_URGENT)
     pool = _pool(args, config)
     plan = plan_pool(
         pool.nodes,
@@ -82,14 +89,22 @@ def run(args: argparse.Namespace, config: Config) -> int:
         most_moves=args.most_moves,
         seed=args.seed,
     )
+    if args.document:
+        from warpgauge.analyzer.planning.document import plan_object  # noqa: PLC0415 - numpy only for this verb
+
+        print(json.dumps(plan_object(pool, plan, core=args.core or "files"), allow_nan=False))  # noqa: T201 - the answer
+        return int(bool(plan.outcome.waiting or plan.moves.moves))
     measured = _measured(args, config, pool)
     if args.json:
         for document in as_json_lines(plan, pool.left_out, measured):
             print(json.dumps(document, ensure_ascii=False, allow_nan=False))  # noqa: T201 - the answer
     else:
-        print(as_text(plan, pool.left_out, measured))  # noqa: T201 - the answer
+        print(*([_NOT_REAL] if pool.is_simulated else []), as_text(plan, pool.left_out, measured), sep="\n\n")  # noqa: T201 - the answer
     is_moved = plan.moves.moves or (measured is not None and any(one.plan.moves for one in measured.reliefs))
     return int(bool(plan.outcome.waiting or is_moved))
+
+
+_NOT_REAL: Final = "Simulated: the fleet model that `warpgauge up --demo` shows, no cluster."
 
 
 def _measured(args: argparse.Namespace, config: Config, pool: LivePool) -> Measured | None:
@@ -148,8 +163,16 @@ def _yarn(args: argparse.Namespace, config: Config) -> LivePool:
     return read_pool(yarn_of(config.yarn), label=args.partition)
 
 
+def _simulated(_args: argparse.Namespace, config: Config) -> LivePool:
+    from warpgauge.cli.simulated_pool import simulated_pool  # noqa: PLC0415 - numpy only for this verb
+    from warpgauge.exporters.synthetic import Fleet  # noqa: PLC0415 - the model only where it is asked for
+
+    return simulated_pool(Fleet(config.demo.seed, config.demo.faults, start=SystemClock().now()))
+
+
 _LIVE: Final[Mapping[str, Callable[[argparse.Namespace, Config], LivePool]]] = {
     "kubernetes": _kubernetes,
     "slurm": _slurm,
     "yarn": _yarn,
+    SIMULATED: _simulated,
 }

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.cli.planner import planner_of
 from warpgauge.cli.verbs.up_executors import Executors, ended
 from warpgauge.core.config import data_directory
 from warpgauge.core.errors import ConfigError, WarpgaugeError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from warpgauge.analyzer.pool_reading import PoolCommand
     from warpgauge.core.config import Config
 
 __all__ = ["add_arguments", "overrides", "run"]
@@ -66,7 +68,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
     command = [sys.executable, "-m", "warpgauge", "--log.level", args.log_level]
     if args.config is not None:
         command += ["--config", str(args.config)]
-    return asyncio.run(_up(config, _agent_command(command, config), _executors(command, config)))
+    planner = planner_of(args, config, may_be_simulated=True)
+    return asyncio.run(_up(config, _agent_command(command, config), _executors(command, config), planner))
 
 
 def _executors(command: list[str], config: Config) -> Executors:
@@ -93,7 +96,7 @@ def _agent_command(command: list[str], config: Config) -> list[str]:
     ]
 
 
-async def _up(config: Config, agent_command: list[str], executors: Executors) -> int:
+async def _up(config: Config, agent_command: list[str], executors: Executors, planner: PoolCommand | None) -> int:
     from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
     from warpgauge.core.clock import SystemClock  # noqa: PLC0415
@@ -127,6 +130,7 @@ async def _up(config: Config, agent_command: list[str], executors: Executors) ->
                 on_listening=listening,
                 admission=admission,
                 listener=listener,
+                planner=planner,
             )
         if agent.returncode is not None:
             raise WarpgaugeError(_ENDED_FIRST)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import (
     cycles,
+    detail,
     device,
     findings_queue,
     host,
@@ -38,6 +39,7 @@ __all__ = [
     "Tier",
     "Unit",
     "cycles",
+    "detail",
     "device",
     "findings_queue",
     "host",
@@ -59,6 +61,7 @@ def _rows(module: ModuleType) -> tuple[Metric, ...]:
 
 _MODULES: Final = (
     device,
+    detail,
     cycles,
     link,
     process,

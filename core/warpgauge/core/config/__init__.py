@@ -8,6 +8,7 @@ from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.loading import load
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig, OtlpReceiverConfig
+from warpgauge.core.config.planning_section import PlanningConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
@@ -39,6 +40,7 @@ __all__ = [
     "OtlpConfig",
     "OtlpLogsConfig",
     "OtlpReceiverConfig",
+    "PlanningConfig",
     "PushConfig",
     "RemoteWriteConfig",
     "Setting",

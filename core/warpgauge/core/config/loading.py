@@ -10,6 +10,7 @@ from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig
+from warpgauge.core.config.planning_section import PlanningConfig
 from warpgauge.core.config.sections import (
     ActingConfig,
     AgentConfig,
@@ -49,6 +50,7 @@ _CLASSES: Final[dict[str, Any]] = {
     "logs": LogsConfig,
     "history": HistoryConfig,
     "yarn": YarnConfig,
+    "planning": PlanningConfig,
 }
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20

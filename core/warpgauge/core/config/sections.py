@@ -9,6 +9,7 @@ from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.history_section import HistoryConfig
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig
+from warpgauge.core.config.planning_section import PlanningConfig
 from warpgauge.core.config.settings import setting
 from warpgauge.core.config.yarn_section import YarnConfig
 
@@ -61,9 +62,12 @@ class AgentConfig:
         choices=("auto", "on", "off"),
     )
     gpm_interval_seconds: float = setting(
-        5.0, help="What GPM's activity is averaged over; each answer takes the driver 2 ms of CPU.", unit="seconds",
+        10.0,
+        help="How often GPM is asked for what takes the driver 2 ms of CPU (graphics engine) or moves seldom (video "
+        "engines); all else of it is read with the fast tier.",
+        unit="seconds",
         above=0,
-    )  # fmt: skip
+    )
     process_metrics: bool = setting(
         default=False,
         help="Give each compute process on a GPU series of its own (memory and utilization by pid), and each process "
@@ -360,6 +364,7 @@ class Config:
     logs: LogsConfig = field(default_factory=LogsConfig)
     history: HistoryConfig = field(default_factory=HistoryConfig)
     yarn: YarnConfig = field(default_factory=YarnConfig)
+    planning: PlanningConfig = field(default_factory=PlanningConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
 
     @staticmethod

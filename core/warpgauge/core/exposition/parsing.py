@@ -1,8 +1,8 @@
 """Text 0.0.4 and OpenMetrics to lines, strictly.
 
-One compiled expression takes a usual line and leaves its label block whole; blocks repeat from scrape to scrape, so
-`labels_of` is cached and a label set seen before costs a lookup. It takes as block whatever stands before the last
-closing brace: if that is no label block, or the line looks otherwise, the exact and slower expression decides.
+A series repeats from scrape to scrape, and so does all of its line but the number: what stands before the number, the
+head, is taken apart once and kept. A usual line then costs a split from its right end, a lookup and a `float`. Whatever
+is unusual, the exact and slower expressions decide.
 Grammar: https://prometheus.io/docs/instrumenting/exposition_formats/ and
 https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 """
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["Line", "labels_of", "parse"]
 
 _CACHED_BLOCKS: Final = 65536
+_CACHED_HEADS: Final = 1 << 18
+"""As many series as are kept apart, some 100 MB if ever full; a page of more is read half slower."""
+_CACHED_TYPES: Final = 2048
+_PORTION: Final = 1 << 18
+"""Characters that are split into lines at once: the lines of a long recording need not all be there twice."""
+_SPACES_TO_FLOAT: Final = "\t\v\f\r\x1c\x1d\x1e\x1f"
+"""What `float` passes over around a number and the grammar refuses, but for the blank, at which lines are split."""
 _NAME: Final = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 # Python before 3.11.5 gets possessive and atomic groups wrong (cpython#106052; Debian 12 has 3.11.2), so there are none
 # here; a possessive repetition of one character class is fine everywhere.
@@ -38,10 +45,9 @@ _OPENMETRICS_LINE: Final = re.compile(
     rf"(?:({_NAME})(?:\{{({_BLOCK})\}})? ({_NUMBER})(?: ({_NUMBER}))?"
     rf"(?: # \{{{_BLOCK}\}} {_NUMBER}(?: {_NUMBER})?)?|(#[^\n]*+))\n"
 )
-_USUAL: Final = rf"({_NAME})(?:\{{([^\n]*)\}})? ({_NUMBER})(?: (%s))?\n|(#[^\n]*+)\n"
-_TEXT_USUAL: Final = re.compile(_USUAL % "-?[0-9]++")
-_OPENMETRICS_USUAL: Final = re.compile(_USUAL % _NUMBER)
+_HEAD: Final = re.compile(rf"({_NAME})(?:\{{({_BLOCK})\}})?")
 _LABEL: Final = re.compile(r'[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\\n]++|\\[\\n"])*)"[ \t]*+(,|\Z)')
+_MILLISECONDS: Final = re.compile("-?[0-9]++")
 _ESCAPE: Final = re.compile(r'\\([\\n"])')
 _TYPE: Final = re.compile(rf"#[ \t]+TYPE[ \t]+({_NAME})[ \t]+(\S+)[ \t]*")
 _TEXT_TYPES: Final = {"counter", "gauge", "histogram", "summary", "untyped"}
@@ -70,50 +76,91 @@ def parse(  # noqa: C901 - the one hot loop; a call per line would double its ti
         InputError: `place:line: what is wrong`, when the reader comes to that line.
 
     """
-    usual = _OPENMETRICS_USUAL if openmetrics else _TEXT_USUAL
-    position, ended = 0, False
+    start, ended = 0, False
+    whole = text.rfind("\n") + 1
     new = tuple.__new__
-    while position < len(text) and not ended:
-        for match in iter(usual.scanner(text, position).match, None):  # type: ignore[attr-defined]  # not in typeshed
-            name, block, number, stamp, comment = match.groups()
-            if comment is not None:
-                ended = _check_comment(comment, text, position, place, openmetrics=openmetrics)
-                position = match.end()
-                if ended:
-                    break
-                continue
+    usual = not any(map(text.__contains__, _SPACES_TO_FLOAT))
+    for written in _lines(text, whole):
+        if ended:
+            break
+        head, _, number = written.rpartition(" ")
+        line = None
+        if usual and number.isascii() and "_" not in number:
             try:
-                if block:
-                    labels_of(block)
-                line = new(Line, (name, block or "", float(number), stamp and _seconds(stamp, openmetrics=openmetrics)))
+                if head[-1:] == "}" or " " not in head:
+                    name, block = _name_and_block(head)
+                    line = new(Line, (name, block, float(number), None))
+                elif head[0] != "#":
+                    line = _stamped(head, number, openmetrics=openmetrics)
             except (InputError, ValueError):
-                break
-            position = match.end()
+                line = None  # the exact expression decides, and says what is wrong
+        if line is None and not _is_usual_comment(written, openmetrics=openmetrics):
+            line, ended = _unusual_line(text, start, place, openmetrics=openmetrics)
+        start += len(written) + 1
+        if line is not None:
             yield line
-        if position < len(text) and not ended:
-            unusual, position = _unusual_line(text, position, place, openmetrics=openmetrics)
-            if unusual is not None:
-                yield unusual
-    if position < len(text):
-        raise _error(text, position, place, "nothing may follow # EOF")
+    if ended and start < len(text):
+        raise _error(text, start, place, "nothing may follow # EOF")
+    if whole < len(text):
+        raise _error(text, whole, place, _complaint(text, whole, openmetrics=openmetrics))
     if openmetrics and not ended:
-        raise _error(text, position, place, "the page does not end with # EOF (cut short?)")
+        raise _error(text, len(text), place, "the page does not end with # EOF (cut short?)")
 
 
-def _unusual_line(text: str, start: int, place: str, *, openmetrics: bool) -> tuple[Line | None, int]:
-    """The line at `start` by the exact grammar (None for a comment or an empty line), and where it ends."""
+def _lines(text: str, end: int) -> Iterator[str]:
+    """Lines up to `end`, which is behind a line feed, without their line feeds."""
+    start = 0
+    while start < end:
+        stop = text.find("\n", min(start + _PORTION, end - 1))
+        yield from text[start:stop].split("\n")
+        start = stop + 1
+
+
+@lru_cache(maxsize=_CACHED_HEADS)
+def _name_and_block(head: str) -> tuple[str, str]:
+    """The two parts of `name{labels}` or `name`.
+
+    Raises:
+        InputError: it is neither, or its labels are malformed.
+
+    """
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        msg = f"{_shown(head)} is no series"
+        raise InputError(msg)
+    name, block = match[1], match[2] or ""
+    labels_of(block)
+    return name, block
+
+
+def _stamped(head: str, stamp: str, *, openmetrics: bool) -> Line | None:
+    """A usual line with a time stamp; None if it is something else.
+
+    Raises:
+        InputError: what should be name and labels is not, or the time stamp is no time.
+        ValueError: the number is none.
+
+    """
+    series, _, number = head.rpartition(" ")
+    usual = number.isascii() and "_" not in number and (openmetrics or _MILLISECONDS.fullmatch(stamp))
+    if not usual or not (series[-1:] == "}" or " " not in series):
+        return None
+    return Line(*_name_and_block(series), float(number), _seconds(stamp, openmetrics=openmetrics))
+
+
+def _unusual_line(text: str, start: int, place: str, *, openmetrics: bool) -> tuple[Line | None, bool]:
+    """The line at `start` by the exact grammar (None for a comment or an empty line); whether it is the end mark."""
     match = (_OPENMETRICS_LINE if openmetrics else _TEXT_LINE).match(text, start)
     if match is None:
         raise _error(text, start, place, _complaint(text, start, openmetrics=openmetrics))
     name, block, number, stamp, comment = match.groups()
     if name is None:
-        if comment is not None:
-            _check_comment(comment, text, start, place, openmetrics=openmetrics)
-        return None, match.end()
+        ended = comment is not None and _check_comment(comment, text, start, place, openmetrics=openmetrics)
+        return None, ended
     try:
         labels_of(block or "")
         seconds = None if stamp is None else _seconds(stamp, openmetrics=openmetrics)
-        return Line(name, block or "", float(number), seconds), match.end()
+        return Line(name, block or "", float(number), seconds), False
     except ValueError:
         raise _error(text, start, place, f"{number!r} is not a number") from None
     except InputError as error:
@@ -161,15 +208,24 @@ def _seconds(stamp: str, *, openmetrics: bool) -> float:
     return seconds
 
 
+def _is_usual_comment(written: str, *, openmetrics: bool) -> bool:
+    return written.startswith("# HELP ") or (
+        written.startswith("# TYPE ") and _is_type(written, openmetrics=openmetrics)
+    )
+
+
+@lru_cache(maxsize=_CACHED_TYPES)
+def _is_type(written: str, *, openmetrics: bool) -> bool:
+    declared = _TYPE.fullmatch(written)
+    return declared is not None and declared[2] in (_OPENMETRICS_TYPES if openmetrics else _TEXT_TYPES)
+
+
 def _check_comment(comment: str, text: str, start: int, place: str, *, openmetrics: bool) -> bool:
     """Whether the comment is OpenMetrics' end mark."""
     if openmetrics and not comment.startswith(_OPENMETRICS_COMMENTS):
         raise _error(text, start, place, f"OpenMetrics knows no comment such as {_shown(comment)}")
-    if comment[1:].lstrip(" \t").startswith("TYPE"):
-        declared = _TYPE.fullmatch(comment)
-        known = _OPENMETRICS_TYPES if openmetrics else _TEXT_TYPES
-        if declared is None or declared[2] not in known:
-            raise _error(text, start, place, f"malformed TYPE line {_shown(comment)}")
+    if comment[1:].lstrip(" \t").startswith("TYPE") and not _is_type(comment, openmetrics=openmetrics):
+        raise _error(text, start, place, f"malformed TYPE line {_shown(comment)}")
     return openmetrics and comment == "# EOF"
 
 

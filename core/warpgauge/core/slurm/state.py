@@ -102,11 +102,13 @@ class SlurmJob:
     state: str  # PENDING, RUNNING, ...
     reason: str  # why it is pending
     comment: str
+    admin_comment: str  # of administrators, ours too; its owner cannot change it
     restarts: int
     start_time: int  # seconds since the epoch; of a pending job an estimate or 0
     is_requeueable: bool
     is_batch: bool
     is_part_of_another: bool  # one component of a heterogeneous job
+    is_array_task: bool  # what is told to the first number of an array is told to all of its tasks
     required_nodes: str  # as Slurm writes lists of hosts
     excluded_nodes: str
     features: str  # that its nodes must have, as it was asked: a&b, a|b, ...
@@ -232,11 +234,13 @@ def _job(row: _Row) -> SlurmJob:
         state=row.text("job_state"),
         reason=row.text("state_reason"),
         comment=row.text("comment"),
+        admin_comment=row.text("admin_comment"),
         restarts=row.whole("restart_cnt"),
         start_time=row.whole("start_time"),
         is_requeueable=row.flag("requeue"),
         is_batch=row.flag("batch_flag"),
         is_part_of_another=row.whole("het_job_id") != 0,
+        is_array_task=row.whole("array_job_id") != 0,
         required_nodes=row.text("required_nodes"),
         excluded_nodes=row.text("excluded_nodes"),
         features=row.text("features"),

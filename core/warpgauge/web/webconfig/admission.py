@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from warpgauge.core.config import WebConfig as WebSettings
-    from warpgauge.web.token import TokenFile
+    from warpgauge.core.token_file import TokenFile
     from warpgauge.web.webconfig.passwords import Passwords
     from warpgauge.web.webconfig.schema import WebConfig
 

@@ -42,6 +42,7 @@ _ACTIONS: Final[Mapping[RecommendationKind, Action]] = {
     RecommendationKind.MIGRATE: Replace(),
     RecommendationKind.RECLAIM_IDLE: Reclaim(),
     RecommendationKind.REPLACE_STRAGGLER: Replace(),
+    RecommendationKind.SEPARATE: Replace(),
     RecommendationKind.UNCORDON: Uncordon(),
 }
 

@@ -19,12 +19,16 @@ __all__ = [
     "drain",
     "exclude",
     "job_number",
+    "mark",
+    "mark_of",
     "node_name",
     "reason_of",
     "release",
+    "remark",
     "requeue_and_hold",
     "reservation_of",
     "reserve",
+    "restrict",
     "resume",
     "start_now",
     "unreserve",
@@ -38,6 +42,7 @@ _NODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _JOB: Final = re.compile(r"[1-9][0-9]{0,9}")
 _ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{7,63}")
 _HOST_LIST: Final = re.compile(r"[A-Za-z0-9._,\[\]-]{1,4096}")  # Slurm's own, read from a job and given back to it
+_MOST_COMMENT: Final = 1000  # letters; we read 1024
 _MOST_WEIGHT: Final = 2**32 - 2
 _MOST_MINUTES: Final = 7 * 24 * 60
 
@@ -109,11 +114,30 @@ def requeue_and_hold(job: int) -> Command:
 
 def exclude(job: int, nodes: Iterable[str], before: str = "") -> Command:
     """Keep a queued job off nodes, beside those it excluded `before`."""
-    if before and not _HOST_LIST.fullmatch(before):
-        msg = f"job {job} excludes {before[:80]!r}, which is no list of nodes"
+    return restrict(job, ",".join([*([before] if before else []), *sorted(map(node_name, nodes))]))
+
+
+def restrict(job: int, nodes: str) -> Command:
+    """Keep a queued job off these nodes and no others, "" for none, in Slurm's own form."""
+    return ("update", f"jobid={job_number(str(job))}", f"excnodelist={_host_list(job, nodes)}")
+
+
+def mark(job: int, advice_id: str, excluded: str, comment: str = "") -> Command:
+    """Write behind an administrator's comment for what it is moved, and which nodes it excluded before that."""
+    return remark(job, f"{comment} {reason_of(advice_id)} excluded={_host_list(job, excluded)}".lstrip())
+
+
+def mark_of(advice_id: str, comment: str) -> re.Match[str] | None:
+    """Where in an administrator's comment our mark is, with `excluded`; None if it is not there."""
+    return re.search(rf"(?:^| ){re.escape(reason_of(advice_id))} excluded=(?P<excluded>\S*)", comment)
+
+
+def remark(job: int, comment: str) -> Command:
+    """Give a job this administrator's comment."""
+    if len(comment) > _MOST_COMMENT:
+        msg = f"the administrator's comment of job {job} and ours are longer than {_MOST_COMMENT} letters together"
         raise InputError(msg)
-    names = [*([before] if before else []), *sorted(map(node_name, nodes))]
-    return ("update", f"jobid={job_number(str(job))}", f"excnodelist={','.join(names)}")
+    return ("update", f"jobid={job_number(str(job))}", f"admincomment={comment}")
 
 
 def start_now(job: int) -> Command:
@@ -124,6 +148,13 @@ def start_now(job: int) -> Command:
 def release(job: int) -> Command:
     """Let a held job start."""
     return ("release", str(job_number(str(job))))
+
+
+def _host_list(job: int, text: str) -> str:
+    if text and not _HOST_LIST.fullmatch(text):
+        msg = f"job {job} excludes {text[:80]!r}, which is no list of nodes"
+        raise InputError(msg)
+    return text
 
 
 def _checked(advice_id: str) -> str:

@@ -13,6 +13,7 @@ from warpgauge.core.slurm import SlurmError
 from warpgauge.executors.protocol import ExecutionError, Intent
 from warpgauge.executors.slurm import commands
 from warpgauge.executors.slurm.actions import Avoid, Cordon, Drain, Seen, Uncordon
+from warpgauge.executors.slurm.migrating import Migrate
 from warpgauge.executors.slurm.replacing import Replace
 
 if TYPE_CHECKING:
@@ -42,7 +43,12 @@ _ACTIONS: Final[Mapping[RecommendationKind, Action]] = {
     RecommendationKind.DRAIN: Drain(),
     RecommendationKind.UNCORDON: Uncordon(),
     RecommendationKind.REPLACE_STRAGGLER: Replace(),
+    RecommendationKind.MIGRATE: Migrate(),
+    RecommendationKind.SEPARATE: Migrate(),
 }
+_OF_JOBS: Final = frozenset(
+    {RecommendationKind.REPLACE_STRAGGLER, RecommendationKind.MIGRATE, RecommendationKind.SEPARATE}
+)
 
 
 class SlurmExecutor:
@@ -167,7 +173,7 @@ class SlurmExecutor:
         try:
             return Seen(
                 nodes=self._slurm.nodes(),
-                jobs=self._slurm.jobs() if kind is RecommendationKind.REPLACE_STRAGGLER else (),
+                jobs=self._slurm.jobs() if kind in _OF_JOBS else (),
                 has_reservation=kind is RecommendationKind.CORDON and self._slurm.has_reservation(ours),
             )
         except (SlurmError, InputError) as error:  # an answer that is none, too

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from warpgauge.core.slurm import SlurmJob
     from warpgauge.executors.slurm.actions import Seen
 
-__all__ = ["OPT_OUT", "Replace", "is_held"]
+__all__ = ["OPT_OUT", "Replace", "is_held", "is_on", "job_of", "no_room", "untouchable"]
 
 OPT_OUT: Final = "warpgauge=keep"
 """A word in a job's comment (sbatch --comment): this job is not to be disturbed."""
@@ -37,20 +37,20 @@ class Replace:
 
     def objection(self, advice: Recommendation, seen: Seen) -> str | None:
         """Anything that speaks against ending the job and starting it elsewhere now."""
-        job = seen.job(_job_of(advice))
+        job = seen.job(job_of(advice))
         if job is None:
-            return f"Slurm knows no job {_job_of(advice)}"
+            return f"Slurm knows no job {job_of(advice)}"
         if (why := unfit_node(advice, seen) or unvouched(advice, _CHECKED, "Slurm")) is not None:
             return why
         if _is_begun(advice, seen):
             return None
-        return _untouchable(job, advice) or _no_room(job, advice, seen)
+        return untouchable(job, advice) or no_room(job, advice, seen)
 
     def steps(self, advice: Recommendation, seen: Seen) -> tuple[Step, ...]:
         """Drain, requeue held, exclude, start; without those that are done."""
-        node, job = node_of(advice), seen.job(_job_of(advice))
+        node, job = node_of(advice), seen.job(job_of(advice))
         steps = list(Drain().steps(advice, seen))
-        if job is not None and job.state == "RUNNING" and _is_on(job, node):
+        if job is not None and job.state == "RUNNING" and is_on(job, node):
             steps.append(Step(command=commands.requeue_and_hold(job.id), undo=None))
         elif job is None or not is_held(job):
             return tuple(steps)
@@ -63,10 +63,10 @@ class Replace:
 
     def refs(self, advice: Recommendation, seen: Seen) -> tuple[NativeRef, ...]:
         """The node and the job, with the number of the run that follows."""
-        job = seen.job(_job_of(advice))
-        moved = NativeRef(kind="job", name=str(_job_of(advice)))
+        job = seen.job(job_of(advice))
+        moved = NativeRef(kind="job", name=str(job_of(advice)))
         if job is not None:
-            is_ahead = job.state == "RUNNING" and _is_on(job, node_of(advice))
+            is_ahead = job.state == "RUNNING" and is_on(job, node_of(advice))
             moved = replace(moved, version=f"restarts={job.restarts + is_ahead}")
         return (NativeRef(kind="node", name=node_of(advice)), moved)
 
@@ -80,7 +80,8 @@ def is_held(job: SlurmJob) -> bool:
     return job.state == "PENDING" and job.reason in {"JobHeldUser", "JobHeldAdmin"}
 
 
-def _job_of(advice: Recommendation) -> int:
+def job_of(advice: Recommendation) -> int:
+    """The number of the job that is to be moved; InputError if the target is none."""
     target = advice.target[0]
     if target.type is not TargetType.WORKLOAD:
         msg = f"a {target.type} is no job: Slurm can only move whole jobs"
@@ -88,7 +89,8 @@ def _job_of(advice: Recommendation) -> int:
     return commands.job_number(target.name)
 
 
-def _is_on(job: SlurmJob, node: str) -> bool:
+def is_on(job: SlurmJob, node: str) -> bool:
+    """Whether it holds something of the node."""
     return any(held.node == node for held in job.held)
 
 
@@ -98,16 +100,17 @@ def _is_begun(advice: Recommendation, seen: Seen) -> bool:
     return node is not None and node.is_drained and node.reason == commands.reason_of(advice.id)
 
 
-def _untouchable(job: SlurmJob, advice: Recommendation) -> str | None:
+def untouchable(job: SlurmJob, advice: Recommendation) -> str | None:
     """What the job itself has against it; its run must be the one that the recommendation is about."""
     expected = next((one.expected for one in advice.preconditions if one.check == "slurmRestartCount"), None)
     checks = (
         (job.state != "RUNNING", f"job {job.id} is {job.state.lower()}, not running"),
-        (not _is_on(job, node_of(advice)), f"job {job.id} does not run on {node_of(advice)}"),
+        (not is_on(job, node_of(advice)), f"job {job.id} does not run on {node_of(advice)}"),
         (job.start_time > advice.created, f"job {job.id} was started again since the recommendation was made"),
         (expected not in {None, str(job.restarts)}, f"job {job.id} was restarted {job.restarts} times, not {expected}"),
         (bool(job.required_nodes), f"job {job.id} asks for {job.required_nodes} by name and would wait for it"),
         (job.is_part_of_another, f"job {job.id} is part of a heterogeneous job, which is not moved in parts"),
+        (job.is_array_task, f"job {job.id} is a task of an array: Slurm could end all of its tasks"),
         (not job.is_batch, f"job {job.id} is interactive: Slurm cannot start it again"),
         (not job.is_requeueable, f"job {job.id} does not want to be requeued (sbatch --no-requeue)"),
         (OPT_OUT in job.comment.split(), f"job {job.id} says {OPT_OUT} in its comment"),
@@ -115,7 +118,8 @@ def _untouchable(job: SlurmJob, advice: Recommendation) -> str | None:
     return next((reason for objects, reason in checks if objects), None)
 
 
-def _no_room(job: SlurmJob, advice: Recommendation, seen: Seen) -> str | None:
+def no_room(job: SlurmJob, advice: Recommendation, seen: Seen) -> str | None:
+    """That it would not find room elsewhere right away."""
     needed = max(len(job.held), 1)
     room = nodes_with_room(job, node_of(advice), seen.nodes, seen.jobs)
     if len(room) >= needed:

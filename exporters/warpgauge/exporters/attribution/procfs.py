@@ -25,6 +25,7 @@ _NAMES: Final = {name.encode(): name for name in ENVIRONMENT}
 _MOST_PIDS: Final = 32768
 _MOST_BYTES: Final = {"stat": 4096, "cgroup": 16384, "environ": 1 << 20}
 _DEAD: Final = frozenset({b"Z", b"X", b"x"})  # the state, the first of those words
+_PARENT: Final = 1  # words after the command, field 4
 _START_TICKS: Final = 19  # words after the command in /proc/PID/stat (man 5 proc, field 22)
 
 
@@ -66,6 +67,20 @@ class ProcFs:
         if len(words) <= _START_TICKS or words[0] in _DEAD or not words[_START_TICKS].isdigit():
             return None
         return int(words[_START_TICKS])
+
+    def parent(self, pid: int) -> int | None:
+        """Who started it, or took it over; None when it is gone."""
+        words = self._bytes(pid, "stat").rpartition(b")")[2].split()
+        return int(words[_PARENT]) if len(words) > _PARENT and words[_PARENT].isdigit() else None
+
+    def shows_environment(self, pid: int) -> bool:
+        """Whether its environment may be read, which another user's may not without a privilege."""
+        try:
+            with open(f"{self._root}/{pid}/environ", "rb") as file:  # noqa: PTH123 - as below
+                file.read(1)
+        except OSError:
+            return False
+        return True
 
     def facts(self, pid: int) -> ProcessFacts | None:
         """Everything at once, None unless the same process was there from the first to the last byte."""

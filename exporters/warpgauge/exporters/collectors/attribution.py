@@ -19,6 +19,7 @@ from warpgauge.exporters.attribution.census import Census
 from warpgauge.exporters.attribution.device_files import files_by_pci_address, holders_of_files
 from warpgauge.exporters.attribution.docker_engine import DockerEngine, DockerError
 from warpgauge.exporters.attribution.holder_usage import HolderUsage
+from warpgauge.exporters.attribution.owners import Pods
 from warpgauge.exporters.attribution.pod_resources import SOCKET, PodDevice, PodResources, PodResourcesError
 from warpgauge.exporters.attribution.procfs import ProcFs, user_name
 from warpgauge.exporters.attribution.slurm_files import GPUSTAT, gpustat_claims, mapping_claims
@@ -51,6 +52,7 @@ class AttributionCollector:
         *,
         held: Callable[[], Sequence[Held]] = tuple,
         spoken: Callable[[], Mapping[int, Spoken]] = dict,
+        pods: Pods | None = None,
         proc_root: str | Path = "/proc",
         sys_root: str | Path = "/sys",
         pod_resources: str | Path = SOCKET,
@@ -67,10 +69,12 @@ class AttributionCollector:
 
         New processes are looked at every `look_seconds`; `most_processes` of those that have a device open get series.
 
-        `held` gives the devices and who has them open, `spoken` the processes that report training steps.
+        `held` gives the devices and who has them open, `spoken` the processes that report training steps; `pods` is
+        told the pods of this node.
         """
         self._held = held
         self._spoken = spoken
+        self._told_pods = pods or Pods()
         self._roots = Path(proc_root), Path(sys_root)
         self._kubelet = PodResources(pod_resources) if pod_resources else None
         self._docker = DockerEngine(docker) if docker else None
@@ -133,6 +137,7 @@ class AttributionCollector:
         self._pods = self._asked_kubelet()
         self._ask_docker()
         self._census.pods = {one.workload.pod: one.workload.namespace for one in self._pods}
+        self._told_pods.tell(self._census.pods)
         self._census.look()
         self._said = [*(mapping_claims(self._job_mapping) if self._job_mapping else ())]
         self._said += gpustat_claims(self._gpustat, self._name_of) if self._gpustat else ()

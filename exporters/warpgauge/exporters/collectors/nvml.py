@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Tier
@@ -14,6 +15,7 @@ from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.sample import Sample
+from warpgauge.exporters.collectors.activity_time import ActivityTime
 from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
 from warpgauge.exporters.collectors.identity import openable
@@ -23,7 +25,7 @@ from warpgauge.exporters.collectors.nvml_events import NvmlEvents
 from warpgauge.exporters.collectors.nvml_fabric import Fabric
 from warpgauge.exporters.collectors.nvml_fields import FIELDS, Unwrapped
 from warpgauge.exporters.collectors.nvml_getters import GETTERS, Getter, fan_getter
-from warpgauge.exporters.collectors.nvml_gpm import Gpm
+from warpgauge.exporters.collectors.nvml_gpm import Gpm, GpmPace
 from warpgauge.exporters.collectors.nvml_gpm_counters import GpmCounters
 from warpgauge.exporters.collectors.nvml_holders import Holders
 from warpgauge.exporters.collectors.nvml_links import C2C_COUNT, LINK_COUNT, c2c_fields, count_links, link_fields
@@ -32,7 +34,7 @@ from warpgauge.exporters.collectors.nvml_processes import Processes, process_nam
 from warpgauge.exporters.collectors.nvml_samples import SampleBuffers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from warpgauge.core.sample import ReadError
     from warpgauge.exporters.collectors.collector import Settings
@@ -54,11 +56,14 @@ class NvmlCollector:
         nvml: Any = PYNVML,  # noqa: ANN401 - the module, or a fake with its shape
         clock: Clock | None = None,
         sys_root: str = "/sys",
+        spent: Callable[[], float] = thread_time,
     ) -> None:
+        """`spent` tells this thread's CPU time in seconds."""
         self.calls = CallTimes()
         self._clock = clock or SystemClock()
         self._api = NvmlApi(nvml, self.calls, self._clock)
         self._sys_root = Path(sys_root)
+        self._spent = spent
         self._boards: dict[str, Board] = {}
         self._events = NvmlEvents(self._api)
         self._bookmarks: Mapping[str, Bookmark] = {}
@@ -92,7 +97,8 @@ class NvmlCollector:
             device = self._describe(handle, position)
             bookmark = self._bookmarks.get(device.uuid, {})
             links = count_links(self._api, handle, LINK_COUNT)
-            gpm = Gpm.of(self._api, handle, self._clock, self._gpm_every)
+            activity = ActivityTime(bookmark)
+            gpm = Gpm.of(self._api, handle, self._pace, activity)
             self._boards[device.uuid] = Board(
                 api=self._api,
                 handle=handle,
@@ -107,13 +113,12 @@ class NvmlCollector:
                 firmware=self._firmware(handle),
                 gpm=gpm,
                 gpm_counters=GpmCounters(self._api, gpm, links) if gpm else None,
+                activity=activity,
                 is_profiled=self._is_profiled,
                 parts=self._parts(handle),
                 buffers=SampleBuffers(self._api, handle, self._clock, bookmark),
                 counters=Unwrapped(bookmark),
-                partitions=Partitions.of(
-                    self._api, handle, self._clock, gpm_every=None if gpm is None else self._gpm_every
-                ),
+                partitions=Partitions.of(self._api, handle, None if gpm is None else self._pace),
             )
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
@@ -144,8 +149,8 @@ class NvmlCollector:
     def adjust(self, settings: Settings) -> None:
         """Obey these from now on; see `Adjustable`.
 
-        `gpm` (True) allows GPM, `gpm_every` (0) seconds lie between two of its averages; `processes` (0) is the most
-        per GPU that get series, with names from `proc_root`;
+        `gpm` (True) allows GPM, `gpm_every` (0) seconds lie between two answers to what of it is asked for seldom;
+        `processes` (0) is the most per GPU that get series, with names from `proc_root`;
         `holders` (False) lists the processes of each GPU for the attribution.
         """
         self._settings = settings
@@ -201,8 +206,8 @@ class NvmlCollector:
         return [fan_getter(fan) for fan in range(int(count or 0))]
 
     @property
-    def _gpm_every(self) -> float:
-        return float(self._settings.get("gpm_every", 0.0))
+    def _pace(self) -> GpmPace:
+        return GpmPace(self._clock, float(self._settings.get("gpm_every", 0.0)), self._spent)
 
     @property
     def _is_profiled(self) -> bool:

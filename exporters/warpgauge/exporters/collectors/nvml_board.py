@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
     from warpgauge.core.device import Device
+    from warpgauge.exporters.collectors.activity_time import ActivityTime
     from warpgauge.exporters.collectors.increments import Bookmark, Increment
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Getter, Reading
@@ -79,6 +80,7 @@ class Board:
     firmware: tuple[str, str]  # versions of VBIOS and inforom
     gpm: Gpm | None
     gpm_counters: GpmCounters | None = None
+    activity: ActivityTime
     is_profiled: bool = True  # whether GPM may be read now
     parts: tuple[Part, ...] = ()
     buffers: SampleBuffers
@@ -116,7 +118,8 @@ class Board:
 
     def gained(self) -> tuple[list[Increment], Bookmark]:
         """What the histograms gained since this was last asked, and where another process can go on."""
-        return self.buffers.take(), {**self.buffers.bookmark, **self.counters.bookmark}
+        bookmark = {**self.buffers.bookmark, **self.counters.bookmark, **self.activity.bookmark}
+        return [*self.buffers.take(), *self.activity.take()], bookmark
 
     def close(self) -> None:
         """Give back what the driver lent for this board."""

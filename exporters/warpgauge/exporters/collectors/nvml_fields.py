@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.catalog import Kind, Metric, Tier, device
+from warpgauge.core.catalog import Kind, Metric, Tier, detail, device
 from warpgauge.exporters.collectors.nvml_api import constant, is_supported
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     _throttle("PERF_POLICY_BOARD_LIMIT", "board_limit"),
     _throttle("PERF_POLICY_LOW_UTILIZATION", "low_utilization"),
     _throttle("PERF_POLICY_RELIABILITY", "reliability"),
+    _plain("PERF_POLICY_TOTAL_BASE_CLOCKS", detail.CLOCKS_BELOW_BASE, factor=NANO),
     _pcie("TX", device.PCIE_TRANSMIT),
     _pcie("RX", device.PCIE_RECEIVE),
     Field(id=constant("NVML_FI_DEV_PCIE_REPLAY_COUNTER"), metric=device.PCIE_REPLAY),
@@ -137,6 +138,13 @@ FIELDS: Final[tuple[Field, ...]] = (
     _ecc("DBE_AGG", "uncorrected", "aggregate"),
     *_ecc_locations(),
     _plain("POWER_INSTANT", device.POWER_INSTANT, factor=MILLI),
+    Field(
+        id=constant("NVML_FI_DEV_POWER_AVERAGE"),
+        metric=detail.MEMORY_POWER,
+        factor=MILLI,
+        scope=constant("NVML_POWER_SCOPE_MEMORY"),  # 2, which nvml.h's text on the field calls another: see the note
+        zero_is_absent=True,
+    ),
     *[
         _plain(f"TEMPERATURE_{suffix}_TLIMIT", device.TEMPERATURE_MARGIN_LIMIT, limit)
         for suffix, limit in _MARGINS.items()

@@ -1,97 +1,99 @@
 """GPM: what the SMs really do, without DCGM, on Hopper and newer.
 
-A value is the average between two samples. The previous one is kept from an earlier tick, so nothing ever sleeps:
-the first tick gives nothing. nvml.h asks for more than 100 ms between samples.
+A value is the average between two samples. An earlier one is kept from an earlier tick, so nothing ever sleeps: the
+first tick gives nothing. nvml.h asks for more than 100 ms between samples.
 
-Each question takes 1.5 to 2 ms of CPU in the driver (H100 and H200, driver 580.159), so it is not asked every tick:
-between two questions the last answer stands. An average over more seconds also tells a scrape each 15 s more than
-one over the last second would.
+What costs the driver next to nothing is asked for at each reading, the rest once an interval, with two samples that lie
+so far apart: in between the last answer stands.
 """
 
 from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass, field
+from time import thread_time
+from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.catalog import Metric, Unit, device
-from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict, constant
+from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
+from warpgauge.exporters.collectors.nvml_gpm_metrics import ASKED
 from warpgauge.exporters.collectors.nvml_gpm_question import GpmQuestion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from warpgauge.core.clock import Clock
+    from warpgauge.exporters.collectors.activity_time import ActivityTime
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Reading
+    from warpgauge.exporters.collectors.nvml_gpm_metrics import Asked
+    from warpgauge.exporters.collectors.nvml_gpm_question import GpmAnswer
 
-__all__ = ["ASKED", "Gpm"]
+__all__ = ["Gpm", "GpmPace"]
 
-PERCENT: Final = 0.01
-MIB: Final = 1024.0 * 1024.0
 _SHORTEST_SECONDS: Final = 0.1
 _EARLY_SECONDS: Final = 0.05  # that a tick may come before its time and still count
 _LONGEST_SECONDS: Final = 600.0  # an average over more than this says nothing about now
-
-_PIPES: Final = {
-    "ANY_TENSOR": "tensor",
-    "DFMA_TENSOR": "tensor_dfma",
-    "HMMA_TENSOR": "tensor_hmma",
-    "DMMA_TENSOR": "tensor_dmma",
-    "IMMA_TENSOR": "tensor_imma",
-    "FP64": "fp64",
-    "FP32": "fp32",
-    "FP16": "fp16",
-    "INTEGER": "int",
-}
+_DEAR_SECONDS: Final = 0.5e-3  # of CPU for one answer: seven times what the quick one took on an H100
 
 
-class _Asked(NamedTuple):
-    """One GPM metric: what it is in the catalog, and what turns its unit into a base unit."""
+@dataclass(eq=False, slots=True)
+class _Sample:
+    """The counts of one moment, in memory that the driver lent."""
 
-    id: int
-    metric: Metric
-    labels: tuple[str, ...]
-    factor: float
-    most: float  # in base units; shares stay within 0-1, for drivers were seen to overshoot both ends
+    handle: Any
+    seconds: float = 0.0  # monotonic, when it was filled
 
 
-def _asked(suffix: str, metric: Metric, *labels: str, factor: float = PERCENT) -> _Asked:
-    most = 1.0 if metric.unit is Unit.RATIO else math.inf
-    return _Asked(constant(f"NVML_GPM_METRIC_{suffix}"), metric, labels, factor, most)
+@dataclass(eq=False, slots=True)
+class _Round:
+    """Metrics that are asked for together, and since when they are not answered."""
+
+    question: GpmQuestion
+    asked: tuple[Asked, ...]  # without what this device was found not to support
+    every: float  # seconds between two answers
+    since: _Sample | None = None  # the older sample of the next answer
+    is_dear: bool = False  # the last answer was
+    readings: list[Reading] | None = None  # the last answer
+    worked: set[int] = field(default_factory=set)  # ids of shy metrics that were ever more than 0
+
+    def is_due(self, now: float) -> bool:
+        """The first answer does not keep anybody waiting; a device that supports none of it is not asked."""
+        if self.since is None or not self.asked:
+            return bool(self.asked)
+        wait = _SHORTEST_SECONDS if self.readings is None else self.every - _EARLY_SECONDS
+        return now - self.since.seconds >= max(wait, _SHORTEST_SECONDS)
 
 
-ASKED: Final = (
-    _asked("GRAPHICS_UTIL", device.GRAPHICS_ENGINE_ACTIVE),
-    _asked("SM_UTIL", device.COMPUTE_ACTIVE),
-    _asked("SM_OCCUPANCY", device.COMPUTE_OCCUPANCY),
-    _asked("DRAM_BW_UTIL", device.MEMORY_BANDWIDTH_ACTIVE),
-    *[_asked(f"{suffix}_UTIL", device.PIPE_ACTIVE, pipe) for suffix, pipe in _PIPES.items()],
-    _asked("PCIE_TX_PER_SEC", device.PCIE_TRANSMIT_RATE, factor=MIB),
-    _asked("PCIE_RX_PER_SEC", device.PCIE_RECEIVE_RATE, factor=MIB),
-    _asked("NVLINK_TOTAL_TX_PER_SEC", device.LINK_TRANSMIT_RATE, factor=MIB),
-    _asked("NVLINK_TOTAL_RX_PER_SEC", device.LINK_RECEIVE_RATE, factor=MIB),
-)
-"""All of them exist since GPM does; nvml.h gives rates in MiB/s, shares in percent."""
+@dataclass(frozen=True, slots=True)
+class GpmPace:
+    """When GPM is asked: `every` so many seconds for what is asked for seldom, by default at each reading."""
+
+    clock: Clock
+    every: float = 0.0
+    spent: Callable[[], float] = thread_time  # this thread's CPU time in seconds
 
 
 class Gpm:
     """The GPM samples of one device, or of one of its GPU instances: `fill` writes the present counts into a sample."""
 
-    def __init__(self, api: NvmlApi, fill: Callable[[Any], object], clock: Clock, every: float = 0.0) -> None:
-        """`every` so many seconds there is a new average; by default at each reading."""
+    def __init__(
+        self, api: NvmlApi, fill: Callable[[Any], object], pace: GpmPace, times: ActivityTime | None = None
+    ) -> None:
+        """`times` is told what was answered at each reading."""
         self._api = api
         self._fill = fill
-        self._clock = clock
-        self._every = max(every, _SHORTEST_SECONDS)
-        self._readings: list[Reading] | None = None  # the last answer
-        self._previous: tuple[Any, float] | None = None
-        self._spare: Any = None
-        self._question = GpmQuestion(api)
-        self._asked = ASKED  # without what this device was found not to support
+        self._pace = pace
+        self._times = times
+        quick, seldom = (tuple(it for it in ASKED if it.is_seldom is seldom) for seldom in (False, True))
+        self._quick = _Round(GpmQuestion(api), quick, 0.0)
+        self._rounds = (self._quick, _Round(GpmQuestion(api), seldom, pace.every))
+        self._newest: _Sample | None = None
+        self._before: _Sample | None = None  # the one before the newest
+        self._spare: list[_Sample] = []
 
     @classmethod
-    def of(cls, api: NvmlApi, handle: Any, clock: Clock, every: float = 0.0) -> Gpm | None:  # noqa: ANN401 - an opaque pointer
+    def of(cls, api: NvmlApi, handle: Any, pace: GpmPace, times: ActivityTime | None = None) -> Gpm | None:  # noqa: ANN401 - an opaque pointer
         """The reader of a device that supports GPM, None for any other."""
         try:
             supported = bool(api.call("nvmlGpmQueryDeviceSupport", handle).isSupportedDevice)
@@ -101,66 +103,116 @@ class Gpm:
             return None
         if not supported:
             return None
-        return cls(api, lambda sample: api.call("nvmlGpmSampleGet", handle, sample), clock, every)
+        return cls(api, lambda sample: api.call("nvmlGpmSampleGet", handle, sample), pace, times)
 
     def read(self) -> list[Reading]:
         """Averages of the last interval; empty at first, and when the interval was too long.
 
         Raises:
-            CallFailedError: the driver gave no sample.
+            CallFailedError: the driver gave no sample, or no answer.
 
         """
-        now = self._clock.monotonic()
-        if self._previous is not None and now - self._previous[1] < self._wait:
-            return self._readings or []
-        sample = self._spare if self._spare is not None else self._api.call("nvmlGpmSampleAlloc")
-        self._spare = sample
-        self._fill(sample)
-        previous, self._previous, self._spare = self._previous, (sample, now), None
-        if previous is None:
-            return []
-        self._spare = previous[0]
-        self._readings = [] if now - previous[1] > _LONGEST_SECONDS else self._between(previous[0], sample)
-        return self._readings
-
-    @property
-    def _wait(self) -> float:
-        """Seconds between two samples; the first answer does not keep anybody waiting."""
-        return _SHORTEST_SECONDS if self._readings is None else self._every - _EARLY_SECONDS
+        now = self._pace.clock.monotonic()
+        due = [one for one in self._rounds if one.is_due(now)]
+        if due:
+            sample = self._take(now)
+            for one in due:
+                self._answer(one, sample)
+        return [reading for one in self._rounds for reading in one.readings or ()]
 
     @property
     def pair(self) -> tuple[Any, Any] | None:
         """The last two samples, the older one first; None until there are two."""
-        if self._previous is None or self._spare is None:
+        if self._before is None or self._newest is None:
             return None
-        return self._spare, self._previous[0]
+        return self._before.handle, self._newest.handle
 
-    def _between(self, first: Any, second: Any) -> list[Reading]:  # noqa: ANN401 - opaque pointers
-        answers = self._question.ask(first, second, [asked.id for asked in self._asked])
-        readings = [
-            (asked.metric, asked.labels, min(asked.most, max(0.0, value * asked.factor)))
-            for asked, (code, value, _) in zip(self._asked, answers, strict=True)
-            if code == 0 and math.isfinite(value)
-        ]
-        self._drop_unsupported([answer.code for answer in answers])
+    def _take(self, now: float) -> _Sample:
+        """A sample of now, in the place of one that nobody needs any more."""
+        gone, self._before = self._before, None
+        if gone is not None and gone not in self._kept():
+            self._spare.append(gone)
+        if not self._spare:
+            self._spare.append(_Sample(self._api.call("nvmlGpmSampleAlloc")))
+        sample = self._spare[-1]
+        self._fill(sample.handle)
+        self._spare.pop()
+        sample.seconds = now
+        self._before, self._newest = self._newest, sample
+        return sample
+
+    def _answer(self, one: _Round, sample: _Sample) -> None:
+        since, one.since = one.since, sample
+        if since is None:
+            return
+        begun, one.readings = self._pace.spent(), None
+        is_too_long = sample.seconds - since.seconds > _LONGEST_SECONDS
+        try:
+            one.readings = [] if is_too_long else self._between(one, since, sample)
+        finally:
+            if since not in self._kept():
+                self._spare.append(since)
+        if one is self._quick:
+            self._weigh(one, self._pace.spent() - begun)
+            if self._times is not None:
+                self._times.add(one.readings, since.seconds, sample.seconds)
+
+    def _weigh(self, one: _Round, seconds: float) -> None:
+        """On a driver that takes long for the quick ones too they rest as the others do, until it does not.
+
+        One dear answer says nothing: the first about the memory's bandwidth took 2 to 3 ms on an H100 and an H200.
+        """
+        was_dear, one.is_dear = one.is_dear, seconds > _DEAR_SECONDS
+        one.every = self._pace.every if was_dear and one.is_dear else 0.0
+
+    def _between(self, one: _Round, first: _Sample, second: _Sample) -> list[Reading]:
+        answers = one.question.ask(first.handle, second.handle, [asked.id for asked in one.asked])
+        is_named = any(answer.name_at for answer in answers)
+        readings: list[Reading] = []
+        lacking: set[int] = set()
+        for asked, answer in zip(one.asked, answers, strict=True):
+            if self._is_lacking(answer, is_named=is_named):
+                lacking.add(asked.id)
+            elif answer.code == 0 and math.isfinite(answer.value) and _has_worked(asked, answer, one.worked):
+                value = min(asked.most, max(0.0, answer.value * asked.factor))
+                readings.append((asked.metric, asked.labels, value))
+        if lacking:
+            one.asked = tuple(asked for asked in one.asked if asked.id not in lacking)
         return readings
 
-    def _drop_unsupported(self, codes: Sequence[int]) -> None:
-        """Each metric has a return code of its own; what the device does not support is not asked for again."""
-        if any(codes):
-            verdicts = [self._api.failure(code, "nvmlGpmMetricsGet").verdict if code else None for code in codes]
-            pairs = zip(self._asked, verdicts, strict=True)
-            self._asked = tuple(asked for asked, verdict in pairs if verdict is not Verdict.UNSUPPORTED)
+    def _is_lacking(self, answer: GpmAnswer, *, is_named: bool) -> bool:
+        """Whether the device does not support a metric, so that it is not asked for again.
+
+        Each has a return code of its own. Of one that it does not know the driver says 0 and success (580.159: DMMA,
+        and ids that nvml.h does not name), but gives it no name; nvml.h: "can be NULL if not defined".
+        """
+        if answer.code:
+            return self._api.failure(answer.code, "nvmlGpmMetricsGet").verdict is Verdict.UNSUPPORTED
+        return is_named and not answer.name_at
 
     def close(self) -> None:
-        """Free both samples; nvml.h wants that before the shutdown."""
-        held = [self._spare, self._previous[0] if self._previous else None]
-        self._spare = self._previous = self._readings = None
-        for sample in held:
-            if sample is not None:
-                self._api.call("nvmlGpmSampleFree", sample)
+        """Free every sample; nvml.h wants that before the shutdown."""
+        held = {id(one): one for one in (*self._spare, *self._kept()) if one is not None}
+        self._newest = self._before = None
+        self._spare = []
+        for one in self._rounds:
+            one.since = one.readings = None
+        if self._times is not None:
+            self._times.pause()
+        for sample in held.values():
+            self._api.call("nvmlGpmSampleFree", sample.handle)
+
+    def _kept(self) -> list[_Sample | None]:
+        return [self._newest, self._before, *(one.since for one in self._rounds)]
 
     def forget(self) -> None:
         """Begin anew: the next reading gives nothing, whatever the driver says about the samples of before."""
         with suppress(CallFailedError):
             self.close()
+
+
+def _has_worked(asked: Asked, answer: GpmAnswer, worked: set[int]) -> bool:
+    """Whether a metric is known to be one of this board: one that was ever more than 0 is."""
+    if asked.is_shy and answer.value > 0.0:
+        worked.add(asked.id)
+    return not asked.is_shy or asked.id in worked

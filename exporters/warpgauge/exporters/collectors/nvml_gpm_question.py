@@ -18,16 +18,21 @@ __all__ = ["GpmAnswer", "GpmQuestion"]
 
 _METRICS: Final = PYNVML.c_nvmlGpmMetricsGet_t.metrics.offset
 _SLOT: Final = PYNVML.c_nvmlGpmMetric_t
-_UNIT: Final = _SLOT.metricInfo.offset + PYNVML.c_metricInfo_t.unit.offset
-_METRIC: Final = struct.Struct(f"={_SLOT.nvmlReturn.offset}xid{_UNIT - _SLOT.value.offset - 8}xQ")  # code, value, unit
+_METRIC: Final = struct.Struct(f"={_SLOT.nvmlReturn.offset}xidQ8xQ")  # code, value, pointers to short name and unit
 
 
 class GpmAnswer(NamedTuple):
-    """What the driver says about one metric; `value` and `unit` mean something only where `code` is 0."""
+    """What the driver says about one metric; the rest means something only where `code` is 0."""
 
     code: int
     value: float
-    unit: str  # the driver's own word, empty where it gives none
+    name_at: int  # address of the driver's short name, 0: "NULL if not defined"
+    unit_at: int  # address of the driver's own word for the unit, or 0
+
+    @property
+    def unit(self) -> str:
+        """The driver's own word, empty where it gives none."""
+        return ctypes.string_at(self.unit_at).decode(errors="replace") if self.unit_at and not self.code else ""
 
 
 class GpmQuestion:
@@ -54,7 +59,7 @@ class GpmQuestion:
         ctypes.memmove(metrics, self._blank, len(self._blank))  # no answer of before is left
         self._api.call("nvmlGpmMetricsGet", body)
         answers = _METRIC.iter_unpack(memoryview(body).cast("B")[_METRICS : _METRICS + len(self._blank)])
-        return [GpmAnswer(code, value, _text(unit) if unit and not code else "") for code, value, unit in answers]
+        return list(map(GpmAnswer._make, answers))
 
     def _write(self, ids: list[int]) -> None:
         body = self._body = self._body or self._api.nvml.c_nvmlGpmMetricsGet_t()
@@ -62,11 +67,6 @@ class GpmQuestion:
         body.numMetrics = len(ids)
         for slot, number in zip(body.metrics, ids, strict=False):
             slot.metricId, slot.nvmlReturn, slot.value = number, 0, 0.0
-            slot.metricInfo.unit = None
+            slot.metricInfo.shortName = slot.metricInfo.unit = None
         self._asked = ids
         self._blank = bytes(memoryview(body).cast("B")[_METRICS : _METRICS + len(ids) * _METRIC.size])
-
-
-def _text(address: int) -> str:
-    """A string of the driver's, of which only the beginning can be a unit."""
-    return ctypes.string_at(address).decode(errors="replace")

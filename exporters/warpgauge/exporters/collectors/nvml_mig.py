@@ -24,9 +24,9 @@ from warpgauge.exporters.collectors.nvml_mig_layout import STALE, Layout
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from warpgauge.core.clock import Clock
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Getter, Reading
+    from warpgauge.exporters.collectors.nvml_gpm import GpmPace
     from warpgauge.exporters.collectors.nvml_mig_layout import Part
 
 __all__ = ["WHOLE", "Partitions", "Standing"]
@@ -74,25 +74,24 @@ WHOLE: Final = Standing(is_enabled=False, is_partitioned=False)
 class Partitions:
     """The GPU instances of one board. A failure costs the samples of its instance only, a change costs nobody any."""
 
-    def __init__(self, api: NvmlApi, board: Any, clock: Clock, *, gpm_every: float | None) -> None:  # noqa: ANN401 - an opaque pointer
+    def __init__(self, api: NvmlApi, board: Any, pace: GpmPace | None) -> None:  # noqa: ANN401 - an opaque pointer
         self.is_profiled = True  # whether GPM may be read now; if not, no sample of ours is left
         self._is_enabled = False
         self._api = api
         self._board = board
         self._layout = Layout(api, board)
-        self._clock = clock
-        self._gpm_every = gpm_every  # seconds between two averages, None before Hopper: there NVML tells nothing
+        self._pace = pace  # of GPM; None before Hopper: there NVML tells nothing
         self._instances: dict[int, Instance] = {}
 
     @classmethod
-    def of(cls, api: NvmlApi, board: Any, clock: Clock, *, gpm_every: float | None) -> Partitions | None:  # noqa: ANN401 - an opaque pointer
+    def of(cls, api: NvmlApi, board: Any, pace: GpmPace | None) -> Partitions | None:  # noqa: ANN401 - an opaque pointer
         """The parts of a board as of now, None for a board that cannot be cut.
 
         Raises:
             CallFailedError: the board or the driver is gone.
 
         """
-        partitions = cls(api, board, clock, gpm_every=gpm_every)
+        partitions = cls(api, board, pace)
         try:
             partitions.look()
         except CallFailedError as failure:
@@ -165,12 +164,10 @@ class Partitions:
 
     def _gpm(self, number: int) -> Gpm | None:
         """None where nothing tells the activity of an instance."""
-        if self._gpm_every is None:
+        if self._pace is None:
             return None
         api, board = self._api, self._board
-        return Gpm(
-            api, lambda sample: api.call("nvmlGpmMigSampleGet", board, number, sample), self._clock, self._gpm_every
-        )
+        return Gpm(api, lambda sample: api.call("nvmlGpmMigSampleGet", board, number, sample), self._pace)
 
     def _infos(self) -> Iterator[Reading]:
         for instance in self._instances.values():

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.catalog import device, link, own, process
+from warpgauge.core.catalog import detail, device, link, own, process
+from warpgauge.exporters.collectors.activity_time import ACTIVITIES
 from warpgauge.exporters.collectors.nvml_api import PYNVML
 from warpgauge.exporters.collectors.nvml_fields import FIELDS
 from warpgauge.exporters.collectors.nvml_getters import GETTERS, fan_getter
-from warpgauge.exporters.collectors.nvml_gpm import ASKED
 from warpgauge.exporters.collectors.nvml_gpm_counters import COUNTERS, link_counters
+from warpgauge.exporters.collectors.nvml_gpm_metrics import ASKED
 from warpgauge.exporters.collectors.nvml_links import c2c_fields, link_fields
 from warpgauge.exporters.collectors.nvml_samples import SOURCES
 
@@ -41,6 +42,7 @@ _BY_ITSELF: Final[Mapping[Metric, tuple[str, ...]]] = {
     device.DEVICE_EVENTS: ("nvmlEventSetWait_v2",),
     device.SXID_EVENTS: ("kernel log",),
     device.SAMPLE_PERIOD: ("nvmlDeviceGetSamples, time between stamps",),
+    detail.MEMORY_POWER: ("field NVML_FI_DEV_POWER_AVERAGE, scope NVML_POWER_SCOPE_MEMORY",),
     link.FABRIC_STATE: ("nvmlDeviceGetGpuFabricInfoV",),
     link.FABRIC_REGISTERED: ("nvmlDeviceGetGpuFabricInfoV",),
     link.FABRIC_INFO: ("nvmlDeviceGetGpuFabricInfoV",),
@@ -68,6 +70,8 @@ def _calls() -> Iterator[tuple[Metric, str]]:
         yield field.metric, f"field {_name('NVML_FI_DEV_', field.id)}"
     for asked in ASKED:
         yield asked.metric, f"GPM {_name('NVML_GPM_METRIC_', asked.id)}"
+        if (asked.metric.name, asked.labels) in ACTIVITIES:
+            yield detail.ACTIVITY_DISTRIBUTION, f"GPM {_name('NVML_GPM_METRIC_', asked.id)}"
     for counter in (*COUNTERS, *link_counters(1)):
         yield counter.metric, f"GPM {_name('NVML_GPM_METRIC_', counter.id)}"
     for source in SOURCES:

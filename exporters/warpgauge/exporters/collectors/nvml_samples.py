@@ -7,25 +7,23 @@ Clocks have a buffer too and no row here: drivers were seen to add to it only wh
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Metric, device
-from warpgauge.core.fine_buckets import bucket_of
-from warpgauge.exporters.collectors.increments import Bookmark, Increment
 from warpgauge.exporters.collectors.nvml_api import PYNVML, constant
 from warpgauge.exporters.collectors.nvml_rings import RingReader
 from warpgauge.exporters.collectors.sample_time import SampleTime
+from warpgauge.exporters.collectors.time_gain import TimeGain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from warpgauge.core.clock import Clock
+    from warpgauge.exporters.collectors.increments import Bookmark, Increment
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Reading
-    from warpgauge.exporters.collectors.sample_time import Span
 
 __all__ = ["SOURCES", "SampleBuffers", "Source"]
 
@@ -77,29 +75,6 @@ SOURCES: Final = (
 """Every buffer that is read."""
 
 
-class _Gain:
-    """What one histogram gained and was not told yet."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._counts = [0] * (len(source.metric.buckets) + 1)
-        self._fine: dict[int, int] = {}
-        self._sum = 0.0
-
-    def add(self, spans: Iterable[Span]) -> None:
-        for value, milliseconds in spans:
-            self._counts[bisect_left(self._source.metric.buckets, value)] += milliseconds
-            self._sum += value * milliseconds
-            if milliseconds:
-                fine = bucket_of(value)
-                self._fine[fine] = self._fine.get(fine, 0) + milliseconds
-
-    def told(self) -> Increment:
-        return Increment(
-            self._source.metric, self._source.labels, tuple(self._counts), self._sum, tuple(sorted(self._fine.items()))
-        )
-
-
 class SampleBuffers:
     """The sample buffers of one device, and how far each was counted."""
 
@@ -110,7 +85,7 @@ class SampleBuffers:
         self._clock = clock
         now = clock.monotonic()
         self._times = {source: SampleTime(now, bookmark.get(source.name, ())) for source in SOURCES}
-        self._gains: dict[Source, _Gain] = {}
+        self._gains: dict[Source, TimeGain] = {}
 
     def read(self, source: Source) -> list[Reading]:
         """Count what is new in a buffer; gives its measured period, once there is one.
@@ -130,7 +105,7 @@ class SampleBuffers:
         if time.is_dry(now):
             spans += time.stand_in(self._present(source), now)
         if time.is_open:
-            self._gains.setdefault(source, _Gain(source)).add(spans)
+            self._gains.setdefault(source, TimeGain(source.metric, source.labels)).add(spans)
 
     def take(self) -> list[Increment]:
         """What the histograms gained since this was last asked; a new one says so with zeros."""

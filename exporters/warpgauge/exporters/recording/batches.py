@@ -27,6 +27,7 @@ _SAMPLE_GETS: Final = {"nvmlGpmSampleGet": 1, "nvmlGpmMigSampleGet": 2}
 _FIELD: Final[Any] = PYNVML.c_nvmlFieldValue_t
 _METRIC: Final[Any] = PYNVML.c_nvmlGpmMetric_t
 _QUESTION: Final[Any] = PYNVML.c_nvmlGpmMetricsGet_t
+_METRIC_BYTES: Final = ctypes.sizeof(_METRIC)
 _HEAD_BYTES: Final = int(_QUESTION.metrics.offset)
 _FIELDS_PLACE: Final = 2  # device, count, values
 _NOT_FOUND: Final = int(PYNVML.NVML_ERROR_FUNCTION_NOT_FOUND)
@@ -38,10 +39,17 @@ class _Slot(NamedTuple):
     code: int
     content: bytes
     seconds: float
+    texts: tuple[tuple[int, str], ...] = ()  # offset of a pointer in it, and what it led to
 
 
-Batch = tuple[int, int, bytes, float]
-"""Return code, the argument that is written, its content (empty: nothing is written), and the time of the answer."""
+class Batch(NamedTuple):
+    """The answer to one call."""
+
+    code: int
+    place: int = 0  # of the argument that is written
+    content: bytes = b""  # empty: nothing is written
+    seconds: float = 0.0  # the time of the answer
+    texts: dict[int, str] = {}  # noqa: RUF012 - what pointers in it lead to, by offset; nobody writes to it
 
 
 def field_slots(content: bytes, size: int) -> list[Any]:
@@ -81,13 +89,13 @@ class FieldBatch:
         """Put the answers to a call together; a field that was never asked for has a code that says so."""
         asked = _question_of(arguments)
         if asked is None:
-            return _NOT_FOUND, 0, b"", 0.0
+            return Batch(_NOT_FOUND)
         device, buffer = asked
         slots = field_slots(buffer.content, buffer.size)
         kept = [self._answers.next(_field_keys(device, slot)) for slot in slots]
         code, seconds = _fate(kept)
         filled = [_answered(slot, answer) for slot, answer in zip(slots, kept, strict=True)]
-        return (code, 0, b"", seconds) if code else (0, _FIELDS_PLACE, b"".join(filled), seconds)
+        return Batch(code, seconds=seconds) if code else Batch(0, _FIELDS_PLACE, b"".join(filled), seconds)
 
 
 class GpmBatch:
@@ -107,8 +115,10 @@ class GpmBatch:
         if isinstance(buffer, Buffer):
             owner = self._recorded.get(_second_sample(buffer))
             after = gpm_slots(call.outputs.get(0, buffer.content), buffer.size)
-            for before, value in zip(gpm_slots(buffer.content, buffer.size), after, strict=False):
-                slot = _Slot(int(call.code or 0), bytes(value), call.end_seconds)
+            pairs = zip(gpm_slots(buffer.content, buffer.size), after, strict=False)
+            for begin, (before, value) in enumerate(pairs):
+                texts = _texts_within(call, _HEAD_BYTES + begin * _METRIC_BYTES)
+                slot = _Slot(int(call.code or 0), bytes(value), call.end_seconds, texts)
                 self._answers.add(((owner, int(before.metricId)),), slot, is_spare=is_dump)
         return True
 
@@ -120,7 +130,7 @@ class GpmBatch:
         """Put the answers to a call together; a metric that was never asked for has a code that says so."""
         buffer = arguments[0] if arguments else None
         if not isinstance(buffer, Buffer):
-            return _NOT_FOUND, 0, b"", 0.0
+            return Batch(_NOT_FOUND)
         owner = self._asked.get(_second_sample(buffer))
         slots = gpm_slots(buffer.content, buffer.size)
         kept = [self._answers.next(((owner, int(slot.metricId)),)) for slot in slots]
@@ -128,7 +138,17 @@ class GpmBatch:
         filled = b"".join(_answered(slot, answer) for slot, answer in zip(slots, kept, strict=True))
         whole = bytearray(buffer.content.ljust(buffer.size, b"\0"))
         whole[_HEAD_BYTES : _HEAD_BYTES + len(filled)] = filled
-        return (code, 0, b"", seconds) if code else (0, 0, bytes(whole), seconds)
+        texts = {
+            _HEAD_BYTES + number * _METRIC_BYTES + offset: text
+            for number, answer in enumerate(kept)
+            for offset, text in (answer.texts if answer else ())
+        }
+        return Batch(code, seconds=seconds) if code else Batch(0, 0, bytes(whole), seconds, texts)
+
+
+def _texts_within(call: Call, begin: int) -> tuple[tuple[int, str], ...]:
+    """The driver's words for the metric whose struct begins there in the question."""
+    return tuple((at - begin, text) for _, at, text in call.texts if begin <= at < begin + _METRIC_BYTES)
 
 
 def _fate(kept: Sequence[_Slot | None]) -> tuple[int, float]:

@@ -24,6 +24,7 @@ from warpgauge.exporters.recording.lines import MOST_BUFFER_BYTES, Buffer, Call,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from warpgauge.exporters.recording.batches import Batch
     from warpgauge.exporters.recording.lines import Argument
     from warpgauge.exporters.recording.storage import Recording
 
@@ -103,12 +104,11 @@ class ReplayLibrary:
             self._write(memory_of(arguments[place]), content, texts)
         return int(call.code or 0)
 
-    def _batch(self, answer: tuple[int, int, bytes, float], arguments: tuple[Any, ...]) -> int:
-        code, place, content, seconds = answer
-        self.clock.reach(seconds)
-        if content:
-            self._write(memory_of(arguments[place]), content, {})
-        return code
+    def _batch(self, answer: Batch, arguments: tuple[Any, ...]) -> int:
+        self.clock.reach(answer.seconds)
+        if answer.content:
+            self._write(memory_of(arguments[answer.place]), answer.content, answer.texts)
+        return answer.code
 
     def _write(self, memory: Any, content: bytes, texts: dict[int, str]) -> None:  # noqa: ANN401 - any ctypes object
         raw = bytearray(content.ljust(ctypes.sizeof(memory), b"\0"))

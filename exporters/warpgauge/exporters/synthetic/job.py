@@ -97,10 +97,21 @@ class TrainingJob:
         """Pipeline stage of a rank."""
         return rank * self._row.stages // len(self.seats)
 
-    def collective_cost(self, slowdown: float) -> float:
-        """How much longer its collectives must take for a step to take `slowdown` times as long."""
+    @property
+    def present_step_seconds(self) -> float:
+        """What a step without collectives or loaders at fault takes at the present clocks, which may be locked."""
         row = self._row
-        return 1.0 + (slowdown - 1.0) * row.step_seconds / max(row.communication_seconds, row.step_seconds / 100.0)
+        costs = (self._clock_cost(seat) * share for seat, share in zip(self.seats, self.share_ratios, strict=True))
+        return row.step_seconds + row.compute_seconds * (max(costs) - 1.0)
+
+    def batch_cost(self, of_step: float, step_seconds: float) -> float:
+        """What a batch must cost the loader to take so many times as long as such a step."""
+        return of_step * step_seconds / (max(self.loader_fill, 0.01) * self._row.step_seconds)
+
+    def collective_cost(self, slowdown: float, step_seconds: float) -> float:
+        """How much longer its collectives must take for such a step to take `slowdown` times as long."""
+        row = self._row
+        return 1.0 + (slowdown - 1.0) * step_seconds / max(row.communication_seconds, row.step_seconds / 100.0)
 
     @property
     def memory_bound(self) -> float:

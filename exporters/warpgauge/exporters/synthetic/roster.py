@@ -7,7 +7,18 @@ from typing import Final
 
 from warpgauge.exporters.synthetic.gpu import Kernel
 
-__all__ = ["BLOCK_NODES", "NOTEBOOK", "SERVING", "TRAINING", "Loader", "Owner", "Session", "Training"]
+__all__ = [
+    "BLOCK_NODES",
+    "NOTEBOOK",
+    "QUEUE",
+    "SERVING",
+    "TRAINING",
+    "Loader",
+    "Owner",
+    "Queued",
+    "Session",
+    "Training",
+]
 
 _GB: Final = 1e9
 
@@ -70,6 +81,14 @@ class Session:
     kernel: Kernel
     memory_ratio: float
     host_bytes: float  # per device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """A job that waits for room on one node; it shows in no telemetry, only where somebody plans for it."""
+
+    owner: Owner
+    node_ratio: float  # share of a node's devices
 
 
 TRAINING: Final = (
@@ -137,6 +156,13 @@ SERVING: Final = Session(
     kernel=Kernel(sm=0.66, tensor=0.16, dram=0.68, occupancy=0.2, power=0.66, memory_bound=0.7),
     memory_ratio=0.88,
     host_bytes=22 * _GB,
+)
+
+QUEUE: Final = (
+    Queued(owner=Owner(job_id="llm-align-30b", user="jonas", scheduler="slurm"), node_ratio=1.0),
+    Queued(
+        owner=Owner(job_id="rerank-train", user="mei", scheduler="kubernetes", namespace="perception"), node_ratio=0.25
+    ),
 )
 
 BLOCK_NODES: Final = 8

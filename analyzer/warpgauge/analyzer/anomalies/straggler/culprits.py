@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.anomalies.straggler.neighbor import neighbor_of
-from warpgauge.analyzer.anomalies.straggler.place import Hosts, Place, nodes_of
+from warpgauge.analyzer.anomalies.straggler.place import Hosts, Place, members_by_node
 from warpgauge.analyzer.anomalies.straggler.words import lag_evidence, lag_remedy, lag_summary
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.schema import TableName
@@ -18,11 +18,11 @@ from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.anomalies.straggler.lag import Lag, Limits
-    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame import Frame, Ints
     from warpgauge.analyzer.rolling import Columns
 
 __all__ = ["Culprit", "candidates_of", "kind_of", "slow_hosts"]
@@ -110,6 +110,8 @@ def candidates_of(  # noqa: PLR0913 - a group, how it is looked at, and what to 
         ):
             is_raised = culprit.slowdown >= 1 + raises.effect
             found.append(_candidate(culprit, raises, z=raises.z * 2, is_raised=is_raised))
+    if not lag.own.keys() & phases:
+        return found
     is_raised_by = lag.passes(raises)
     for member in np.flatnonzero(lag.passes(holds) & ~left_out).tolist():
         phase = lag.phase_of(member)
@@ -128,8 +130,9 @@ def slow_hosts(frame: Frame, group: Group, lag: Lag, limits: Limits, seconds: fl
 
     Each node is held against the median of the ranks elsewhere, so that half of a job may be slow.
     """
-    nodes = np.array(nodes_of(frame, group))
-    slow = [found for node in dict.fromkeys(nodes.tolist()) if (found := _slow_host(nodes == node, lag, limits))]
+    hosts = _masks(len(group.ranks), members_by_node(frame, group))
+    far = hosts[_are_far(hosts, lag, limits)]
+    slow = [found for is_own in far if (found := _slow_host(is_own, lag, limits))]
     senders = [one for one in slow if one[1] == training.TRANSFER]
     if len(senders) > 1:
         together = np.logical_or.reduce([mask for mask, _, _ in senders])
@@ -140,10 +143,25 @@ def slow_hosts(frame: Frame, group: Group, lag: Lag, limits: Limits, seconds: fl
         yield Culprit(frame=frame, group=group, lag=lag, members=members, phase=phase, extra=extra, seconds=seconds)
 
 
+def _masks(members: int, hosts: Sequence[Ints]) -> Mask:
+    """[host, member], who stands on which; of hosts with enough ranks, and enough elsewhere, to be told from a rank."""
+    enough = [own for own in hosts if min(len(own), members - len(own)) >= _LEAST_OF_HOST]
+    masks = np.zeros((len(enough), members), dtype=bool)
+    for mask, own in zip(masks, enough, strict=True):
+        mask[own] = True
+    return masks
+
+
+def _are_far(hosts: Mask, lag: Lag, limits: Limits) -> Mask:
+    """[host], whether the member of it that lags least does so beyond the limit: what `_slow_host` asks first."""
+    behind = [values - median(np.where(hosts, np.nan, values))[:, None] for values in lag.own.values()]
+    least = np.where(hosts, np.sum(behind, axis=0), np.inf).min(axis=1)
+    step = float(median(lag.step))
+    return np.asarray(step / np.maximum(step - least, 0.01 * step) >= 1 + limits.effect)
+
+
 def _slow_host(is_own: Mask, lag: Lag, limits: Limits) -> tuple[Mask, str, float] | None:
     """The node's members, the phase and the extra seconds per step, if all of them lag."""
-    if is_own.sum() < _LEAST_OF_HOST or (~is_own).sum() < _LEAST_OF_HOST:
-        return None
     behind = {phase: values - float(median(values[~is_own])) for phase, values in lag.own.items()}
     total = np.sum(list(behind.values()), axis=0)
     step = float(median(lag.step))

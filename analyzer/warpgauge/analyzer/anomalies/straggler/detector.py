@@ -16,7 +16,7 @@ the same evidence.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from warpgauge.analyzer.anomalies.straggler.close_up import closely_seen
 from warpgauge.analyzer.anomalies.straggler.culprits import candidates_of
 from warpgauge.analyzer.anomalies.straggler.lag import Limits, read_lag
 from warpgauge.analyzer.anomalies.straggler.named import with_processes
-from warpgauge.analyzer.anomalies.straggler.place import Place
+from warpgauge.analyzer.anomalies.straggler.place import scopes_of
 from warpgauge.analyzer.anomalies.straggler.reading import (
     LEAST_ACTIVITY,
     LEAST_COVERAGE,
@@ -176,15 +176,29 @@ def _rank_key(scope: Scope) -> tuple[str, str, int]:
 
 def _of_group(frame: Frame, group: Group, thermal: Mask) -> Iterator[Candidate]:
     """What five minutes show; where they raise nothing, what the newest samples are already enough for."""
-    early = read_early(frame, group)
-    standing = [_supported(frame, group, one, early) for one in _within(frame, group, thermal, _STANDING)]
+    standing = _standing(frame, group, thermal)
     yield from standing
-    if early is None or not early.is_any or any(one.strength is Strength.RAISE for one in standing):
+    if any(one.strength is Strength.RAISE for one in standing):
+        return
+    early = read_early(frame, group)
+    if early is None or not early.is_any:
         return
     known = {one.key for one in standing}
     for one in _early(frame, group, early):
         if one.strength is Strength.RAISE or one.key not in known:
             yield one
+
+
+def _standing(frame: Frame, group: Group, thermal: Mask) -> list[Candidate]:
+    """What five minutes show; it stands until the group's next turn, and the groups of a fleet take turns."""
+    kept: dict[str, Any] = frame.of_job(group.key, ("standing", group), dict)
+    turn = frame.turn(group.devices[0] if group.ranks[0] < 0 else group.ranks[0])
+    if kept.get("turn") != turn:
+        early = read_early(frame, group)
+        found = [_supported(frame, group, one, early) for one in _within(frame, group, thermal, _STANDING)]
+        kept.update(turn=turn, found=found)
+    known: list[Candidate] = kept["found"]
+    return known
 
 
 def _supported(frame: Frame, group: Group, one: Candidate, early: EarlyLag | None) -> Candidate:
@@ -197,7 +211,7 @@ def _supported(frame: Frame, group: Group, one: Candidate, early: EarlyLag | Non
 
 def _within(frame: Frame, group: Group, left_out: Mask, look: _Look) -> Iterator[Candidate]:
     """Slow links and hosts, then the slow ranks that no host explains."""
-    has_named_cause = np.array([at >= 0 and bool(left_out[at]) for at in group.devices])
+    has_named_cause = np.append(left_out, False)[list(group.devices)]  # row -1, no device, is the last
     lag = read_lag(frame, group, look.seconds, parts=look.parts)
     shared = () if lag is None else tuple(
         candidates_of(
@@ -231,7 +245,7 @@ def _early(frame: Frame, group: Group, early: EarlyLag) -> Iterator[Candidate]:
 
 def _members_at(frame: Frame, group: Group, culprit: Scope) -> Mask:
     """[member], which are the culprit or stand on it."""
-    places = [Place(frame=frame, group=group, member=member).scope for member in range(len(group.ranks))]
+    places = scopes_of(frame, group)
     if culprit.rank is not None:
         return np.array([place.rank == culprit.rank for place in places])
     return np.array([place.node == culprit.node or culprit.node is None for place in places])

@@ -12,6 +12,7 @@ spread of how they changed since.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from warpgauge.analyzer.windows import Array, Mask, median, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.frame import Frame
@@ -47,7 +48,7 @@ class Limits:
     share: float  # of the parts of the window in which it must show
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Lag:
     """A group of peers over a window; all per step, in seconds."""
 
@@ -55,11 +56,16 @@ class Lag:
     wait: Array  # [member], communication
     step: Array  # [member]
     steps: Array  # [member], how many there were in the window
-    parts: Array  # [member, part], the lag in each part of the window as a ratio, NaN without steps
+    read_parts: Callable[[], Array]
     covered: float  # share of the window in which all members report
     usual: Array | None = None  # [member], the lag in the time before, where that is known
 
-    @property
+    @cached_property
+    def parts(self) -> Array:
+        """[member, part], the lag in each part of the window as a ratio, NaN without steps; few are asked for it."""
+        return self.read_parts()
+
+    @cached_property
     def extra(self) -> Array:
         """[member], what it does itself beyond the median of its peers."""
         return np.asarray(np.sum([self.extra_in(phase) for phase in self.own], axis=0))
@@ -69,12 +75,12 @@ class Lag:
         values = self.own[phase]
         return np.asarray(values - median(values))
 
-    @property
+    @cached_property
     def slowdown(self) -> Array:
         """[member], by how much its lag makes steps longer: 1.4 = the job needs 1.4 times as long."""
         return _slowdown(self.extra, self.step)
 
-    @property
+    @cached_property
     def z(self) -> Array:
         """[member], the lag in robust standard deviations of the peers'.
 
@@ -134,7 +140,7 @@ def read_lag(
         wait=ratio(np.nansum(spent["communication"], axis=1), count),
         step=ratio(np.nansum(total, axis=1), count),
         steps=count * frame.step_seconds,
-        parts=_in_parts(own, steps, total, parts),
+        read_parts=lambda: _in_parts(own, steps, total, parts),
         covered=float(together.mean()),
         usual=None if past_seconds is None else _usual(frame, rows, list(own), past_seconds),
     )

@@ -14,11 +14,13 @@ import numpy as np
 
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.windows import mean
-from warpgauge.analyzer.wording import percent
+from warpgauge.analyzer.wording import listed, percent
 from warpgauge.core.catalog import device, host
+from warpgauge.core.finding import Whose
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.straggler.place import Place
+    from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
     from warpgauge.core.finding import Evidence
 
@@ -80,14 +82,24 @@ def _on_device(place: Place, since: float) -> Neighbor | None:
     frame, row = place.frame, place.device
     if row < 0:
         return None
-    others = [key[1] for key, job in frame.jobs.items() if row in job.devices and key != place.group.key]
+    others = [key for key, job in frame.jobs.items() if row in job.devices and key != place.group.key]
     before, after = around(frame, frame.values(device.PROCESSES, rows=row), since, begin=_held_since(place))
     if not others and not after - before >= _LEAST_MORE_PROCESSES:
         return None
-    whose = f"job {others[0]} holds {place.name} too" if others else f"more processes use {place.name} than before"
+    words = f"more processes use {place.name} than before"
+    if others:
+        holds = "hold" if len(others) > 1 else "holds"
+        words = f"{listed([f'job {key[1]}' for key in others])} {holds} {place.name} too"
     known = np.isfinite(after)
     rows = (measured(device.PROCESSES, after, baseline=before if np.isfinite(before) else None),) if known else ()
-    return Neighbor(words=whose, evidence=rows, is_on_cpus=False)
+    if len(others) == 1:  # of several nobody knows which it is
+        rows = (*rows, measured(device.WORKLOAD_INFO, 1.0, whose=_whose(frame, others[0])))
+    return Neighbor(words=words, evidence=rows, is_on_cpus=False)
+
+
+def _whose(frame: Frame, key: JobKey) -> Whose:
+    job = frame.jobs[key]
+    return Whose(job_id=key[1], scheduler=job.scheduler if job.scheduler != "none" else None, user=job.user or None)
 
 
 def _held_since(place: Place) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from warpgauge.analyzer.places import only
 from warpgauge.analyzer.wording import device_name, listed
 from warpgauge.core.finding import Scope
@@ -12,18 +14,40 @@ from warpgauge.core.finding import Scope
 if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.entities import RankEntity
-    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame import Frame, Ints
 
-__all__ = ["Hosts", "Place", "nodes_of"]
+__all__ = ["Hosts", "Place", "members_by_node", "nodes_of", "scopes_of"]
 
 
 def nodes_of(frame: Frame, group: Group) -> tuple[str, ...]:
     """The node of each member, empty where it is unknown."""
-    devices, ranks = frame.devices.entities, frame.ranks.entities
-    return tuple(
-        (devices[at].node if at >= 0 else "") or (ranks[row].node if row >= 0 else "")
-        for at, row in zip(group.devices, group.ranks, strict=True)
-    )
+
+    def build() -> tuple[str, ...]:
+        devices, ranks = frame.devices.entities, frame.ranks.entities
+        return tuple(
+            (devices[at].node if at >= 0 else "") or (ranks[row].node if row >= 0 else "")
+            for at, row in zip(group.devices, group.ranks, strict=True)
+        )
+
+    return frame.of_job(group.key, ("nodes", group), build)
+
+
+def members_by_node(frame: Frame, group: Group) -> tuple[Ints, ...]:
+    """The members on each node, in order of first sight; those of unknown nodes count as one."""
+
+    def build() -> tuple[Ints, ...]:
+        members: dict[str, list[int]] = {}
+        for member, node in enumerate(nodes_of(frame, group)):
+            members.setdefault(node, []).append(member)
+        return tuple(np.array(own, dtype=np.int64) for own in members.values())
+
+    return frame.of_job(group.key, ("members by node", group), build)
+
+
+def scopes_of(frame: Frame, group: Group) -> tuple[Scope, ...]:
+    """Each member as a culprit."""
+    places = (Place(frame=frame, group=group, member=member) for member in range(len(group.ranks)))
+    return frame.of_job(group.key, ("scopes", group), lambda: tuple(place.scope for place in places))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,27 +5,29 @@ than if it takes as long (Wald 1945), under a normal distribution that is as wid
 scatters from sample to sample. The best sum that ends now is Page's CUSUM (1954), and where it begins is the onset.
 `EVIDENCE` is the log of the rank-samples between two false alarms; one sample counts for at most half of it, so that
 no single one is enough, however far out. Work that moves from rank to rank makes the peers scatter, and so does not
-add up; the first few steps it may hit one rank only by chance: with four ranks six steps are needed, with sixteen four.
+add up; the first few steps it may hit one rank only by chance: with four ranks six steps are needed, with sixteen four,
+and a step in which the rank did not lag takes one of them away.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
-from warpgauge.analyzer.anomalies.straggler.place import nodes_of
+from warpgauge.analyzer.anomalies.straggler.place import members_by_node
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Sequence
 
     from warpgauge.analyzer.anomalies.peers import Group
-    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame import Frame, Ints
 
 __all__ = [
     "EFFECT",
@@ -52,14 +54,43 @@ NOISE: Final = 0.04  # of the compute time: even ranks that never scattered may,
 _HOLD_SAMPLES: Final = 2.5  # how far apart samples may be, in samples: see `Samples.ingest`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class EarlyLag:
-    """The evidence about each member of a group, and the newest seconds of the one with the most."""
+    """The evidence about each member of a group, and the newest seconds of the one with the most.
 
-    evidence: Array  # [member]
-    of_host: Array  # [member], held against ranks on other machines only: those of its own may be slow with it
-    is_lasting: Mask  # [member], whether it rests on enough samples, seconds and steps
-    seconds: float
+    What is held against other machines is worked out when it is asked for: where five minutes name a rank, nobody asks.
+    """
+
+    samples: _Samples
+    hosts: tuple[Ints, ...]  # the members on each machine
+
+    @property
+    def evidence(self) -> Array:
+        """[member]."""
+        return self._by_rank.evidence
+
+    @property
+    def of_host(self) -> Array:
+        """[member], held against ranks on other machines only: those of its own may be slow with it."""
+        return self._by_host.evidence
+
+    @property
+    def is_lasting(self) -> Mask:
+        """[member], whether it rests on enough samples, seconds and steps."""
+        return np.asarray(self._by_rank.is_lasting | self._by_host.is_lasting)
+
+    @property
+    def seconds(self) -> float:
+        """The newest seconds that the most evidence rests on."""
+        return max(self._by_rank.seconds, self._by_host.seconds)
+
+    @cached_property
+    def _by_rank(self) -> _Found:
+        return self.samples.of_ranks()
+
+    @cached_property
+    def _by_host(self) -> _Found:
+        return self.samples.of_hosts(self.hosts)
 
     def raises(self, members: Mask, *, is_host: bool) -> bool:
         """Whether the lag of all of these is more than their peers scatter by chance."""
@@ -95,14 +126,7 @@ def read_early(frame: Frame, group: Group) -> EarlyLag | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         each = np.log(ratio(spent, steps))
     samples = _Samples(frame, each, steps, max(sample_seconds(frame, group) / frame.step_seconds, 1.0))
-    by_rank = samples.of_ranks()
-    by_host = samples.of_hosts(np.array(nodes_of(frame, group)))
-    return EarlyLag(
-        evidence=by_rank.evidence,
-        of_host=by_host.evidence,
-        is_lasting=by_rank.is_lasting | by_host.is_lasting,
-        seconds=max(by_rank.seconds, by_host.seconds),
-    )
+    return EarlyLag(samples, members_by_node(frame, group))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,35 +148,52 @@ class _Samples:
     def of_ranks(self) -> _Found:
         """Each member against all others."""
         lag = self.each - median(self.each.T)
-        scatter = self._scatter(lag)
-        others = np.where(np.eye(len(lag), dtype=bool), 0.0, scatter)
-        return self._found(_evidence(lag, _mean_but_worst(others, len(lag) - 1)))
 
-    def of_hosts(self, nodes: NDArray[np.str_]) -> _Found:
+        def held_against(columns: int) -> Array:
+            others = np.where(np.eye(len(lag), dtype=bool), 0.0, self._scatter(lag, columns))
+            return _evidence(lag, _mean_but_worst(others, len(lag) - 1))
+
+        return self._found_twice(held_against)
+
+    def of_hosts(self, hosts: Sequence[Ints]) -> _Found:
         """Each member against those on other machines, whose own may be slow with it: half of a job may be."""
+        return self._found_twice(lambda columns: self._against_elsewhere(hosts, columns))
+
+    def _against_elsewhere(self, hosts: Sequence[Ints], columns: int) -> Array:
         evidence = np.zeros_like(self.each)
-        usual = median(self.each.T)
-        for node in dict.fromkeys(nodes.tolist()):
-            own, elsewhere = np.flatnonzero(nodes == node), np.flatnonzero(nodes != node)
-            recent = (self.each[own] - usual)[:, -self._recent :]
-            if len(elsewhere) < LEAST_ELSEWHERE or not float(median(recent.ravel())) > 0:
+        recent = self.each[:, -self._recent :]
+        recent = recent - median(recent.T)
+        for own in hosts:
+            if len(self.each) - len(own) < LEAST_ELSEWHERE or not float(median(recent[own].ravel())) > 0:
                 continue
+            elsewhere = np.delete(np.arange(len(self.each)), own)
             lag = self.each - median(self.each[elsewhere].T)
-            variance = _mean_but_worst(self._scatter(lag)[None, elsewhere], len(elsewhere))
+            variance = _mean_but_worst(self._scatter(lag, columns)[None, elsewhere], len(elsewhere))
             evidence[own] = _evidence(lag[own], variance)
-        return self._found(evidence)
+        return evidence
 
     @property
     def _recent(self) -> int:
         return max(round(RECENT_SAMPLES * self.width), 1)
 
-    def _scatter(self, lag: Array) -> Array:
-        """[member], how much each scatters about its usual lag, over all columns or the newest, whichever is more.
+    def _scatter(self, lag: Array, columns: int) -> Array:
+        """[member], how much each scatters about its usual lag: over all columns, the newest, or so many of them.
 
-        What began together with a lag has no past.
+        Whichever is most counts: what began together with a lag has no past.
         """
         squares = np.square(lag - median(lag)[:, None])
-        return np.asarray(np.fmax(np.nan_to_num(mean(squares)), np.nan_to_num(mean(squares[:, -self._recent :]))))
+        spans = (len(squares.T), self._recent, max(columns, 1))
+        return np.asarray(np.fmax.reduce([np.nan_to_num(mean(squares[:, -span:])) for span in spans]))
+
+    def _found_twice(self, held_against: Callable[[int], Array]) -> _Found:
+        """The best sums; if one is enough, held once more against how the peers scatter while it lasts.
+
+        Long steps are few in a sample: work that moves may come back to a rank before it hit a third one lately.
+        """
+        found = self._found(held_against(0))
+        if not (found.evidence >= EVIDENCE).any():
+            return found
+        return self._found(held_against(round(found.seconds / self.frame.step_seconds)))
 
     def _found(self, evidence: Array) -> _Found:
         """The best sum that ends now, of each member."""
@@ -162,7 +203,8 @@ class _Samples:
         is_since = np.arange(sums.shape[1]) >= first[:, None]
         known = (is_since & np.isfinite(self.each)).sum(axis=1)
         seconds = self.frame.step_seconds
-        taken = np.where(is_since, np.nan_to_num(self.steps), 0.0).sum(axis=1) * seconds
+        lagging = np.nan_to_num(self.steps) * np.sign(evidence)  # less those in which it did not lag
+        taken = np.where(is_since, lagging, 0.0).sum(axis=1) * seconds
         lasts = (known >= LEAST_SAMPLES * self.width - 1) & (known * seconds >= LEAST_SECONDS)
         best = int(np.argmax(total))
         return _Found(

@@ -63,15 +63,16 @@ def _candidate(frame: Frame, group: Group, reading: Reading, member: int, streng
     is_severe = (impact.slowdown_ratio or 1) >= CRITICAL_SLOWDOWN and len(group.devices) >= FEW_PEERS
     z = float(reading.z[member])
     place = Place(frame=frame, group=group, member=member)
-    neighbor = _neighbor(place, reading, since)
+    clocks = _clocks(place, reading.seconds)
+    neighbor = _neighbor(place, reading, since, clocks)
     return Candidate(
         kind=FindingKind.NOISY_NEIGHBOR if neighbor else FindingKind.STRAGGLER,
         scope=place.scope,
         severity=Severity.CRITICAL if is_severe else Severity.WARNING,
         since=since,
         confidence=confidence(effect / RAISE_EFFECT - 1, z / RAISE_Z - 1, covered=reading.covered),
-        evidence=(*_evidence(place, reading), *(neighbor.evidence if neighbor else ())),
-        summary=_summary(place, reading, impact, frame.now - since)
+        evidence=(*_evidence(place, reading, clocks), *(neighbor.evidence if neighbor else ())),
+        summary=_summary(place, reading, impact, frame.now - since, clocks)
         + (f" {neighbor.words[0].upper()}{neighbor.words[1:]}." if neighbor else ""),
         remedy=neighbor_remedy(place.rank_words)
         if neighbor
@@ -84,9 +85,9 @@ def _candidate(frame: Frame, group: Group, reading: Reading, member: int, streng
     )
 
 
-def _neighbor(place: Place, reading: Reading, since: float) -> Neighbor | None:
+def _neighbor(place: Place, reading: Reading, since: float, clocks: tuple[float, float]) -> Neighbor | None:
     """Who shares the place with a rank that computes longer; a device whose clock is low has that for a reason."""
-    own, peers = _clocks(place, reading.seconds)
+    own, peers = clocks
     if reading.compute is None or own < SUPPORTING_CLOCK_RATIO * peers:
         return None
     rows = list(place.group.ranks)
@@ -118,8 +119,8 @@ def _clocks(place: Place, seconds: float) -> tuple[float, float]:
     return float(clock[place.member]), float(median(clock))
 
 
-def _summary(place: Place, reading: Reading, impact: Impact, seconds: float) -> str:
-    own, peers = _clocks(place, reading.seconds)
+def _summary(place: Place, reading: Reading, impact: Impact, seconds: float, clocks: tuple[float, float]) -> str:
+    own, peers = clocks
     is_slow_clocked = own < SUPPORTING_CLOCK_RATIO * peers
     clock = f" Its SM clock is {gigahertz(own)}, that of its peers {gigahertz(peers)}." if is_slow_clocked else ""
     head = f"{place.name} ({place.rank_words}) holds job {place.group.key[1]} back for {span(seconds)}: "
@@ -131,7 +132,7 @@ def _summary(place: Place, reading: Reading, impact: Impact, seconds: float) -> 
     return f"{head}{words} {len(place.group.devices)} ranks{cost}{slower}{clock}"
 
 
-def _evidence(place: Place, reading: Reading) -> tuple[Evidence, ...]:
+def _evidence(place: Place, reading: Reading, clocks: tuple[float, float]) -> tuple[Evidence, ...]:
     rows: list[Evidence] = []
     phases: Sequence[tuple[str, Array | None]] = (
         ("compute", reading.compute),
@@ -151,7 +152,7 @@ def _evidence(place: Place, reading: Reading) -> tuple[Evidence, ...]:
                     window_seconds=reading.seconds,
                 )
             )
-    own, peers = _clocks(place, reading.seconds)
+    own, peers = clocks
     if own < SUPPORTING_CLOCK_RATIO * peers:  # a clock like that of its peers supports nothing
         rows.append(
             measured(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.cli.docs.notes import (
+    detail,
     device,
     findings_queue,
     host,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTES", "Note"]
 
-_CHAPTERS: Final = (device, link, runtime, vendor, host, linux, infiniband, serving, own, findings_queue)
+_CHAPTERS: Final = (device, detail, link, runtime, vendor, host, linux, infiniband, serving, own, findings_queue)
 
 NOTES: Final[dict[Metric, Note]] = {metric: note for chapter in _CHAPTERS for metric, note in chapter.NOTES.items()}
 """One note for every row of the catalog."""

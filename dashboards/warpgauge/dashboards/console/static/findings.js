@@ -48,7 +48,7 @@ function details(finding, isOpen) {
     element("summary", { "data-key": `finding-${finding.id}` },
       `Evidence · ${percent(finding.confidence)} sure${impact(finding.impact)}`),
     table(["metric", "value", "normal", "threshold", "over"], finding.evidence.map((row) => [
-      element("code", {}, row.metric), withUnit(row.value, row.unit), withUnit(row.baseline, row.unit), withUnit(row.threshold, row.unit),
+      element("span", {}, element("code", {}, row.metric), row.whose ? ` of job ${row.whose.job_id}` : null), withUnit(row.value, row.unit), withUnit(row.baseline, row.unit), withUnit(row.threshold, row.unit),
       row.window_seconds ? duration(row.window_seconds) : "–"]), { numeric: [1, 2, 3, 4] }),
     element("p", { class: "quiet" }, element("a", { href: `runbooks/${finding.kind}` }, `Runbook: ${words(finding.kind)}`), ` · finding ${finding.id}`,
       finding.impact?.method ? `; impact computed by: ${finding.impact.method}` : null));

@@ -32,7 +32,7 @@ export function withUnit(value, unit) {
 /** 0.034 -> "34 ms", 75 -> "75 s", 4000 -> "1 h 7 min" */
 export function duration(seconds) {
   if (seconds === undefined || seconds === null) return "–";
-  if (seconds < 1) return `${(seconds * 1000).toPrecision(2)} ms`;
+  if (seconds < 1) return `${Number((seconds * 1000).toPrecision(2))} ms`;
   if (seconds < 90) return `${Number(seconds.toPrecision(2))} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   const hours = Math.floor(seconds / 3600);

@@ -7,6 +7,7 @@ import { showFindings } from "./findings.js";
 import { showFleet, startFleet } from "./fleet.js";
 import { showHosts } from "./hosts.js";
 import { showCoverage, showNext, showRecommendations, showStatus } from "./overview.js";
+import { askForPlan, showPlanAge } from "./plan.js";
 import * as place from "./place.js";
 
 const state = { live: null, findings: [], openedFromUrl: false };
@@ -25,6 +26,7 @@ function onLive(live) {
   state.live = live;
   showHosts(live);
   showFleet(live, state.findings);
+  showPlanAge(live.time);
   connection(`live · ${clockTime(live.time)}`);
   if (!state.openedFromUrl && live.devices.length) {
     state.openedFromUrl = true;
@@ -43,6 +45,7 @@ function listen() {
   const stream = new EventSource("api/v1/stream");
   stream.addEventListener("tick", (event) => onTick(JSON.parse(event.data)));
   stream.addEventListener("live", (event) => onLive(JSON.parse(event.data)));
+  stream.addEventListener("plan", askForPlan);
   stream.addEventListener("error", () => connection("connection lost, trying again; what you see may be old", { lost: true }));
 }
 
@@ -77,4 +80,5 @@ async function first() {
 theme();
 startFleet(openDevice);
 await first();
+await askForPlan();
 listen();

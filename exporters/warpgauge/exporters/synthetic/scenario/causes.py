@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from warpgauge.exporters.synthetic.host import Host
     from warpgauge.exporters.synthetic.workload import Workload
 
-__all__ = ["CAUSES", "LEAST_SLOWDOWN", "Cause", "Strikes", "Target"]
+__all__ = ["CAUSES", "LEAST_SLOWDOWN", "NIGHT_SECONDS", "Cause", "Strikes", "Target"]
+
+NIGHT_SECONDS: Final = 12 * 3600.0
+"""A leak is worth a page if the memory is full before somebody looks at it anyway: from evening to morning."""
 
 _GIB: Final = 1024.0**3
 _COOLING_RAMP_SECONDS: Final = 90.0  # a pump or fan that fails takes a while
@@ -74,7 +77,10 @@ class Cause:
     is_larger_worse: bool = True
     slows: bool = False  # whether the size is the slowdown of what it strikes
     felt: Callable[[Target], float] | None = None
-    """How many times as long as its peers it computes just now, where the size alone does not tell."""
+    """What is felt of it just now, where the size alone does not tell; on average it must be at least `least_felt`."""
+    least_felt: float = 0.0
+    asked: str = ""
+    """In words what is asked of it beside its size."""
 
     def is_due(self, size: float) -> bool:
         """Whether a fault of that size must be found."""
@@ -117,12 +123,19 @@ def _clock_lost(target: Target) -> float:
 
 def _slow_loader(target: Target, size: float | None, _seconds: float) -> None:
     if isinstance(target.job, TrainingJob):
-        target.job.batch_cost_ratio = 1.0 if size is None else size / max(target.job.loader_fill, 0.01)
+        target.job.batch_cost_ratio = 1.0 if size is None else target.job.batch_cost(size, _usual_step(target))
 
 
 def _slow_network(target: Target, size: float | None, _seconds: float) -> None:
     if isinstance(target.job, TrainingJob):
-        target.job.collective_ratio = 1.0 if size is None else target.job.collective_cost(size)
+        target.job.collective_ratio = 1.0 if size is None else target.job.collective_cost(size, _usual_step(target))
+
+
+def _usual_step(target: Target) -> float:
+    """Seconds of the job's steps as they were at the onset: at locked clocks they are longer than planned."""
+    job = target.job
+    usual = job.present_step_seconds if isinstance(job, TrainingJob) else 0.0
+    return target.baseline.setdefault("step", usual)
 
 
 def _uneven_data(target: Target, size: float | None, _seconds: float) -> None:
@@ -173,8 +186,15 @@ def _broken_rows(target: Target, size: float | None, _seconds: float) -> None:
 
 
 def _leak(target: Target, size: float | None, seconds: float) -> None:
+    target.baseline["bytes per second"] = (size or 0.0) * _GIB / 3600.0
     for gpu in target.gpus:
-        gpu.leaked_bytes = (size or 0.0) * _GIB * seconds / 3600.0
+        gpu.leaked_bytes = target.baseline["bytes per second"] * seconds
+
+
+def _is_full_by_morning(target: Target) -> float:
+    """1 where the leak fills the memory within a night on which nobody looks; what takes longer waits for the day."""
+    left = min(gpu.memory_free_bytes for gpu in target.gpus)
+    return float(left <= target.baseline["bytes per second"] * NIGHT_SECONDS)
 
 
 def _bad_link(target: Target, size: float | None, _seconds: float) -> None:
@@ -267,7 +287,9 @@ CAUSES: Final[dict[str, Cause]] = {
     "failing_cooler": Cause(
         kind=FindingKind.THERMAL_LIMITED, strikes=Strikes.DEVICE, sizes=(1.1, 5.0), usual=2.8, least=1.1,
         measure="thermal resistance of the cooler, relative to a sound one",
-        strike=_cooling, felt=_clock_lost, consequences=(FindingKind.STRAGGLER, FindingKind.HARDWARE_THROTTLE),
+        strike=_cooling, felt=_clock_lost, least_felt=LEAST_SLOWDOWN,
+        asked=f"where it computes {LEAST_SLOWDOWN:g} times as long as its peers",
+        consequences=(FindingKind.STRAGGLER, FindingKind.HARDWARE_THROTTLE),
     ),
     "abandoned": Cause(
         kind=FindingKind.IDLE_ALLOCATED, strikes=Strikes.JOB, sizes=(1.0, 1.0), usual=1.0, least=1.0,
@@ -304,7 +326,9 @@ CAUSES: Final[dict[str, Cause]] = {
     ),
     "memory_leak": Cause(
         kind=FindingKind.MEMORY_LEAK, strikes=Strikes.DEVICE, sizes=(0.1, 64.0), usual=6.0, least=5.0,
-        measure="GiB per hour that the application keeps", strike=_leak,
+        measure="GiB per hour that the application keeps",
+        strike=_leak, felt=_is_full_by_morning, least_felt=0.5,
+        asked=f"where it fills the memory within {NIGHT_SECONDS / 3600:g} h",
         consequences=(FindingKind.MEMORY_CAPACITY_BOUND,),
     ),
     "bad_link": Cause(

@@ -14,7 +14,7 @@ from warpgauge.exporters.synthetic.gpu import BOARDS, IDLE, Gpu, Kernel
 from warpgauge.exporters.synthetic.host import Host
 from warpgauge.exporters.synthetic.job import TrainingJob
 from warpgauge.exporters.synthetic.roster import Loader, Owner, Session, Training
-from warpgauge.exporters.synthetic.scenario.causes import CAUSES, LEAST_SLOWDOWN, Cause, Strikes, Target
+from warpgauge.exporters.synthetic.scenario.causes import CAUSES, Cause, Strikes, Target
 from warpgauge.exporters.synthetic.scenario.plan import KernelPlan
 from warpgauge.exporters.synthetic.scenario.reading import devices_of
 from warpgauge.exporters.synthetic.sessions import Notebook, Server
@@ -96,7 +96,7 @@ class Struck:
     @property
     def must_be_found(self) -> bool:
         """Whether it is large enough to matter, by its size or, where that does not tell, by what was felt of it."""
-        is_felt = self.cause.felt is None or fmean(self.felt or [1.0]) >= LEAST_SLOWDOWN
+        is_felt = self.cause.felt is None or fmean(self.felt or [1.0]) >= self.cause.least_felt
         return self.cause.is_due(self.size) and is_felt
 
     def told(self) -> dict[str, Any]:

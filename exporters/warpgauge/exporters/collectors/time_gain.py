@@ -1,0 +1,41 @@
+"""Time spent at values, gathered for one histogram until it is told."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from warpgauge.core.fine_buckets import bucket_of
+from warpgauge.exporters.collectors.increments import Increment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from warpgauge.core.catalog import Metric
+    from warpgauge.exporters.collectors.sample_time import Span
+
+__all__ = ["TimeGain"]
+
+
+class TimeGain:
+    """What one histogram gained and was not told yet."""
+
+    def __init__(self, metric: Metric, labels: tuple[str, ...]) -> None:
+        self._metric = metric
+        self._labels = labels
+        self._counts = [0] * (len(metric.buckets) + 1)
+        self._fine: dict[int, int] = {}
+        self._sum = 0.0
+
+    def add(self, spans: Iterable[Span]) -> None:
+        """Count values in the metric's unit, each with its milliseconds."""
+        for value, milliseconds in spans:
+            self._counts[bisect_left(self._metric.buckets, value)] += milliseconds
+            self._sum += value * milliseconds
+            if milliseconds:
+                fine = bucket_of(value)
+                self._fine[fine] = self._fine.get(fine, 0) + milliseconds
+
+    def told(self) -> Increment:
+        """All that was counted."""
+        return Increment(self._metric, self._labels, tuple(self._counts), self._sum, tuple(sorted(self._fine.items())))
