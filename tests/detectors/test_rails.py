@@ -130,6 +130,30 @@ def test_what_ends_before_anybody_acted_is_withdrawn(
     assert [(one.recommendation_id, one.reason) for one in after.withdrawn] == [(made.id, reason)]
 
 
+@pytest.mark.parametrize(
+    ("topology", "rules"),
+    [
+        (replace(fleet(nodes=100), opted_out=frozenset({("prod", "n1")})), SiteRules()),
+        (fleet(nodes=100), SiteRules(jobs=("train",))),
+        (replace(fleet(nodes=100), job_nodes={("prod", "train"): frozenset({"n1", "n7"})}), SiteRules(nodes=("n7",))),
+    ],
+)
+def test_who_opts_out_later_is_left_alone_too(topology: Any, rules: SiteRules) -> None:
+    (made,) = (before := plan(finding())).fresh
+    after = plan(finding(), topology=topology, ledger=before.ledger, now=NOW + 10, rules=rules)
+    assert [(one.recommendation_id, one.reason) for one in after.withdrawn] == [(made.id, WithdrawalReason.OPTED_OUT)]
+    assert not after.ledger.open
+
+
+def test_harmless_advice_stands_when_its_node_opts_out() -> None:
+    harmless = finding(kind=FindingKind.THERMAL_LIMITED)
+    before = plan(harmless)
+    topology = replace(fleet(nodes=100), opted_out=frozenset({("prod", "n1")}))
+    after = plan(harmless, topology=topology, ledger=before.ledger, now=NOW + 10)
+    assert before.fresh
+    assert (after.withdrawn, after.ledger.open) == ((), before.ledger.open)
+
+
 def test_what_a_person_refused_is_withdrawn_and_waits_for_the_cooldown() -> None:
     (made,) = (before := plan(finding())).fresh
     after = plan(finding(), ledger=before.ledger, now=NOW + 10, rejected=frozenset({made.id}))

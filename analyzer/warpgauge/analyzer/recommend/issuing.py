@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.recommend.advice import Advice, advice_for
 from warpgauge.analyzer.recommend.ledger import Ledger, Plan, Withheld
-from warpgauge.analyzer.recommend.rails import WORKLOAD_COOLDOWN_SECONDS, Rails, conflict_group
+from warpgauge.analyzer.recommend.rails import (
+    WORKLOAD_COOLDOWN_SECONDS,
+    Rails,
+    conflict_group,
+    job_disturbed_by,
+    left_alone,
+)
 from warpgauge.analyzer.recommend.site_rules import SiteRules
 from warpgauge.core.finding import Finding, FindingKind, Incident, Severity
 from warpgauge.core.links import runbook_path
@@ -110,6 +116,7 @@ class _Step:
         checks = (
             (recommendation.id in self.limits.rejected, WithdrawalReason.REJECTED),
             (not self._has_cause(recommendation), WithdrawalReason.FINDING_ENDED),
+            (self._is_to_be_left_alone(recommendation), WithdrawalReason.OPTED_OUT),
             (self.now >= recommendation.expires_at, WithdrawalReason.EXPIRED),
             (self.mode == "observe", WithdrawalReason.MODE_CHANGED),
         )
@@ -120,6 +127,15 @@ class _Step:
         if recommendation.kind is RecommendationKind.UNDO:
             return recommendation.id not in self.limits.acted_on
         return recommendation.cause.finding_id in self.wanted
+
+    def _is_to_be_left_alone(self, recommendation: Recommendation) -> bool:
+        """Whether somebody opted out since it was issued of what it would disturb."""
+        finding = self.wanted.get(recommendation.cause.finding_id)
+        is_undo = recommendation.kind is RecommendationKind.UNDO  # which gives back
+        if finding is None or is_undo or not recommendation.kind.is_disruptive:
+            return False
+        told = left_alone(finding, job_disturbed_by(recommendation), self.topology, self.limits.rules)
+        return next(told, None) is not None
 
     def rails(self, standing: dict[str, Recommendation], issued: dict[str, float]) -> Rails:
         """The limits, beside what stands and what was issued lately."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.recommend.topology import Topology
     from warpgauge.core.recommendation import Recommendation
 
-__all__ = ["WORKLOAD_COOLDOWN_SECONDS", "Rails", "conflict_group"]
+__all__ = ["WORKLOAD_COOLDOWN_SECONDS", "Rails", "conflict_group", "job_disturbed_by", "left_alone"]
 
 WORKLOAD_COOLDOWN_SECONDS: Final = 6 * 3600.0
 DEVICE_COOLDOWN_SECONDS: Final = 3600.0
@@ -115,16 +115,7 @@ class Rails:
     def _forbidden(self, finding: Finding, advice: Advice) -> Iterator[str]:
         if self.rules.is_frozen(self.now):
             yield "changes are frozen now"
-        scope = finding.scope
-        cluster, job = scope.cluster or "", advice.disturbed(finding)
-        whose = disturber_of(finding)
-        told = whose.user if whose and whose.job_id == job else None
-        user = told or self.topology.users.get((cluster, job), "")
-        for node in sorted(self._touched(cluster, scope.node, job)) or [""]:
-            if (cluster, node) in self.topology.opted_out:
-                yield f"node {node} is left alone (its target says so)"
-            if (pattern := self.rules.opts_out(node, job, user)) is not None:
-                yield pattern
+        yield from left_alone(finding, advice.disturbed(finding), self.topology, self.rules)
 
     def _too_much(self, finding: Finding, advice: Advice) -> Iterator[str]:
         cluster = finding.scope.cluster or ""
@@ -136,7 +127,7 @@ class Rails:
         touched = self._touched(cluster, finding.scope.node, advice.disturbed(finding))
         racks = {self.rules.racks[node] for node in touched if node in self.rules.racks}
         for one in disturbing:
-            theirs = self._touched(cluster, one.target[0].node, _job_of(one))
+            theirs = self._touched(cluster, one.target[0].node, job_disturbed_by(one))
             if both := sorted(touched & theirs):
                 yield f"node {both[0]} has an owner: recommendation {one.id}"
             if shared := sorted(racks & {self.rules.racks.get(node) for node in theirs} - {None}):
@@ -144,15 +135,32 @@ class Rails:
 
     def _touched(self, cluster: str, node: str | None, job: str) -> frozenset[str]:
         """Every node that disturbing this disturbs: all of a gang's."""
-        return self.topology.job_nodes.get((cluster, job), frozenset()) | ({node} if node else set())
+        return _nodes_of(self.topology, cluster, node, job)
 
 
-def _job_of(recommendation: Recommendation) -> str:
+def left_alone(finding: Finding, job: str, topology: Topology, rules: SiteRules) -> Iterator[str]:
+    """Who opted out of being disturbed: of the finding's node, the job that would be, and all nodes of its gang."""
+    cluster, whose = finding.scope.cluster or "", disturber_of(finding)
+    told = whose.user if whose and whose.job_id == job else None
+    user = told or topology.users.get((cluster, job), "")
+    for node in sorted(_nodes_of(topology, cluster, finding.scope.node, job)) or [""]:
+        if (cluster, node) in topology.opted_out:
+            yield f"node {node} is left alone (its target says so)"
+        if (pattern := rules.opts_out(node, job, user)) is not None:
+            yield pattern
+
+
+def job_disturbed_by(recommendation: Recommendation) -> str:
+    """The job that carrying it out disturbs, empty if none."""
     target = recommendation.target[0]
     if target.type is TargetType.WORKLOAD:
         return target.name
     affected = recommendation.disruption.jobs_affected if recommendation.disruption else None
     return affected[0] if affected else ""
+
+
+def _nodes_of(topology: Topology, cluster: str, node: str | None, job: str) -> frozenset[str]:
+    return topology.job_nodes.get((cluster, job), frozenset()) | ({node} if node else set())
 
 
 def _cooldown_seconds(advice: Advice) -> float:
