@@ -82,7 +82,7 @@ def _on_device(place: Place, since: float) -> Neighbor | None:
     frame, row = place.frame, place.device
     if row < 0:
         return None
-    others = [key for key, job in frame.jobs.items() if row in job.devices and key != place.group.key]
+    others = sorted(key for key, job in frame.jobs.items() if row in job.devices and key != place.group.key)
     before, after = around(frame, frame.values(device.PROCESSES, rows=row), since, begin=_held_since(place))
     if not others and not after - before >= _LEAST_MORE_PROCESSES:
         return None
