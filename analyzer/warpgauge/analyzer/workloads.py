@@ -105,7 +105,7 @@ class Roster:
         jobs |= {_key(ranks.entities[row]) for row in (*self._newly_silent_or_loud(reports), *ranks.touched)}
         self._starts_ms, self._reports = starts_ms, reports
         self._place({self.holdings[number].device for number in changed_ids}, len(devices))
-        for key in jobs:
+        for key in sorted(jobs):  # findings about equals come in the order of jobs
             self._rebuild(key)
             self._name_ranks(key, ranks)
         self.version += bool(jobs or devices.touched)
