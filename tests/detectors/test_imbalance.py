@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.detectors.scenes import Lockstep, since
+from tests.detectors.scenes import Lockstep, in_columns, since
 from warpgauge.analyzer.anomalies.imbalance.detector import Imbalance
 from warpgauge.analyzer.anomalies.imbalance.moving import expected_maximum, most_lost_to_moving
 from warpgauge.analyzer.anomalies.peers import peer_groups
@@ -229,6 +229,18 @@ def test_a_job_without_a_slow_stage_is_left_alone(scene: Lockstep):
 
 def test_machines_that_are_all_busy_excuse_no_stage():
     (candidate,) = raised(staged(cpu=0.97))
+    assert candidate.scope.stage == 2
+
+
+def test_a_stage_is_not_blamed_for_strangers_that_just_left_its_machine():
+    slow, busy = (in_columns(COLUMNS, slice(-1), there, gone) for there, gone in ((1.4, 1.0), (0.97, 0.4)))
+
+    assert not raised(staged(compute=dict.fromkeys(range(8, 12), slow), busy={"n2": busy}))
+
+
+@pytest.mark.parametrize("while_busy", [slice(-36, -30), slice(-6, None)], ids=["long gone", "for a minute"])
+def test_strangers_excuse_no_stage_that_is_slow_without_them(while_busy: slice):
+    (candidate,) = raised(staged(busy={"n2": in_columns(COLUMNS, while_busy, 0.97, 0.4)}))
     assert candidate.scope.stage == 2
 
 
