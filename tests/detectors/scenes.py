@@ -64,7 +64,7 @@ class Lockstep:
     guests: Mapping[int, Sequence[str]] = field(default_factory=dict)  # other jobs on the device
     held: ArrayLike = 1.0  # NaN while the job does not have its devices yet
     cpu: ArrayLike = 0.4
-    busy: Mapping[str, float] = field(default_factory=dict)  # CPU of nodes that differ
+    busy: Mapping[str, ArrayLike] = field(default_factory=dict)  # CPU of nodes that differ
     simulated: bool = False
 
     def frame(self) -> Frame:

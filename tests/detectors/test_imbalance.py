@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.detectors.scenes import Lockstep, since
+from tests.detectors.scenes import Lockstep, in_columns, since
 from warpgauge.analyzer.anomalies.imbalance.detector import Imbalance
 from warpgauge.analyzer.anomalies.imbalance.moving import expected_maximum, most_lost_to_moving
 from warpgauge.analyzer.anomalies.peers import peer_groups
@@ -141,12 +141,27 @@ def test_even_ranks_explain_no_wait_though_read_once_a_minute():
     assert most_lost_to_moving(frame, peer_groups(frame).groups[0], 300.0) == 0.0
 
 
-def read_every(interval: int, *, large: float, first: int = 0) -> Frame:
-    """An hour of steps of a second, of which from one on a rank's share is large, by counters read now and then."""
+def test_long_steps_too_few_to_tell_that_work_moves_are_enough_to_doubt_that_it_is_communication():
+    frame = read_every(60, large=2.0, length=17.0)
+
+    assert not [one for one in Imbalance().detect(frame).candidates if one.strength is Strength.RAISE]
+    assert [one.strength for one in Bound().detect(frame).candidates] == [Strength.HOLD]
+
+
+def test_communication_of_even_ranks_is_told_in_long_steps_too():
+    (candidate,) = Bound().detect(read_every(60, large=1.0, length=20.0, exchange=0.6)).candidates
+    assert (candidate.kind, candidate.strength) == (FindingKind.NETWORK_BOUND, Strength.RAISE)
+
+
+def read_every(interval: int, *, large: float, first: int = 0, length: float = 1.0, exchange: float = 0.0) -> Frame:
+    """An hour of steps of which from one on a rank's share is large, by counters read now and then.
+
+    An even step computes for `length` seconds and exchanges for `exchange` times that.
+    """
     lot = np.random.default_rng(1)
-    steps = lot.normal(1.0, 0.01, (3600, RANKS))
+    steps = lot.normal(length, 0.01 * length, (round(3600 / length), RANKS))
     steps[np.arange(first, len(steps)), lot.integers(0, RANKS, len(steps) - first)] *= large
-    ends = steps.max(axis=1)
+    ends = steps.max(axis=1) + exchange * length
     frame = Frame()
     told = {}
     for rank in range(RANKS):
@@ -229,6 +244,18 @@ def test_a_job_without_a_slow_stage_is_left_alone(scene: Lockstep):
 
 def test_machines_that_are_all_busy_excuse_no_stage():
     (candidate,) = raised(staged(cpu=0.97))
+    assert candidate.scope.stage == 2
+
+
+def test_a_stage_is_not_blamed_for_strangers_that_just_left_its_machine():
+    slow, busy = (in_columns(COLUMNS, slice(-1), there, gone) for there, gone in ((1.4, 1.0), (0.97, 0.4)))
+
+    assert not raised(staged(compute=dict.fromkeys(range(8, 12), slow), busy={"n2": busy}))
+
+
+@pytest.mark.parametrize("while_busy", [slice(-36, -30), slice(-6, None)], ids=["long gone", "for a minute"])
+def test_strangers_excuse_no_stage_that_is_slow_without_them(while_busy: slice):
+    (candidate,) = raised(staged(busy={"n2": in_columns(COLUMNS, while_busy, 0.97, 0.4)}))
     assert candidate.scope.stage == 2
 
 

@@ -86,10 +86,10 @@ class _Scatter:
         """Seconds per step that ranks which scatter so wait at most for the slowest (Samuelson 1968)."""
         return min(self.deviation * float(np.sqrt(self.ranks - 1)), self.wait)
 
-    def passes(self, effect: float, parts: int) -> bool:
+    def passes(self, effect: float, parts: int, *, least_steps: float = LEAST_STEPS) -> bool:
         """Whether so much is lost, in so many parts of the window, to ranks that take turns."""
         known = self.lost_parts[np.isfinite(self.lost_parts)]
-        is_enough = self.steps >= (CLOSE_STEPS if self.is_close else LEAST_STEPS)
+        is_enough = self.steps >= (CLOSE_STEPS if self.is_close else least_steps)
         if self.is_close:
             is_far, shown = self.lost >= effect * self.step, known >= effect * self.step
             often = int(shown.sum()) >= parts
@@ -145,9 +145,11 @@ def most_lost_to_moving(frame: Frame, group: Group, seconds: float) -> float:
     """Seconds per step that a group waits at most because its work moves from rank to rank; 0 if it does not.
 
     Of the newest seconds alone too: in what a finding needs beside, the time before the work began to move counts.
+    However few the steps: they cannot tell of work that moves, but cast doubt on who blames something else.
     """
     read = (_read(frame, group, seconds, 1), _read(frame, group, seconds, 1, is_longer=False))
-    return max((one.most_lost for one in read if one is not None and one.passes(HOLD_EFFECT, 1)), default=0.0)
+    moving = (one for one in read if one is not None and one.passes(HOLD_EFFECT, 1, least_steps=0.0))
+    return max((one.most_lost for one in moving), default=0.0)
 
 
 def moving_candidate(  # noqa: PLR0913 - what tells one look from another

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE, LEAST_COVERAGE, STEPS, TOTAL, stage_of
 from warpgauge.analyzer.anomalies.straggler.place import nodes_of
 from warpgauge.analyzer.anomalies.straggler.words import milliseconds
-from warpgauge.analyzer.cpu import BUSY
+from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.phases import BUCKETS, in_buckets, mean_per_step
@@ -34,8 +35,7 @@ __all__ = ["slow_stages"]
 WINDOW_SECONDS: Final = 300.0
 STAGE_RAISE_EFFECT: Final = 0.10  # longer than the median of the other stages
 STAGE_HOLD_EFFECT: Final = 0.06
-BUSY_CPUS: Final = 0.9  # of all CPUs of a machine, over the last
-BUSY_SECONDS: Final = 60.0
+BUSY_CPUS: Final = 0.9  # of all CPUs of a machine
 MOST_BUCKETS: Final = BUCKETS - 1
 
 
@@ -79,17 +79,23 @@ def _wait_least(frame: Frame, groups: Groups, slowest: int, rest: list[int]) -> 
 
 
 def _is_starved(frame: Frame, groups: Groups, slowest: int, rest: list[int]) -> bool:
-    """Whether the CPUs of all its machines are busy and those of no other stage: then they slow it, not its layers."""
-    busy = dict(zip(((it.cluster, it.node) for it in frame.nodes.entities), _cpu(frame), strict=False))
-    of_stage = [
-        [busy.get((groups.groups[at].key[0], node), np.nan) for node in set(nodes_of(frame, groups.groups[at]))]
-        for at in (slowest, *rest)
-    ]
-    return min(of_stage[0]) >= BUSY_CPUS and not any(one >= BUSY_CPUS for others in of_stage[1:] for one in others)
+    """Whether the CPUs of all its machines are busy and those of no other stage: then they slow it, not its layers.
+
+    Asked of each part of the window that is blamed: what is left must be enough to blame.
+    """
+    own, others = _busy_parts(frame, groups, [slowest]), _busy_parts(frame, groups, rest)
+    return int((own.all(axis=0) & ~others.any(axis=0)).sum()) > BUCKETS - MOST_BUCKETS
 
 
-def _cpu(frame: Frame) -> Array:
-    return frame.window(BUSY, BUSY_SECONDS).mean
+def _busy_parts(frame: Frame, groups: Groups, members: list[int]) -> Mask:
+    """[machine of these groups, part], whether its CPUs are busy; those of a machine that nobody watches are not."""
+    sites = sorted({(groups.groups[at].key[0], node) for at in members for node in nodes_of(frame, groups.groups[at])})
+    rows = [[int(row) for row in frame.sites.nodes_at(site)] for site in sites]
+    level = np.full((len(sites), BUCKETS), np.nan)
+    known = [*chain.from_iterable(rows)]
+    if known:
+        level[[len(found) > 0 for found in rows]] = in_buckets(busy_ratio(frame, WINDOW_SECONDS, known))
+    return np.asarray(level >= BUSY_CPUS)
 
 
 def _slow_stage(frame: Frame, key: JobKey, groups: Groups, slowest: int, rest: list[int]) -> Candidate:
