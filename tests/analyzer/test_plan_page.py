@@ -67,6 +67,11 @@ def test_a_plan_is_shown_with_its_age():
     assert "mend" not in page
 
 
+def test_planning_gives_way_to_what_watches():
+    pool = Pool(timeout_seconds=10.0).read(f'while [ "$(nice)" -lt 10 ]; do sleep 0.02; done; {PRINTS}')
+    assert pool.page()["state"] == "current"
+
+
 def test_before_the_first_reading_there_is_nothing_to_show():
     assert Pool().page()["state"] == "off"
 

@@ -35,6 +35,7 @@ _SUMMARY: Final = "warpgauge: "  # how the program begins the one line that says
 _FOUND, _FINE = 1, 0
 _SIMULATED: Final = "simulated"
 _ASK_AGAIN_SECONDS: Final = 2.0
+_NICENESS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,7 @@ class PoolReader:
         except OSError as error:
             msg = f"{self.command.words[0]} could not be started: {error.strerror or error}"
             raise _UnreadableError(msg) from error
+        _make_less_urgent(child.pid)
         has_ended = False
         try:
             async with asyncio.timeout(self.settings.timeout_seconds):
@@ -150,6 +152,13 @@ class PoolReader:
         if code not in {_FINE, _FOUND}:
             raise _UnreadableError(_why(complaint, code))
         return printed
+
+
+def _make_less_urgent(pid: int) -> None:
+    """What watches the machines goes first."""
+    if sys.platform != "win32":
+        with suppress(OSError):  # it has ended, or we are less urgent ourselves
+            os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
 
 
 async def _bounded(stream: asyncio.StreamReader | None) -> bytes:

@@ -27,7 +27,6 @@ __all__ = ["add_arguments", "run"]
 POLICIES = ("random", "spread", "bestfit", "fgd", "filling")
 CORES = ("kubernetes", "slurm", "yarn")
 SIMULATED = "simulated"  # no core: the fleet model that `up --demo` shows
-_LESS_URGENT = 10  # niceness of a plan for a console: what watches the machines goes first
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +75,6 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if value < least:
             msg = f"{flag} must be at least {least}, got {value}"
             raise ConfigError(msg)
-    if args.document:
-        os.nice(_LESS_URGENT)
     pool = _pool(args, config)
     plan = plan_pool(
         pool.nodes,
