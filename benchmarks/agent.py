@@ -1,9 +1,10 @@
 """What the agent costs on a fake driver with 8 GPUs, beside its peers on the same driver in the same run.
 
 The driver is the C fake of tests/fakes/nvml. Its calls take as long as those recorded on an H100, in CPU time of the
-caller as there (energy 2.9 ms, GPM's share of the engine 1.3 ms, a sample buffer 1.7 ms; latencies.c), or with `--latency real` as long as
-published for another one (utilization 2.5 us, memory 12 us, fan 137 us, process list 4.5 ms, PCIe throughput 20 ms;
-above a millisecond asleep). `--real-driver` asks this machine's own GPUs; nothing crashes or hangs then.
+caller as there (energy 2.9 ms, GPM's share of the engine 1.3 ms, a sample buffer 1.7 ms; latencies.c), or with
+`--latency real` as long as published for another one (utilization 2.5 us, memory 12 us, fan 137 us, process list 4.5
+ms, PCIe throughput 20 ms; above a millisecond asleep). `--real-driver` asks this machine's own GPUs; nothing crashes
+or hangs then.
 
 First all exporters run together at their defaults, then all at one reading a second; then each is scraped alone by
 four clients whose phases sweep across the tick, and one of our children is crashed half way. CPU is taken from the
