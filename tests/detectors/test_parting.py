@@ -69,7 +69,7 @@ def test_the_job_that_disturbs_is_to_move_to_a_node_with_room():
     assert (made.target[0].name, made.target[0].node, made.target[0].platform) == ("78", "n1", SLURM)
     assert made.target[0].gpu_uuid is None
     assert made.text.summary == "Move job 78 off n1, where job 78 slows job 77 down: n2 has room."
-    assert made.undo == "Let n1 take work again; job 78 stays where it runs then."
+    assert made.undo == "Let job 78 have n1 again; job 78 stays where it runs then."
     assert (made.approval.required, made.disruption.jobs_affected) == (True, ("78",))
     assert made.conflict_group == "job/test/78"
     assert {one.check for one in made.preconditions} == {"findingOpen", "spareNode", "checkpoint"}

@@ -107,12 +107,11 @@ def _off_the_hot_node(finding: Finding, topology: Topology) -> Advice | None:
         return None
     job, (move,) = finding.scope.job_id, plan.moves
     target = _workload(finding, topology)
-    taker = f"job {job} have {move.source}" if target.platform == "slurm" else f"{move.source} take work"
     return Advice(
         kind=RecommendationKind.MIGRATE,
         target=target,
         reversible=Reversible.PARTLY,
-        undo=f"Let {taker} again; the job stays where it runs then.",
+        undo=f"Let {_taker(target, move.source)} again; the job stays where it runs then.",
         summary=f"Move job {job} off {move.source}, which is slowed down: {move.target} is cool and has room.",
         preconditions=(
             Precondition(check="spareNode", expected=f"room for job {job} on a node that is not slowed down"),
@@ -135,7 +134,7 @@ def _apart(finding: Finding, topology: Topology) -> Advice | None:
         kind=RecommendationKind.SEPARATE,
         target=target,
         reversible=Reversible.PARTLY,
-        undo=f"Let {node} take work again; job {parting.job} stays where it runs then.",
+        undo=f"Let {_taker(target, node)} again; job {parting.job} stays where it runs then.",
         summary=f"Move job {parting.job} off {node}, where job {whose.job_id} slows job {victim.name} down: {there}.",
         preconditions=(
             Precondition(check="spareNode", expected=f"room for job {parting.job} on another node than {node}"),
@@ -143,6 +142,11 @@ def _apart(finding: Finding, topology: Topology) -> Advice | None:
         ),
         helps=victim,
     )
+
+
+def _taker(target: Target, node: str | None) -> str:
+    """What a move takes a node from: on Slurm the job alone, elsewhere all work."""
+    return f"job {target.name} have {node}" if target.platform == "slurm" else f"{node} take work"
 
 
 def _no_more(finding: Finding, topology: Topology, whose: Whose | None) -> Advice | None:

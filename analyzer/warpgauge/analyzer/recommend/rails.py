@@ -124,18 +124,14 @@ class Rails:
         cap = max(1, int(DISRUPTIVE_SHARE * nodes))
         if len(disturbing) >= cap:
             yield f"{len(disturbing)} disruptive open already, of at most {cap} for {nodes} nodes"
-        touched = self._touched(cluster, finding.scope.node, advice.disturbed(finding))
+        touched = _nodes_of(self.topology, cluster, finding.scope.node, advice.disturbed(finding))
         racks = {self.rules.racks[node] for node in touched if node in self.rules.racks}
         for one in disturbing:
-            theirs = self._touched(cluster, one.target[0].node, job_disturbed_by(one))
+            theirs = _nodes_of(self.topology, cluster, one.target[0].node, job_disturbed_by(one))
             if both := sorted(touched & theirs):
                 yield f"node {both[0]} has an owner: recommendation {one.id}"
             if shared := sorted(racks & {self.rules.racks.get(node) for node in theirs} - {None}):
                 yield f"rack {shared[0]} has a disruptive recommendation open already"
-
-    def _touched(self, cluster: str, node: str | None, job: str) -> frozenset[str]:
-        """Every node that disturbing this disturbs: all of a gang's."""
-        return _nodes_of(self.topology, cluster, node, job)
 
 
 def left_alone(finding: Finding, job: str, topology: Topology, rules: SiteRules) -> Iterator[str]:
@@ -160,6 +156,7 @@ def job_disturbed_by(recommendation: Recommendation) -> str:
 
 
 def _nodes_of(topology: Topology, cluster: str, node: str | None, job: str) -> frozenset[str]:
+    """Every node that disturbing this disturbs: all of a gang's."""
     return topology.job_nodes.get((cluster, job), frozenset()) | ({node} if node else set())
 
 

@@ -6,13 +6,12 @@ administrator's comment, which outlives the requeue; it also keeps what the job 
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from warpgauge.core.ack import NativeRef
 from warpgauge.executors.slurm import commands
 from warpgauge.executors.slurm.actions import Step, node_of, unfit_node
-from warpgauge.executors.slurm.replacing import is_held, is_on, job_of, no_room, untouchable
+from warpgauge.executors.slurm.replacing import CHECKED, is_held, is_on, job_of, moved_job, no_room, untouchable
 from warpgauge.executors.vouching import unvouched
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Migrate"]
 
-_CHECKED: Final = frozenset({"findingOpen", "spareDevice", "spareNode", "gang", "slurmNodeDigest", "slurmRestartCount"})
-
 
 class Migrate:
     """Queues a running job again without a node, and starts it at once on others."""
@@ -35,7 +32,7 @@ class Migrate:
         job = seen.job(job_of(advice))
         if job is None:
             return f"Slurm knows no job {job_of(advice)}"
-        if (why := unfit_node(advice, seen) or unvouched(advice, _CHECKED, "Slurm")) is not None:
+        if (why := unfit_node(advice, seen) or unvouched(advice, CHECKED, "Slurm")) is not None:
             return why
         if _excluded_before(job, advice) is not None:
             return None  # begun: the mark is our first step
@@ -63,12 +60,7 @@ class Migrate:
 
     def refs(self, advice: Recommendation, seen: Seen) -> tuple[NativeRef, ...]:
         """The job, with the number of the run that follows, and the node that it leaves."""
-        job, node = seen.job(job_of(advice)), node_of(advice)
-        moved = NativeRef(kind="job", name=str(job_of(advice)))
-        if job is not None:
-            is_ahead = job.state == "RUNNING" and is_on(job, node)
-            moved = replace(moved, version=f"restarts={job.restarts + is_ahead}")
-        return (moved, NativeRef(kind="excludedNode", name=node))
+        return (moved_job(advice, seen), NativeRef(kind="excludedNode", name=node_of(advice)))
 
     def way_back(self, advice: Recommendation, refs: Sequence[NativeRef], seen: Seen) -> tuple[Step, ...]:  # noqa: ARG002 - the protocol's shape
         """Let it have the node again: its mark goes, and while it waits, what we excluded too.

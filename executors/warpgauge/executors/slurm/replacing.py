@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from warpgauge.core.slurm import SlurmJob
     from warpgauge.executors.slurm.actions import Seen
 
-__all__ = ["OPT_OUT", "Replace", "is_held", "is_on", "job_of", "no_room", "untouchable"]
+__all__ = ["CHECKED", "OPT_OUT", "Replace", "is_held", "is_on", "job_of", "moved_job", "no_room", "untouchable"]
 
 OPT_OUT: Final = "warpgauge=keep"
 """A word in a job's comment (sbatch --comment): this job is not to be disturbed."""
 
-_CHECKED: Final = frozenset({"findingOpen", "spareDevice", "spareNode", "gang", "slurmNodeDigest", "slurmRestartCount"})
+CHECKED: Final = frozenset({"findingOpen", "spareDevice", "spareNode", "gang", "slurmNodeDigest", "slurmRestartCount"})
+"""Preconditions of a move that need no person to stand for them."""
 
 
 class Replace:
@@ -40,7 +41,7 @@ class Replace:
         job = seen.job(job_of(advice))
         if job is None:
             return f"Slurm knows no job {job_of(advice)}"
-        if (why := unfit_node(advice, seen) or unvouched(advice, _CHECKED, "Slurm")) is not None:
+        if (why := unfit_node(advice, seen) or unvouched(advice, CHECKED, "Slurm")) is not None:
             return why
         if _is_begun(advice, seen):
             return None
@@ -63,16 +64,21 @@ class Replace:
 
     def refs(self, advice: Recommendation, seen: Seen) -> tuple[NativeRef, ...]:
         """The node and the job, with the number of the run that follows."""
-        job = seen.job(job_of(advice))
-        moved = NativeRef(kind="job", name=str(job_of(advice)))
-        if job is not None:
-            is_ahead = job.state == "RUNNING" and is_on(job, node_of(advice))
-            moved = replace(moved, version=f"restarts={job.restarts + is_ahead}")
-        return (NativeRef(kind="node", name=node_of(advice)), moved)
+        return (NativeRef(kind="node", name=node_of(advice)), moved_job(advice, seen))
 
     def way_back(self, advice: Recommendation, refs: Sequence[NativeRef], seen: Seen) -> tuple[Step, ...]:
         """Resume the node. The job stays where it runs: taking it back would only end it once more."""
         return Drain().way_back(advice, refs, seen)
+
+
+def moved_job(advice: Recommendation, seen: Seen) -> NativeRef:
+    """The job, with the number of the run that follows the move."""
+    job = seen.job(job_of(advice))
+    moved = NativeRef(kind="job", name=str(job_of(advice)))
+    if job is None:
+        return moved
+    is_ahead = job.state == "RUNNING" and is_on(job, node_of(advice))
+    return replace(moved, version=f"restarts={job.restarts + is_ahead}")
 
 
 def is_held(job: SlurmJob) -> bool:
