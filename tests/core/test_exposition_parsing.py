@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families as oracle_text
 
 from warpgauge.core.errors import InputError
-from warpgauge.core.exposition import Line, labels_of, parse
+from warpgauge.core.exposition import Line, labels_of, parse, parsing
 
 NODE_EXPORTER = """\
 # HELP node_cpu_seconds_total Seconds the CPUs spent in each mode.
@@ -170,3 +170,11 @@ def test_any_label_block_is_read_or_refused(block):
     except InputError:
         return
     assert not block.strip(" \t") or labels_of(block)
+
+
+def test_a_series_that_is_too_long_to_be_kept_is_read_all_the_same():
+    long = f'a{{b="{"x" * 5000}"}}'
+    kept = parsing._name_and_block.cache_info().currsize
+    (line,) = parse(f"{long} 1\n", place="x")
+    assert (line.name, line.value, len(line.labels)) == ("a", 1.0, 5004)
+    assert parsing._name_and_block.cache_info().currsize == kept

@@ -25,6 +25,8 @@ __all__ = ["Line", "labels_of", "parse"]
 _CACHED_BLOCKS: Final = 65536
 _CACHED_HEADS: Final = 1 << 18
 """As many series as are kept apart, some 100 MB if ever full; a page of more is read half slower."""
+_LONGEST_CACHED: Final = 1024
+"""Characters of a series; longer ones are read by the exact expression, so that nobody fills the memory with them."""
 _CACHED_TYPES: Final = 2048
 _PORTION: Final = 1 << 18
 """Characters that are split into lines at once: the lines of a long recording need not all be there twice."""
@@ -121,10 +123,10 @@ def _name_and_block(head: str) -> tuple[str, str]:
     """The two parts of `name{labels}` or `name`.
 
     Raises:
-        InputError: it is neither, or its labels are malformed.
+        InputError: it is neither, it is too long to be kept, or its labels are malformed. What is raised is not kept.
 
     """
-    match = _HEAD.fullmatch(head)
+    match = _HEAD.fullmatch(head) if len(head) <= _LONGEST_CACHED else None
     if match is None:
         msg = f"{_shown(head)} is no series"
         raise InputError(msg)
