@@ -19,9 +19,9 @@ from warpgauge.exporters.synthetic.sessions import Server
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from warpgauge.exporters.synthetic.fleet import Node
     from warpgauge.exporters.synthetic.gpu import Gpu
     from warpgauge.exporters.synthetic.host import Host
+    from warpgauge.exporters.synthetic.node import Node
     from warpgauge.exporters.synthetic.workload import Workload
 
 __all__ = ["of_node"]
