@@ -111,7 +111,6 @@ class HostSaturated:
             " so that what feeds the devices gets its turn.",
             simulated=entity.simulated,
             strength=Strength.RAISE if raises else Strength.HOLD,
-            fraction=float((busy >= RAISE_BUSY).mean()),
             needs_processes=True,
         )
 
@@ -192,7 +191,6 @@ class MemoryPressure:
             remedy="End or shrink what holds the memory before the kernel kills something; give jobs a memory limit.",
             simulated=entity.simulated,
             strength=Strength.RAISE if raises else Strength.HOLD,
-            fraction=float((reading.available[row] < RAISE_AVAILABLE).mean()),
             needs_processes=True,
         )
 

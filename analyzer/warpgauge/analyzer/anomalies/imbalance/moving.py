@@ -302,7 +302,6 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
         impact=impact,
         simulated=is_simulated(frame, job),
         strength=Strength.RAISE if raises else Strength.HOLD,
-        fraction=float((np.nan_to_num(scatter.lost_parts) >= SURE_SHARE * RAISE_EFFECT * scatter.step).mean()),
     )  # fmt: skip
 
 

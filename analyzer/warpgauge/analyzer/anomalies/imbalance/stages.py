@@ -135,7 +135,6 @@ def _slow_stage(frame: Frame, key: JobKey, groups: Groups, slowest: int, rest: l
         ),
         simulated=is_simulated(frame, job),
         strength=Strength.RAISE if raises else Strength.HOLD,
-        fraction=float((longer >= 1 + STAGE_RAISE_EFFECT).mean()),
     )  # fmt: skip
 
 

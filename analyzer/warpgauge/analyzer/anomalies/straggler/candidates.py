@@ -12,7 +12,7 @@ from warpgauge.analyzer.anomalies.straggler.place import members_by_node
 from warpgauge.analyzer.anomalies.straggler.words import lag_evidence, lag_remedy, lag_summary
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.slowdown import impact_of
-from warpgauge.analyzer.windows import Array, Mask, confidence, median
+from warpgauge.analyzer.windows import Mask, confidence, median
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Severity
 
@@ -161,11 +161,5 @@ def _candidate(culprit: Culprit, limits: Limits, *, z: float, is_raised: bool) -
         impact=impact,
         simulated=hosts.simulated if hosts else place.simulated,
         strength=Strength.RAISE if is_raised else Strength.HOLD,
-        fraction=_fraction(lag.parts[list(culprit.members)], limits),
         needs_processes=neighbor is not None and neighbor.is_on_cpus,
     )
-
-
-def _fraction(parts: Array, limits: Limits) -> float:
-    known = parts[np.isfinite(parts)]
-    return float((known >= 1 + limits.effect).mean()) if len(known) else 0.0
