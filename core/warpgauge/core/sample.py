@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from warpgauge.core.catalog.metric import Metric
     from warpgauge.core.fine_buckets import FineCounts
 
-__all__ = ["Histogram", "ReadError", "Sample", "Samples", "Snapshot", "Unavailable", "Value"]
+__all__ = ["Histogram", "ReadError", "Sample", "Samples", "Unavailable", "Value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +96,3 @@ class ReadError:
     reason: str  # a short stable word for a label: lost, hung, permission, timeout, unsupported, crashed
     detail: str  # the driver's own words, for the log
     device: str | None = None  # UUID
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """All samples of one collector at one time, how long it took and what failed."""
-
-    collector: str
-    time: float  # seconds since the epoch
-    duration_seconds: float
-    samples: Sequence[Sample]
-    errors: tuple[ReadError, ...] = field(default=())
