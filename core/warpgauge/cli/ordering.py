@@ -5,18 +5,19 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.config import data_directory
 from warpgauge.core.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
     import argparse
+    import ssl
     from collections.abc import Mapping
 
     from warpgauge.core.config import Config
@@ -56,15 +57,7 @@ def orderer_of(args: argparse.Namespace, config: Config) -> Orderer:
         msg = f"--analyzer {url!r} must be an http or https URL"
         raise ConfigError(msg)
     token = TokenFile(lambda: data_directory(config, os.environ)).read().decode()
-    return Orderer(url.rstrip("/"), token, _trusting(args.ca_file))
-
-
-def _trusting(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        msg = f"cannot use --ca-file {ca_file}: {error}"
-        raise ConfigError(msg) from error
+    return Orderer(url.rstrip("/"), token, client_context(args.ca_file or "", of="--ca-file"))
 
 
 class Orderer:

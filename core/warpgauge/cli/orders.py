@@ -6,12 +6,12 @@ import getpass
 import json
 import os
 import re
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.config import data_directory
-from warpgauge.core.errors import ConfigError, SourceError
+from warpgauge.core.errors import SourceError
 from warpgauge.core.lane import TryLaterError
 from warpgauge.core.posting import HttpClient
 from warpgauge.core.token_file import TokenFile
@@ -40,11 +40,7 @@ def client_of(args: argparse.Namespace) -> HttpClient:
         ConfigError: the file of authorities cannot be used.
 
     """
-    try:
-        return HttpClient(context=ssl.create_default_context(cafile=args.ca_file) if args.ca_file else None)
-    except OSError as error:  # ssl.SSLError is one
-        msg = f"cannot use --ca-file {args.ca_file}: {error}"
-        raise ConfigError(msg) from error
+    return HttpClient(context=client_context(args.ca_file, of="--ca-file") if args.ca_file else None)
 
 
 def address(args: argparse.Namespace, config: Config) -> str:
