@@ -97,9 +97,19 @@ def _from_environment(environ: Mapping[str, str], rows: Mapping[str, Setting]) -
 def _row(rows: Mapping[str, Setting], key: str, place: str) -> Setting:
     row = rows.get(key)
     if row is None:
-        msg = f"there is no setting {key}{_suggestion(key, rows)} ({place})"
+        msg = f"there is no setting {key}{_suggested_setting(key, rows)} ({place})"
         raise ConfigError(msg)
     return row
+
+
+def _suggested_setting(key: str, rows: Mapping[str, Setting]) -> str:
+    """By the name first: next to a long name of a section every other one of it looks close."""
+    section, _, name = key.partition(".")
+    names = [row.partition(".")[2] for row in rows if row.startswith(f"{section}.")]
+    close = get_close_matches(name, names, n=1) or [row for row in rows if row.endswith(f".{name}")]
+    if not close:
+        return "; warpgauge config show lists all"
+    return f"; did you mean {close[0] if '.' in close[0] else f'{section}.{close[0]}'}?"
 
 
 def _suggestion(word: str, known: Mapping[str, Any] | list[str]) -> str:

@@ -113,7 +113,7 @@ def headers_of_file(path: str) -> dict[str, str]:
         with Path(path).expanduser().open("rb") as file:
             text = file.read(_MOST_HEADER_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read the headers file {path}: {error}"
+        msg = f"cannot read the headers file {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
         raise ConfigError(msg) from error
     headers = {}
     for number, line in enumerate(text.splitlines(), 1):
