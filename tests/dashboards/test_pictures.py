@@ -57,18 +57,21 @@ pytestmark = [
 
 
 def with_target(text: bytes, node: str) -> bytes:
-    """A page's lines as Prometheus stores them: with the target's labels."""
-    labels = f'cluster="{CLUSTER}",node="{node}",instance="{node}:9837",job="{node}"'.encode()
+    """A page's lines as Prometheus stores them: with the target's labels, where the line has none of its own."""
+    target = {"cluster": CLUSTER, "node": node, "instance": f"{node}:9837", "job": node}
+    labels = [f'{name}="{value}"'.encode() for name, value in target.items()]
     lines = text.splitlines()
     return b"\n".join(line if line.startswith(b"#") else _labeled(line, labels) for line in lines) + b"\n"
 
 
-def _labeled(line: bytes, labels: bytes) -> bytes:
+def _labeled(line: bytes, labels: list[bytes]) -> bytes:
     name, brace, rest = line.partition(b"{")
     if brace:
-        return name + b"{" + labels + b"," + rest
+        own = b"," + rest
+        lacking = [one for one in labels if b"," + one.partition(b"=")[0] + b"=" not in own]
+        return name + b"{" + b",".join([*lacking, rest])
     name, _, rest = line.partition(b" ")
-    return name + b"{" + labels + b"} " + rest
+    return name + b"{" + b",".join(labels) + b"} " + rest
 
 
 def drawn_device(model: Fleet) -> tuple[str, str]:
