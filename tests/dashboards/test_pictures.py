@@ -46,6 +46,7 @@ VARIABLES = {
 DRAWN = (*DASHBOARDS, "dcgm-fleet", "dcgm-device")  # of the others over DCGM's series the panels are the same
 BOARDS_SECONDS = 30  # how much there is of the boards that DCGM's page tells of, which nothing happens to
 DRAWN_NODE, INDEX = "sim-node-1", "3"  # of the device that is drawn
+OWN = "own:9838"
 ONE_NODE = {"node", "device", "interconnect", "host"}  # where a person would have chosen one
 NODE_OF = dict.fromkeys(ONE_NODE, DRAWN_NODE)
 
@@ -56,9 +57,9 @@ pytestmark = [
 ]
 
 
-def with_target(text: bytes, node: str) -> bytes:
+def with_target(text: bytes, node: str, instance: str) -> bytes:
     """A page's lines as Prometheus stores them: with the target's labels, where the line has none of its own."""
-    target = {"cluster": CLUSTER, "node": node, "instance": f"{node}:9837", "job": node}
+    target = {"cluster": CLUSTER, "node": node, "instance": instance, "job": instance.partition(":")[0]}
     labels = [f'{name}="{value}"'.encode() for name, value in target.items()]
     lines = text.splitlines()
     return b"\n".join(line if line.startswith(b"#") else _labeled(line, labels) for line in lines) + b"\n"
@@ -87,7 +88,7 @@ def past_of_own(now: float, device: tuple[str, str]) -> bytes:
         clock.advance(STEP_SECONDS)
         told = (line for line in own().splitlines() if not line.startswith(b"#"))
         lines += [b"%s %.3f" % (line, clock.now()) for line in told]
-    return b"\n".join(lines) + b"\n"
+    return b"\n".join([*lines, b"# EOF"])
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +109,11 @@ def prometheus(
     nodes = list(model.node_names[:NODES])
     folder = tmp_path_factory.mktemp("pictures")
     data = folder / "past"
-    for node in nodes:
-        text = folder / f"{node}.om"
-        own_past = past_of_own(clock.now(), drawn_device(model)) if node == DRAWN_NODE else b""
-        text.write_bytes(with_target(own_past + b"".join(pages.backfill(node)), node))
+    pasts = {f"{node}:9837": (node, b"".join(pages.backfill(node))) for node in nodes}
+    pasts[OWN] = DRAWN_NODE, past_of_own(clock.now(), drawn_device(model))
+    for instance, (node, told) in pasts.items():
+        text = folder / "past.om"
+        text.write_bytes(with_target(told, node, instance))
         subprocess.run(
             [promtool, "tsdb", "create-blocks-from", "openmetrics", text, data], check=True, capture_output=True
         )
@@ -127,10 +129,10 @@ def prometheus(
             scrape(node, address, f"/{node}", honor=True, cluster=CLUSTER, node=node, instance=f"{node}:9837")
             for node in nodes
         ]
+        targets.append(scrape("own", address, "/own", honor=True, cluster=CLUSTER, node=DRAWN_NODE, instance=OWN))
         for target in targets:  # the labels that the past has, and no more: else each series is there twice for a while
             for name in ("namespace", "pod", "container"):
                 del target["static_configs"][0]["labels"][name]
-        targets.append(scrape("own", address, "/own", honor=True, cluster=CLUSTER, node=DRAWN_NODE))
         targets.append(scrape("dcgm", address, "/dcgm", honor=True, cluster=CLUSTER, container="dcgm-exporter"))
         base = start_prometheus(servers, prometheus_config(targets, (), (), INTERVAL), data=data)
         wait_until(lambda: len(answers(base, "count_over_time(up[1m]) > 10")) > NODES, what="ten scrapes", seconds=90)
