@@ -34,7 +34,8 @@ def step_all(nodes: Sequence[Node], jobs: Iterable[Workload], time: float, until
     works: dict[str, Work] = {}
     for job in jobs:
         for seat, work in zip(job.seats, job.advance(until, demands), strict=True):
-            works[seat.gpu.uuid] = work
+            if work is not IDLE:  # a device that one job has left may work for the next
+                works[seat.gpu.uuid] = work
     for node, demand in zip(nodes, demands, strict=True):
         node.host.advance(until - time, demand)
         for gpu in node.gpus:

@@ -39,6 +39,7 @@ _ROOT: Final = ("/dev/nvme0n1p2", "/", "ext4")
 _SCRATCH: Final = ("/dev/nvme0n1p3", "/scratch", "xfs")
 _NETWORK: Final = ("eth0",)
 _MOVING_MODES: Final = frozenset({"user", "system", "idle"})
+_UNUSED_MODES: Final = frozenset({"nice", "irq", "steal"})  # by this model: they stay what they were
 _GIVEN_REASONS: Final = frozenset({"idle", "sw_power_cap", "hw_slowdown", "sw_thermal", "hw_thermal"})  # by this model
 _CLOCK_OF_PHASE: Final = {"compute": "device", "communication": "device"}  # timed by CUDA events; others by the host
 
@@ -90,7 +91,8 @@ def _host(machine: Host) -> Iterator[Series]:
     for cpu in range(machine.cpu_count):
         for position, mode in enumerate(CPU_MODES, start=cpu * len(CPU_MODES)):
             read = partial(_rounded, machine.cpu_seconds, position)
-            yield Series(host.CPU_SECONDS, (str(cpu), mode), read, is_still=mode not in _MOVING_MODES)
+            is_still, is_constant = mode not in _MOVING_MODES, mode in _UNUSED_MODES
+            yield Series(host.CPU_SECONDS, (str(cpu), mode), read, is_still=is_still, is_constant=is_constant)
         yield Series(host.CPU_FREQUENCY, (str(cpu),), partial(_megahertz, machine.cpu_hertz, cpu), is_still=True)
     for position, row in enumerate((host.LOAD1, host.LOAD5, host.LOAD15)):
         yield Series(row, (), partial(_rounded, machine.loads, position))
