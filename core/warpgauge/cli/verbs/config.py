@@ -63,8 +63,10 @@ def _check_parts(config: Config) -> None:
     admission_of(config.web)
     enabled(config.agent.disabled_collectors)
     with_overrides(config.analyzer.xid_overrides)
-    for sink in (*metric_sinks(config, os.environ), *log_sinks(config, os.environ)):
-        sink.close()
+    for metrics in metric_sinks(config, os.environ):
+        metrics.close()
+    for logs in log_sinks(config, os.environ):
+        logs.close()
     sections = {key.partition(".")[0] for key in config.origins}
     if "alerts" in sections:
         from warpgauge.alerts.settings import site_of  # noqa: PLC0415
