@@ -297,3 +297,10 @@ def test_the_verb_follows_a_file_once(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(command, {}) == 0
     assert main(command, {}) == 0
     assert capsys.readouterr().out.count("cordon device GPU-1 in prod") == 1
+
+
+def test_one_round_without_an_analyzer_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "operator.token").write_text("t" * 43)
+    (tmp_path / "operator.token").chmod(0o600)
+    ends = ["--analyzer=http://127.0.0.1:9", f"--token-file={tmp_path / 'operator.token'}"]
+    assert main(["executor", "--core=stdout", "--once", *ends, f"--state-directory={tmp_path / 'state'}"], {}) == 2
