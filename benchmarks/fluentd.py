@@ -23,7 +23,7 @@ from warpgauge.core.config import FluentdConfig
 from warpgauge.core.queue import DurableQueue
 from warpgauge.core.table import table
 from warpgauge.exporters.fluent_handler import FluentLogging
-from warpgauge.exporters.logs.record import LogRecord, Severity
+from warpgauge.exporters.log_record import LogRecord, Severity
 from warpgauge.exporters.push.forward.settings import forward_sink
 from warpgauge.exporters.push.worker import Delivery
 

@@ -16,7 +16,7 @@ from tests.analyzer.prompb import samples_of
 from warpgauge.core.catalog import own
 from warpgauge.core.config import Config, FluentdConfig, OtlpConfig, OtlpLogsConfig, RemoteWriteConfig
 from warpgauge.core.sample import Sample
-from warpgauge.exporters.logs.record import LogRecord, Severity
+from warpgauge.exporters.log_record import LogRecord, Severity
 from warpgauge.exporters.push.forward.settings import forward_sink
 from warpgauge.exporters.push.otlp import Otlp
 from warpgauge.exporters.push.otlp_logs import OtlpLogs

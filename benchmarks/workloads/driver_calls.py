@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from warpgauge.core.clock import SystemClock
-from warpgauge.exporters.collectors.calls import CallTimes
+from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, NvmlApi
 from warpgauge.exporters.collectors.nvml_field_batch import FieldBatch
 from warpgauge.exporters.collectors.nvml_fields import FIELDS

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from warpgauge.core.catalog import Tier, device
 from warpgauge.core.sample import ReadError, Sample, Samples
-from warpgauge.exporters.collectors.increments import Increment
 from warpgauge.exporters.dictation import Listener, Speaker
+from warpgauge.exporters.increments import Increment
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Read
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)

@@ -19,7 +19,7 @@ from warpgauge.core.catalog import ALL, Kind, device, own
 from warpgauge.core.catalog.device import DEVICE
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.device import DeviceState
-from warpgauge.exporters.collectors.increments import Increment
+from warpgauge.exporters.increments import Increment
 from warpgauge.exporters.messages import BadMessageError, Done, Found, Gained, Read, decode, encode
 
 POWER = device.POWER_DISTRIBUTION

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from warpgauge.core.catalog import ALL, Kind, Tier, device, own, runtime
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.sample import Histogram, ReadError, Sample, Unavailable
+from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.child import Child
-from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
 from warpgauge.exporters.dictation import Listener, Speaker
 from warpgauge.exporters.messages import (

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from warpgauge.core.catalog import own
-from warpgauge.exporters.collectors.calls import CallTimes
+from warpgauge.exporters.calls import CallTimes
 
 
 def test_each_call_is_counted_once_in_its_bucket():

@@ -7,7 +7,7 @@ import pytest
 
 from warpgauge.core.catalog import device
 from warpgauge.core.clock import ManualClock
-from warpgauge.exporters.collectors.calls import CallTimes
+from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, NvmlApi
 from warpgauge.exporters.collectors.nvml_field_batch import FieldBatch
 from warpgauge.exporters.collectors.nvml_fields import Field

@@ -9,7 +9,7 @@ from tests.exporters.test_nvml_readings import Bench
 from tests.fakes.nvml_abi import FIELD, installed
 from tests.fakes.nvml_profiles import A100, H100
 from warpgauge.core.catalog import Tier, cycles, device
-from warpgauge.exporters.collectors.calls import CallTimes
+from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.collectors.nvml_api import NvmlApi
 from warpgauge.exporters.collectors.nvml_gpm import Gpm, GpmPace
 

@@ -20,7 +20,7 @@ from warpgauge.exporters.logs.journal import Journal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from warpgauge.exporters.logs.record import LogRecord
+    from warpgauge.exporters.log_record import LogRecord
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

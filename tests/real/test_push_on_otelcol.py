@@ -25,7 +25,7 @@ from warpgauge.core.retry import Backoff
 from warpgauge.core.sample import Histogram, Sample
 from warpgauge.exporters.doctor.check import Verdict
 from warpgauge.exporters.doctor.sinks import sink_checks
-from warpgauge.exporters.logs.record import LogRecord, Severity
+from warpgauge.exporters.log_record import LogRecord, Severity
 from warpgauge.exporters.logs.shipping import log_sinks
 from warpgauge.exporters.push.pusher import metric_sinks
 from warpgauge.exporters.push.reading import Reading

@@ -22,9 +22,9 @@ from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.fine_buckets import bucket_of
 from warpgauge.core.queue import DurableQueue
 from warpgauge.core.sample import Histogram, Sample
-from warpgauge.exporters.collectors.increments import Increment
 from warpgauge.exporters.doctor.check import Verdict
 from warpgauge.exporters.doctor.sinks import sink_checks
+from warpgauge.exporters.increments import Increment
 from warpgauge.exporters.ledger import Ledger
 from warpgauge.exporters.push.otlp import Otlp
 from warpgauge.exporters.push.pusher import metric_sinks

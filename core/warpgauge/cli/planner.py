@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
-
-from warpgauge.cli.verbs.plan import SIMULATED
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import argparse
@@ -13,7 +11,10 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.pool_reading import PoolCommand
     from warpgauge.core.config import Config
 
-__all__ = ["planner_of"]
+__all__ = ["CORES", "SIMULATED", "planner_of"]
+
+CORES: Final = ("kubernetes", "slurm", "yarn")
+SIMULATED: Final = "simulated"  # no core: the fleet model that `up --demo` shows
 
 
 def planner_of(args: argparse.Namespace, config: Config, *, may_be_simulated: bool = False) -> PoolCommand | None:

@@ -30,8 +30,8 @@ from warpgauge.exporters.collectors.collector import (
     EventSource,
     HolderSource,
 )
-from warpgauge.exporters.collectors.increments import Accumulating
 from warpgauge.exporters.dictation import Speaker
+from warpgauge.exporters.increments import Accumulating
 from warpgauge.exporters.messages import (
     COMMON,
     Absent,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from warpgauge.core.device import Device
     from warpgauge.core.sample import Sample
     from warpgauge.exporters.collectors.collector import IsolatedCollector, Settings
-    from warpgauge.exporters.collectors.increments import Bookmark
+    from warpgauge.exporters.increments import Bookmark
 
 __all__ = ["Child", "main"]
 

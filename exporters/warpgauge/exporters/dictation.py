@@ -24,13 +24,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.sample import ReadError, Samples
-from warpgauge.exporters.collectors.increments import Increment
+from warpgauge.exporters.increments import Increment
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode, fine_counts
 
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric, Tier
     from warpgauge.core.sample import Sample
-    from warpgauge.exporters.collectors.increments import Bookmark
+    from warpgauge.exporters.increments import Bookmark
 
 __all__ = ["Listener", "Speaker"]
 

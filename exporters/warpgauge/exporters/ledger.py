@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.device import Device
-    from warpgauge.exporters.collectors.increments import Increment
+    from warpgauge.exporters.increments import Increment
 
 __all__ = ["Ledger"]
 

@@ -22,14 +22,14 @@ from warpgauge.core.catalog.device import DEVICE
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.fine_buckets import HIGHEST, ZERO
 from warpgauge.core.sample import Histogram, ReadError, Sample, Unavailable
-from warpgauge.exporters.collectors.increments import Bookmark, Increment
+from warpgauge.exporters.increments import Bookmark, Increment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.fine_buckets import FineCounts
-    from warpgauge.exporters.collectors.calls import Portion
+    from warpgauge.exporters.calls import Portion
 
 __all__ = [
     "COMMON",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
     from warpgauge.core.device import Device
-    from warpgauge.exporters.collectors.increments import Increment
+    from warpgauge.exporters.increments import Increment
 
 __all__ = ["Readings", "Standing"]
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from warpgauge.core.catalog import Tier
     from warpgauge.core.device import Device
     from warpgauge.exporters.collectors.collector import Settings
-    from warpgauge.exporters.collectors.increments import Bookmark
+    from warpgauge.exporters.increments import Bookmark
     from warpgauge.exporters.readings import Readings
 
 __all__ = ["Supervisor"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
     from warpgauge.core.catalog import Metric
-    from warpgauge.exporters.collectors.calls import Portion
+    from warpgauge.exporters.calls import Portion
 
 __all__ = ["Tally"]
 

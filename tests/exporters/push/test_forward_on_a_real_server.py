@@ -15,7 +15,7 @@ from tests.web.certificates import authority, issue
 from warpgauge.core.clock import ManualClock, SystemClock
 from warpgauge.core.queue import DurableQueue
 from warpgauge.core.retry import Backoff
-from warpgauge.exporters.logs.record import LogRecord, Severity
+from warpgauge.exporters.log_record import LogRecord, Severity
 from warpgauge.exporters.push.forward.connection import Connection, Server
 from warpgauge.exporters.push.forward.handshake import Credentials
 from warpgauge.exporters.push.forward.sink import ForwardSink

@@ -16,8 +16,8 @@ from warpgauge.core.catalog import device
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.fine_buckets import HIGHEST, LOWEST, ZERO
 from warpgauge.core.sample import Histogram, Sample
-from warpgauge.exporters.collectors.increments import Increment
 from warpgauge.exporters.dictation import Listener, Speaker
+from warpgauge.exporters.increments import Increment
 from warpgauge.exporters.ledger import Ledger
 from warpgauge.exporters.messages import BadMessageError, Gained
 from warpgauge.exporters.push import write_request

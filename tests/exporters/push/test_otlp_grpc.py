@@ -25,7 +25,7 @@ from warpgauge.core.catalog import host
 from warpgauge.core.config import Config, OtlpConfig, OtlpLogsConfig
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.sample import Sample
-from warpgauge.exporters.logs.record import LogRecord, Severity
+from warpgauge.exporters.log_record import LogRecord, Severity
 from warpgauge.exporters.push.otlp import Otlp
 from warpgauge.exporters.push.otlp_logs import OtlpLogs
 from warpgauge.exporters.push.reading import Reading

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from tests.exporters.push.receivers import Reply, receiver
 from warpgauge.core.config import Config, OtlpLogsConfig, PushConfig
-from warpgauge.exporters.logs.record import LogRecord, Severity
+from warpgauge.exporters.log_record import LogRecord, Severity
 from warpgauge.exporters.logs.shipping import log_sinks
 from warpgauge.exporters.push.otlp_logs import OtlpLogs
 from warpgauge.exporters.push.sink import Acked

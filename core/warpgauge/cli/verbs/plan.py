@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.cli.planner import CORES, SIMULATED
 from warpgauge.cli.verbs.analyze import add_reading_flags, look_of, say
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.errors import ConfigError
@@ -25,8 +26,6 @@ __all__ = ["add_arguments", "run"]
 
 # Named here as well as in the planner, which needs numpy: --help works without it. A test holds the two equal.
 POLICIES = ("random", "spread", "bestfit", "fgd", "filling")
-CORES = ("kubernetes", "slurm", "yarn")
-SIMULATED = "simulated"  # no core: the fleet model that `up --demo` shows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.exporters.collectors.tpu_inventory import find_chips
+from warpgauge.exporters.tpu_inventory import find_chips
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.errors import ConfigError
-from warpgauge.exporters.collectors.pci import ACCELERATOR, DISPLAY, Hardware
-from warpgauge.exporters.collectors.tpu_inventory import HARDWARE as TPU_HARDWARE
+from warpgauge.exporters.pci import ACCELERATOR, DISPLAY, Hardware
+from warpgauge.exporters.tpu_inventory import HARDWARE as TPU_HARDWARE
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -15,8 +15,8 @@ from warpgauge.exporters.collectors.time_gain import TimeGain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from warpgauge.exporters.collectors.increments import Bookmark, Increment
     from warpgauge.exporters.collectors.nvml_getters import Reading
+    from warpgauge.exporters.increments import Bookmark, Increment
 
 __all__ = ["ACTIVITIES", "ActivityTime"]
 

@@ -13,13 +13,13 @@ from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.sample import Sample
+from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.collectors.amd_api import AmdApi, CallRefusedError
 from warpgauge.exporters.collectors.amd_board import AmdBoard
 from warpgauge.exporters.collectors.amd_rows import number
-from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
 from warpgauge.exporters.collectors.identity import openable
-from warpgauge.exporters.collectors.pci import numa_node
+from warpgauge.exporters.pci import numa_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from warpgauge.core.catalog import Tier
     from warpgauge.core.device import Device
     from warpgauge.core.sample import ReadError, Sample
-    from warpgauge.exporters.collectors.calls import CallTimes
+    from warpgauge.exporters.calls import CallTimes
     from warpgauge.exporters.messages import Event
 
 __all__ = [

@@ -16,11 +16,11 @@ from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.errors import InputError
 from warpgauge.core.sample import ReadError, Sample
-from warpgauge.exporters.collectors.calls import CallTimes
+from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
 from warpgauge.exporters.collectors.command_csv import CommandFailedError, number, run, table
 from warpgauge.exporters.collectors.identity import device_info
-from warpgauge.exporters.collectors.pci import numa_node
+from warpgauge.exporters.pci import numa_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,8 +15,8 @@ from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.sample import Sample
+from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.collectors.activity_time import ActivityTime
-from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError, DriverError
 from warpgauge.exporters.collectors.identity import openable
 from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, NvmlApi, Verdict
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from warpgauge.core.sample import ReadError
     from warpgauge.exporters.collectors.collector import Settings
-    from warpgauge.exporters.collectors.increments import Bookmark, Increment
     from warpgauge.exporters.collectors.nvml_board import Part
+    from warpgauge.exporters.increments import Bookmark, Increment
     from warpgauge.exporters.messages import Event
 
 __all__ = ["NvmlCollector"]

@@ -12,7 +12,7 @@ import pynvml
 
 if TYPE_CHECKING:
     from warpgauge.core.clock import Clock
-    from warpgauge.exporters.collectors.calls import CallTimes
+    from warpgauge.exporters.calls import CallTimes
 
 __all__ = ["PYNVML", "CallFailedError", "NvmlApi", "Verdict", "constant", "is_supported"]
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from warpgauge.core.clock import Clock
     from warpgauge.core.device import Device
     from warpgauge.exporters.collectors.activity_time import ActivityTime
-    from warpgauge.exporters.collectors.increments import Bookmark, Increment
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Getter, Reading
     from warpgauge.exporters.collectors.nvml_gpm import Gpm
     from warpgauge.exporters.collectors.nvml_gpm_counters import GpmCounters
     from warpgauge.exporters.collectors.nvml_mig import Partitions, Standing
+    from warpgauge.exporters.increments import Bookmark, Increment
 
 __all__ = ["GONE", "Board", "Part"]
 

@@ -11,8 +11,8 @@ from warpgauge.exporters.collectors.nvml_api import constant, is_supported
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from warpgauge.exporters.collectors.increments import Bookmark
     from warpgauge.exporters.collectors.nvml_getters import Reading
+    from warpgauge.exporters.increments import Bookmark
 
 __all__ = [
     "FIELDS",

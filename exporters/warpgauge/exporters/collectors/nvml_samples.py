@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from warpgauge.core.clock import Clock
-    from warpgauge.exporters.collectors.increments import Bookmark, Increment
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Reading
+    from warpgauge.exporters.increments import Bookmark, Increment
 
 __all__ = ["SOURCES", "SampleBuffers", "Source"]
 

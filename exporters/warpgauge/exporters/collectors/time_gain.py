@@ -6,7 +6,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from warpgauge.core.fine_buckets import bucket_of
-from warpgauge.exporters.collectors.increments import Increment
+from warpgauge.exporters.increments import Increment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

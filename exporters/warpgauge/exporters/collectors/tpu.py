@@ -16,12 +16,12 @@ from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
 from warpgauge.core.device import Device, DeviceKind
 from warpgauge.core.sample import ReadError, Sample, Unavailable
-from warpgauge.exporters.collectors.calls import CallTimes
+from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.collectors.collector import DeviceRefusedError
 from warpgauge.exporters.collectors.identity import device_info
 from warpgauge.exporters.collectors.rebucket import Distribution, histogram
 from warpgauge.exporters.collectors.tpu_answers import by_chip
-from warpgauge.exporters.collectors.tpu_inventory import Chip, find_chips, holders
+from warpgauge.exporters.tpu_inventory import Chip, find_chips, holders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

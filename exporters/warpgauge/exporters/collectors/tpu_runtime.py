@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warpgauge.core.clock import Clock
-    from warpgauge.exporters.collectors.calls import CallTimes
+    from warpgauge.exporters.calls import CallTimes
 
 __all__ = ["RuntimeAnswer", "TpuRuntime"]
 

@@ -12,8 +12,8 @@ import sys
 from typing import Any, Final
 
 from warpgauge.core.clock import SystemClock
+from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.child import die_with_parent
-from warpgauge.exporters.collectors.calls import CallTimes
 from warpgauge.exporters.collectors.nvml_api import PYNVML, CallFailedError, NvmlApi
 
 __all__ = ["main"]

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from shutil import which
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.exporters.collectors.pci import ACCELERATOR, Hardware
-from warpgauge.exporters.collectors.tpu_inventory import find_chips
 from warpgauge.exporters.doctor.check import Check, Verdict
+from warpgauge.exporters.pci import ACCELERATOR, Hardware
+from warpgauge.exporters.tpu_inventory import find_chips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

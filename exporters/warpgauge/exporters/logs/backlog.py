@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Protocol
 
 from warpgauge.core.finding import Severity
-from warpgauge.exporters.logs.record import LogRecord
+from warpgauge.exporters.log_record import LogRecord
 
 if TYPE_CHECKING:
     from warpgauge.core.clock import Clock

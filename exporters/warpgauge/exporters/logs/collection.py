@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from warpgauge.core.errors import StorageError
+from warpgauge.exporters.log_record import LogRecord
 from warpgauge.exporters.logs.backlog import FileBacklog
 from warpgauge.exporters.logs.kernel_reports import KernelReport, KernelReports
-from warpgauge.exporters.logs.record import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.core.catalog import findings_queue as rows
 from warpgauge.core.errors import StorageError
 from warpgauge.core.sample import Sample
-from warpgauge.exporters.logs.record import LogRecord
+from warpgauge.exporters.log_record import LogRecord
 from warpgauge.exporters.logs.shipping import log_sinks
 from warpgauge.exporters.push.queues import delivery_of, queue_folder
 

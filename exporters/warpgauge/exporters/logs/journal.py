@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import LogsConfig
+    from warpgauge.exporters.log_record import LogRecord
     from warpgauge.exporters.logs.journal_entry import Entry
-    from warpgauge.exporters.logs.record import LogRecord
 
 __all__ = ["Journal", "journalctl", "read_cursor"]
 

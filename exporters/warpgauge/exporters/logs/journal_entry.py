@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from warpgauge.core.finding import Severity
-from warpgauge.exporters.logs.record import LogRecord
+from warpgauge.exporters.log_record import LogRecord
 
 __all__ = ["CURSOR", "FIELDS", "Entry", "entry_of"]
 

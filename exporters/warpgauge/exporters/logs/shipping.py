@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import Config, LogsConfig
-    from warpgauge.exporters.logs.record import LogRecord
+    from warpgauge.exporters.log_record import LogRecord
     from warpgauge.exporters.push.sink import Sink
     from warpgauge.exporters.push.worker import Delivery
     from warpgauge.exporters.readings import Readings

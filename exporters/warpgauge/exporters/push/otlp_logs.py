@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.version import VERSION
-from warpgauge.exporters.logs.record import Severity
+from warpgauge.exporters.log_record import Severity
 from warpgauge.exporters.push.otlp import checked
 from warpgauge.exporters.push.otlp_exchange import stored
 from warpgauge.exporters.push.otlp_request import SCOPE, clean, nanoseconds, pairs, resource_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from warpgauge.core.config import Config
-    from warpgauge.exporters.logs.record import LogRecord
+    from warpgauge.exporters.log_record import LogRecord
     from warpgauge.exporters.push.otlp_request import Attribute
     from warpgauge.exporters.push.sink import Outcome
 

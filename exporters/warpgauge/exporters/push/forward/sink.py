@@ -19,7 +19,7 @@ from warpgauge.exporters.push.sink import Acked, Dead, Retry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from warpgauge.exporters.logs.record import LogRecord
+    from warpgauge.exporters.log_record import LogRecord
     from warpgauge.exporters.push.forward.connection import Server
     from warpgauge.exporters.push.sink import Outcome
 

@@ -9,13 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.exporters.collectors.pci import Hardware
+from warpgauge.exporters.pci import Hardware
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from warpgauge.exporters.collectors.pci import PciDevice
+    from warpgauge.exporters.pci import PciDevice
 
 __all__ = ["HARDWARE", "Chip", "find_chips", "holders"]
 
