@@ -116,5 +116,5 @@ def test_a_password_in_the_address_is_refused_and_not_shown():
 
 
 def test_a_file_of_authorities_that_is_none_is_told(tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"cannot use yarn\.ca_file"):
+    with pytest.raises(ConfigError, match=r"yarn\.ca_file: cannot use"):
         yarn_of(YarnConfig(urls=("https://rm1:8090",), ca_file=str(tmp_path / "none.pem")))
