@@ -127,9 +127,9 @@ class NvmlCollector:
         self._events.add(position, handle)
         return device
 
-    def wait_for_events(self) -> list[Event] | None:
+    def wait_for_events(self, *, is_patient: bool = False) -> list[Event] | None:
         """XIDs and their like, from the GPUs that were opened."""
-        return self._events.wait()
+        return self._events.wait(is_patient=is_patient)
 
     def devices(self) -> Sequence[Device]:
         """Every GPU that lets itself be identified; the others are left out."""

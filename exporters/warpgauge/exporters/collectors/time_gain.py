@@ -9,7 +9,7 @@ from warpgauge.core.fine_buckets import bucket_of
 from warpgauge.exporters.collectors.increments import Increment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.exporters.collectors.sample_time import Span
@@ -20,21 +20,27 @@ __all__ = ["TimeGain"]
 class TimeGain:
     """What one histogram gained and was not told yet."""
 
-    def __init__(self, metric: Metric, labels: tuple[str, ...]) -> None:
+    def __init__(self, metric: Metric, labels: tuple[str, ...], *, is_fine: bool = True) -> None:
+        """Narrower buckets are kept too if `is_fine`: for nobody to look at they are half of the work."""
         self._metric = metric
         self._labels = labels
+        self._is_fine = is_fine
         self._counts = [0] * (len(metric.buckets) + 1)
         self._fine: dict[int, int] = {}
         self._sum = 0.0
 
-    def add(self, spans: Iterable[Span]) -> None:
+    def add(self, spans: Sequence[Span]) -> None:
         """Count values in the metric's unit, each with its milliseconds."""
+        counts, bounds, total = self._counts, self._metric.buckets, self._sum
         for value, milliseconds in spans:
-            self._counts[bisect_left(self._metric.buckets, value)] += milliseconds
-            self._sum += value * milliseconds
-            if milliseconds:
-                fine = bucket_of(value)
-                self._fine[fine] = self._fine.get(fine, 0) + milliseconds
+            counts[bisect_left(bounds, value)] += milliseconds
+            total += value * milliseconds
+        self._sum = total
+        if self._is_fine:
+            for value, milliseconds in spans:
+                if milliseconds:
+                    fine = bucket_of(value)
+                    self._fine[fine] = self._fine.get(fine, 0) + milliseconds
 
     def told(self) -> Increment:
         """All that was counted."""
