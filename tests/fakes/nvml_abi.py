@@ -11,7 +11,6 @@ import ctypes
 import os
 import re
 import threading
-import time
 from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
@@ -491,14 +490,14 @@ class FakeNvml(SamplesMixin, FamiliesMixin, MigMixin):
 
     def _next_event(self, seconds: float):
         """Told soon after it happens, as the driver's own."""
-        end = time.monotonic() + seconds
+        left = seconds
         while True:
             self.find_events()
-            left = end - time.monotonic()
             try:
-                return self.events.get(timeout=max(0.0, min(left, EVENT_LOOK_SECONDS)))
+                return self.events.get(timeout=min(left, EVENT_LOOK_SECONDS))
             except Empty:
-                if left <= EVENT_LOOK_SECONDS:
+                left -= EVENT_LOOK_SECONDS
+                if left <= 0.0:
                     raise
 
     def percent_at(self, sample) -> float:

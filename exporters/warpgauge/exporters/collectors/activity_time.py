@@ -73,6 +73,5 @@ class ActivityTime:
         return {} if self._counted is None else {_BOOKMARK: (self._counted,)}
 
     def take(self) -> list[Increment]:
-        """What was gained since this was last asked."""
-        gains, self._gains = self._gains, {}
-        return [gain.told() for gain in gains.values()]
+        """What was gained since this was last asked, zeros included."""
+        return [gain.told() for gain in self._gains.values()]

@@ -108,9 +108,11 @@ class SampleBuffers:
             self._gains.setdefault(source, TimeGain(source.metric, source.labels)).add(spans)
 
     def take(self) -> list[Increment]:
-        """What the histograms gained since this was last asked; a new one says so with zeros."""
-        gains, self._gains = self._gains, {}
-        return [gain.told() for gain in gains.values()]
+        """What the histograms gained since this was last asked; one that gained nothing says so with zeros.
+
+        All of them each time: series that come and go would be said by their names again and again.
+        """
+        return [gain.told() for gain in self._gains.values()]
 
     @property
     def bookmark(self) -> Bookmark:

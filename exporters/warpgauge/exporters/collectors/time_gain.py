@@ -24,7 +24,7 @@ class TimeGain:
         """Narrower buckets are kept too if `is_fine`: for nobody to look at they are half of the work."""
         self._metric = metric
         self._labels = labels
-        self._is_fine = is_fine
+        self.is_fine = is_fine
         self._counts = [0] * (len(metric.buckets) + 1)
         self._fine: dict[int, int] = {}
         self._sum = 0.0
@@ -36,12 +36,14 @@ class TimeGain:
             counts[bisect_left(bounds, value)] += milliseconds
             total += value * milliseconds
         self._sum = total
-        if self._is_fine:
+        if self.is_fine:
             for value, milliseconds in spans:
                 if milliseconds:
                     fine = bucket_of(value)
                     self._fine[fine] = self._fine.get(fine, 0) + milliseconds
 
     def told(self) -> Increment:
-        """All that was counted."""
-        return Increment(self._metric, self._labels, tuple(self._counts), self._sum, tuple(sorted(self._fine.items())))
+        """All that was counted since this was last asked."""
+        counts, total, fine = tuple(self._counts), self._sum, tuple(sorted(self._fine.items()))
+        self._counts, self._sum, self._fine = [0] * len(counts), 0.0, {}
+        return Increment(self._metric, self._labels, counts, total, fine)
