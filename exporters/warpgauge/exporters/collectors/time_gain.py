@@ -20,11 +20,10 @@ __all__ = ["TimeGain"]
 class TimeGain:
     """What one histogram gained and was not told yet."""
 
-    def __init__(self, metric: Metric, labels: tuple[str, ...], *, is_fine: bool = True) -> None:
-        """Narrower buckets are kept too if `is_fine`: for nobody to look at they are half of the work."""
+    def __init__(self, metric: Metric, labels: tuple[str, ...]) -> None:
         self._metric = metric
         self._labels = labels
-        self.is_fine = is_fine
+        self.is_fine = True  # whether narrower buckets are kept: half of the work, which most have no use for
         self._counts = [0] * (len(metric.buckets) + 1)
         self._fine: dict[int, int] = {}
         self._sum = 0.0
