@@ -81,6 +81,7 @@ class Samples:
         self._newest: int | None = None  # column number since the epoch
         self._newest_ms = 0  # newest sample
         self._rank_silence_ms = _RANK_SILENCE_SECONDS * 1000.0
+        self._patience: dict[TableName, tuple[tuple[int, ...], Doubles]] = {}
         self._roster = Roster()
         self._is_roster_old = True
         self._changes = 0  # rises whenever something in the frame may read differently
@@ -164,8 +165,18 @@ class Samples:
             self._change()
 
     def patience_seconds(self, table: TableName) -> Doubles:
-        """Per row: how far apart its samples may be, by the source that tells of it most often; NaN without any."""
+        """Per row: how far apart its samples may be, by the source that tells of it most often; NaN without any.
+
+        The array is shared: do not write into it.
+        """
         number, rows = _TABLES.index(table), len(self._tables.by_number[_TABLES.index(table)])
+        state = (self.generation, self._states.holds, rows)
+        known = self._patience.get(table)
+        if known is None or known[0] != state:
+            known = self._patience[table] = (state, self._patience_of(number, rows))
+        return known[1]
+
+    def _patience_of(self, number: int, rows: int) -> Doubles:
         size = self._cells.size
         own = np.flatnonzero((self._cells.table[:size] == number) & (self._states.hold_ms[:size] > 0))
         patience = np.full(rows, np.inf)

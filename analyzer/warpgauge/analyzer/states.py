@@ -67,6 +67,7 @@ class SeriesStates:
         self.size = 0
         self.behavior = np.zeros(_FIRST_CAPACITY, dtype=np.uint8)
         self.hold_ms = np.zeros(_FIRST_CAPACITY, dtype=np.int32)
+        self.holds = 0  # rises when one of these changes
         self.last_ms: Ints = np.full(_FIRST_CAPACITY, _NEVER, dtype=np.int64)
         self.last: Doubles = np.zeros(_FIRST_CAPACITY)
         self.increase: Doubles = np.zeros(_FIRST_CAPACITY)  # within the column of the last sample
@@ -185,8 +186,9 @@ class SeriesStates:
 
     def _remember(self, ids: Ints, times_ms: Ints, values: Doubles, is_near: Bools, hold_ms: int) -> None:
         self.last_ms[ids], self.last[ids] = times_ms, values
-        if (self.hold_ms[ids] != hold_ms).any():
+        if (self.hold_ms.take(ids) != hold_ms).any():
             self.hold_ms[ids] = hold_ms
+            self.holds += 1
         begins = np.flatnonzero(~is_near)
         self.run_start_ms[ids[begins]] = times_ms[begins]
 
