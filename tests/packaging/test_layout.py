@@ -79,7 +79,10 @@ def imported_by(path: Path) -> set[str]:
     return names - set(sys.stdlib_module_names) - {"warpgauge"}
 
 
-FOREIGN = {path.relative_to(ROOT).as_posix(): imported_by(path) for path in SOURCES}
+@pytest.fixture(scope="module")
+def foreign() -> dict[str, set[str]]:
+    """What each file of ours imports of others; a second to read, so not at collection, which every worker does."""
+    return {path.relative_to(ROOT).as_posix(): imported_by(path) for path in SOURCES}
 
 
 def test_the_namespace_has_no_init():
@@ -103,10 +106,10 @@ def test_the_import_contracts_hold():
     assert done.returncode == 0, done.stdout
 
 
-def test_every_foreign_import_stands_where_its_library_lives():
+def test_every_foreign_import_stands_where_its_library_lives(foreign: dict[str, set[str]]):
     strays = [
         f"{path} imports {name}"
-        for path, names in FOREIGN.items()
+        for path, names in foreign.items()
         for name in names
         if not path.startswith(HOMES.get(name, ()) or ("nowhere",))
     ]
@@ -114,8 +117,8 @@ def test_every_foreign_import_stands_where_its_library_lives():
 
 
 @pytest.mark.parametrize("library", ONE_FILE_ONLY)
-def test_a_driver_or_protocol_library_is_imported_in_one_file_at_most(library: str):
-    users = [path for path, names in FOREIGN.items() if library in names]
+def test_a_driver_or_protocol_library_is_imported_in_one_file_at_most(library: str, foreign: dict[str, set[str]]):
+    users = [path for path, names in foreign.items() if library in names]
     assert len(users) <= 1, users
 
 
