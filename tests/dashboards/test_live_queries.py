@@ -52,9 +52,10 @@ def other_config(toml: str) -> Config:
 HERE, ELSEWHERE = "default site", "other site"
 SITES = {HERE: Site(), ELSEWHERE: replace(site_of(other_config(TOML)), disabled=frozenset())}  # that is asked in full
 RULES = {HERE: rule_files(), ELSEWHERE: rule_files(alerts_site_of(other_config(ALERTS_TOML).alerts))}
+WRITTEN = {where: files(site) for where, site in SITES.items()}
 DOCUMENTS = {
-    where: {name: json.loads(files(site)[f"{name}.json"]) for name in (*DASHBOARDS, *DCGM_DASHBOARDS)}
-    for where, site in SITES.items()
+    where: {name: json.loads(texts[f"{name}.json"]) for name in (*DASHBOARDS, *DCGM_DASHBOARDS)}
+    for where, texts in WRITTEN.items()
 }
 TARGETS = {
     where: {

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / ".cache/panels/dist/index.html"
 KEPT_IN = os.environ.get("WARPGAUGE_PICTURES", "")
-MOST_BYTES = 200_000
+MOST_BYTES = 300_000
 NODES = 4
 INTERVAL = "2s"
 PAST_SECONDS = 1800

@@ -84,12 +84,22 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts[1:]).removesuffix(".__init__")
 
 
-IMPORTS = {path: imported_by(path) for path in SOURCES}
-OURS = set(sys.stdlib_module_names) | {"warpgauge"}
-FOREIGN = {
-    path.relative_to(ROOT).as_posix(): {name.partition(".")[0] for name in names} - OURS
-    for path, names in IMPORTS.items()
-}
+# The sources take a second to read, so fixtures read them: every worker collects.
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[Path, set[str]]:
+    return {path: imported_by(path) for path in SOURCES}
+
+
+@pytest.fixture(scope="module")
+def foreign(imports: dict[Path, set[str]]) -> dict[str, set[str]]:
+    """What each file of ours imports of others."""
+    ours = set(sys.stdlib_module_names) | {"warpgauge"}
+    return {
+        path.relative_to(ROOT).as_posix(): {name.partition(".")[0] for name in names} - ours
+        for path, names in imports.items()
+    }
 
 
 def test_the_namespace_has_no_init():
@@ -113,12 +123,12 @@ def test_the_import_contracts_hold():
     assert done.returncode == 0, done.stdout
 
 
-def test_no_files_import_each_other_not_even_for_types():
+def test_no_files_import_each_other_not_even_for_types(imports: dict[Path, set[str]]):
     """What two files need of each other is a third one's subject."""
     known = {module_of(path) for path in SOURCES}
     graph = {
         module_of(path): {name if name in known else name.rpartition(".")[0] for name in names}
-        for path, names in IMPORTS.items()
+        for path, names in imports.items()
     }
     try:
         TopologicalSorter(graph).prepare()
@@ -126,10 +136,10 @@ def test_no_files_import_each_other_not_even_for_types():
         pytest.fail(" is imported by ".join(error.args[1]))
 
 
-def test_every_foreign_import_stands_where_its_library_lives():
+def test_every_foreign_import_stands_where_its_library_lives(foreign: dict[str, set[str]]):
     strays = [
         f"{path} imports {name}"
-        for path, names in FOREIGN.items()
+        for path, names in foreign.items()
         for name in names
         if not path.startswith(HOMES.get(name, ()) or ("nowhere",))
     ]
@@ -137,8 +147,8 @@ def test_every_foreign_import_stands_where_its_library_lives():
 
 
 @pytest.mark.parametrize("library", ONE_FILE_ONLY)
-def test_a_driver_or_protocol_library_is_imported_in_one_file_at_most(library: str):
-    users = [path for path, names in FOREIGN.items() if library in names]
+def test_a_driver_or_protocol_library_is_imported_in_one_file_at_most(library: str, foreign: dict[str, set[str]]):
+    users = [path for path, names in foreign.items() if library in names]
     assert len(users) <= 1, users
 
 

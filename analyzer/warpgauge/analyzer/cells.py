@@ -10,7 +10,7 @@ from warpgauge.analyzer.schema import Reduce
 from warpgauge.analyzer.states import ColumnValues
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -106,35 +106,44 @@ class Cells:
 _ARRAYS: Final = ("table", "reduce", "channel", "row", "origin")
 
 
-def fold(cells: Cells, found: ColumnValues) -> tuple[Ints, Ints, Doubles]:
-    """Give (series id, column, value) with one entry for all series that fold together, unknown ones left out.
+def fold(cells: Cells, found: Iterable[ColumnValues]) -> Iterator[ColumnValues]:
+    """Give (series id, column, value) with one entry for all series that fold together, those alone first.
 
     Series of one cell fold only within one origin (one scraped endpoint) and batch, so that two exporters on a node
     are never added up. A sum with an unknown part is unknown.
     """
-    groups = cells.groups[found.ids]
-    is_alone = groups < 0
-    if is_alone.all():
-        return found.ids, found.columns, found.values
-    alone, reduce = np.flatnonzero(is_alone), cells.reduce[found.ids]
-    parts = [(found.ids[alone], found.columns[alone], found.values[alone])]
+    shared = []
+    for part in found:
+        is_alone = cells.groups.take(part.ids) < 0
+        if is_alone.all():
+            yield part
+        else:
+            yield _picked(part, np.flatnonzero(is_alone))
+            shared.append(_picked(part, np.flatnonzero(~is_alone)))
+    if shared:
+        columns = [np.broadcast_to(part.columns, len(part.ids)) for part in shared]
+        ids, values = (
+            np.concatenate(arrays) for arrays in zip(*((one.ids, one.values) for one in shared), strict=True)
+        )
+        yield from _folded(cells, ids, np.concatenate(columns), values)
+
+
+def _picked(part: ColumnValues, chosen: Ints) -> ColumnValues:
+    columns = part.columns if isinstance(part.columns, int) else part.columns[chosen]
+    return ColumnValues(part.ids[chosen], columns, part.values[chosen])
+
+
+def _folded(cells: Cells, ids: Ints, columns: Ints, values: Doubles) -> Iterator[ColumnValues]:
+    reduce = cells.reduce[ids]
     for how in (Reduce.SUM, Reduce.MAX):
-        members = np.flatnonzero(~is_alone & (reduce == _REDUCES.index(how)))
+        members = np.flatnonzero(reduce == _REDUCES.index(how))
         if len(members):
-            parts.append(_folded(found, groups, members, how))
-    ids, columns, values = zip(*parts, strict=True)
-    return np.concatenate(ids), np.concatenate(columns), np.concatenate(values)
-
-
-def _folded(found: ColumnValues, groups: Ints, members: Ints, how: Reduce) -> tuple[Ints, Ints, Doubles]:
-    ids, columns = found.ids[members], found.columns[members]
-    keys = (columns, groups[members])
-    order = np.lexsort(keys)
-    starts = np.flatnonzero(_begins(keys, order))
-    values = found.values[members][order]
-    firsts = order[starts]
-    folded = np.fmax.reduceat(values, starts) if how is Reduce.MAX else np.add.reduceat(values, starts)
-    return ids[firsts], columns[firsts], folded
+            keys = (columns[members], cells.groups[ids[members]])
+            order = np.lexsort(keys)
+            starts = np.flatnonzero(_begins(keys, order))
+            ordered, firsts = values[members][order], members[order[starts]]
+            folded = np.fmax.reduceat(ordered, starts) if how is Reduce.MAX else np.add.reduceat(ordered, starts)
+            yield ColumnValues(ids[firsts], columns[firsts], folded)
 
 
 def _begins(keys: tuple[NDArray[Any], ...], order: Ints) -> NDArray[np.bool_]:
@@ -148,6 +157,6 @@ def combine(cells: Cells, ids: Ints, values: Doubles) -> tuple[Ints, Doubles]:
     """Give (row, value) for the series of one channel, folded as in `fold`."""
     if not len(ids):
         return np.empty(0, dtype=np.int64), np.empty(0)
-    found = ColumnValues(ids, np.zeros(len(ids), dtype=np.int64), values)
-    ids, _, values = fold(cells, found)
+    folded = list(fold(cells, [ColumnValues(ids, 0, values)]))
+    ids, values = (np.concatenate(arrays) for arrays in zip(*((one.ids, one.values) for one in folded), strict=True))
     return cells.row[ids], values

@@ -1,72 +1,62 @@
 """One pure step: a frame and what was known before -> findings, incidents, and what is known now.
 
-A finding opens when its detector raises it, stays open while the detector at least holds it, and ends once it was
-absent for `CLEAR_TICKS` ticks in a row (after a restart, or where its nodes were silent for a while, only once its
-detector's window is clear of the gap); raising needs more than holding, so a condition at the threshold does not
-flap. A condition that comes back within `REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for
-`REMEMBER_SECONDS`, for the page that shows what just ended.
+How findings are carried on from tick to tick is in `carrying`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.breaker import BREAKER, mute_of
 from warpgauge.analyzer.budget import admitted
+from warpgauge.analyzer.carrying import (
+    CLEAR_TICKS,
+    REFRACTORY_SECONDS,
+    REMEMBER_SECONDS,
+    Blind,
+    EngineState,
+    OpenFinding,
+    carried,
+    moved,
+)
 from warpgauge.analyzer.corroboration import corroborated
 from warpgauge.analyzer.detection import Candidate, Detection, Explainer, NotJudged, Strength
 from warpgauge.analyzer.muting import NOTHING_MUTED
-from warpgauge.core.finding import Finding, FindingKind, Incident, MutedBy, Scope, stable_id
+from warpgauge.core.finding import Finding, FindingKind, Incident, MutedBy, Scope
 
 if TYPE_CHECKING:
+    from warpgauge.analyzer.carrying import HasGap, Key
     from warpgauge.analyzer.detection import Detector, Judgement, ProcessReading
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.incidents import KnownIncident
     from warpgauge.analyzer.muting import Muting
 
-__all__ = ["EngineState", "NodeKey", "OpenFinding", "Result", "analyze", "heard_anew"]
+__all__ = [
+    "CLEAR_TICKS",
+    "REFRACTORY_SECONDS",
+    "REMEMBER_SECONDS",
+    "EngineState",
+    "NodeKey",
+    "OpenFinding",
+    "Result",
+    "analyze",
+    "heard_anew",
+]
 
 _LOG: Final = logging.getLogger(__name__)
 
-CLEAR_TICKS: Final = 2
-REFRACTORY_SECONDS: Final = 300.0
-REMEMBER_SECONDS: Final = 600.0
-LONGEST_WINDOW_SECONDS: Final = 1800.0  # that a detector looks at
-_ONSET_BUCKET_SECONDS: Final = 600.0  # onsets estimated this far apart may be one condition after a restart
 
-Key = tuple[FindingKind, Scope]
 NodeKey = tuple[str, str]
 """(cluster, node)"""
 Join = Callable[
     [Sequence[Finding], "Frame", Mapping[str, "KnownIncident"], Sequence[Finding]], Mapping[str, "KnownIncident"]
 ]
 """Findings that hold, incidents known before and findings that ended lately -> incidents by id."""
-HasGap = Callable[[Scope, float], bool]
-"""Whether part of the last so many seconds is missing of what a scope names."""
 Suspect = Callable[[Iterable[Finding | Candidate], "Frame"], Iterable[Candidate]]
 """All that is seen -> what speaks against the whole of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenFinding:
-    """A finding that holds, for how many ticks nothing showed it, and which detector found it."""
-
-    finding: Finding
-    missed_ticks: int = 0
-    detector: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineState:
-    """What one tick hands to the next."""
-
-    open: Mapping[Key, OpenFinding] = field(default_factory=dict)
-    ended: Mapping[Key, Finding] = field(default_factory=dict)
-    incidents: Mapping[str, KnownIncident] = field(default_factory=dict)  # also those that ended lately
-    resumed: float | None = None  # when the analyzer went on after a gap, in seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,36 +110,41 @@ def analyze(  # noqa: PLR0913 - a pure function is handed all it depends on
     stays as it was. With `is_tolerant` a detector that raises costs its own verdicts of this tick and nothing else.
     """
     detections = [(one, _detected(one, frame) if is_tolerant else one.detect(frame)) for one in detectors]
-    candidates = _strongest(
-        _explained(detector, candidate, processes or {})
-        for detector, detection in detections
-        for candidate in detection.candidates
-    )
-    candidates = corroborated(candidates)
-    finders = {candidate.key: one.name for one, detection in detections for candidate in detection.candidates}
-    candidates = admitted(candidates, (detection for _, detection in detections))
+    candidates, finders = _conditions(detections, processes or {})
     for doubt in () if is_partial else suspect(_seen(candidates, state), frame):
         candidates[doubt.key], finders[doubt.key] = doubt, BREAKER
-    blind = _Blind.after(state.resumed, detections, frame.now, has_gap)
-    state = _carried(state, candidates, finders, blind.and_absent(state, detectors) if is_partial else blind)
+    blind = Blind.after(state.resumed, detections, frame.now, has_gap)
+    state = carried(state, candidates, finders, blind.and_absent(state, detectors) if is_partial else blind)
     findings = tuple(sorted(_heard(state, muting, frame.now if told_at is None else told_at), key=_rank))
     ended = tuple(sorted(state.ended.values(), key=lambda finding: -(finding.ended or 0.0)))
     known = join(findings, frame, state.incidents, ended)
     state = replace(state, incidents={id_: one for id_, one in known.items() if _is_remembered(one, frame.now)})
     incidents = [one.incident for one in state.incidents.values()]
+    over = (one for one in incidents if one.ended is not None)
     return Result(
         time=frame.now,
         findings=findings,
         ended=ended,
         incidents=tuple(one for one in incidents if one.ended is None),
-        ended_incidents=tuple(
-            sorted((one for one in incidents if one.ended is not None), key=lambda one: -(one.ended or 0.0))
-        ),
+        ended_incidents=tuple(sorted(over, key=lambda one: -(one.ended or 0.0))),
         judged=tuple(detection.judged for _, detection in detections if detection.judged is not None),
         not_judged=tuple(item for _, detection in detections for item in detection.not_judged),
         wanted=_wanted(candidates, state),
         state=state,
     )
+
+
+def _conditions(
+    detections: Sequence[tuple[Detector, Detection]], processes: Mapping[NodeKey, Sequence[ProcessReading]]
+) -> tuple[dict[Key, Candidate], dict[Key, str]]:
+    """One candidate per condition, as far as the budget for false alarms goes, and which detector found it."""
+    found = _strongest(
+        _explained(detector, candidate, processes)
+        for detector, detection in detections
+        for candidate in detection.candidates
+    )
+    finders = {candidate.key: one.name for one, detection in detections for candidate in detection.candidates}
+    return admitted(corroborated(found), (detection for _, detection in detections)), finders
 
 
 def _detected(detector: Detector, frame: Frame) -> Detection:
@@ -167,8 +162,8 @@ def _seen(candidates: Mapping[Key, Candidate], state: EngineState) -> list[Findi
     A detector sees no onset that lies before its window: what is known of it stands, else all that is old would seem to
     have begun together at the window's edge.
     """
-    moved = _moved(state.open, candidates)
-    open_ = {moved.get(key, key): entry.finding for key, entry in state.open.items()}
+    names = moved(state.open, candidates)
+    open_ = {names.get(key, key): entry.finding for key, entry in state.open.items()}
     known = {**state.ended, **open_}
     said = (
         replace(one, since=known[key].since) if key in known and known[key].since < one.since else one
@@ -230,128 +225,6 @@ def _strongest(candidates: Iterable[Candidate]) -> dict[Key, Candidate]:
 
 def _strength(candidate: Candidate) -> tuple[bool, float]:
     return (candidate.strength is Strength.RAISE, candidate.confidence)
-
-
-@dataclass(frozen=True, slots=True)
-class _Blind:
-    """What detectors cannot see yet that they saw before, at a tick at time `now`: a gap lies in their windows."""
-
-    now: float
-    detectors: frozenset[str]
-    windows: Mapping[str, float]  # seconds, of each detector that judged something
-    has_gap: HasGap
-
-    @classmethod
-    def after(
-        cls, resumed: float | None, detections: Sequence[tuple[Detector, Detection]], now: float, has_gap: HasGap
-    ) -> _Blind:
-        """As long as the gap of a restart lies in a detector's window, nothing it says of the past is final."""
-        windows = {one.name: found.judged.window_seconds for one, found in detections if found.judged is not None}
-        failed = frozenset(one.name for one, found in detections if found.has_failed)
-        if resumed is None or now >= resumed + LONGEST_WINDOW_SECONDS:
-            return cls(now, failed, windows, has_gap)
-        names = (one.name for one, _ in detections)
-        waiting = frozenset(one for one in names if now < resumed + windows.get(one, LONGEST_WINDOW_SECONDS))
-        return cls(now, waiting | failed, windows, has_gap)
-
-    def and_absent(self, state: EngineState, detectors: Sequence[Detector]) -> _Blind:
-        """Those too that found something and are not asked this time."""
-        absent = {entry.detector for entry in state.open.values()} - {detector.name for detector in detectors}
-        return replace(self, detectors=self.detectors | absent)
-
-    def to(self, entry: OpenFinding) -> bool:
-        """Whether a finding that nobody shows any more may go on all the same; silence itself ends with a word."""
-        if entry.detector in self.detectors:
-            return True
-        window = min(self.windows.get(entry.detector, LONGEST_WINDOW_SECONDS), LONGEST_WINDOW_SECONDS)
-        return entry.finding.kind is not FindingKind.TELEMETRY_GAP and self.has_gap(entry.finding.scope, window)
-
-
-def _carried(
-    state: EngineState, candidates: Mapping[Key, Candidate], finders: Mapping[Key, str], blind: _Blind
-) -> EngineState:
-    """The state after a tick; a finding that its detector cannot judge yet stays as it was."""
-    now = blind.now
-    still_open: dict[Key, OpenFinding] = {}
-    ended = {key: was for key, was in state.ended.items() if now - (was.ended or now) < REMEMBER_SECONDS}
-    moved = _moved(state.open, candidates)
-    for key, entry in state.open.items():
-        seen = moved.get(key, key)
-        if seen in candidates:
-            finding = _renewed(entry.finding, candidates[seen], scope=seen[1])
-            still_open[seen] = OpenFinding(finding, detector=finders[seen])
-        elif blind.to(entry):
-            still_open[key] = entry
-        elif entry.missed_ticks + 1 < CLEAR_TICKS:
-            still_open[key] = replace(entry, missed_ticks=entry.missed_ticks + 1)
-        else:
-            ended[key] = replace(entry.finding, ended=now)
-    for key, candidate in candidates.items():
-        if key not in still_open and candidate.strength is Strength.RAISE:
-            still_open[key] = OpenFinding(_opened(candidate, ended.pop(key, None), now), detector=finders[key])
-    return replace(state, open=still_open, ended=ended, resumed=state.resumed if blind.detectors else None)
-
-
-def _moved(open_: Mapping[Key, OpenFinding], candidates: Mapping[Key, Candidate]) -> dict[Key, Key]:
-    """Findings of a device -> how they are called now that a job came to it or left it: the fault is the same one."""
-    gone = [key for key in open_ if key[1].uuid is not None and key not in candidates]
-    if not gone:
-        return {}
-    before = _by_place(gone)
-    now = _by_place(key for key in candidates if key[1].uuid is not None and key not in open_)
-    pairs = ((before[place][0], now[place][0]) for place in before.keys() & now.keys() if len(before[place]) == 1)
-    return {old: new for old, new in pairs if len(now[_place(new)]) == 1 and None in {old[1].job_id, new[1].job_id}}
-
-
-def _by_place(keys: Iterable[Key]) -> dict[Hashable, list[Key]]:
-    found: dict[Hashable, list[Key]] = {}
-    for key in keys:
-        found.setdefault(_place(key), []).append(key)
-    return found
-
-
-def _place(key: Key) -> Hashable:
-    kind, scope = key
-    return (kind, scope.cluster, scope.node, scope.uuid, scope.instance_id)
-
-
-def _opened(candidate: Candidate, before: Finding | None, now: float) -> Finding:
-    """A new finding, or the one that ended a moment ago and is back."""
-    if before is not None and now - (before.ended or now) <= REFRACTORY_SECONDS:
-        return _renewed(before, candidate, scope=before.scope)
-    scope, onset = candidate.scope, int(candidate.since // _ONSET_BUCKET_SECONDS)
-    place = (scope.cluster, scope.node, scope.uuid, scope.instance_id, scope.job_id, scope.rank, scope.stage)
-    return Finding(
-        id=stable_id(candidate.kind, *place, onset),
-        kind=candidate.kind,
-        severity=candidate.severity,
-        scope=scope,
-        since=candidate.since,
-        confirmed=now,
-        confidence=candidate.confidence,
-        evidence=candidate.evidence,
-        summary=candidate.summary,
-        remedy=candidate.remedy,
-        impact=candidate.impact,
-        simulated=candidate.simulated,
-    )
-
-
-def _renewed(finding: Finding, candidate: Candidate, *, scope: Scope) -> Finding:
-    """The finding, which holds, with what the detector says now; id, confirmation and the earliest onset stay."""
-    return replace(
-        finding,
-        scope=scope,
-        ended=None,
-        severity=candidate.severity,
-        since=min(finding.since, candidate.since),
-        confidence=candidate.confidence,
-        evidence=candidate.evidence,
-        summary=candidate.summary,
-        remedy=candidate.remedy,
-        impact=candidate.impact,
-        simulated=candidate.simulated,
-    )
 
 
 def _wanted(candidates: Mapping[Key, Candidate], state: EngineState) -> frozenset[NodeKey]:

@@ -68,7 +68,8 @@ def join(
         members = {findings[at].id: findings[at] for at in group}
         former = {owners[id_]: known[owners[id_]] for id_ in members if id_ in owners}
         place = next((one for one in shared if set(one.findings) & set(group)), None)
-        made = _carried(former, members, endings, place, frame)
+        made = _unchanged(former, members) if place is None else None
+        made = made or _carried(former, members, endings, place, frame)
         taken |= dict.fromkeys(former, made.incident.id)
         current[made.incident.id] = made
     over = {name: _over(one, endings, taken.get(name), frame.now) for name, one in known.items() if name not in current}
@@ -121,7 +122,7 @@ def _alike(findings: Sequence[Finding], frame: Frame) -> Iterator[list[int]]:
     at_of = {finding.id: at for at, finding in enumerate(findings)}
     yield from ([*members, at_of[id_]] for id_, members in by_breaker.items() if id_ in at_of)
     for key, members in _places(findings, frame).items():
-        for burst in bursts(findings, members):
+        for burst in bursts(findings, members) if len(members) > 1 else ():
             if len(burst) > 1:
                 yield from _related(findings, burst, str(key[0]))
 
@@ -147,8 +148,12 @@ def _is_of_node(scope: Scope) -> bool:
 
 def _places(findings: Sequence[Finding], frame: Frame) -> dict[PlaceKey, list[int]]:
     places: dict[PlaceKey, list[int]] = defaultdict(list)
+    known: dict[Scope, list[PlaceKey]] = frame.once("places of scopes", dict, frame.job_version)
     for at, finding in enumerate(findings):
-        for key in _keys(finding.scope, frame):
+        keys = known.get(finding.scope)
+        if keys is None:
+            keys = known[finding.scope] = list(_keys(finding.scope, frame))
+        for key in keys:
             places[key].append(at)
     return places
 
@@ -175,6 +180,15 @@ def _keys(scope: Scope, frame: Frame) -> Iterator[PlaceKey]:
 def _open_last(known: Mapping[str, KnownIncident]) -> list[tuple[str, KnownIncident]]:
     """Those that ended first: a finding that an open one has too is the open one's."""
     return sorted(known.items(), key=lambda item: item[1].incident.ended is None)
+
+
+def _unchanged(former: Mapping[str, KnownIncident], holding: Mapping[str, Finding]) -> KnownIncident | None:
+    """The incident of one finding that says what it said before; None if anything is new."""
+    if len(former) != 1 or len(holding) != 1:
+        return None
+    (known,), (finding,) = former.values(), holding.values()
+    is_same = len(known.members) == 1 and known.members.get(finding.id) is finding and known.incident.ended is None
+    return known if is_same else None
 
 
 def _carried(

@@ -23,6 +23,14 @@ def only(names: Sequence[str]) -> str | None:
 
 def device_scope(frame: Frame, row: int) -> Scope:
     """A device with the job that holds it and the rank that runs on it, as far as known."""
+    known: dict[int, Scope] = frame.once("device scopes", dict, (frame.job_version, frame.devices.changes))
+    scope = known.get(row)
+    if scope is None:
+        scope = known[row] = _device_scope(frame, row)
+    return scope
+
+
+def _device_scope(frame: Frame, row: int) -> Scope:
     device: DeviceEntity = frame.devices.entities[row]
     job = frame.device_job[row]
     return Scope(

@@ -16,11 +16,11 @@ from warpgauge.analyzer.workloads import Holding, Roster
 from warpgauge.core.catalog import Kind, device
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.states import Doubles
+    from warpgauge.analyzer.states import ColumnValues, Doubles
     from warpgauge.analyzer.table import Ints
     from warpgauge.core.catalog import Metric
 
@@ -37,6 +37,7 @@ _SILENT_HOLDS: Final = 2.0  # or so many times what may lie between two samples:
 _MOST_RANK_SILENCE_SECONDS: Final = 300.0
 _DEAD_SHARE: Final = 0.25  # forget vanished series when they are this share of all
 _TABLES: Final = tuple(TableName)
+_PART: Final = 1 << 16  # samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Samples:
         self._newest: int | None = None  # column number since the epoch
         self._newest_ms = 0  # newest sample
         self._rank_silence_ms = _RANK_SILENCE_SECONDS * 1000.0
+        self._patience: dict[TableName, tuple[tuple[int, ...], Doubles]] = {}
         self._roster = Roster()
         self._is_roster_old = True
         self._changes = 0  # rises whenever something in the frame may read differently
@@ -151,9 +153,8 @@ class Samples:
         silence = min(_SILENT_HOLDS * hold_seconds, _MOST_RANK_SILENCE_SECONDS)
         self._rank_silence_ms = max(self._rank_silence_ms, silence * 1000.0)
         self._advance_to(int(times_ms.max()))
-        found = self._states.absorb(ids, times_ms, values, self._step_ms, round(hold_seconds * 1000))
-        written, columns, written_values = fold(self._cells, found)
-        self._write(written, columns, written_values)
+        for written in fold(self._cells, self._absorbed(ids, times_ms, values, round(hold_seconds * 1000))):
+            self._write(written)
         self._change()
         return Ingested(kept=len(ids), late=late)
 
@@ -164,8 +165,18 @@ class Samples:
             self._change()
 
     def patience_seconds(self, table: TableName) -> Doubles:
-        """Per row: how far apart its samples may be, by the source that tells of it most often; NaN without any."""
+        """Per row: how far apart its samples may be, by the source that tells of it most often; NaN without any.
+
+        The array is shared: do not write into it.
+        """
         number, rows = _TABLES.index(table), len(self._tables.by_number[_TABLES.index(table)])
+        state = (self.generation, self._states.holds, rows)
+        known = self._patience.get(table)
+        if known is None or known[0] != state:
+            known = self._patience[table] = (state, self._patience_of(number, rows))
+        return known[1]
+
+    def _patience_of(self, number: int, rows: int) -> Doubles:
         size = self._cells.size
         own = np.flatnonzero((self._cells.table[:size] == number) & (self._states.hold_ms[:size] > 0))
         patience = np.full(rows, np.inf)
@@ -263,17 +274,31 @@ class Samples:
                 table.advance(column - self._newest)
             self._newest = column
 
-    def _write(self, ids: Ints, columns: Ints, values: Doubles) -> None:
+    def _absorbed(self, ids: Ints, times_ms: Ints, values: Doubles, hold_ms: int) -> Iterator[ColumnValues]:
+        """Column values of timely samples; many of them part by part, so that what is worked on fits a CPU's cache."""
+        starts_ms = self._newest * self._step_ms if self._newest is not None else 0
+        if (ids[1:] == ids[:-1]).any() or int(times_ms.min()) < starts_ms:
+            yield from self._states.absorb(ids, times_ms, values, self._step_ms, hold_ms)
+            return
+        for first in range(0, len(ids), _PART):
+            part = slice(first, first + _PART)
+            yield from self._states.absorb_column(ids[part], times_ms[part], values[part], self._step_ms, hold_ms)
+
+    def _write(self, found: ColumnValues) -> None:
         newest = self._newest if self._newest is not None else 0
-        places = columns - (newest - self.columns + 1)
-        tables = self._cells.table[ids]
+        ids, values = found.ids, found.values.astype(np.float32)
+        places = found.columns - (newest - self.columns + 1)
+        if isinstance(places, np.ndarray) and (places < 0).any():
+            kept = np.flatnonzero(places >= 0)
+            ids, values, places = ids[kept], values[kept], places[kept]
+        tables = self._cells.table.take(ids)
         for number, table in enumerate(self._tables.by_number):
-            chosen = np.flatnonzero((tables == number) & (places >= 0))
+            chosen = np.flatnonzero(tables == number)
             if len(chosen):
-                own = ids[chosen]
-                rows = self._cells.row[own]
-                table.write(self._cells.channel[own], places[chosen], rows, values[chosen].astype(np.float32))
-                table.last_seen_ms[rows] = self._states.last_ms[own]
+                own = ids.take(chosen)
+                rows, at = self._cells.row.take(own), places if isinstance(places, int) else places[chosen]
+                table.write(self._cells.channel.take(own), at, rows, values.take(chosen))
+                table.last_seen_ms[rows] = self._states.last_ms.take(own)
 
     def _info_id(self, metric: Metric, labels: Mapping[str, str], origin: str) -> int:
         if metric is device.DEVICE_INFO:

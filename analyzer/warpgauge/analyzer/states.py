@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from warpgauge.analyzer.table import Ints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Behavior", "ColumnValues", "Doubles", "SeriesStates"]
 
@@ -46,22 +46,8 @@ class ColumnValues:
     """Values for (series, column) pairs; columns are counted from the epoch. NaN where there is no value."""
 
     ids: Ints
-    columns: Ints
+    columns: Ints | int  # one number where all stand in the same
     values: Doubles
-
-    def and_between(self, gaps: Ints, fillers: Doubles) -> ColumnValues:
-        """Add the `gaps - 1` columns before each value, all holding that value's filler."""
-        parts = [self]
-        for back in range(1, int(gaps.max(initial=1))):
-            wide = np.flatnonzero(gaps > back)
-            parts.append(ColumnValues(self.ids[wide], self.columns[wide] - back, fillers[wide]))
-        if len(parts) == 1:
-            return self
-        return ColumnValues(
-            np.concatenate([part.ids for part in parts]),
-            np.concatenate([part.columns for part in parts]),
-            np.concatenate([part.values for part in parts]),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +67,7 @@ class SeriesStates:
         self.size = 0
         self.behavior = np.zeros(_FIRST_CAPACITY, dtype=np.uint8)
         self.hold_ms = np.zeros(_FIRST_CAPACITY, dtype=np.int32)
+        self.holds = 0  # rises when one of these changes
         self.last_ms: Ints = np.full(_FIRST_CAPACITY, _NEVER, dtype=np.int64)
         self.last: Doubles = np.zeros(_FIRST_CAPACITY)
         self.increase: Doubles = np.zeros(_FIRST_CAPACITY)  # within the column of the last sample
@@ -119,8 +106,11 @@ class SeriesStates:
         fresh: Bools = times_ms > self.last_ms[ids]
         return fresh
 
-    def absorb(self, ids: Ints, times_ms: Ints, values: Doubles, step_ms: int, hold_ms: int) -> ColumnValues:
-        """Take in samples sorted by (id, time), all fresh, no two of a series at one time; gives column values."""
+    def absorb(self, ids: Ints, times_ms: Ints, values: Doubles, step_ms: int, hold_ms: int) -> Iterator[ColumnValues]:
+        """Take in samples sorted by (id, time), all fresh, no two of a series at one time; gives column values.
+
+        Where it gives several for one place, the last one stands.
+        """
         behavior = self.behavior[ids]
         values = _sound(values, times_ms, behavior == Behavior.AGE)
         columns = times_ms // step_ms
@@ -147,29 +137,58 @@ class SeriesStates:
             carried = new_series[begins] & (before_ms[begins] // step_ms == columns[begins])
             rates[of_counters], fillers[of_counters] = self._rates(pieces, carried)
         self._remember(ids, times_ms, values, is_near, hold_ms)
-        return ColumnValues(ids[ends], columns[ends], rates).and_between(gaps, fillers)
+        yield ColumnValues(ids[ends], columns[ends], rates)
+        yield from _between(ids[ends], columns[ends], gaps, fillers)
+
+    def absorb_column(
+        self, ids: Ints, times_ms: Ints, values: Doubles, step_ms: int, hold_ms: int
+    ) -> Iterator[ColumnValues]:
+        """What `absorb` gives, in a third of the time, where each series has one sample and all lie in one column."""
+        column = int(times_ms[0]) // step_ms
+        start_ms = column * step_ms
+        behavior = self.behavior.take(ids)
+        values = _sound(values, times_ms, behavior == Behavior.AGE)
+        before_ms, before = self.last_ms.take(ids), self.last.take(ids)
+        elapsed_ms = times_ms - before_ms
+        is_near = elapsed_ms <= hold_ms
+        wide = np.flatnonzero((before_ms < start_ms - step_ms) & is_near)
+        gaps, fillers = column - before_ms[wide] // step_ms, before[wide]
+        counters = np.flatnonzero(behavior == Behavior.COUNTER)
+        self.instant[ids] = rates = values
+        if len(counters):
+            increase = values.take(counters) - before.take(counters)
+            elapsed_ms = np.where(is_near.take(counters), elapsed_ms.take(counters), 0)
+            pieces = _Pieces(ids.take(counters), increase, elapsed_ms, _EACH)
+            rates = values.copy()
+            rates[counters], singles = self._rates(pieces, before_ms.take(counters) >= start_ms)
+            is_counter = behavior[wide] == Behavior.COUNTER
+            fillers[is_counter] = singles[np.searchsorted(counters, wide[is_counter])]
+        self._remember(ids, times_ms, values, is_near, hold_ms)
+        yield ColumnValues(ids, column, rates)
+        yield from _between(ids[wide], np.full(len(wide), column), gaps, fillers)
 
     def _rates(self, pieces: _Pieces, carried: Bools) -> tuple[Doubles, Doubles]:
         """Rate per (series, column), and the rate between its first sample and the one before that."""
         ids, starts = pieces.ids, pieces.starts
         ends = starts if isinstance(starts, slice) else np.append(starts[1:], len(ids)) - 1
         counts = (pieces.increase >= 0) & (pieces.elapsed_ms > 0)  # False for NaN too
-        newest = np.where(pieces.increase[ends] >= 0, pieces.increase[ends], np.nan)
-        self.instant[ids[ends]] = _ratio(newest, pieces.elapsed_ms[ends])
         increase, elapsed_ms = np.where(counts, pieces.increase, 0.0), np.where(counts, pieces.elapsed_ms, 0)
-        single = _ratio(increase[starts], elapsed_ms[starts])
+        each = _ratio(increase, elapsed_ms)
+        self.instant[ids[ends]] = each[ends]
         if not isinstance(starts, slice) and len(starts) < len(ids):
             increase, elapsed_ms = np.add.reduceat(increase, starts), np.add.reduceat(elapsed_ms, starts)
         owners = ids[starts]
-        increase = increase + np.where(carried, self.increase[owners], 0.0)
-        elapsed_ms = elapsed_ms + np.where(carried, self.covered_ms[owners], 0)
+        if carried.any():
+            increase = increase + np.where(carried, self.increase[owners], 0.0)
+            elapsed_ms = elapsed_ms + np.where(carried, self.covered_ms[owners], 0)
         self.increase[owners], self.covered_ms[owners] = increase, elapsed_ms  # a series' last column stands
-        return _ratio(increase, elapsed_ms), single
+        return _ratio(increase, elapsed_ms), each[starts]
 
     def _remember(self, ids: Ints, times_ms: Ints, values: Doubles, is_near: Bools, hold_ms: int) -> None:
         self.last_ms[ids], self.last[ids] = times_ms, values
-        if (self.hold_ms[ids] != hold_ms).any():
+        if (self.hold_ms.take(ids) != hold_ms).any():
             self.hold_ms[ids] = hold_ms
+            self.holds += 1
         begins = np.flatnonzero(~is_near)
         self.run_start_ms[ids[begins]] = times_ms[begins]
 
@@ -196,6 +215,13 @@ def _sound(values: Doubles, times_ms: Ints, is_age: Bools) -> Doubles:
         values = np.where(is_age, times_ms / 1000.0 - values, values)
     is_possible = np.abs(values) <= _LARGEST
     return values if is_possible.all() else np.where(is_possible, values, np.nan)
+
+
+def _between(ids: Ints, columns: Ints, gaps: Ints, fillers: Doubles) -> Iterator[ColumnValues]:
+    """The `gaps - 1` columns before each value, all holding that value's filler."""
+    for back in range(1, int(gaps.max(initial=1))):
+        wide = np.flatnonzero(gaps > back)
+        yield ColumnValues(ids[wide], columns[wide] - back, fillers[wide])
 
 
 def _changes(values: Ints) -> Bools:

@@ -129,10 +129,14 @@ class Table(Generic[E]):
             self._blank = np.broadcast_to(np.float32(np.nan), (self.columns, self._block.shape[2]))
         return self._blank[:columns, : len(self.entities)]
 
-    def write(self, channels: Ints, columns: Ints, rows: Ints, values: Floats) -> None:
+    def write(self, channels: Ints, columns: Ints | int, rows: Ints, values: Floats) -> None:
         """Set one value per (channel, column of the window, row); of several for one place, the last stands."""
-        _, height, width = self._block.shape
-        self._block.reshape(-1)[(channels * height + self._first[channels] + columns) * width + rows] = values
+        height, width = self._block.shape[1:]
+        starts = (np.arange(len(self._first)) * height + self._first) * width
+        places = starts.take(channels)
+        places += rows
+        places += columns * width
+        self._block.reshape(-1)[places] = values
         self.writes += 1
         self.stamps[columns] = self.writes
 

@@ -131,7 +131,6 @@ def _memory() -> Section:
                 grafana.query(aggregate("max", select(host.MEMORY_TOTAL, **HERE), by=HOST), "{{node}} total"),
                 title="Memory taken",
                 note="Taken is total minus available.",
-                width=8,
             ),
             grafana.graph(
                 host.PRESSURE_SECONDS,
@@ -140,7 +139,6 @@ def _memory() -> Section:
                     "{{node}} {{resource}} {{scope}}",
                 ),
                 title="Pressure: share of time that tasks waited",
-                width=8,
             ),
             grafana.graph(
                 host.SWAP_IN,
@@ -148,7 +146,8 @@ def _memory() -> Section:
                 grafana.query(aggregate("max", rate(host.SWAP_OUT, WINDOW, **HERE), by=HOST), "{{node}} written"),
                 title="Swapping",
                 note="What was swapped out once and stays there costs nothing; what comes and goes does.",
-                width=8,
+                width=24,
+                height=6,
             ),
         ),
     )

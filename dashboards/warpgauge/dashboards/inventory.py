@@ -30,7 +30,7 @@ def drivers(here: Mapping[str, LabelValue]) -> grafana.Panel:
         "Drivers, the rarest first",
         (
             Column(
-                title="Machines with it",
+                title="Machines",
                 expr=f"sort({of_each} * on ({', '.join(_DRIVER)}) group_left () {many})",
                 metric=device.WORKLOAD_INFO,
             ),
@@ -42,8 +42,8 @@ def drivers(here: Mapping[str, LabelValue]) -> grafana.Panel:
             "driver_version": "Driver",
             "runtime_version": "Runtime",
         },
-        description="One row per machine. Where an upgrade stopped halfway, the machines that it missed or that went "
-        "ahead stand at the top: finish it or undo it there.",
+        description="One row per machine, with how many run the same. Where an upgrade stopped halfway, the machines "
+        "that it missed or that went ahead stand at the top: finish it or undo it there.",
         links={"Node": NODE_LINK},
         width=12,
         height=8,

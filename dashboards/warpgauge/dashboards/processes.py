@@ -63,8 +63,8 @@ def on_hosts(here: Mapping[str, LabelValue]) -> grafana.Panel:
         (
             each_second("CPUs used", process.HOST_CPU, "short"),
             now("Memory kept", process.HOST_MEMORY),
-            each_second("Read from disks", process.HOST_READ, "Bps"),
-            each_second("Written to disks", process.HOST_WRITE, "Bps"),
+            each_second("Read from disks", process.HOST_READ, "binBps"),
+            each_second("Written to disks", process.HOST_WRITE, "binBps"),
             now("Workers", process.HOST_CHILDREN),
         ),
         keys={"cluster": "Cluster", "node": "Node", **_CALLED},

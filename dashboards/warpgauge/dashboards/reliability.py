@@ -146,6 +146,7 @@ def _memory() -> Section:
                 title="Memory errors by location, twelve worst",
                 note="Device memory has spare rows; a cache or the registers that go on failing need another board.",
                 unit="short",
+                width=24,
             ),
             _retired_pages(),
             grafana.table(
@@ -199,8 +200,7 @@ def _retired_pages() -> grafana.Panel:
         description="Boards before Ampere take bad pages out of use instead of replacing rows: empty where there are "
         "none. A board can retire 64 in all: replace it before.",
         links=DEVICE_LINK,
-        width=12,
-        height=8,
+        height=6,
     )
 
 

@@ -6,7 +6,7 @@ full core of two is a program at work, not a saturated machine.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,8 +20,9 @@ from warpgauge.core.catalog import host
 from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from warpgauge.analyzer.entities import NodeEntity
     from warpgauge.analyzer.frame import Frame
     from warpgauge.core.catalog import Metric
 
@@ -54,8 +55,7 @@ def _still(condition: Mask) -> Mask:
     return np.asarray(condition[:, -RECENT_COLUMNS:].sum(axis=1) >= HOLD_COLUMNS)
 
 
-def _node_scope(frame: Frame, row: int) -> Scope:
-    entity = frame.nodes.entities[row]
+def _node_scope(entity: NodeEntity) -> Scope:
     return Scope(cluster=entity.cluster, node=entity.node)
 
 
@@ -71,11 +71,9 @@ class HostSaturated:
         raises = _often(busy >= RAISE_BUSY)
         holds = raises | _still(busy >= HOLD_BUSY)
         rows = np.flatnonzero(is_judged & holds).tolist()
-        onsets = onset_times(frame, (busy_ratio(frame, rows=rows) - HOLD_BUSY) / (1 - HOLD_BUSY)) if rows else ()
         return Detection(
             candidates=tuple(
-                self._candidate(frame, row, busy[row], float(since), raises=bool(raises[row]))
-                for row, since in zip(rows, onsets, strict=True)
+                _saturated(one, is_raised=bool(raises[one.row])) for one in _loads(frame, rows, busy[rows])
             ),
             judged=_judged(self.name, "machines, for CPUs that are all busy", is_judged),
             not_judged=_not_judged(self.name, "whether machines are saturated", is_judged, host.CPU_SECONDS.name),
@@ -92,46 +90,79 @@ class HostSaturated:
             evidence=lambda process: measured(host.PROCESS_CPU, process.cpu_ratio),
         )
 
-    def _candidate(self, frame: Frame, row: int, busy: Array, since: float, *, raises: bool) -> Candidate:
-        level = float(mean(busy))
-        cpus = float(frame.latest(host.CPU_COUNT, seconds=_SLOW_SECONDS, rows=[row])[0])
-        all_cpus = "all CPUs" if np.isnan(cpus) else f"all {count(int(cpus), 'CPU')}"
-        stalled = float(mean(frame.values(host.PRESSURE_SECONDS, "cpu", "some", seconds=WINDOW_SECONDS, rows=row)))
-        waiting = "" if np.isnan(stalled) else f"; tasks waited for a CPU {percent(stalled)} of the time"
-        entity = frame.nodes.entities[row]
-        return Candidate(
-            kind=FindingKind.HOST_SATURATED,
-            scope=_node_scope(frame, row),
-            severity=Severity.WARNING,
-            since=since,
-            confidence=confidence((level - RAISE_BUSY) / (1 - RAISE_BUSY), covered=float(np.isfinite(busy).mean())),
-            evidence=_saturation_evidence(frame, row, level, busy, stalled),
-            summary=f"{entity.node}: {all_cpus} {percent(level)} busy for {span(frame.now - since)}{waiting}.",
-            remedy="Find out what runs there; end it, move it elsewhere, or lower its priority (renice, a CPU limit)"
-            " so that what feeds the devices gets its turn.",
-            simulated=entity.simulated,
-            strength=Strength.RAISE if raises else Strength.HOLD,
-            needs_processes=True,
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Load:
+    """The CPUs of one machine."""
+
+    row: int
+    entity: NodeEntity
+    seconds: float  # for which they are busy
+    since: float
+    level: float
+    covered: float  # share of the window in which they were measured
+    samples: int
+    cpus: float
+    stalled: float
+    load1: float
+
+
+def _loads(frame: Frame, rows: Sequence[int], busy: Array) -> Iterator[_Load]:
+    """Of some machines, whose busy share is given [machine, column]."""
+    if not rows:
+        return
+    is_there = np.isfinite(busy)
+    stalled = mean(frame.values(host.PRESSURE_SECONDS, "cpu", "some", seconds=WINDOW_SECONDS, rows=rows))
+    columns = (
+        onset_times(frame, (busy_ratio(frame, rows=rows) - HOLD_BUSY) / (1 - HOLD_BUSY)),
+        mean(busy),
+        is_there.mean(axis=1),
+        is_there.sum(axis=1),
+        frame.latest(host.CPU_COUNT, seconds=_SLOW_SECONDS, rows=rows),
+        stalled,
+        frame.latest(host.LOAD1, rows=rows),
+    )
+    for row, since, level, covered, samples, cpus, waiting, load1 in zip(
+        rows, *(column.tolist() for column in columns), strict=True
+    ):
+        yield _Load(
+            row=row, entity=frame.nodes.entities[row], seconds=frame.now - since, since=since, level=level,
+            covered=covered, samples=samples, cpus=cpus, stalled=waiting, load1=load1,
+        )  # fmt: skip
+
+
+def _saturated(one: _Load, *, is_raised: bool) -> Candidate:
+    all_cpus = "all CPUs" if np.isnan(one.cpus) else f"all {count(int(one.cpus), 'CPU')}"
+    waiting = "" if np.isnan(one.stalled) else f"; tasks waited for a CPU {percent(one.stalled)} of the time"
+    return Candidate(
+        kind=FindingKind.HOST_SATURATED,
+        scope=_node_scope(one.entity),
+        severity=Severity.WARNING,
+        since=one.since,
+        confidence=confidence((one.level - RAISE_BUSY) / (1 - RAISE_BUSY), covered=one.covered),
+        evidence=_saturation_evidence(one),
+        summary=f"{one.entity.node}: {all_cpus} {percent(one.level)} busy for {span(one.seconds)}{waiting}.",
+        remedy="Find out what runs there; end it, move it elsewhere, or lower its priority (renice, a CPU limit)"
+        " so that what feeds the devices gets its turn.",
+        simulated=one.entity.simulated,
+        strength=Strength.RAISE if is_raised else Strength.HOLD,
+        needs_processes=True,
+    )
 
 
 _SLOW_SECONDS: Final = 300.0
 
 
-def _saturation_evidence(frame: Frame, row: int, level: float, busy: Array, stalled: float) -> tuple[Evidence, ...]:
+def _saturation_evidence(one: _Load) -> tuple[Evidence, ...]:
     first = measured(
         host.CPU_SECONDS,
-        level,
+        one.level,
         unit="ratio",
         threshold=RAISE_BUSY,
         window_seconds=WINDOW_SECONDS,
-        samples=int(np.isfinite(busy).sum()),
+        samples=one.samples,
     )
-    support = (
-        (host.PRESSURE_SECONDS, stalled, "ratio"),
-        (host.LOAD1, float(frame.latest(host.LOAD1, rows=[row])[0]), None),
-    )
-    return (first, *_known(support))
+    return (first, *_known(((host.PRESSURE_SECONDS, one.stalled, "ratio"), (host.LOAD1, one.load1, None))))
 
 
 def _known(rows: Sequence[tuple[Metric, float, str | None]]) -> list[Evidence]:
@@ -153,12 +184,8 @@ class MemoryPressure:
         is_judged = np.isfinite(reading.available).sum(axis=1) >= RAISE_COLUMNS
         raises, holds = reading.is_past_raise(), reading.is_past_hold()
         rows = np.flatnonzero(is_judged & (raises | holds)).tolist()
-        onsets = reading.since(rows) if rows else ()
         return Detection(
-            candidates=tuple(
-                self._candidate(frame, row, reading, float(since), raises=bool(raises[row]))
-                for row, since in zip(rows, onsets, strict=True)
-            ),
+            candidates=tuple(_short_of_memory(one, is_raised=bool(raises[one.row])) for one in reading.of(rows)),
             judged=_judged(self.name, "machines, for memory that runs out", is_judged),
             not_judged=_not_judged(self.name, "whether memory runs out", is_judged, host.MEMORY_AVAILABLE.name),
         )
@@ -174,25 +201,62 @@ class MemoryPressure:
             evidence=lambda process: measured(host.PROCESS_MEMORY, process.memory_bytes),
         )
 
-    def _candidate(self, frame: Frame, row: int, reading: _MemoryReading, since: float, *, raises: bool) -> Candidate:
-        entity = frame.nodes.entities[row]
-        available = float(mean(reading.available[row]))
-        total = float(frame.latest(host.MEMORY_TOTAL, rows=[row])[0])
-        margin = max((RAISE_AVAILABLE - available) / RAISE_AVAILABLE, reading.level(row) / RAISE_STALLED - 1)
-        return Candidate(
-            kind=FindingKind.MEMORY_PRESSURE,
-            scope=_node_scope(frame, row),
-            severity=Severity.CRITICAL if available < CRITICAL_AVAILABLE else Severity.WARNING,
-            since=since,
-            confidence=confidence(margin, covered=float(np.isfinite(reading.available[row]).mean())),
-            evidence=reading.evidence(row),
-            summary=f"{entity.node} runs out of memory: {percent(available)} of {gibibytes(total)} left"
-            f"{reading.stall_words(row)}, for {span(frame.now - since)}.",
-            remedy="End or shrink what holds the memory before the kernel kills something; give jobs a memory limit.",
-            simulated=entity.simulated,
-            strength=Strength.RAISE if raises else Strength.HOLD,
-            needs_processes=True,
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Memory:
+    """The memory of one machine."""
+
+    row: int
+    entity: NodeEntity
+    seconds: float  # for which it runs out
+    since: float
+    available: float  # share of it
+    total: float
+    covered: float  # share of the window in which it was measured
+    samples: int
+    stalled: float  # share of time in which all tasks waited for it, NaN if the kernel does not tell
+    swap_in: float
+
+    @property
+    def level(self) -> float:
+        """Share of time in which all tasks waited for memory; 0 if the kernel does not tell."""
+        return 0.0 if np.isnan(self.stalled) else self.stalled
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What speaks for it."""
+        first = measured(
+            host.MEMORY_AVAILABLE,
+            self.available * self.total,
+            baseline=self.total,
+            threshold=RAISE_AVAILABLE * self.total,
+            window_seconds=WINDOW_SECONDS,
+            samples=self.samples,
         )
+        support = (
+            (host.PRESSURE_SECONDS, self.stalled, "ratio"),
+            (host.SWAP_IN, self.swap_in, "bytes_per_second"),
+        )
+        return (first, *_known(support))
+
+
+def _short_of_memory(one: _Memory, *, is_raised: bool) -> Candidate:
+    level = one.level
+    stalls = f", all tasks waited for memory {percent(level)} of the time" if level >= HOLD_STALLED else ""
+    margin = max((RAISE_AVAILABLE - one.available) / RAISE_AVAILABLE, level / RAISE_STALLED - 1)
+    return Candidate(
+        kind=FindingKind.MEMORY_PRESSURE,
+        scope=_node_scope(one.entity),
+        severity=Severity.CRITICAL if one.available < CRITICAL_AVAILABLE else Severity.WARNING,
+        since=one.since,
+        confidence=confidence(margin, covered=one.covered),
+        evidence=one.evidence(),
+        summary=f"{one.entity.node} runs out of memory: {percent(one.available)} of {gibibytes(one.total)} left"
+        f"{stalls}, for {span(one.seconds)}.",
+        remedy="End or shrink what holds the memory before the kernel kills something; give jobs a memory limit.",
+        simulated=one.entity.simulated,
+        strength=Strength.RAISE if is_raised else Strength.HOLD,
+        needs_processes=True,
+    )
 
 
 class _MemoryReading:
@@ -215,35 +279,34 @@ class _MemoryReading:
     def is_past_hold(self) -> Mask:
         return _still((self.available < HOLD_AVAILABLE) | (self._stalled >= HOLD_STALLED))
 
-    def since(self, rows: list[int]) -> Array:
+    def of(self, rows: Sequence[int]) -> Iterator[_Memory]:
+        """What there is to say of some nodes."""
+        if not rows:
+            return
+        frame, available = self._frame, self.available[rows]
+        is_there = np.isfinite(available)
+        columns = (
+            self._since(rows),
+            mean(available),
+            frame.latest(host.MEMORY_TOTAL, rows=rows),
+            is_there.mean(axis=1),
+            is_there.sum(axis=1),
+            mean(self._stalled[rows]),
+            mean(self._swap_in[rows]),
+        )
+        for row, since, left, total, covered, samples, stalled, swap_in in zip(
+            rows, *(column.tolist() for column in columns), strict=True
+        ):
+            yield _Memory(
+                row=row, entity=frame.nodes.entities[row], seconds=frame.now - since, since=since, available=left,
+                total=total, covered=covered, samples=samples, stalled=stalled, swap_in=swap_in,
+            )  # fmt: skip
+
+    def _since(self, rows: Sequence[int]) -> Array:
         """[node], of some."""
         excess = (HOLD_AVAILABLE - self._available(None, rows)) / HOLD_AVAILABLE
         stalled = self._frame.values(host.PRESSURE_SECONDS, "memory", "full", rows=rows)
         return onset_times(self._frame, np.fmax(excess, (stalled - HOLD_STALLED) / HOLD_STALLED))
-
-    def level(self, row: int) -> float:
-        """Share of time in which all tasks waited for memory; 0 if the kernel does not tell."""
-        return float(np.nan_to_num(mean(self._stalled[row])))
-
-    def stall_words(self, row: int) -> str:
-        level = self.level(row)
-        return f", all tasks waited for memory {percent(level)} of the time" if level >= HOLD_STALLED else ""
-
-    def evidence(self, row: int) -> tuple[Evidence, ...]:
-        total = float(self._frame.latest(host.MEMORY_TOTAL, rows=[row])[0])
-        first = measured(
-            host.MEMORY_AVAILABLE,
-            float(mean(self.available[row])) * total,
-            baseline=total,
-            threshold=RAISE_AVAILABLE * total,
-            window_seconds=WINDOW_SECONDS,
-            samples=int(np.isfinite(self.available[row]).sum()),
-        )
-        support = (
-            (host.PRESSURE_SECONDS, float(mean(self._stalled[row])), "ratio"),
-            (host.SWAP_IN, float(mean(self._swap_in[row])), "bytes_per_second"),
-        )
-        return (first, *_known(support))
 
 
 def _judged(name: str, what: str, is_judged: Mask) -> Judgement | None:

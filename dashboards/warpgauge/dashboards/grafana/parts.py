@@ -60,6 +60,8 @@ _COLORS: Final = {
     "failed": "red",
     "silent": "red",
     "ok": "green",
+    "off": "#808080",
+    "on": "green",
     "answers": "green",
     "held down": "orange",
 }
