@@ -28,7 +28,7 @@ BATCH = 32
 
 
 class GradientWait:
-    """`wait = GradientWait(model, timer)`, then each step `with wait: loss.backward()`: compute, and then communication.
+    """`wait = GradientWait(model, timer)`, then each step `with wait: loss.backward()`: compute, then communication.
 
     DDP hands over gradients in buckets while it computes the next ones. A rank that has handed over its last bucket has
     nothing left to compute: from there to the end of backward it waits for its peers, and for the sum.
@@ -83,6 +83,7 @@ class Network(torch.nn.Sequential):
         self._seconds = seconds
 
     def forward(self, points: torch.Tensor) -> torch.Tensor:
+        """What the layers make of the points."""
         time.sleep(self._seconds)
         return super().forward(points)
 
@@ -114,8 +115,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    is_slow = dist.get_rank() == arguments.slow_rank
-    extra = {name: arguments.slow_seconds if is_slow and arguments.slow == name else 0.0 for name in ("compute", "loader")}
+    slow = arguments.slow if dist.get_rank() == arguments.slow_rank else None
+    extra = {name: arguments.slow_seconds if name == slow else 0.0 for name in ("compute", "loader")}
     data = Noise(arguments.steps * BATCH * dist.get_world_size(), extra["loader"])
     loader = DataLoader(data, BATCH, sampler=DistributedSampler(data), num_workers=arguments.workers)
     loss = train(DistributedDataParallel(Network(extra["compute"])), loader, StepTimer())

@@ -31,7 +31,7 @@ def train(
         with timer.step():
             optimizer.zero_grad()
             loss = loss_of(model(inputs), wanted)
-            loss.backward()  # DistributedDataParallel reduces gradients in here: the wait for peers counts as compute
+            loss.backward()  # DistributedDataParallel waits for peers in here: see ddp_loop.py
             optimizer.step()
             last = loss.item()
     timer.close()
