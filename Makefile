@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 PICTURES ?= docs/screenshots/dashboards
 
-.PHONY: help up test check golden bench generate screenshots panels real-servers new-collector new-alert clean
+.PHONY: help up test check golden bench generate screenshots panels real-servers torch-tests new-collector new-alert clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -52,6 +52,11 @@ screenshots: panels ## draw every dashboard with it (npm, Chromium) into docs/sc
 
 real-servers: ## build the servers that Debian lacks (Prometheus 3 …) for the tests, with Go and Maven; minutes the first time
 	@python3 tools/built_servers.py $(ARGS)
+
+torch-tests: ## install PyTorch (5 GB) into .cache/peers/torch and run the tests that need it
+	@tools/bootstrap.sh test
+	@$(BIN)/python tools/peers.py torch
+	@$(BIN)/python -m pytest -rs tests/e2e/test_lockstep.py tests/examples/test_torch_loops.py $(ARGS)
 
 new-collector: ## write a new collector with its test: make new-collector NAME=x
 	@tools/bootstrap.sh test

@@ -9,9 +9,11 @@ them too. Beside it stands what plain thresholds from public rule files make of 
 
 `--short` ends within a minute with the first of the reported seeds; `--jobs N` uses N processes; `--scenarios DIR`
 plays the TOML files of a directory instead of seeds; `--sound` plays only fleets without a fault, which tells how many
-false pages there are in less time. Two runs leave a kind out of what was tuned: `--unknown-kinds`
-plays each fault once more with no rule for its kind, `--leave-one-out` plays the tuning seeds as well and sets the
-confidence that all kinds share.
+false pages there are in less time, and in less still with `--devices N --hours H`: each seed then draws one large fleet
+that is watched for hours, with jobs that follow one another and troubles as frequent as in the small ones.
+
+Two runs leave a kind out of what was tuned: `--unknown-kinds` plays each fault once more with no rule for its kind,
+`--leave-one-out` plays the tuning seeds as well and sets the confidence that all kinds share.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ from typing import TYPE_CHECKING, Final
 
 from detection_parts.drawing import draw, is_sound
 from detection_parts.figures import figures, left_out, unknown
+from detection_parts.large import MOST_DEVICES, draw_large
 from detection_parts.matching import match
 from detection_parts.playing import Outcome, watched
-from detection_parts.recording import recorded
+from detection_parts.recording import recorded, streamed
 from detection_parts.unknown import detectors_without, kinds_to_forget
 
 from warpgauge.core.errors import InputError
@@ -46,12 +49,20 @@ if TYPE_CHECKING:
 TUNING: Final = range(200)
 REPORTED: Final = range(1000, 1200)
 SHORT_SECONDS: Final = 40.0
+FEWEST_DEVICES: Final = 8
+LONGEST_HOURS: Final = 24.0
 
 
 def of_seed(seed: int, samples: Path | None = None) -> Outcome:
     """What became of the scenario of a seed; its samples are kept in a directory, or found there."""
     drawn = draw(seed)
     return asyncio.run(watched(recorded(drawn.scenario, samples), drawn.scenario, drawn.true_of_jobs))
+
+
+def of_large(seed: int, devices: int, hours: float) -> Outcome:
+    """What became of the large fleet of a seed; what it tells is shown to the analyzer as it is made."""
+    drawn = draw_large(seed, devices, hours)
+    return asyncio.run(watched(streamed(drawn.scenario), drawn.scenario, drawn.true_of_jobs))
 
 
 def of_seed_without(seed: int, kind: str, samples: Path | None = None) -> Outcome:
@@ -116,9 +127,7 @@ def main() -> None:
         outcomes = kept(played([partial(of_file, path) for path in paths], args.jobs, float("inf")), args)
     else:
         within = SHORT_SECONDS if args.short else float("inf")
-        seeds = [seed for seed in args.seeds if is_sound(seed) or not args.sound]
-        todo = [partial(of_seed, seed, args.samples) for seed in seeds]
-        outcomes = kept(played(todo, 1 if args.short else args.jobs, within), args)
+        outcomes = kept(played(_wanted(args), 1 if args.short else args.jobs, within), args)
     rows = list(figures(outcomes))
     if args.leave_one_out:
         todo = [partial(of_seed, seed, args.samples) for seed in TUNING]
@@ -127,6 +136,14 @@ def main() -> None:
     if args.unknown_kinds:
         rows += unknown(without_rules(outcomes, args))
     _print(rows, outcomes, args)
+
+
+def _wanted(args: argparse.Namespace) -> list[Callable[[], Outcome]]:
+    """What to play of the seeds that were asked for."""
+    if args.devices:
+        return [partial(of_large, seed, args.devices, args.hours) for seed in args.seeds]
+    seeds = [seed for seed in args.seeds if is_sound(seed) or not args.sound]
+    return [partial(of_seed, seed, args.samples) for seed in seeds]
 
 
 def _loaded(path: Path) -> list[Outcome]:
@@ -185,6 +202,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=_seeds, default=REPORTED, metavar="A-B", help="default 1000-1199")
     parser.add_argument("--scenarios", type=Path, metavar="DIR", help="play its *.toml instead of seeds")
     parser.add_argument("--sound", action="store_true", help="play only those seeds whose fleets have no fault")
+    parser.add_argument(
+        "--devices", type=int, default=0, metavar="N", help="with --sound: draw fleets of N devices, 8 to 1024"
+    )
+    parser.add_argument("--hours", type=float, default=8.0, metavar="H", help="with --devices: for so long, 1 to 24")
     parser.add_argument("--short", action="store_true", help="end within a minute, with a subset of the seeds")
     parser.add_argument("--json", action="store_true", help="one JSON object per figure")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
@@ -205,6 +226,12 @@ def _arguments() -> argparse.Namespace:
     try:
         if args.jobs < 1:
             parser.error("--jobs must be at least 1")
+        if args.devices and (not args.sound or args.unknown_kinds or args.leave_one_out):
+            parser.error("--devices draws fleets without a fault: say --sound, and ask nothing about faults")
+        if args.devices and not FEWEST_DEVICES <= args.devices <= MOST_DEVICES:
+            parser.error(f"--devices must be {FEWEST_DEVICES} to {MOST_DEVICES}")
+        if not 1.0 <= args.hours <= LONGEST_HOURS:
+            parser.error(f"--hours must be 1 to {LONGEST_HOURS:g}")
         if args.scenarios and args.unknown_kinds:
             parser.error("--unknown-kinds plays seeds again; it knows no files")
     except InputError as error:

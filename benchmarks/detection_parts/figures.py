@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from detection_parts.matching import match
-from detection_parts.report import by_kind, by_size, f1_interval, score, wilson
+from detection_parts.report import at_most, by_kind, by_size, f1_interval, poisson, score, wilson
 from detection_parts.tuning import leave_one_out
 from detection_parts.unknown import without_names
 
@@ -70,7 +70,7 @@ def _false_pages(
     false, peer = (sum(len(one.false) for one in matched) for matched in (ours, plain))
     per = 1000.0 / days
     yield row(
-        "false pages per 1,000 GPU-days", false * per, interval=_poisson(false, per), peer=peer * per,
+        "false pages per 1,000 GPU-days", false * per, interval=_rate(false, per), peer=peer * per,
         budget="false pages",
     )  # fmt: skip
     yield from _without_fault(outcomes, ours)
@@ -85,15 +85,15 @@ def _without_fault(outcomes: Sequence[Outcome], ours: Sequence[Matched]) -> Iter
     yield row("false pages in fleets without a fault", false, f"in {days:.0f} GPU-days")
     if days:
         per = 1000.0 / days
-        yield row("those per 1,000 GPU-days", false * per, interval=_poisson(false, per))
+        yield row("those per 1,000 GPU-days", false * per, interval=_rate(false, per))
+        yield row("they are at most, 95 % sure", at_most(false) * per)
+        struck = sum(number > 0 for _, number in sound)
+        yield row("of the fleets, those with one", struck / len(sound), interval=wilson(struck, len(sound)))
 
 
-def _poisson(events: int, per: float) -> tuple[float, float]:
-    """95 % interval of a rate, by the Wilson-Hilferty approximation of the exact one."""
-    low = events * (1 - 1 / (9 * events) - 1.96 / (3 * events**0.5)) ** 3 if events else 0.0
-    more = events + 1
-    high = more * (1 - 1 / (9 * more) + 1.96 / (3 * more**0.5)) ** 3
-    return max(0.0, low) * per, high * per
+def _rate(events: int, per: float) -> tuple[float, float]:
+    low, high = poisson(events)
+    return low * per, high * per
 
 
 def _of_kinds(ours: Sequence[Matched], plain: Sequence[Matched]) -> Iterator[Row]:

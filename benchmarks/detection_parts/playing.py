@@ -71,7 +71,7 @@ async def watched(
     watch = Watch(AnalyzerConfig(), clock, detectors)
     outcome = Outcome(
         name=scenario.name,
-        truth=recording.truth,
+        truth={},
         true_of_jobs=frozenset(true_of_jobs),
         scrape_seconds=scenario.scrape_seconds,
         device_days=scenario.fleet.nodes * scenario.fleet.devices_per_node * scenario.duration_seconds / 86_400.0,
@@ -94,6 +94,7 @@ async def watched(
                 outcome.baseline += [Page(kind=a, scope=b, told=now, confidence=1.0) for a, b in fired]
     finally:
         watch.close()
+    outcome.truth = recording.truth
     return outcome
 
 

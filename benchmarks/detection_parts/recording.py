@@ -25,12 +25,14 @@ from warpgauge.exporters import synthetic
 from warpgauge.exporters.synthetic.scenario import Telemetry, World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import NDArray
 
     from warpgauge.core.catalog import Metric
     from warpgauge.exporters.synthetic.scenario import Scenario, Scrape
 
-__all__ = ["Page", "Recording", "Told", "record", "recorded"]
+__all__ = ["Page", "Recording", "Told", "record", "recorded", "streamed"]
 
 _FASTEST: Final = 1  # of zlib: most of it is series that never move
 
@@ -56,12 +58,15 @@ class Told:
 
 @dataclass(slots=True)
 class Recording:
-    """All that a scenario told, round by round, and what was true of it."""
+    """All that a scenario told, round by round, and what was true of it.
+
+    Of a `streamed` one the rounds can be gone through once, and the truth is there after the last.
+    """
 
     cluster: str
     channels: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)  # node, metric, label values
     pages: list[Page] = field(default_factory=list)
-    rounds: list[tuple[float, list[Told]]] = field(default_factory=list)  # when it was, what came
+    rounds: Iterable[tuple[float, list[Told]]] = ()  # when it was, what came
     truth: dict[str, Any] = field(default_factory=dict)
 
 
@@ -79,16 +84,27 @@ def recorded(scenario: Scenario, directory: Path | None = None) -> Recording:
 
 
 def record(scenario: Scenario) -> Recording:
-    """Let the fleet model play a scenario."""
+    """Let the fleet model play a scenario, and keep all of it."""
+    made = streamed(scenario)
+    made.rounds = list(made.rounds)
+    return made
+
+
+def streamed(scenario: Scenario) -> Recording:
+    """Let the fleet model play a scenario while its rounds are asked for: of a large fleet no memory holds them all."""
     world = World(scenario)
     telemetry = Telemetry(world, _is_read)
     made = Recording(world.cluster)
     made.channels = [(one.node, one.series.metric.name, one.series.labels) for one in telemetry.channels]
+    made.rounds = _rounds(made, world, telemetry)
+    return made
+
+
+def _rounds(made: Recording, world: World, telemetry: Telemetry) -> Iterator[tuple[float, list[Told]]]:
     known: dict[int, int] = {}  # the tuple of a page's channels, which stays the same object -> the page's number
     for scrapes in telemetry.scrapes():
-        made.rounds.append((world.time, [_told(made, known, scrape) for scrape in scrapes]))
+        yield world.time, [_told(made, known, scrape) for scrape in scrapes]
     made.truth = world.truth()  # what was felt of some faults is known at the end only
-    return made
 
 
 def _is_read(metric: Metric) -> bool:

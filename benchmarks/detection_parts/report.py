@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import sqrt
+from math import exp, lgamma, log, sqrt
 from random import Random
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from detection_parts.matching import Matched
 
-__all__ = ["SIZES", "Score", "by_kind", "by_size", "f1_interval", "score", "wilson"]
+__all__ = ["SIZES", "Score", "at_most", "by_kind", "by_size", "f1_interval", "poisson", "score", "wilson"]
 
 _Z: Final = 1.96
 _RESAMPLES: Final = 1000
@@ -115,6 +115,30 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
     middle = (share + square / (2 * trials)) / (1 + square / trials)
     half = _Z * sqrt(share * (1 - share) / trials + square / (4 * trials * trials)) / (1 + square / trials)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def poisson(events: int) -> tuple[float, float]:
+    """95 % interval of how many events were to be expected where so many were seen (Garwood 1936, exact)."""
+    low = _mean_at(events - 1, 0.975) if events else 0.0
+    return low, _mean_at(events, 0.025)
+
+
+def at_most(events: int) -> float:
+    """How many were to be expected at most, 95 % sure: 3.0 where none was seen."""
+    return _mean_at(events, 0.05)
+
+
+def _mean_at(events: int, chance: float) -> float:
+    """The mean of which so few events are seen with that chance."""
+    low, high = 0.0, 20.0 + 2.0 * max(0, events)
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if _chance_of_at_most(events, middle) > chance else (low, middle)
+    return low
+
+
+def _chance_of_at_most(events: int, mean: float) -> float:
+    return sum(exp(number * log(mean) - mean - lgamma(number + 1)) for number in range(events + 1))
 
 
 def f1_interval(matched: Sequence[Matched], kind: str = "") -> tuple[float, float]:

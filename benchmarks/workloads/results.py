@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.workloads import smi
 from warpgauge.core.catalog import Tier, device
 from warpgauge.core.table import table
-from warpgauge.exporters.collectors.nvml_api import PYNVML
-from warpgauge.exporters.collectors.nvml_fields import union_number
+from warpgauge.exporters.collectors.nvml_api import PYNVML, constant
 from warpgauge.exporters.messages import Found, Read
 from warpgauge.exporters.recording import Playback, read_recording
 from warpgauge.exporters.recording.batches import FIELDS, GPM, field_slots, gpm_slots
@@ -26,6 +25,16 @@ if TYPE_CHECKING:
     from warpgauge.exporters.messages import Message
     from warpgauge.exporters.recording import Recording
 
+_MEMBERS: Final = {
+    constant("NVML_VALUE_TYPE_DOUBLE"): "dVal",
+    constant("NVML_VALUE_TYPE_UNSIGNED_INT"): "uiVal",
+    constant("NVML_VALUE_TYPE_UNSIGNED_LONG"): "ulVal",
+    constant("NVML_VALUE_TYPE_UNSIGNED_LONG_LONG"): "ullVal",
+    constant("NVML_VALUE_TYPE_SIGNED_LONG_LONG"): "sllVal",
+    constant("NVML_VALUE_TYPE_SIGNED_INT"): "siVal",
+    constant("NVML_VALUE_TYPE_UNSIGNED_SHORT"): "usVal",
+}
+"""Type of a field's value -> the member of nvmlValue_t that holds it."""
 SIGNATURE: Final = (
     (device.UTILIZATION, ("compute",)),
     (device.COMPUTE_ACTIVE, ()),
@@ -162,8 +171,12 @@ def _asked(call: Call, gpu: int) -> Iterator[Asked]:
         number = int(slot.fieldId if kind == "field" else slot.metricId)
         code = call.code or int(slot.nvmlReturn)
         about: dict[str, Any] = {"kind": kind, "id": number, "names": _names(prefix, number), "text": texts}
-        value = (union_number(int(slot.valueType), slot.value) if kind == "field" else slot.value) if not code else None
+        value = (_number(int(slot.valueType), slot.value) if kind == "field" else slot.value) if not code else None
         yield Asked(**about, gpu=gpu, code=code_name(code), value=value, microseconds=call.microseconds)
+
+
+def _number(value_type: int, union: Any) -> float:  # noqa: ANN401 - nvmlValue_t
+    return float(getattr(union, _MEMBERS.get(value_type, "ullVal")))
 
 
 def _names(prefix: str, number: int) -> tuple[str, ...]:

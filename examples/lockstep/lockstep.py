@@ -4,8 +4,9 @@
 
 Faults: `hog` (a program beside the last rank, on its core), `loader` (its storage takes 60 ms longer per batch),
 `shard` (each step one rank, by lot, gets five times the rows), `link` (what it sends arrives 60 ms later). Needs no
-GPU, and nothing but the standard library and warpgauge; where torch is installed gradients go through gloo (not with
-`link`). JSON lines on standard output say when a fault began and ended and, each second and rank, how the steps went.
+GPU, and nothing but the standard library and warpgauge; where torch is installed gradients go through gloo (never with
+`link`, with `--orders` only if `--backend gloo` asks for it). JSON lines on standard output say when a fault began and
+ended and, each second and rank, how the steps went.
 """
 
 from __future__ import annotations
@@ -90,6 +91,10 @@ class Job:
         if stdin is not None:
             stdin.write(json.dumps(orders) + "\n")
             stdin.flush()
+
+    def can_have(self, kind: str) -> bool:
+        """Whether this fault can be made: gloo's own connections pass through no relay."""
+        return kind != "link" or self.backend == "socket"
 
     @contextlib.contextmanager
     def fault(self, kind: str) -> Iterator[int | None]:
@@ -178,8 +183,19 @@ def obey(job: Job) -> None:
     with contextlib.ExitStack() as present:
         for line in sys.stdin:
             present.close()
-            if line.strip() in FAULTS:
-                present.enter_context(told(job, line.strip()))
+            fault = line.strip()
+            if fault in FAULTS and job.can_have(fault):
+                present.enter_context(told(job, fault))
+            elif fault:
+                say(event="refused", fault=fault, time=time.time())
+
+
+def backend_for(arguments: argparse.Namespace) -> str:
+    """The way asked for; where none is, gloo if torch is there and no link will have to be slow."""
+    if arguments.backend != "auto":
+        return str(arguments.backend)
+    can_be_slow = arguments.fault == "link" or arguments.orders
+    return "gloo" if has_torch() and not can_be_slow else "socket"
 
 
 def main() -> None:
@@ -196,10 +212,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if not hasattr(os, "sched_setaffinity"):
         parser.error("this system cannot pin a process to a CPU")
-    use_gloo = arguments.backend == "gloo" or (arguments.backend == "auto" and has_torch())
-    can_be_slow = arguments.fault == "link" or arguments.orders  # gloo has no link that could be delayed
-    backend = "gloo" if use_gloo and not can_be_slow else "socket"
-    job = Job(arguments.job, backend, arguments.socket, victim_core=cores()[0])
+    job = Job(arguments.job, backend_for(arguments), arguments.socket, victim_core=cores()[0])
+    if arguments.fault and not job.can_have(arguments.fault):
+        parser.error(f"gloo has no link that could be delayed: --fault {arguments.fault} needs --backend socket")
     try:
         job.start()
         say(event="started", job=job.name, backend=job.backend, ranks=RANKS, victim=VICTIM, time=time.time())

@@ -16,7 +16,11 @@ from warpgauge.alerts.rule import RecordingRule
 from warpgauge.alerts.site import Site
 
 SITE: Final = Site()
-UNIT: Final = yaml.safe_load((Path(__file__).parents[2] / "alerts/unit/dcgm.yaml").read_text())
+UNIT: Final = [
+    test
+    for path in (Path(__file__).parents[2] / "alerts/unit").glob("dcgm*.yaml")
+    for test in yaml.safe_load(path.read_text())["tests"]
+]
 LINT: Final = Lint(
     {rule.record: rule.expr for rule in GROUP.rules if isinstance(rule, RecordingRule)},
     foreign=DCGM_SERIES,
@@ -51,9 +55,6 @@ def test_its_text_never_sends_anyone_to_an_agent_that_is_not_there(rule):
 @every_alert
 def test_every_alert_has_a_firing_and_a_silent_case(rule):
     cases = [
-        bool(case["exp_alerts"])
-        for test in UNIT["tests"]
-        for case in test["alert_rule_test"]
-        if case["alertname"] == rule.alert
+        bool(case["exp_alerts"]) for test in UNIT for case in test["alert_rule_test"] if case["alertname"] == rule.alert
     ]
     assert set(cases) == {True, False}

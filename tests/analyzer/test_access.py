@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from warpgauge.analyzer.sources.access import Access, Credentials, header_of, tls_context
+from warpgauge.analyzer.sources.access import Access, Credentials, header_of
 from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,17 +71,6 @@ def test_two_kinds_of_credentials_contradict_each_other(tmp_path: Path):
 def test_a_tenant_that_would_break_the_header_is_refused():
     with pytest.raises(ConfigError, match="tenant"):
         Credentials(tenant="a\r\nX-Evil: 1")
-
-
-def test_a_key_without_its_certificate_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigError, match="comes without a client certificate"):
-        tls_context(None, None, tmp_path / "key.pem")
-
-
-def test_a_client_certificate_that_is_none_is_named(tmp_path: Path):
-    (tmp_path / "cert.pem").write_text("nonsense")
-    with pytest.raises(ConfigError, match=r"cannot use .*cert\.pem as client certificate"):
-        tls_context(None, tmp_path / "cert.pem")
 
 
 def test_credentials_in_a_url_are_refused_unseen():

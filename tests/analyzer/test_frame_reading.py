@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.frame import DESCRIPTION, NOT_KEPT, Frame
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.table import CHANNELS_PER_METRIC
 from warpgauge.core.catalog import device, host, own, training
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from warpgauge.analyzer.frame_builder import FrameBuilder
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.load_watcher import load_document
 from warpgauge.core.catalog import device, host
 

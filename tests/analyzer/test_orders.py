@@ -54,7 +54,7 @@ async def analyzer(folder: Path) -> AsyncIterator[tuple[str, Service]]:
 
 async def ordered(folder: Path, url: str, *words: str) -> int:
     """Run a verb in a thread, as a person at the terminal would."""
-    argv = [words[0], "--analyzer", url, "--data-directory", str(folder), *words[1:]]
+    argv = [words[0], "--analyzer", url, "--token-file", str(folder / "operator.token"), *words[1:]]
     return await asyncio.to_thread(main, argv, {})
 
 
@@ -129,7 +129,7 @@ def test_wrong_orders_end_in_one_line_and_change_nothing(tmp_path: Path, capsys)
         "no kind of finding 'bad_luck'",
         "none of this id",
         "--reason",
-        "no analyzer answers",
+        "no answer from the analyzer",
     ):
         assert words in said
     assert not (tmp_path / AUDIT_FILE).exists()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import MAX_HERTZ, add_device
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.thermal_limited import WINDOW_SECONDS, ThermalLimited
 from warpgauge.analyzer.engine import CLEAR_TICKS, EngineState, analyze
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.presence import Presence
 from warpgauge.core.finding import Scope
 

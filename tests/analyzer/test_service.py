@@ -21,7 +21,8 @@ from warpgauge.analyzer.documents import findings_list
 from warpgauge.analyzer.openapi import ORDERS, PATHS
 from warpgauge.analyzer.own_metrics import acting_samples
 from warpgauge.analyzer.recommend import FileSink, Outbox
-from warpgauge.analyzer.service import Service, run_service
+from warpgauge.analyzer.running import run_service
+from warpgauge.analyzer.service import Service
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.core.catalog import findings_queue, host, own

@@ -23,11 +23,11 @@ from tests.analyzer.test_engine import Scripted
 from tests.detectors.scenes import Lockstep, since
 from tests.detectors.test_any_frame import frames
 from tests.detectors.test_breaker import hot
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.engine import CLEAR_TICKS, EngineState, analyze
 from warpgauge.analyzer.frame import Frame
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.incidents import join
 from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.recommend import Ledger, recommend

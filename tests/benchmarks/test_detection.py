@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from detection_parts.drawing import draw, is_sound
 from detection_parts.figures import figures
+from detection_parts.large import draw_large
 from detection_parts.matching import GRACE_SECONDS, match
 from detection_parts.playing import Outcome, Page, watched
-from detection_parts.recording import Told, record, recorded
-from detection_parts.report import by_kind, by_size, f1_interval, score, wilson
+from detection_parts.recording import Told, record, recorded, streamed
+from detection_parts.report import at_most, by_kind, by_size, f1_interval, poisson, score, wilson
 from detection_parts.tuning import leave_one_out
 from detection_parts.unknown import detectors_without, without_names
 
@@ -27,6 +29,7 @@ from warpgauge.exporters.synthetic.scenario import (
     FleetPlan,
     JobPlan,
     Scenario,
+    TroublePlan,
 )
 
 ONSET, END = 1000.0, 9000.0
@@ -161,6 +164,13 @@ def test_wilsons_interval_is_that_of_the_textbook():
     assert high == pytest.approx(0.037, abs=1e-3)
 
 
+def test_how_rare_false_pages_are_is_told_by_the_exact_interval_of_the_textbook():
+    assert poisson(0) == pytest.approx((0.0, 3.689), abs=1e-3)
+    assert poisson(1) == pytest.approx((0.0253, 5.572), abs=1e-3)
+    assert poisson(10) == pytest.approx((4.795, 18.39), abs=1e-2)
+    assert (at_most(0), at_most(1)) == pytest.approx((2.996, 4.744), abs=1e-3)
+
+
 def test_the_interval_of_f1_holds_its_value():
     results = [matched(fault(), pages=[page()] if at % 5 else []) for at in range(40)]
     low, high = f1_interval(results)
@@ -195,6 +205,53 @@ def test_a_recording_that_was_kept_is_what_the_model_makes(tmp_path: Path):
         assert one.channels == made.channels
         assert [now for now, _ in one.rounds] == [now for now, _ in made.rounds]
         assert all(map(_is_same, one.rounds[-1][1], made.rounds[-1][1]))
+
+
+def test_what_is_streamed_is_what_is_kept_and_its_truth_comes_last():
+    scenario = Scenario(
+        schema=SCENARIO_SCHEMA, duration_seconds=60.0, scrape_seconds=30.0, fleet=FleetPlan(nodes=1, devices_per_node=4)
+    )
+    kept, made = record(scenario), streamed(scenario)
+    assert not made.truth
+    for (now, told), (then, before) in zip(made.rounds, kept.rounds, strict=True):
+        assert now == then
+        assert all(map(_is_same, told, before))
+    assert made.truth == kept.truth
+
+
+# ---- large fleets
+
+
+def test_a_large_fleet_has_no_fault_and_jobs_that_follow_one_another_on_the_same_devices():
+    jobs = draw_large(1, 64, 12.0).scenario.jobs
+    assert draw_large(1, 64, 12.0) == draw_large(1, 64, 12.0) != draw_large(1, 64, 11.0)
+    assert not draw_large(1, 64, 12.0).scenario.faults
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for job in jobs:
+        spans.setdefault(job.devices[0], []).append((job.start_seconds, job.end_seconds))
+    assert max(map(len, spans.values())) > 1
+    assert all(before[1] < after[0] for each in spans.values() for before, after in pairwise(each))
+
+
+@pytest.mark.parametrize("kind", ["missing_scrapes", "clock_skew", "exporter_restart"])
+def test_a_machine_of_a_large_fleet_is_troubled_as_often_as_one_of_a_small(kind):
+    small = [draw(seed).scenario for seed in range(600)]
+    large = [draw_large(seed, 256, 10.0).scenario for seed in range(6)]
+    assert _per_machine_hour(kind, large) == pytest.approx(_per_machine_hour(kind, small), rel=0.25)
+
+
+def _per_machine_hour(kind: str, scenarios: list[Scenario]) -> float:
+    """How much of the time a trouble is there, or how often it happens."""
+    hours = sum(one.fleet.nodes * one.duration_seconds for one in scenarios) / 3600.0
+    return sum(_weight(trouble, one) for one in scenarios for trouble in one.troubles if trouble.kind == kind) / hours
+
+
+def _weight(trouble: TroublePlan, scenario: Scenario) -> float:
+    machines = scenario.fleet.nodes if trouble.node < 0 else 1
+    if trouble.kind == "exporter_restart":
+        return machines
+    left = scenario.duration_seconds - trouble.start_seconds
+    return machines * min(trouble.duration_seconds or left, left) / 3600.0
 
 
 def _is_same(one: Told, other: Told) -> bool:

@@ -84,6 +84,14 @@ def test_every_default_obeys_its_own_rules():
             "[demo]\nfault = []",
             "there is no setting demo.fault; did you mean demo.faults? (warpgauge.toml)",
         ),
+        (
+            "[fluentd]\naddress = 1",
+            "there is no setting fluentd.address; warpgauge config show lists all (warpgauge.toml)",
+        ),
+        (
+            "[agent]\nxid_overrides = []",
+            "there is no setting agent.xid_overrides; did you mean analyzer.xid_overrides? (warpgauge.toml)",
+        ),
         ("[agnet]\n", "there is no section [agnet]; did you mean agent? (warpgauge.toml)"),
         ("agent = 3", "agent must be a section [agent], got 3 (warpgauge.toml)"),
         (

@@ -192,6 +192,30 @@ def test_the_second_rendering_shows_the_new_values():
     assert family.text == b'accel_power_watts{index="0",uuid="GPU-1"} 2.0\n'
 
 
+any_sample = st.builds(
+    Sample,
+    st.sampled_from([device.POWER, device.ENERGY]),
+    st.sampled_from([("GPU-1", "0"), ("GPU-2", "1")]),
+    VALUES | st.just(Unavailable("lost")),
+) | st.builds(Sample, st.just(training.STEP_SECONDS), st.just(("job", "0", "0")), st.just(Histogram((0,) * 13, 1.5)))
+
+
+@given(st.lists(st.lists(any_sample, max_size=6), max_size=4))
+def test_a_renderer_that_was_used_writes_what_a_new_one_would(rounds):
+    used = FamilyRenderer()
+    for samples in rounds:
+        for _ in range(2):  # the second time each series stands where it stood
+            assert used.render(samples) == FamilyRenderer().render(samples)
+
+
+def test_many_lines_are_written_in_several_portions_and_lose_none():
+    renderer = FamilyRenderer()
+    samples = [Sample(device.POWER, (f"GPU-{index}", str(index)), float(index)) for index in range(2000)]
+    assert len(renderer.render(samples)[device.POWER].text.splitlines()) == 2000
+    pauses = list(renderer.portions(samples))
+    assert len(pauses) > 2
+
+
 def test_a_family_of_two_sources_appears_once_in_catalog_order():
     one = FamilyRenderer().render([Sample(own.COLLECTOR_UP, ("host",), 1.0)])
     two = FamilyRenderer().render([Sample(own.COLLECTOR_UP, ("nvml",), 1.0), Sample(device.POWER, ("GPU-1", "0"), 1.0)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from tests.dashboards.uncommon_rows import uncommon
 from tests.exporters.test_dcgm_view import Page as DcgmPage
 from tests.fakes.nvml_profiles import H100
 from tests.live_pages import serve
@@ -42,10 +43,15 @@ __all__ = ["BOARDS_NODE", "OTHER_PLACE", "POD", "OwnPage", "feed", "is_elsewhere
 
 
 class OwnPage:
-    """What no simulated node has: everything that the agent and the analyzer say of themselves, and an XID."""
+    """What no simulated node has: what the agent and the analyzer say of themselves, an XID, uncommon hardware.
 
-    def __init__(self, clock: Clock) -> None:
+    `device` is uuid and index of the one that has it.
+    """
+
+    def __init__(self, clock: Clock, device: tuple[str, str] = ("GPU-x", "0")) -> None:
         self._clock = clock
+        self._device = device
+        self._start = clock.now()
         self._readings = 0
 
     def __call__(self) -> bytes:
@@ -55,10 +61,11 @@ class OwnPage:
             for severity in ("critical", "warning", "info")
         ]
         rest = [row for row in ALL if row.family in {Family.AGENT, Family.ANALYZER} and row != own.FINDING_ACTIVE]
-        xid = ("GPU-x", "0", "79")
+        xid = (*self._device, "79")
         samples = [
             *told,
             *(sample for row in rest for sample in self._samples(row)),
+            *uncommon(self._clock.now() - self._start, *self._device),
             Sample(device.XID_EVENTS, xid, float(self._readings)),
             Sample(device.XID_LAST, xid, self._clock.now()),
         ]

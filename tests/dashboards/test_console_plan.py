@@ -14,7 +14,7 @@ import pytest
 from tests.planning.pools import node, pod
 from tests.planning.test_plan_document import HOSTILE, document, scattered
 from warpgauge.analyzer.plan_page import page_without_core
-from warpgauge.dashboards.console import static_files
+from warpgauge.cli.folders import console_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ class _Console(SimpleHTTPRequestHandler):
 
     def __init__(self, *args: Any, documents: dict[str, Any], **kwargs: Any) -> None:
         self.documents = documents
-        super().__init__(*args, directory=str(static_files()), **kwargs)
+        super().__init__(*args, directory=console_folder(), **kwargs)
 
     def do_GET(self) -> None:
         document = self.documents.get(self.path.removeprefix("/api/v1/"))

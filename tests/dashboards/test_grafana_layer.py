@@ -93,6 +93,14 @@ def test_a_hidden_column_is_left_out_of_the_table():
     }  # of one query alone Grafana adds no letter
 
 
+def test_a_job_whose_name_is_a_number_stays_a_name():
+    column = Column(title="Devices", expr="x", metric=device.WORKLOAD_INFO)
+    (job, _) = shown(grafana.table("T", (column,), keys={"job_id": "Job"}, description="d."))["fieldConfig"][
+        "overrides"
+    ]
+    assert {"id": "unit", "value": "string"} in job["properties"]
+
+
 def test_an_id_survives_new_neighbors():
     alone = grafana.flow([Section("S", (figure("a"),))])
     later = grafana.flow([Section("S", (figure("new"), figure("a")))])

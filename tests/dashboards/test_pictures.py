@@ -24,7 +24,7 @@ from tests.exporters.test_dcgm_view import Page as DcgmPage
 from tests.fakes.nvml_profiles import H100
 from tests.live_pages import serve
 from tests.real_servers import get_json, prometheus_config, servers_in, start_prometheus, wait_until
-from warpgauge.core.clock import SystemClock
+from warpgauge.core.clock import ManualClock, SystemClock
 from warpgauge.core.exposition import Format
 from warpgauge.dashboards.generate import DASHBOARDS, DCGM_DASHBOARDS, files
 from warpgauge.exporters.synthetic import CLUSTER, FAULTS, Fleet, SimulatedPages
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / ".cache/panels/dist/index.html"
 KEPT_IN = os.environ.get("WARPGAUGE_PICTURES", "")
-MOST_BYTES = 200_000
+MOST_BYTES = 300_000
 NODES = 4
 INTERVAL = "2s"
 PAST_SECONDS = 1800
@@ -45,8 +45,10 @@ VARIABLES = {
 }  # fmt: skip
 DRAWN = (*DASHBOARDS, "dcgm-fleet", "dcgm-device")  # of the others over DCGM's series the panels are the same
 BOARDS_SECONDS = 30  # how much there is of the boards that DCGM's page tells of, which nothing happens to
+DRAWN_NODE, INDEX = "sim-node-1", "3"  # of the device that is drawn
+OWN = "own:9838"
 ONE_NODE = {"node", "device", "interconnect", "host"}  # where a person would have chosen one
-NODE_OF = dict.fromkeys(ONE_NODE, "sim-node-1")
+NODE_OF = dict.fromkeys(ONE_NODE, DRAWN_NODE)
 
 pytestmark = [
     pytest.mark.real,
@@ -55,46 +57,69 @@ pytestmark = [
 ]
 
 
-def with_target(text: bytes, node: str) -> bytes:
-    """A page's lines as Prometheus stores them: with the target's labels."""
-    labels = f'cluster="{CLUSTER}",node="{node}",instance="{node}:9837",job="{node}"'.encode()
+def with_target(text: bytes, node: str, instance: str) -> bytes:
+    """A page's lines as Prometheus stores them: with the target's labels, where the line has none of its own."""
+    target = {"cluster": CLUSTER, "node": node, "instance": instance, "job": instance.partition(":")[0]}
+    labels = [f'{name}="{value}"'.encode() for name, value in target.items()]
     lines = text.splitlines()
     return b"\n".join(line if line.startswith(b"#") else _labeled(line, labels) for line in lines) + b"\n"
 
 
-def _labeled(line: bytes, labels: bytes) -> bytes:
+def _labeled(line: bytes, labels: list[bytes]) -> bytes:
     name, brace, rest = line.partition(b"{")
     if brace:
-        return name + b"{" + labels + b"," + rest
+        own = b"," + rest
+        lacking = [one for one in labels if b"," + one.partition(b"=")[0] + b"=" not in own]
+        return name + b"{" + b",".join([*lacking, rest])
     name, _, rest = line.partition(b" ")
-    return name + b"{" + labels + b"} " + rest
+    return name + b"{" + b",".join(labels) + b"} " + rest
+
+
+def drawn_device(model: Fleet) -> tuple[str, str]:
+    """Its uuid and index."""
+    return model.nodes[model.node_names.index(DRAWN_NODE)].gpus[int(INDEX)].uuid, INDEX
+
+
+def past_of_own(now: float, device: tuple[str, str]) -> bytes:
+    """What the simulated fleet lacks, over the time that is drawn, as OpenMetrics lines with timestamps."""
+    clock = ManualClock(now - PAST_SECONDS)
+    own, lines = OwnPage(clock, device), list[bytes]()
+    while clock.now() < now:
+        clock.advance(STEP_SECONDS)
+        told = (line for line in own().splitlines() if not line.startswith(b"#"))
+        lines += [b"%s %.3f" % (line, clock.now()) for line in told]
+    return b"\n".join([*lines, b"# EOF"])
 
 
 @pytest.fixture(scope="module")
-def fleet() -> tuple[SimulatedPages, list[str], SystemClock]:
+def fleet() -> tuple[SimulatedPages, Fleet, SystemClock]:
     clock = SystemClock()
     model = Fleet(42, FAULTS, start=clock.now())
     pages = SimulatedPages(model, clock)
     pages.prepare()
-    return pages, list(model.node_names[:NODES]), clock
+    return pages, model, clock
 
 
 @pytest.fixture(scope="module")
 def prometheus(
-    fleet: tuple[SimulatedPages, list[str], SystemClock], promtool: Path, tmp_path_factory: pytest.TempPathFactory
+    fleet: tuple[SimulatedPages, Fleet, SystemClock], promtool: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """A Prometheus that holds the hour before and scrapes what comes."""
-    pages, nodes, clock = fleet
+    pages, model, clock = fleet
+    nodes = list(model.node_names[:NODES])
     folder = tmp_path_factory.mktemp("pictures")
     data = folder / "past"
-    for node in nodes:
-        text = folder / f"{node}.om"
-        text.write_bytes(with_target(b"".join(pages.backfill(node)), node))
+    pasts = {f"{node}:9837": (node, b"".join(pages.backfill(node))) for node in nodes}
+    pasts[OWN] = DRAWN_NODE, past_of_own(clock.now(), drawn_device(model))
+    for instance, (node, told) in pasts.items():
+        text = folder / "past.om"
+        text.write_bytes(with_target(told, node, instance))
         subprocess.run(
             [promtool, "tsdb", "create-blocks-from", "openmetrics", text, data], check=True, capture_output=True
         )
         text.unlink()
-    own, boards = OwnPage(clock), DcgmPage(H100, H100)
+    boards = DcgmPage(H100, H100)
+    own = OwnPage(clock, drawn_device(model))
     served = {f"/{node}": lambda node=node: pages.metrics(node, Format.TEXT) for node in nodes}
     with (
         serve({**served, "/own": own, "/dcgm": lambda: with_pod(boards.text()).encode()}) as address,
@@ -104,10 +129,10 @@ def prometheus(
             scrape(node, address, f"/{node}", honor=True, cluster=CLUSTER, node=node, instance=f"{node}:9837")
             for node in nodes
         ]
+        targets.append(scrape("own", address, "/own", honor=True, cluster=CLUSTER, node=DRAWN_NODE, instance=OWN))
         for target in targets:  # the labels that the past has, and no more: else each series is there twice for a while
             for name in ("namespace", "pod", "container"):
                 del target["static_configs"][0]["labels"][name]
-        targets.append(scrape("own", address, "/own", honor=True, cluster=CLUSTER, node=nodes[1]))
         targets.append(scrape("dcgm", address, "/dcgm", honor=True, cluster=CLUSTER, container="dcgm-exporter"))
         base = start_prometheus(servers, prometheus_config(targets, (), (), INTERVAL), data=data)
         wait_until(lambda: len(answers(base, "count_over_time(up[1m]) > 10")) > NODES, what="ten scrapes", seconds=90)
@@ -182,7 +207,7 @@ def keep(page: Any, name: str) -> None:
 @pytest.mark.parametrize("name", DRAWN)
 def test_no_panel_is_empty(prometheus: str, browser: Any, name: str):
     span = (time.time() - (BOARDS_SECONDS if name in DCGM_DASHBOARDS else PAST_SECONDS), time.time())
-    one_device = answers(prometheus, 'accel_device_up{node="sim-node-1",index="3"}')[0]["metric"]["uuid"]
+    one_device = answers(prometheus, f'accel_device_up{{node="{DRAWN_NODE}",index="{INDEX}"}}')[0]["metric"]["uuid"]
     dashboard = json.loads(files()[f"{name}.json"])
     node, uuid = NODE_OF.get(name, ".+"), one_device if name == "device" else ".+"
     told = {panel["id"]: asked(prometheus, panel, node, uuid, span) for panel in dashboard["panels"]}

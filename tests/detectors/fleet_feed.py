@@ -15,6 +15,8 @@ from warpgauge.exporters.synthetic.fleet import CLUSTER, PAST_SECONDS, Fleet
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from warpgauge.exporters.synthetic.series import Series
 
 START = 1_750_000_000.0
@@ -28,27 +30,21 @@ class FleetFeed:
         self.fleet = Fleet(seed, faults, start=START)
         self.frame = Frame(step_seconds=STEP_SECONDS, window_seconds=3600.0)
         self.state = EngineState()
-        self._readers = [
-            (self._ids(node, series), series) for node in self.fleet.node_names for series in self.fleet.series(node)
-        ]
+        self._numbers: list[Series] = []
+        self._histograms: list[Series] = []
+        ids = self._entered()
+        self._order = np.argsort(ids, kind="stable")
+        self._ids = ids[self._order]
 
     def advance(self, to: float) -> None:
         """Move the model to `to` and take one scrape of every node."""
         self.fleet.advance(to)
-        ids: list[int] = []
-        values: list[float] = []
-        for (first, second), series in self._readers:
+        values = [series.read() for series in self._numbers]
+        for series in self._histograms:
             value = series.read()
-            if isinstance(value, Histogram):
-                ids += (first, second)
-                values += (value.sum, float(value.counts[-1]))
-            else:
-                ids.append(first)
-                values.append(value)
-        order = np.argsort(np.array(ids, dtype=np.int64), kind="stable")
-        numbers = np.array(ids, dtype=np.int64)[order]
-        times_ms = np.full(len(numbers), round(to * 1000), dtype=np.int64)
-        self.frame.ingest(numbers, times_ms, np.array(values)[order], hold_seconds=2.5 * STEP_SECONDS)
+            values += (value.sum, float(value.counts[-1]))
+        times_ms = np.full(len(values), round(to * 1000), dtype=np.int64)
+        self.frame.ingest(self._ids, times_ms, np.array(values)[self._order], hold_seconds=2.5 * STEP_SECONDS)
 
     def tick(self) -> Result:
         """Run the engine once."""
@@ -71,11 +67,17 @@ class FleetFeed:
             self.advance(at)
             yield self.tick()
 
-    def _ids(self, node: str, series: Series) -> tuple[int, int]:
-        labels = {**dict(zip(series.metric.labels, series.labels, strict=True)), "cluster": CLUSTER, "node": node}
-        if isinstance(series.read(), Histogram):
-            first, second = (
-                self.frame.series_id(series.metric, labels, part=part, origin=node) for part in ("sum", "count")
-            )
-            return first, second
-        return self.frame.series_id(series.metric, labels, origin=node), -1
+    def _entered(self) -> NDArray[np.int64]:
+        """Enter every series into the frame; the ids in the order in which they are read, plain numbers first."""
+        ids: tuple[list[int], list[int]] = ([], [])
+        for node in self.fleet.node_names:
+            for series in self.fleet.series(node):
+                labels = dict(zip(series.metric.labels, series.labels, strict=True))
+                labels |= {"cluster": CLUSTER, "node": node}
+                is_histogram = isinstance(series.read(), Histogram)
+                (self._histograms if is_histogram else self._numbers).append(series)
+                ids[is_histogram].extend(
+                    self.frame.series_id(series.metric, labels, origin=node, **part)
+                    for part in (({"part": "sum"}, {"part": "count"}) if is_histogram else ({},))
+                )
+        return np.array(ids[False] + ids[True], dtype=np.int64)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from warpgauge.analyzer.frame_builder import FrameBuilder
+from tests.frame_builder import FrameBuilder
 from warpgauge.core.catalog import device, host, training
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.detectors.scenes import MAX_HERTZ, Lockstep, add_host, since
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.bound import GAINFUL, Bound
 from warpgauge.analyzer.bottlenecks.classes import judge
 from warpgauge.analyzer.bottlenecks.device_reasons import launches, transfer
@@ -20,7 +21,6 @@ from warpgauge.analyzer.bottlenecks.rules import RAISE
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.engine import EngineState, analyze
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Severity
 

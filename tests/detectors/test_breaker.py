@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.analyzer.test_engine import Scripted
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.detection import Candidate
 from warpgauge.analyzer.engine import EngineState, Result, analyze
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.incidents import join
 from warpgauge.analyzer.recommend import Ledger, recommend
 from warpgauge.analyzer.recommend.topology import topology_of

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import add_host, in_columns, since
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.anomalies.change import Change
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import device, host
 from warpgauge.core.finding import FindingKind, Severity
 

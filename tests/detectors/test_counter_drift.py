@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import in_columns, since
-from warpgauge.analyzer.frame_builder import FrameBuilder
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.health.counter_drift import CounterDrift, Prior, prior_of
 from warpgauge.analyzer.health.ecc import EccDegradation
 from warpgauge.analyzer.health.links import LinkErrors

@@ -45,7 +45,7 @@ def expected(feed: FleetFeed) -> dict[Place, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[1:])  # the first is watched from the start below
 def test_the_findings_are_exactly_the_faults_with_place_and_onset(seed: int) -> None:
     feed, found = watched(seed, FAULTS)
     truth = expected(feed)
@@ -77,6 +77,9 @@ def test_a_sound_fleet_is_silent_at_every_tick_of_an_hour() -> None:
 def test_at_every_tick_of_an_hour_nothing_but_the_faults_was_ever_said() -> None:
     feed, found = watched(SEEDS[0], FAULTS, from_the_start=True)
     assert set(found) == set(expected(feed))
+    assert all(
+        found[key].since == pytest.approx(fault["start"], abs=ONSET_SECONDS) for key, fault in expected(feed).items()
+    )
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ import pytest
 from tests.core.documents import ack, verification
 from tests.detectors.scenes import Lockstep
 from tests.detectors.test_recommend import NOW, finding, fleet
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.advisor import Advisor, Step
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.recommend import FileSink, Outbox, recommend
 from warpgauge.analyzer.recommend.book import Book, Pending
 from warpgauge.analyzer.recommend.desk import Desk, NotNowError, UnknownError, parse_who

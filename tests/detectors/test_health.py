@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import Lockstep, add_device, add_host, since
-from warpgauge.analyzer.frame_builder import FrameBuilder
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.health.device_state import DeviceState
 from warpgauge.analyzer.health.telemetry_gap import TelemetryGap
 from warpgauge.core.catalog import device

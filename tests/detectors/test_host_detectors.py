@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import add_host, since
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.anomalies.host import HostSaturated, MemoryPressure
 from warpgauge.analyzer.detection import Candidate, ProcessReading, Strength
 from warpgauge.analyzer.engine import EngineState, analyze
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import host
 from warpgauge.core.finding import Severity
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import Lockstep, add_device, since
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import Lockstep, in_columns, since
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.anomalies.imbalance.detector import Imbalance
 from warpgauge.analyzer.anomalies.imbalance.moving import expected_maximum, most_lost_to_moving
 from warpgauge.analyzer.anomalies.peers import peer_groups
@@ -13,7 +14,6 @@ from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.bottlenecks.bound import Bound
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.frame import Frame
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import host, training
 from warpgauge.core.finding import FindingKind
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.detectors.scenes import Lockstep
-from warpgauge.analyzer.frame_builder import FrameBuilder
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.incidents import KnownIncident, join
 from warpgauge.core.finding import Finding, FindingKind, Incident, Level, Scope, Severity, SharedPlace, stable_id
 

@@ -10,11 +10,11 @@ import pytest
 
 from tests.analyzer.test_engine import Scripted
 from tests.detectors.scenes import since
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.anomalies.forest import Forests
 from warpgauge.analyzer.anomalies.multivariate import Multivariate
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.engine import EngineState, analyze
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.oversized import Oversized
 from warpgauge.analyzer.detection import Detection
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.engine import EngineState, analyze
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.planning.mig_profiles import profiles_of
 from warpgauge.analyzer.recommend import Ledger, Limits, recommend
 from warpgauge.analyzer.recommend.site_rules import SiteRules

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from tests.detectors.scenes import Lockstep, add_device
-from warpgauge.analyzer.frame_builder import FrameBuilder
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.recommend import Ledger, Plan, recommend
 from warpgauge.analyzer.recommend.topology import Topology, topology_of
 from warpgauge.core.finding import Evidence, Finding, FindingKind, Impact, Incident, Scope, Severity, stable_id

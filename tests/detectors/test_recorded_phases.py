@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from benchmarks.workloads.results import EDGE_SECONDS, series_of
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.classes import judge
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.engine import EngineState, analyze
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import Kind, device
 from warpgauge.core.finding import FindingKind as Finding
 from warpgauge.exporters.recording import read_recording

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.detectors.scenes import MAX_HERTZ, add_device
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
 from warpgauge.analyzer.engine import EngineState, Result, analyze
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.health.throttle import HardwareThrottle
 from warpgauge.analyzer.planning.watched import watched_cluster
 from warpgauge.analyzer.recommend import Ledger, Limits, Plan, recommend

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.anomalies import change
 from warpgauge.analyzer.bottlenecks import input_bound
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.health import memory_leak
 from warpgauge.core.catalog import device, training
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import add_host, since
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.serving_bound import ServingBound
 from warpgauge.analyzer.detection import Strength
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import serving
 from warpgauge.core.finding import FindingKind
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.detectors.fleet_feed import FleetFeed
 from tests.detectors.scenes import Lockstep, add_device, add_host, since
-from warpgauge.analyzer.frame_builder import FrameBuilder
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.health.ecc import EccDegradation, tail_probability
 from warpgauge.analyzer.health.hang import Hang
 from warpgauge.analyzer.health.links import LinkErrors

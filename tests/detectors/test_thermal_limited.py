@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import MAX_HERTZ, Lockstep, add_device, since
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Severity
 

@@ -18,7 +18,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.detectors.test_outbox import document
 from warpgauge.analyzer.recommend import Outbox
-from warpgauge.analyzer.recommend.webhook import Secrets, WebhookSink, client_context
+from warpgauge.analyzer.recommend.webhook import Secrets, WebhookSink
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.clock import ManualClock, SystemClock
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.lane import RefusedError, TryLaterError
@@ -331,8 +332,3 @@ def test_a_receiver_with_a_certificate_of_nobody_known_gets_nothing(
     with receiving(context) as receiver, pytest.raises(TryLaterError, match="certificate"):
         sink(receiver.url, tmp_path).deliver([BODY])
     assert receiver.requests == []
-
-
-def test_tls_files_that_cannot_be_used_end_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot use the webhook's TLS files"):
-        client_context("", str(tmp_path / "none.pem"), "")

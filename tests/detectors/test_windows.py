@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from warpgauge.analyzer import wording
 from warpgauge.analyzer.entities import DeviceEntity
-from warpgauge.analyzer.windows import confidence, coverage, mean, median, onset_column, robust_z
+from warpgauge.analyzer.windows import confidence, coverage, mean, median, onset_columns, robust_z
 
 VALUES = arrays(
     np.float64, st.tuples(st.integers(1, 5), st.integers(1, 12)), elements=st.floats(-1e6, 1e6) | st.just(np.nan)
@@ -55,7 +55,7 @@ def test_among_normal_values_the_distance_counts_in_standard_deviations() -> Non
 
 @given(st.integers(1, 30), st.integers(1, 30))
 def test_the_onset_is_the_change_point(before: int, during: int) -> None:
-    assert onset_column(np.array([-0.5] * before + [0.5] * during)) == before
+    assert onset_columns(np.array([-0.5] * before + [0.5] * during)) == before
 
 
 @given(st.integers(2, 20), st.integers(8, 20), st.integers(1, 6))
@@ -64,8 +64,8 @@ def test_neither_a_gap_nor_a_quiet_column_moves_the_onset(before: int, during: i
     with_gap, with_quiet = excess.copy(), excess.copy()
     with_gap[before + at] = np.nan
     with_quiet[before + at + 1] = -0.5
-    assert onset_column(with_gap) == before
-    assert onset_column(with_quiet) == before
+    assert onset_columns(with_gap) == before
+    assert onset_columns(with_quiet) == before
 
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=3), st.floats(-1, 2))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.detectors import DETECTORS, detectors_with
-from warpgauge.analyzer.frame_builder import FrameBuilder
 from warpgauge.analyzer.health.xid import XidEvents
 from warpgauge.core.catalog import device
 from warpgauge.core.errors import ConfigError

@@ -84,6 +84,12 @@ def test_every_link_to_a_file_leads_somewhere(document: Path):
     assert [target for target in targets if not (document.parent / target).exists()] == []
 
 
+def test_the_index_leads_to_every_page():
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / target).resolve() for target in LINK.findall(index.read_text())}
+    assert {path for path in index.parent.rglob("*.md") if path != index} - linked == set()
+
+
 def test_generation_writes_the_pages_it_returns(tmp_path: Path):
     written = generate_docs(tmp_path / "deep" / "folder")
     assert {path.name: path.read_text() for path in written} == RENDERED

@@ -1,5 +1,6 @@
 """A real job of four processes with a real fault: the live analyzer says who, why and what to do within ten seconds.
 
+It exchanges gradients over sockets, and over PyTorch's gloo where an interpreter has torch (`make torch-tests`).
 The machine runs other things meanwhile. Every rank tells how much longer its work on the CPU took than the CPU time it
 got; where that ratio of ranks without a fault is too high, the machine was too loaded for a judgement, and a test that
 did not see what it should says so instead of failing.
@@ -23,6 +24,7 @@ import pytest
 
 from tests.real_servers import wait_until
 from tests.running import Up, up
+from tests.torch_python import rank_environment, torch_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +36,8 @@ pytestmark = [
 ]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "lockstep" / "lockstep.py"
-VICTIM = 3
+RANKS = 4
+VICTIM = RANKS - 1
 WITHIN_SECONDS = 10.0
 ONSET_SECONDS = 10.0  # that the estimate may be off
 CLEAR_SECONDS = 30.0
@@ -51,6 +54,7 @@ class Job:
 
     process: subprocess.Popen[str]
     name: str
+    backend: str
     told: list[dict[str, Any]] = field(default_factory=list)
 
     def order(self, fault: str) -> dict[str, Any]:
@@ -63,6 +67,11 @@ class Job:
             lambda: [one for one in self.told[seen:] if one.get("event") == event], what=f"the job says {event}"
         )
         return found[0]
+
+    @property
+    def ranks_heard(self) -> int:
+        """How many ranks told of a second of steps."""
+        return len({one["rank"] for one in list(self.told) if "rank" in one})
 
     def load(self, since: float, until: float, *, is_faulty: bool) -> str | None:
         """Why the machine was too loaded for a judgement, None if it was not."""
@@ -78,10 +87,12 @@ class Job:
 
 
 @contextlib.contextmanager
-def trained(running_home: Path, name: str) -> Iterator[Job]:
-    command = [sys.executable, EXAMPLE, "--orders", f"--job={name}", f"--socket={running_home}/warpgauge-train.sock"]
+def trained(running_home: Path, backend: str) -> Iterator[Job]:
+    python, name = torch_python() if backend == "gloo" else sys.executable, f"lockstep-{backend}"
+    command = [python, EXAMPLE, "--orders", f"--backend={backend}", f"--job={name}"]
     process = subprocess.Popen(
-        command,
+        [*command, f"--socket={running_home}/warpgauge-train.sock"],
+        env=rank_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -90,13 +101,13 @@ def trained(running_home: Path, name: str) -> Iterator[Job]:
     )
     with contextlib.suppress(OSError):  # what else runs here shall not decide the test, where the system lets us say so
         Path(f"/proc/{process.pid}/autogroup").write_text("-19")
-    job = Job(process, name)
+    job = Job(process, name, backend)
     reader = threading.Thread(
         target=lambda: job.told.extend(json.loads(line) for line in process.stdout or ()), daemon=True
     )
     reader.start()
     try:
-        wait_until(lambda: any(one.get("event") == "started" for one in job.told), what="the job starts", seconds=60)
+        wait_until(lambda: job.ranks_heard == RANKS, what="every rank steps", seconds=60)  # importing torch takes long
         yield job
     finally:
         if process.stdin is not None:
@@ -131,9 +142,9 @@ def here(home: Path) -> Iterator[Up]:
 
 
 @pytest.fixture(scope="module")
-def job(here: Up, home: Path) -> Iterator[Job]:
+def job(here: Up, home: Path, request: pytest.FixtureRequest) -> Iterator[Job]:
     """The job after a calm while, in which nothing may have been said about it on a fair machine."""
-    with trained(home, "lockstep") as running:
+    with trained(home, request.param) as running:
         began, early = time.time(), []
         while time.time() < began + CALM_SECONDS:
             early += about(here, running.name)
@@ -156,7 +167,10 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("fault", EXPECTED)
+RUNS = [("socket", fault) for fault in EXPECTED] + [("gloo", fault) for fault in EXPECTED if fault != "link"]
+
+
+@pytest.mark.parametrize(("job", "fault"), RUNS, indirect=["job"], scope="module")
 def test_a_real_fault_is_named_within_ten_seconds_and_cleared(here: Up, job: Job, fault: str):
     kind, rank, remedy = EXPECTED[fault]
     before = quiet_seconds(here, job.name, time.time() + CLEAR_SECONDS)
@@ -171,7 +185,9 @@ def test_a_real_fault_is_named_within_ten_seconds_and_cleared(here: Up, job: Job
     excuse = job.load(calm, onset["time"], is_faulty=False) or job.load(onset["time"], ended, is_faulty=True)
     if fault == "hog" and pressure > FAIR_PRESSURE:
         excuse = f"tasks waited for a CPU {pressure:.0%} of the time before the hog came, {FAIR_PRESSURE:.0%} is fair"
-    sys.stdout.write(f"{fault}: named after {took:.1f} s, cleared after {cleared:.1f} s; load: {excuse or 'fair'}\n")
+    sys.stdout.write(
+        f"{job.backend}, {fault}: named after {took:.1f} s, cleared after {cleared:.1f} s; load: {excuse or 'fair'}\n"
+    )
     problems = [
         *([] if before <= CLEAR_SECONDS else ["something was said before the onset"]),
         *([] if [one["kind"] for one in found] == [kind] else [f"found {[one['summary'] for one in found]}"]),

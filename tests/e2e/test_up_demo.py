@@ -115,9 +115,9 @@ def test_the_console_names_the_four_faults_in_a_real_browser(demo: Up, browser):
     assert "rerank-train → sim-node" in planned
 
 
-@pytest.mark.parametrize("left_out", ["straggler", "input_bound"])
-def test_a_fault_left_out_is_the_only_finding_that_is_missing(tmp_path: Path, left_out: str):
-    faults = [kind for kind in ("straggler", "thermal_limited", "idle_allocated", "input_bound") if kind != left_out]
+def test_a_fault_left_out_is_the_only_finding_that_is_missing(tmp_path: Path):
+    """One of the four, through the flag; each of them without the processes: tests/detectors/test_demo_fleet.py."""
+    faults = ["thermal_limited", "idle_allocated", "input_bound"]
 
     with up(tmp_path, "--demo", "always", "--demo-seed", "7", "--demo-faults", ",".join(faults)) as running:
         wait_until(lambda: len(serious(running)) >= 3, what="three faults are found", seconds=SECONDS)

@@ -280,6 +280,15 @@ def test_a_file_that_was_replaced_is_read_from_its_start(tmp_path: Path) -> None
     assert [one.recommendation_id for one in mail.withdrawals] == [advice().id]
 
 
+def test_a_line_that_is_no_recommendation_is_named_and_costs_itself_only(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(f"{{}}\n{json.dumps(advice().to_event())}\nnonsense\n")
+    mail = FileInbox(path).read()
+    assert len(mail.recommendations) == 1
+    assert [one.split(": ")[0] for one in mail.malformed] == [f"{path}:1", f"{path}:3"]
+    assert "not JSON" in mail.malformed[1]
+
+
 def test_the_verb_follows_a_file_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "in.jsonl"
     far = {"expires_at": 4e9, "created": 1.0, "not_before": 1.0}
@@ -288,3 +297,10 @@ def test_the_verb_follows_a_file_once(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(command, {}) == 0
     assert main(command, {}) == 0
     assert capsys.readouterr().out.count("cordon device GPU-1 in prod") == 1
+
+
+def test_one_round_without_an_analyzer_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "operator.token").write_text("t" * 43)
+    (tmp_path / "operator.token").chmod(0o600)
+    ends = ["--analyzer=http://127.0.0.1:9", f"--token-file={tmp_path / 'operator.token'}"]
+    assert main(["executor", "--core=stdout", "--once", *ends, f"--state-directory={tmp_path / 'state'}"], {}) == 2

@@ -17,13 +17,10 @@ from warpgauge.core.errors import ConfigError
 from warpgauge.core.exposition import Format, parse
 from warpgauge.exporters.agent import Agent
 from warpgauge.exporters.collectors import COLLECTORS
-from warpgauge.exporters.link import Program
 from warpgauge.exporters.routes import application
 from warpgauge.web import ListenAddress, serve
 
 pytestmark = pytest.mark.slow
-
-NO_LIBRARY = Program(command=("python-that-is-not-there",))
 
 
 def config(*, demo="never", disabled=("training",), **agent):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from warpgauge.core.catalog import Tier
+from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import AgentConfig, Config
-from warpgauge.core.exposition import Format
+from warpgauge.core.device import Device, DeviceKind
+from warpgauge.core.exposition import Format, page
+from warpgauge.core.sample import Sample
 from warpgauge.exporters.agent import Agent
 
 TICK_SECONDS = 1.0
@@ -69,5 +73,21 @@ def test_a_change_after_a_scrape_in_the_same_tick_is_remembered_too():
         assert not shop.agent.pages.is_stale
         shop.change()
         assert shop.agent.pages.is_stale
+
+    in_shop(story)
+
+
+def test_a_reading_that_comes_while_a_page_is_written_is_on_the_next_page():
+    async def story(shop):
+        readings = shop.agent.readings
+        device = Device(uuid="GPU-1", index=0, kind=DeviceKind.GPU, vendor="nvidia", model="H100")
+        readings.see("nvml", device)
+        readings.update("nvml", Tier.FAST, device.uuid, [Sample(rows.POWER, device.labels, 1.0)])
+        writing = readings.freshen()
+        next(writing)
+        readings.update("nvml", Tier.FAST, device.uuid, [Sample(rows.POWER, device.labels, 2.0)])
+        for _ in writing:
+            pass
+        assert b" 2.0\n" in page(readings.families(), Format.TEXT)
 
     in_shop(story)

@@ -157,7 +157,7 @@ def test_a_broken_line_is_named_with_its_number(tmp_path):
     ("content", "complaint"),
     [
         (b"", r":1: holds no whole line"),
-        (b"not compressed\n", r":1: after this line: not Zstandard, or damaged"),
+        (b"not compressed\n", r":1: not what `warpgauge record` writes, or damaged"),
         (zstd.compress(b'{"t":1}\n'), r":1: not a recording: its first line names no schema"),
         (zstd.compress(b'{"schema":"warpgauge.recording/v9"}\n'), r":1: not a warpgauge.recording/v1: schema is"),
         (zstd.compress(encode_header(Header(start=1.0)) + b"{}"), r":2: ends without a newline"),

@@ -31,6 +31,7 @@ OK = 0
 SIGNED = {pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT, pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT}
 FIELD = {name: value for name, value in vars(pynvml).items() if name.startswith("NVML_FI_DEV_")}
 KIB = 1024
+EVENT_LOOK_SECONDS = 0.05  # between two looks whether something happened
 ENGINES = {
     value for name, value in vars(pynvml).items() if re.fullmatch(r"NVML_GPM_METRIC_NV(DEC|ENC|JPG|OFA)_\d_UTIL", name)
 }
@@ -477,9 +478,8 @@ class FakeNvml(SamplesMixin, FamiliesMixin, MigMixin):
         return OK
 
     def _nvmlEventSetWait(self, _name, _set, out, timeout) -> int:
-        self.find_events()
         try:
-            gpu, kind, data = self.events.get(timeout=timeout.value / 1000)
+            gpu, kind, data = self._next_event(timeout.value / 1000)
         except Empty:
             return pynvml.NVML_ERROR_TIMEOUT
         if not self.registered.get(gpu, 0) & kind:
@@ -487,6 +487,18 @@ class FakeNvml(SamplesMixin, FamiliesMixin, MigMixin):
         out._obj.device = ctypes.pointer(self.gpus[gpu].handle)
         out._obj.eventType, out._obj.eventData = kind, data
         return OK
+
+    def _next_event(self, seconds: float):
+        """Told soon after it happens, as the driver's own."""
+        left = seconds
+        while True:
+            self.find_events()
+            try:
+                return self.events.get(timeout=min(left, EVENT_LOOK_SECONDS))
+            except Empty:
+                left -= EVENT_LOOK_SECONDS
+                if left <= 0.0:
+                    raise
 
     def percent_at(self, sample) -> float:
         """What the GPU was doing when a GPM sample was taken."""

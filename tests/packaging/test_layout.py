@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -69,17 +70,36 @@ ONE_FILE_ONLY = ("pyarrow", "pynvml", "prometheus_client", "standardwebhooks")
 
 
 def imported_by(path: Path) -> set[str]:
-    """Top-level names of the foreign packages that a file imports anywhere in it, type checking included."""
+    """What a file imports anywhere in it, also for types: of `from a import b` a.b, be it a module or a name."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add((node.module or "").partition(".")[0])
-    return names - set(sys.stdlib_module_names) - {"warpgauge"}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
-FOREIGN = {path.relative_to(ROOT).as_posix(): imported_by(path) for path in SOURCES}
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts[1:]).removesuffix(".__init__")
+
+
+# The sources take a second to read, so fixtures read them: every worker collects.
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[Path, set[str]]:
+    return {path: imported_by(path) for path in SOURCES}
+
+
+@pytest.fixture(scope="module")
+def foreign(imports: dict[Path, set[str]]) -> dict[str, set[str]]:
+    """What each file of ours imports of others."""
+    ours = set(sys.stdlib_module_names) | {"warpgauge"}
+    return {
+        path.relative_to(ROOT).as_posix(): {name.partition(".")[0] for name in names} - ours
+        for path, names in imports.items()
+    }
 
 
 def test_the_namespace_has_no_init():
@@ -103,10 +123,23 @@ def test_the_import_contracts_hold():
     assert done.returncode == 0, done.stdout
 
 
-def test_every_foreign_import_stands_where_its_library_lives():
+def test_no_files_import_each_other_not_even_for_types(imports: dict[Path, set[str]]):
+    """What two files need of each other is a third one's subject."""
+    known = {module_of(path) for path in SOURCES}
+    graph = {
+        module_of(path): {name if name in known else name.rpartition(".")[0] for name in names}
+        for path, names in imports.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" is imported by ".join(error.args[1]))
+
+
+def test_every_foreign_import_stands_where_its_library_lives(foreign: dict[str, set[str]]):
     strays = [
         f"{path} imports {name}"
-        for path, names in FOREIGN.items()
+        for path, names in foreign.items()
         for name in names
         if not path.startswith(HOMES.get(name, ()) or ("nowhere",))
     ]
@@ -114,8 +147,8 @@ def test_every_foreign_import_stands_where_its_library_lives():
 
 
 @pytest.mark.parametrize("library", ONE_FILE_ONLY)
-def test_a_driver_or_protocol_library_is_imported_in_one_file_at_most(library: str):
-    users = [path for path, names in FOREIGN.items() if library in names]
+def test_a_driver_or_protocol_library_is_imported_in_one_file_at_most(library: str, foreign: dict[str, set[str]]):
+    users = [path for path, names in foreign.items() if library in names]
     assert len(users) <= 1, users
 
 

@@ -13,7 +13,6 @@ from warpgauge.analyzer.planning.fairness import (
     Use,
     decayed,
     dominant_share,
-    fairness_gap,
     poorest,
 )
 from warpgauge.analyzer.planning.occupancy import Occupancy
@@ -35,7 +34,6 @@ def test_the_dominant_share_is_the_largest_part_of_any_resource():
     second = Resources(cpu_milli=6000, memory_mib=2 * 1024)
     assert dominant_share(first, NINE_CPUS) == pytest.approx(2 / 3)
     assert dominant_share(second, NINE_CPUS) == pytest.approx(2 / 3)
-    assert fairness_gap({"a": first, "b": second}, NINE_CPUS, {}) == pytest.approx(0)
 
 
 def test_the_paper_s_example_is_reproduced_pod_by_pod():

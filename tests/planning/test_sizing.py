@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgauge.analyzer.planning.sizing import Activity, Demand, Profile, reclaim_idle, right_size
+from warpgauge.analyzer.planning.sizing import Demand, Profile, right_size
 
 GIB = 2**30
 WEEK = 7 * 86_400.0
@@ -60,22 +60,3 @@ def test_a_proposed_profile_always_holds_the_demand_and_is_smaller(gib, active, 
         assert profile.memory_bytes > gib * GIB
         assert profile.compute_ratio >= active
         assert (profile.compute_ratio, profile.memory_bytes) < (current.compute_ratio, current.memory_bytes)
-
-
-def quiet(**changed):
-    values = {"quiet_seconds": 4000.0, "sm_active_ratio": 0.0, "memory_bandwidth_ratio": 0.0, "pcie_ratio": 0.001}
-    return Activity(pod="p", **(values | changed))
-
-
-def test_an_hour_without_any_work_is_told_to_the_owner_first():
-    ((name, text),) = reclaim_idle([quiet()])
-    assert name == "p"
-    assert text == "no work on its devices for 67 min; ask its owner first"
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [{"quiet_seconds": 3000.0}, {"sm_active_ratio": 0.2}, {"memory_bandwidth_ratio": None}, {"pcie_ratio": 0.05}],
-)
-def test_work_on_any_signal_or_a_signal_not_measured_is_not_idle(changed):
-    assert reclaim_idle([quiet(**changed)]) == ()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from warpgauge.core.catalog import device, training
+from warpgauge.core.catalog import device, serving, training
 from warpgauge.core.sample import Histogram
 from warpgauge.exporters.synthetic.scenario import (
     CAUSES,
@@ -183,6 +183,21 @@ def test_a_job_has_series_only_while_it_is_there():
     plan = scenario(jobs=(replace(TRAINING, start_seconds=100.0, end_seconds=200.0),))
     steps = values(plan, training.STEP_SECONDS)
     assert sorted(steps) == [110.0, 120.0, 130.0, 140.0, 150.0, 160.0, 170.0, 180.0, 190.0, 200.0]
+
+
+@pytest.mark.parametrize("at", [50.0, 250.0], ids=["the first", "the next"])
+def test_a_device_works_for_each_of_the_jobs_that_take_turns_on_it(at):
+    first = replace(TRAINING, end_seconds=100.0)
+    turns = (first, replace(TRAINING, id="b", start_seconds=200.0, user="other"))
+    busy = {when: found[0] for when, found in values(scenario(jobs=turns), device.GRAPHICS_ENGINE_ACTIVE).items()}
+    assert busy[at] > 0.5
+    assert busy[150.0] == 0.0
+
+
+def test_a_server_is_asked_for_its_requests_only_while_it_is_there():
+    server = JobPlan(id="s", kind="serving", devices=["2:0-3"], start_seconds=100.0, end_seconds=200.0)
+    running = values(scenario(jobs=(server,)), serving.RUNNING, "sim-node-2")
+    assert (min(running), max(running)) == (110.0, 200.0)
 
 
 def test_a_server_that_scales_holds_as_many_devices_as_it_uses():

@@ -86,6 +86,9 @@ _EXPRESSIONS: Final = {
     '(DCGM_FI_DEV_GPU_TEMP)) > $threshold, "vendor", "nvidia", "", "")',
 }  # fmt: skip
 
+_NEAREST: Final = {"job": "node", "host": "node", "telemetry": "fleet"}
+"""Where the pods on the devices stand, whether the machine's devices tell anything, and whether any do."""
+
 _STATE: Final = "dcgm-exporter has no state of a device: one that is lost only loses its series (NodeDevicesMissing)"
 _NOT_DEFAULT: Final = "its field is in none of dcgm-exporter's lists of counters"
 _ELSEWHERE: Final = "it is not about accelerators: node_exporter's own rules cover it"
@@ -145,12 +148,20 @@ def _translated(rule: Rule) -> Rule:
         text.replace("warpgauge-agent", "dcgm-exporter")
         .replace("warpgauge agent", "dcgm-exporter")
         .replace("{{ $value | humanizeDuration }} ago", "within the last 5 minutes")
+        .replace(
+            "the drivers on the fleet dashboard, where the rarest stand first", "DCGM_FI_DRIVER_VERSION by Hostname"
+        )
         for text in texts
     )
     expr = _EXPRESSIONS[rule.alert]
     if "label_replace" in expr:  # what only had another name is dropped
         expr = f"max by ({', '.join(rule.labels)}) ({expr})"
-    return replace(rule, expr=expr, summary=summary, description=description)
+    return replace(rule, expr=expr, summary=summary, description=description, dashboard=_dashboard(rule))
+
+
+def _dashboard(rule: Rule) -> str:
+    """The dashboard over the same series; of jobs, agents and hosts there is none."""
+    return f"dcgm-{_NEAREST.get(rule.dashboard, rule.dashboard)}"
 
 
 GROUP: Final = Group(

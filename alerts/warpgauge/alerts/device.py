@@ -59,7 +59,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.CRITICAL,
             scope="device",
-            dashboard="fleet",
+            dashboard="device",
             summary=f"{NAMED} is {_STATE}",
             description=f"""
                 Device {{{{ $labels.uuid }}}} of node {{{{ $labels.node }}}} has been {_STATE} for a minute. Its job
@@ -75,7 +75,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="device",
             summary=f"{NAMED} has not been read for {{{{ $value | humanizeDuration }}}}",
             description="""
                 The agent on {{ $labels.node }} answers, but its last reading of device {{ $labels.uuid }} is {{ $value
@@ -90,7 +90,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="node",
             summary=f"{NAMED} is slowed by heat {{{{ $value | humanizePercentage }}}} of the time",
             description="""
                 Heat held the clocks of device {{ $labels.uuid }} on {{ $labels.node }} down for {{ $value |
@@ -105,7 +105,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.CRITICAL,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f'{NAMED} lost data in memory: {{{{ printf "%.0f" $value }}}} uncorrectable errors',
             description="""
                 Device {{ $labels.uuid }} on {{ $labels.node }} counted {{ printf "%.0f" $value }} uncorrectable memory
@@ -119,7 +119,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.CRITICAL,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f"{NAMED} has no spare memory rows left",
             description="""
                 A row remap failed on device {{ $labels.uuid }} of {{ $labels.node }}: its memory cannot mend itself any

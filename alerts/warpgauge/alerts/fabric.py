@@ -45,7 +45,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="fabric",
-            dashboard="fleet",
+            dashboard="interconnect",
             summary=f'{AT_DEVICE} lost {{{{ printf "%.0f" $value }}}} of its NVLinks',
             description="""
                 {{ printf "%.0f" $value }} NVLinks of device {{ $labels.uuid }} on {{ $labels.node }} are inactive while
@@ -61,7 +61,7 @@ GROUP: Final = Group(
             labels=LINK,
             severity=Severity.WARNING,
             scope="fabric",
-            dashboard="fleet",
+            dashboard="interconnect",
             summary=f"NVLink {{{{ $labels.link }}}} of {AT_DEVICE} runs at {{{{ $value | humanizePercentage }}}}",
             description="""
                 NVLink {{ $labels.link }} of device {{ $labels.uuid }} on {{ $labels.node }} was trained to {{ $value |
@@ -76,7 +76,7 @@ GROUP: Final = Group(
             labels=LINK,
             severity=Severity.WARNING,
             scope="fabric",
-            dashboard="fleet",
+            dashboard="interconnect",
             summary=f'NVLink {{{{ $labels.link }}}} of {AT_DEVICE} had {{{{ printf "%.0f" $value }}}} errors',
             description="""
                 NVLink {{ $labels.link }} of device {{ $labels.uuid }} on {{ $labels.node }} counted {{ printf "%.0f"
@@ -91,7 +91,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.CRITICAL,
             scope="fabric",
-            dashboard="fleet",
+            dashboard="interconnect",
             summary=f"{AT_DEVICE} has not joined the NVLink fabric",
             description="""
                 Device {{ $labels.uuid }} on {{ $labels.node }} has not completed its registration with the NVLink
@@ -106,12 +106,12 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="fabric",
-            dashboard="fleet",
+            dashboard="interconnect",
             summary=f"The NVLink fabric is unwell as {AT_DEVICE} sees it",
             description="""
                 The driver of device {{ $labels.uuid }} on {{ $labels.node }} has reported less than a healthy NVLink
-                fabric for $hold: bandwidth is missing, or a route is. First look: accel_fabric_fault names the fault;
-                accel_fabric_health says how much is left.
+                fabric for $hold: bandwidth is missing, or a route is. First look: the
+                interconnect dashboard names the fault and says how healthy the fabric is.
             """,
         ),
         Rule(
@@ -120,7 +120,7 @@ GROUP: Final = Group(
             labels=SWITCH,
             severity=Severity.WARNING,
             scope="fabric",
-            dashboard="fleet",
+            dashboard="reliability",
             summary="NVSwitch {{ $labels.pci_bus_id }} of {{ $labels.node }} reported SXID {{ $labels.sxid }}",
             description="""
                 The NVSwitch at {{ $labels.pci_bus_id }} of {{ $labels.node }} reported SXID {{ $labels.sxid }} {{

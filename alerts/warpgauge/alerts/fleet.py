@@ -83,8 +83,8 @@ GROUP: Final = Group(
             summary='{{ $labels.cluster }} runs {{ printf "%.0f" $value }} versions of the {{ $labels.vendor }} driver',
             description="""
                 {{ $labels.cluster }} has run {{ printf "%.0f" $value }} versions of the {{ $labels.vendor }} driver for
-                $hold: jobs behave differently by where they land. First look: accel_driver_info lists the nodes of
-                each; finish or undo the upgrade.
+                $hold: jobs behave differently by where they land. First look: the drivers on the fleet dashboard,
+                where the rarest stand first; finish or undo the upgrade.
             """,
         ),
         Rule(

@@ -36,7 +36,7 @@ GROUP: Final = Group(
             labels=(*HOLDERS, "index"),
             severity=Severity.INFO,
             scope="job",
-            dashboard="fleet",
+            dashboard="job",
             summary="Job {{ $labels.job_id }} holds {{ $labels.node }}/gpu{{ $labels.index }} and does not use it",
             description="""
                 Device {{ $labels.uuid }} on {{ $labels.node }} belongs to job {{ $labels.job_id }} of {{ $labels.user

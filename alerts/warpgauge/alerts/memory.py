@@ -29,7 +29,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f"{AT_DEVICE} waits for a reset to replace bad memory",
             description="""
                 Device {{ $labels.uuid }} on {{ $labels.node }} found bad memory and will use spare rows from its next
@@ -45,7 +45,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f'{AT_DEVICE} runs out of spare memory rows in {{{{ printf "%.0f" $value }}}} banks',
             description="""
                 {{ printf "%.0f" $value }} memory banks of device {{ $labels.uuid }} on {{ $labels.node }} have few or
@@ -60,7 +60,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f"{AT_DEVICE} waits for a driver reload to retire bad memory",
             description="""
                 Device {{ $labels.uuid }} on {{ $labels.node }} has a memory page to retire, which happens with the next
@@ -74,12 +74,13 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f'{AT_DEVICE} corrected {{{{ printf "%.0f" $value }}}} memory errors in an hour',
             description="""
                 The memory of device {{ $labels.uuid }} on {{ $labels.node }} needed {{ printf "%.0f" $value }}
                 corrections in an hour, more than $threshold. Nothing is lost yet; uncorrectable errors often follow.
-                First look: accel_ecc_location_errors_total says where. Have the board tested when its job ends.
+                First look: `nvidia-smi -q -d ECC -i {{ $labels.index }}` says where. Have the board tested when its job
+                ends.
             """,
         ),
         Rule(
@@ -90,7 +91,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.INFO,
             scope="device",
-            dashboard="fleet",
+            dashboard="device",
             summary=f"{AT_DEVICE} has its memory {{{{ $value | humanizePercentage }}}} full",
             description="""
                 Work on device {{ $labels.uuid }} of {{ $labels.node }} held {{ $value | humanizePercentage }} of its

@@ -41,7 +41,7 @@ GROUP: Final = Group(
             labels=NODE,
             severity=Severity.CRITICAL,
             scope="node",
-            dashboard="fleet",
+            dashboard="node",
             summary='{{ $labels.node }} has {{ printf "%.0f" $value }} accelerators less than within the last day',
             description="""
                 {{ printf "%.0f" $value }} accelerators that {{ $labels.node }} had within the last day are not even

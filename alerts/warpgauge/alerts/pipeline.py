@@ -38,7 +38,7 @@ GROUP: Final = Group(
             labels=(),
             severity=Severity.CRITICAL,
             scope="fleet",
-            dashboard="fleet",
+            dashboard="telemetry",
             summary="Prometheus knows no warpgauge agent at all",
             description="""
                 No scrape target has had a job named warpgauge-agent for 15 minutes: no rule about devices or hosts can
@@ -52,7 +52,7 @@ GROUP: Final = Group(
             labels=("cluster", "node", "collector"),
             severity=Severity.WARNING,
             scope="node",
-            dashboard="host",
+            dashboard="telemetry",
             summary="Collector {{ $labels.collector }} on {{ $labels.node }} fails",
             description="""
                 The agent on {{ $labels.node }} runs, but its collector {{ $labels.collector }} has failed for 5

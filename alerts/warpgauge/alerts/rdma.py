@@ -34,7 +34,7 @@ GROUP: Final = Group(
             labels=PORT,
             severity=Severity.CRITICAL,
             scope="fabric",
-            dashboard="host",
+            dashboard="interconnect",
             summary=f"{AT_PORT} is down",
             description="""
                 Port {{ $labels.port }} of {{ $labels.device }} on {{ $labels.node }} has not been active for $hold, and
@@ -50,7 +50,7 @@ GROUP: Final = Group(
             labels=PORT,
             severity=Severity.WARNING,
             scope="fabric",
-            dashboard="host",
+            dashboard="interconnect",
             summary=f"{AT_PORT} runs at {{{{ $value | humanizePercentage }}}} of its speed",
             description="""
                 Port {{ $labels.port }} of {{ $labels.device }} on {{ $labels.node }} has run at {{ $value |
@@ -66,7 +66,7 @@ GROUP: Final = Group(
             labels=PORT,
             severity=Severity.WARNING,
             scope="fabric",
-            dashboard="host",
+            dashboard="interconnect",
             summary=f'{AT_PORT} has {{{{ printf "%.1f" $value }}}} link errors a second',
             description="""
                 Port {{ $labels.port }} of {{ $labels.device }} on {{ $labels.node }} has counted {{ printf "%.1f"

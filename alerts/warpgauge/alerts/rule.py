@@ -19,6 +19,14 @@ Scope = Literal["device", "node", "fabric", "job", "fleet"]
 
 Document = dict[str, Any]
 
+_CHOSEN_BY: Final = {
+    "device": ("cluster", "node", "uuid"),
+    "dcgm-device": ("node", "uuid"),
+    "job": ("cluster", "job_id"),  # of all its nodes: ranks are compared there
+    "serving": ("cluster", "node", "model"),
+}
+"""What a dashboard is narrowed to by its link, as far as the alert carries it; the others by cluster and node."""
+
 _UNITS: Final = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 
 
@@ -108,9 +116,8 @@ class Rule:
         )
 
     def _variables(self) -> str:
-        chosen = [
-            f"var-{name}={{{{ $labels.{name} | urlquery }}}}" for name in ("cluster", "node") if name in self.labels
-        ]
+        names = _CHOSEN_BY.get(self.dashboard, ("node",) if self.dashboard.startswith("dcgm-") else ("cluster", "node"))
+        chosen = [f"var-{name}={{{{ $labels.{name} | urlquery }}}}" for name in names if name in self.labels]
         return f"?{'&'.join(chosen)}" if chosen else ""
 
 

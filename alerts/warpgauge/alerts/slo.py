@@ -50,7 +50,7 @@ def _burning(name: str, pairs: tuple[tuple[str, str, float], ...]) -> str:
 
 
 def _burn(  # noqa: PLR0913 - what differs between the four
-    name: str, promise: str, look: str, *, source: str, objective: float, is_fast: bool
+    name: str, promise: str, look: str, dashboard: str, *, source: str, objective: float, is_fast: bool
 ) -> Rule:
     days = "days" if is_fast else "weeks"
     return Rule(
@@ -61,7 +61,7 @@ def _burn(  # noqa: PLR0913 - what differs between the four
         labels=("cluster",),
         severity=Severity.CRITICAL if is_fast else Severity.WARNING,
         scope="fleet",
-        dashboard="fleet",
+        dashboard=dashboard,
         summary=f"{{{{ $labels.cluster }}}} breaks its promise that {promise}: error budget gone in {days}",
         description=f"""
             {{{{ $value | humanizePercentage }}}} missed where $threshold% is promised ({promise}, in
@@ -71,11 +71,12 @@ def _burn(  # noqa: PLR0913 - what differs between the four
 
 
 _TELEMETRY: Final = ("TelemetryFreshnessBurn", f"telemetry is younger than {FRESH_SECONDS} seconds",
-                     "AgentDown, DeviceDataStale and CollectorFailing say where.")  # fmt: skip
+                     "AgentDown, DeviceDataStale and CollectorFailing say where.", "telemetry")  # fmt: skip
 _HEALTH: Final = (
     "HealthyDeviceHoursBurn",
     "accelerators can be used",
     "DeviceLost and DeviceRecoveryNeeded say which.",
+    "fleet",
 )
 
 GROUP: Final = Group(

@@ -46,7 +46,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.CRITICAL,
             scope="device",
-            dashboard="fleet",
+            dashboard="node",
             summary=f"{AT_DEVICE} is braked by its power supply {{{{ $value | humanizePercentage }}}} of the time",
             description="""
                 The board of device {{ $labels.uuid }} on {{ $labels.node }} got the power brake signal {{ $value |
@@ -63,7 +63,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="node",
             summary=f"{AT_DEVICE} runs at {{{{ $value | humanizePercentage }}}} of its neighbors' clock",
             description="""
                 Device {{ $labels.uuid }} on {{ $labels.node }} is busy and its SM clock was {{ $value |
@@ -79,7 +79,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="node",
             summary=f'{AT_DEVICE} is {{{{ printf "%.1f" $value }}}} °C away from slowing down',
             description="""
                 Device {{ $labels.uuid }} on {{ $labels.node }} has run {{ printf "%.1f" $value }} °C below the
@@ -94,7 +94,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="interconnect",
             summary=f"{AT_DEVICE} has {{{{ $value | humanizePercentage }}}} of its PCIe lanes or generation",
             description="""
                 The PCIe link of device {{ $labels.uuid }} on {{ $labels.node }} was trained to {{ $value |
@@ -110,7 +110,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="interconnect",
             summary=f'{AT_DEVICE} sends {{{{ printf "%.1f" $value }}}} PCIe packets a second again',
             description="""
                 PCIe packets of device {{ $labels.uuid }} on {{ $labels.node }} were damaged and sent again {{ printf
@@ -125,7 +125,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="node",
             summary=f'{AT_DEVICE} went away and came back: {{{{ printf "%.0f" $value }}}} changes in 30 minutes',
             description="""
                 Device {{ $labels.uuid }} on {{ $labels.node }} stopped answering and answered again, {{ printf "%.0f"

@@ -40,7 +40,7 @@ GROUP: Final = Group(
             labels=RANK,
             severity=Severity.WARNING,
             scope="job",
-            dashboard="fleet",
+            dashboard="job",
             summary="Rank {{ $labels.rank }} of job {{ $labels.job_id }} holds the others up",
             description="""
                 Rank {{ $labels.rank }} of job {{ $labels.job_id }} on {{ $labels.node }} has needed {{ printf "%.2f"
@@ -56,7 +56,7 @@ GROUP: Final = Group(
             labels=JOB,
             severity=Severity.WARNING,
             scope="job",
-            dashboard="fleet",
+            dashboard="job",
             summary="Job {{ $labels.job_id }} makes no steps on {{ $labels.node }} any more",
             description="""
                 Job {{ $labels.job_id }} still holds devices on {{ $labels.node }}, and none of its ranks there has
@@ -72,12 +72,12 @@ GROUP: Final = Group(
             labels=JOB,
             severity=Severity.WARNING,
             scope="job",
-            dashboard="fleet",
+            dashboard="job",
             summary="Job {{ $labels.job_id }} lacks {{ $value }} of its ranks",
             description="""
-                {{ $value }} of the ranks that job {{ $labels.job_id }} says it has, on {{ $labels.node }} too, have not
-                reported for $hold and more: one died and the others wait for it, or nobody scrapes the agent of its
-                node. First look: the job's own log for a rank that ended, then `up` of its nodes.
+                {{ $value }} of the ranks that job {{ $labels.job_id }} (on {{ $labels.node }} among others) says it has
+                have not reported for $hold and more: one died and the others wait for it, or nobody scrapes the agent
+                of its node. First look: the job's own log for a rank that ended, then `up` of its nodes.
             """,
         ),
         Rule(
@@ -88,7 +88,7 @@ GROUP: Final = Group(
             labels=JOB,
             severity=Severity.INFO,
             scope="job",
-            dashboard="fleet",
+            dashboard="job",
             summary="Job {{ $labels.job_id }} waits for data {{ $value | humanizePercentage }} of its time",
             description="""
                 Job {{ $labels.job_id }} on {{ $labels.node }} has spent {{ $value | humanizePercentage }} of its steps

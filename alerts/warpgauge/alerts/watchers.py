@@ -28,12 +28,12 @@ GROUP: Final = Group(
             labels=COLLECTOR,
             severity=Severity.WARNING,
             scope="node",
-            dashboard="host",
+            dashboard="telemetry",
             summary="The agent on {{ $labels.node }} misses readings of {{ $labels.collector }}",
             description="""
                 The agent on {{ $labels.node }} has missed {{ printf "%.2f" $value }} readings a second of
                 {{ $labels.collector }} for $hold: it gets no CPU, or calls take longer than their interval. First look:
-                warpgauge_agent_driver_call_seconds by function, and the CPU limit of the agent.
+                slow driver calls, and waits for the agent's CPU limit, on the telemetry dashboard.
             """,
         ),
         Rule(
@@ -43,12 +43,12 @@ GROUP: Final = Group(
             labels=COLLECTOR,
             severity=Severity.WARNING,
             scope="node",
-            dashboard="host",
+            dashboard="telemetry",
             summary="The child process of {{ $labels.collector }} on {{ $labels.node }} keeps dying",
             description="""
                 The agent on {{ $labels.node }} had to replace the child process of {{ $labels.collector }} {{ printf
                 "%.0f" $value }} times in 30 minutes. The driver hangs or crashes; each time costs seconds of data.
-                First look: warpgauge_agent_child_restarts_total by reason, then `dmesg -T | grep -i nvrm`.
+                First look: restarts by reason on the telemetry dashboard, then `dmesg -T | grep -i nvrm`.
             """,
         ),
         Rule(
@@ -58,7 +58,7 @@ GROUP: Final = Group(
             labels=(*COLLECTOR, "reason"),
             severity=Severity.WARNING,
             scope="node",
-            dashboard="host",
+            dashboard="telemetry",
             summary="The agent on {{ $labels.node }} needs a restart: {{ $labels.reason }}",
             description="""
                 The driver on {{ $labels.node }} refuses the agent for {{ $labels.reason }}, which only a restart of its
@@ -73,7 +73,7 @@ GROUP: Final = Group(
             labels=NODE,
             severity=Severity.INFO,
             scope="node",
-            dashboard="host",
+            dashboard="telemetry",
             summary="The agent on {{ $labels.node }} may not read the kernel log",
             description="""
                 The agent on {{ $labels.node }} sees only the XIDs that the driver announces: those of a device that is
@@ -94,7 +94,7 @@ GROUP: Final = Group(
             labels=(*NODE, "outcome"),
             severity=Severity.INFO,
             scope="node",
-            dashboard="host",
+            dashboard="telemetry",
             summary="Step timers on {{ $labels.node }} are not heard: {{ $labels.outcome }}",
             description="""
                 The agent on {{ $labels.node }} has refused {{ printf "%.2f" $value }} messages a second from step
@@ -109,7 +109,7 @@ GROUP: Final = Group(
             labels=ANALYZER,
             severity=Severity.WARNING,
             scope="fleet",
-            dashboard="fleet",
+            dashboard="telemetry",
             summary="The analyzer {{ $labels.instance }} does not answer",
             description="""
                 Prometheus has not reached the analyzer {{ $labels.instance }} for $hold: no findings, no
@@ -125,7 +125,7 @@ GROUP: Final = Group(
             labels=ANALYZER,
             severity=Severity.WARNING,
             scope="fleet",
-            dashboard="fleet",
+            dashboard="telemetry",
             summary="The analyzer {{ $labels.instance }} has judged nothing for {{ $value | humanizeDuration }}",
             description="""
                 The analyzer {{ $labels.instance }} answers, but its detectors last ran {{ $value | humanizeDuration }}
@@ -140,7 +140,7 @@ GROUP: Final = Group(
             labels=(*ANALYZER, "source", "target"),
             severity=Severity.WARNING,
             scope="fleet",
-            dashboard="fleet",
+            dashboard="telemetry",
             summary="The analyzer cannot read {{ $labels.target }}",
             description="""
                 The analyzer {{ $labels.instance }} has not been able to read {{ $labels.target }} ({{
@@ -156,7 +156,7 @@ GROUP: Final = Group(
             labels=ANALYZER,
             severity=Severity.WARNING,
             scope="fleet",
-            dashboard="fleet",
+            dashboard="telemetry",
             summary="The analyzer {{ $labels.instance }} is full and turns series away",
             description="""
                 The analyzer {{ $labels.instance }} has refused {{ printf "%.1f" $value }} samples a second for $hold

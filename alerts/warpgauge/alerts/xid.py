@@ -67,7 +67,7 @@ GROUP: Final = Group(
             labels=XID,
             severity=Severity.CRITICAL,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f"{AT_DEVICE} reported XID {{{{ $labels.xid }}}}, a fault of the hardware",
             description="""
                 The driver reported XID {{ $labels.xid }} for device {{ $labels.uuid }} on {{ $labels.node }} {{ $value
@@ -81,7 +81,7 @@ GROUP: Final = Group(
             labels=XID,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f"{AT_DEVICE} reported XID {{{{ $labels.xid }}}}, which a sound board does not",
             description="""
                 The driver reported XID {{ $labels.xid }} for device {{ $labels.uuid }} on {{ $labels.node }} {{ $value
@@ -96,7 +96,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.INFO,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f'{AT_DEVICE} had {{{{ printf "%.0f" $value }}}} application errors (XID) in an hour',
             description="""
                 Programs on device {{ $labels.uuid }} of {{ $labels.node }} failed with XIDs that are the program's
@@ -111,7 +111,7 @@ GROUP: Final = Group(
             labels=DEVICE,
             severity=Severity.WARNING,
             scope="device",
-            dashboard="fleet",
+            dashboard="reliability",
             summary=f"The driver asks to recover {AT_DEVICE}: {_WANTED}{{{{ end }}}}",
             description=f"""
                 For $hold the driver has asked for this to bring device {{{{ $labels.uuid }}}} on

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -11,7 +10,7 @@ from aiohttp import web
 from warpgauge.analyzer.recommend.desk import MODES, NotNowError, UnknownError, parse_who
 from warpgauge.core.ack import ack_from_event
 from warpgauge.core.errors import InputError
-from warpgauge.web import json_response
+from warpgauge.web import json_object, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,14 +50,6 @@ def acting_document(advisor: Advisor) -> dict[str, Any]:
     }
 
 
-def _object(content: bytes) -> dict[str, Any]:
-    body = json.loads(content or b"{}")
-    if not isinstance(body, dict):
-        msg = "the body must be a JSON object"
-        raise InputError(msg)
-    return body
-
-
 class _Acting:
     def __init__(self, advisor: Advisor) -> None:
         self._advisor = advisor
@@ -86,14 +77,14 @@ class _Acting:
 
     async def _order(self, request: web.Request, work: Work) -> web.Response:
         """Carry an order out off the event loop: it waits for the disk."""
+        body = await json_object(request)
         try:
-            body = _object(await request.read())
             return json_response(await asyncio.to_thread(work, body))
         except UnknownError as error:
             raise web.HTTPNotFound(text=str(error)) from error
         except NotNowError as error:
             raise web.HTTPConflict(text=str(error)) from error
-        except (InputError, ValueError, RecursionError) as error:
+        except (InputError, ValueError) as error:
             raise web.HTTPBadRequest(text=str(error)) from error
 
     def _paused(self, who: str) -> dict[str, Any]:

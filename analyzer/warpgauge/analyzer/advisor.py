@@ -18,6 +18,7 @@ from warpgauge.analyzer.recommend.site_rules import SiteRules, read_site_rules
 from warpgauge.analyzer.recommend.topology import topology_of
 from warpgauge.analyzer.recommend.undoing import undo_of
 from warpgauge.analyzer.recommend.verifying import due, verify
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.document import to_document
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.recommendation import TargetType
@@ -55,11 +56,13 @@ def make_outbox(directory: Path, clock: Clock, acting: ActingConfig) -> Outbox:
     """
     sinks: list[Any] = [FileSink(directory / RECOMMENDATIONS_FILE), StreamSink(sys.stdout)]
     if acting.webhook_url:
-        from warpgauge.analyzer.recommend.webhook import Secrets, WebhookSink, client_context  # noqa: PLC0415 - an extra
+        from warpgauge.analyzer.recommend.webhook import Secrets, WebhookSink  # noqa: PLC0415 - an extra
 
         secrets = Secrets(file=acting.webhook_secret_file, variable=SECRET_VARIABLE)
         secrets.keys(os.environ)  # what cannot work ends the start, not the first delivery
-        context = client_context(acting.webhook_ca_file, acting.webhook_client_cert, acting.webhook_client_key)
+        context = client_context(
+            acting.webhook_ca_file, acting.webhook_client_cert, acting.webhook_client_key, of="acting.webhook_url"
+        )
         sinks.append(WebhookSink("webhook", acting.webhook_url, secrets, clock=clock, context=context))
     return Outbox(directory, sinks, clock)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from warpgauge.analyzer.alerting import SOURCE, finding_alert, places_of, recommendation_alert, told_by_rules
+from warpgauge.analyzer.alerting import SOURCE, Naming, finding_alert, places_of, recommendation_alert, told_by_rules
 from warpgauge.analyzer.sources.fetch import get, json_of
 from warpgauge.core.document import rfc3339
 from warpgauge.core.errors import SourceError
@@ -15,18 +15,27 @@ from warpgauge.core.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from warpgauge.analyzer.alerting import Alert, Naming, Told
+    from warpgauge.analyzer.alerting import Alert, Told
     from warpgauge.core.clock import Clock
+    from warpgauge.core.config import Config
     from warpgauge.core.finding import Finding
     from warpgauge.core.recommendation import Recommendation
 
-__all__ = ["Pusher"]
+__all__ = ["Pusher", "pushers_of"]
 
 _LOG: Final = logging.getLogger(__name__)
 _TIMEOUT_SECONDS: Final = 10.0
 _LIMIT_BYTES: Final = 64 << 20  # of all alerts that stand; about 1 kB each
 _LASTS_ROUNDS: Final = 4  # an alert ends by itself when so many rounds in a row brought no news of it
 _LASTS_AT_LEAST_SECONDS: Final = 120.0
+
+
+def pushers_of(config: Config, session: aiohttp.ClientSession, clock: Clock) -> tuple[Pusher, ...]:
+    """One for each Alertmanager that the settings name."""
+    naming, interval_seconds = Naming.of(config.alerts), config.analyzer.interval_seconds
+    return tuple(
+        Pusher(session, url, naming, clock, interval_seconds=interval_seconds) for url in config.analyzer.alertmanagers
+    )
 
 
 class Pusher:

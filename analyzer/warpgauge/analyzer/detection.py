@@ -50,7 +50,6 @@ class Candidate:
     impact: Impact | None = None
     simulated: bool = False
     strength: Strength = Strength.RAISE
-    fraction: float = 1.0  # share of the window in which the condition held
     is_supporting: bool = False  # beside another finding of the same device it is that one's evidence
     chance: float | None = None  # of evidence as strong as this if nothing is wrong; None where a rule decides
     needs_processes: bool = False  # the detector is an Explainer and wants the busiest processes of scope.node

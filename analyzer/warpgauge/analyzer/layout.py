@@ -133,7 +133,7 @@ def read_layout(path: Path, *, cluster: str) -> Layout:
             for row in rows:
                 _file(layout, f"{path}:{rows.line_num}", row, cluster)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        msg = f"cannot read the topology file {path}: {error}"
+        msg = f"cannot read the topology file {path}: {getattr(error, 'strerror', None) or error}"
         raise ConfigError(msg) from error
     return layout
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from warpgauge.analyzer.muting_book import MutingBook, mutings_document, told
 from warpgauge.core.errors import InputError, StorageError
-from warpgauge.web import json_response
+from warpgauge.web import json_object, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +44,7 @@ class Orders:
 
     async def silence(self, request: web.Request) -> web.Response:
         """Silence a scope for a time."""
-        wish, remote = await _body(request), request.remote or ""
+        wish, remote = await json_object(request), request.remote or ""
         made = await self._ordered(lambda: self._book.silence(wish, remote=remote))
         return json_response(told(made), status=201)
 
@@ -56,7 +55,7 @@ class Orders:
 
     async def dismiss(self, request: web.Request) -> web.Response:
         """Raise the bar for a finding's cause at its place."""
-        wish, remote = await _body(request), request.remote or ""
+        wish, remote = await json_object(request), request.remote or ""
         finding = self._findings().get(request.match_info["id"])
         if finding is None:
             raise web.HTTPNotFound(text="there is no such finding, now or in the last ten minutes")
@@ -86,13 +85,3 @@ def _by(request: web.Request) -> str:
     """Who asks, as they say; a name only, for the audit log."""
     name = request.query.get("by", "")[:100]
     return name if name.isprintable() else ""
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.text())
-    except (ValueError, RecursionError) as error:
-        raise web.HTTPBadRequest(text=f"the body is no JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(text="the body must be a JSON object")
-    return body

@@ -1,71 +1,56 @@
-"""`warpgauge analyzer`: reads agents or a Prometheus, ticks, serves the console and the API until told to stop."""
+"""The analyzer's service: the loops that read, tick and publish, and the newest documents."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.acting_routes import acting_document
-from warpgauge.analyzer.advisor import BOOK_FILE, Advisor, make_outbox
-from warpgauge.analyzer.alerting import Naming
-from warpgauge.analyzer.alertmanager import Pusher
+from warpgauge.analyzer.alertmanager import pushers_of
 from warpgauge.analyzer.anomalies.forest import Forests
-from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.close_frame import MOST_INTERVAL_SECONDS
 from warpgauge.analyzer.detectors import detectors_with
 from warpgauge.analyzer.documents import findings_list, incidents_list, status_document
 from warpgauge.analyzer.engine import heard_anew
-from warpgauge.analyzer.history import keeping
 from warpgauge.analyzer.history.recorder import recorder_of
 from warpgauge.analyzer.history.told import Teller
 from warpgauge.analyzer.layout import layout_of
-from warpgauge.analyzer.muting_book import MutingBook
 from warpgauge.analyzer.own_metrics import Durations, acting_samples, history_samples, own_samples
 from warpgauge.analyzer.plan_page import page_of, page_without_core
 from warpgauge.analyzer.pool_reading import PoolReader
 from warpgauge.analyzer.receiver import RemoteWriteReceiver
-from warpgauge.analyzer.recommend.book import Book
-from warpgauge.analyzer.recommend.desk import Desk
-from warpgauge.analyzer.recommend.lease import DirectoryLock, Lease
-from warpgauge.analyzer.snapshot import Keeper
-from warpgauge.analyzer.sources.access import Access, Credentials, Terms, tls_context
-from warpgauge.analyzer.sources.agent import AgentSource, Intervals
-from warpgauge.analyzer.sources.fetch import new_session
-from warpgauge.analyzer.sources.poll import PrometheusPoll
-from warpgauge.analyzer.sources.processes import busiest_processes
+from warpgauge.analyzer.sources.named import agent_terms_of, sources_of
+from warpgauge.analyzer.sources.processes import processes_of_nodes
 from warpgauge.analyzer.usage import Usage
 from warpgauge.analyzer.watch import Watch
-from warpgauge.core.audit import AUDIT_FILE, AuditLog
 from warpgauge.core.catalog import own
 from warpgauge.core.clock import Clock, SystemClock
-from warpgauge.core.config import data_directory
-from warpgauge.core.errors import SourceError, StorageError
-from warpgauge.web import EventStream, ListenAddress, TokenFile, serve
+from warpgauge.web import EventStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
 
     import aiohttp
 
+    from warpgauge.analyzer.advisor import Advisor
+    from warpgauge.analyzer.alertmanager import Pusher
     from warpgauge.analyzer.detection import Detector, ProcessReading
     from warpgauge.analyzer.engine import NodeKey, Result
     from warpgauge.analyzer.history.writer import HistoryWriter
     from warpgauge.analyzer.listener import Listener
+    from warpgauge.analyzer.muting_book import MutingBook
     from warpgauge.analyzer.pool_reading import PoolCommand
+    from warpgauge.analyzer.snapshot import Keeper
     from warpgauge.analyzer.sources import Page, SourceStatus
-    from warpgauge.core.config import AnalyzerConfig, Config
+    from warpgauge.core.config import Config
     from warpgauge.core.finding import Finding
     from warpgauge.core.sample import Sample
-    from warpgauge.web import Admission
 
-    Processes = dict[NodeKey, Sequence[ProcessReading]]
+    Processes = dict[NodeKey, tuple[ProcessReading, ...]]
 
-__all__ = ["Service", "run_service"]
+__all__ = ["Service"]
 
 _LOG: Final = logging.getLogger(__name__)
 _LIVE_SECONDS: Final = 1.0
@@ -74,104 +59,6 @@ _DEVICES_PER_LIVE_SECOND: Final = 1000  # a larger fleet is shown less often, so
 _DELIVERY_SECONDS: Final = 1.0
 _SETTLE_SECONDS: Final = 45.0  # how long the first tick waits for every source's first answer
 _SETTLE_POLL_SECONDS: Final = 0.2
-
-
-async def run_service(  # noqa: PLR0913 - what a service is handed
-    config: Config,
-    *,
-    stop: asyncio.Event,
-    static_dir: Path | None,
-    runbooks_dir: Path | None,
-    on_listening: Callable[[str, int], None],
-    admission: Admission | None = None,
-    listener: Listener | None = None,
-    planner: PoolCommand | None = None,
-) -> None:
-    """Run until `stop` is set; `admission` is the door as a web-config describes it.
-
-    `listener` hears all findings that hold or ended lately whenever they may have changed. `planner` is the program
-    that reads and plans a scheduling core's pool.
-
-    Raises:
-        AddressInUseError: the port is taken.
-        ConfigError: the listen address is malformed, or a file that the settings name cannot be used.
-        StorageError: the data directory cannot be used.
-
-    """
-    address = ListenAddress.parse(config.analyzer.listen_address)
-    clock = SystemClock()
-    directory = data_directory(config, os.environ)
-    interval_seconds = config.analyzer.snapshot_interval_seconds
-    keeper = Keeper(directory, interval_seconds=interval_seconds) if interval_seconds else None
-    audit = AuditLog(directory / AUDIT_FILE, clock)
-    advisor = _advisor(config, directory, clock, audit)
-    try:
-        book = MutingBook(directory, clock, audit)
-        with keeping(config.history, directory, clock) as history:
-            async with (
-                new_session() as session,
-                _running(
-                    Service(
-                        config,
-                        session,
-                        advisor,
-                        clock,
-                        keeper=keeper,
-                        book=book,
-                        listener=listener,
-                        history=history,
-                        planner=planner,
-                    ),
-                    stop,
-                ) as service,
-            ):
-                operator = _operator(directory)
-                app = make_api(service, static_dir=static_dir, runbooks_dir=runbooks_dir, operator=operator)
-                await serve(app, address, on_listening=on_listening, stop=stop, admission=admission)
-    finally:
-        advisor.close()
-
-
-def _operator(directory: Path) -> TokenFile:
-    """A token that cannot be made or trusted costs the orders, not the findings: each order is told the mend."""
-    operator = TokenFile(lambda: directory)
-    try:
-        operator.ensure()
-    except StorageError as error:
-        _LOG.warning("no orders are taken", extra={"why": str(error)})
-    return operator
-
-
-def _advisor(config: Config, directory: Path, clock: Clock, audit: AuditLog) -> Advisor:
-    acting, mode = config.acting, config.analyzer.mode
-    lease = Lease(Path(acting.lease_file), clock) if acting.lease_file else DirectoryLock(directory)
-    lease.hold()
-    desk = Desk(Book(directory / BOOK_FILE), clock, mode=mode, audit=audit)
-    outbox = make_outbox(directory, clock, acting)
-    return Advisor(
-        outbox,
-        mode=mode,
-        clock=clock,
-        desk=desk,
-        lease=lease,
-        site_rules_file=acting.site_rules_file,
-        scheduler=acting.scheduler,
-    )
-
-
-@asynccontextmanager
-async def _running(service: Service, stop: asyncio.Event) -> AsyncIterator[Service]:
-    """The service with its loops; they end with the block, and a loop that fails ends the service."""
-    loops = asyncio.create_task(service.run())
-    loops.add_done_callback(lambda _: stop.set())
-    try:
-        yield service
-    finally:
-        loops.cancel()
-        with suppress(asyncio.CancelledError):
-            await loops
-        await _surviving(service.save(), "snapshot failed")
-        service.close()
 
 
 class Service:
@@ -194,14 +81,10 @@ class Service:
         usage = None
         if detectors is None:
             detectors = detectors_with(config.analyzer.xid_overrides, Forests(), usage := Usage())
+        self._clock = clock or SystemClock()
         self._history, self._teller = history, Teller()
-        self.watch = Watch(
-            config.analyzer,
-            clock or SystemClock(),
-            detectors,
-            layout_of(config.analyzer),
-            recorder_of(config.history, history),
-        )
+        recorder = recorder_of(config.history, history)
+        self.watch = Watch(config.analyzer, self._clock, detectors, layout_of(config.analyzer), recorder)
         self.watch.usage = usage
         self.stream = EventStream()
         self.result: Result | None = None
@@ -210,12 +93,20 @@ class Service:
         self._session = session
         self._listener = listener
         self.advisor = advisor
-        self._clock = clock or SystemClock()
-        self._agent_terms = _agent_terms_of(config.analyzer)
-        self._sources = self._make_sources()
+        self._agent_terms = agent_terms_of(config.analyzer)
+        self._sources = sources_of(
+            config.analyzer,
+            session,
+            self._clock,
+            self._agent_terms,
+            take_page=self._take_page,
+            take=self.watch.take,
+            forget=self.watch.forget,
+        )
         self.receiver = (
             RemoteWriteReceiver(self._config, self.watch.write, self._clock) if self._config.remote_write else None
         )
+        self._pushers = pushers_of(config, session, self._clock)
         self._ticks = Durations(own.TICK_SECONDS.buckets)
         self._keeper = keeper
         self._is_fresh = asyncio.Event()  # a page came of an agent that is read each second
@@ -224,37 +115,6 @@ class Service:
         self._pool = PoolReader(planner, config.planning, self._clock, is_wanted=self._has_pool) if planner else None
         self.book = book
         self.remute()
-        naming, interval_seconds = Naming.of(config.alerts), self._config.interval_seconds
-        self._pushers = tuple(
-            Pusher(session, url, naming, self._clock, interval_seconds=interval_seconds)
-            for url in self._config.alertmanagers
-        )
-
-    def _make_sources(self) -> tuple[AgentSource | PrometheusPoll, ...]:
-        config = self._config
-        agents = AgentSource(
-            self._session,
-            self._take_page,
-            targets=config.targets,
-            discovery=config.discovery,
-            intervals=Intervals(remote=config.agent_scrape_interval_seconds),
-            clock=self._clock,
-            forget=self.watch.forget,
-            terms=self._agent_terms,
-        )
-        if not config.prometheus_url:
-            return (agents,)
-        poll = PrometheusPoll(
-            self._session,
-            self.watch.take,
-            access=_access_of(config),
-            match=config.prometheus_match or None,
-            replica_labels=config.replica_labels,
-            interval_seconds=config.interval_seconds,
-            window_seconds=config.window_seconds,
-            clock=self._clock,
-        )
-        return (agents, poll)
 
     async def _take_page(self, page: Page) -> None:
         await self.watch.take(page)
@@ -318,6 +178,11 @@ class Service:
                 heard = [finding for finding in self.result.findings if finding.muted is None]
                 await _surviving(pusher.push(heard, self.advisor.open), "alerts not pushed")
             await asyncio.sleep(self._config.interval_seconds)
+
+    async def end(self) -> None:
+        """Write the last snapshot and close."""
+        await _surviving(self.save(), "snapshot failed")
+        self.close()
 
     def close(self) -> None:
         """End the frame's thread."""
@@ -411,7 +276,7 @@ class Service:
             return
         if missing := seen.wanted - self._processes_of.keys():
             await self.watch.accept(seen)  # names take a second: what is raised stays so, whatever that second shows
-            self._processes_of |= await self._processes(missing)
+            self._processes_of |= await self._processes_on(missing)
             seen = await self.watch.glance(self._processes_of) or seen
         await self.watch.accept(seen)
         before, self.result = (
@@ -429,10 +294,10 @@ class Service:
 
     async def _tick(self) -> None:
         began = self._clock.monotonic()
-        processes = await self._processes(self.result.wanted if self.result else frozenset())
+        processes = await self._processes_on(self.result.wanted if self.result else frozenset())
         result = await self.watch.judge(processes)
         if missing := result.wanted - processes.keys():
-            processes |= await self._processes(missing)
+            processes |= await self._processes_on(missing)
             result = await self.watch.judge(processes)
         self._processes_of = processes
         await self.watch.accept(result)
@@ -461,22 +326,9 @@ class Service:
             "recommendations": self.recommendations(),
         }
 
-    async def _processes(self, nodes: Iterable[NodeKey]) -> Processes:
-        """The busiest processes of nodes, as far as their agents tell."""
+    async def _processes_on(self, nodes: Iterable[NodeKey]) -> Processes:
         pages = {node: page for node in nodes if (page := self.watch.page_of(node)) is not None}
-        answers = await asyncio.gather(
-            *(busiest_processes(self._session, page, self._agent_terms) for page in pages.values()),
-            return_exceptions=True,
-        )
-        found: Processes = {}
-        for node, answer in zip(pages, answers, strict=True):
-            if isinstance(answer, SourceError):
-                _LOG.info("processes not told", extra={"node": node[1], "error": str(answer)})
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                found[node] = answer
-        return found
+        return await processes_of_nodes(self._session, pages, self._agent_terms)
 
     async def _tick_for_ever(self) -> None:
         await self._settled()
@@ -509,32 +361,6 @@ class Service:
 
     async def _publish_live(self) -> None:
         self.stream.publish("live", await self.watch.live())
-
-
-def _agent_terms_of(config: AnalyzerConfig) -> Terms:
-    credentials = Credentials(
-        bearer_token_file=_file(config.agent_bearer_token_file), basic_auth_file=_file(config.agent_basic_auth_file)
-    )
-    credentials.current()  # a file that is not there ends the start, not the first scrape
-    tls = tls_context(_file(config.agent_ca_file), _file(config.agent_client_cert), _file(config.agent_client_key))
-    return Terms(headers=credentials.current, tls=tls)
-
-
-def _access_of(config: AnalyzerConfig) -> Access:
-    credentials = Credentials(
-        bearer_token_file=_file(config.prometheus_bearer_token_file),
-        basic_auth_file=_file(config.prometheus_basic_auth_file),
-        tenant=config.prometheus_tenant,
-    )
-    credentials.current()  # a file that is not there ends the start, not the first poll
-    tls = tls_context(
-        _file(config.prometheus_ca_file), _file(config.prometheus_client_cert), _file(config.prometheus_client_key)
-    )
-    return Access(url=config.prometheus_url, headers=credentials.current, tls=tls)
-
-
-def _file(name: str) -> Path | None:
-    return Path(name) if name else None
 
 
 async def _surviving(work: Awaitable[None], event: str) -> None:

@@ -25,7 +25,6 @@ __all__ = [
     "coverage",
     "mean",
     "median",
-    "onset_column",
     "onset_columns",
     "onset_time",
     "onset_times",
@@ -92,17 +91,12 @@ def robust_z(values: Array, floor: float = 0.02) -> Array:
     return np.asarray((values - center) / (spread + floor * np.abs(center) + _TINY))
 
 
-def onset_column(excess: Array) -> int:
-    """First column of the present episode: where the sum of `excess` from there to now is greatest.
+def onset_columns(excess: Array) -> NDArray[np.intp]:
+    """First column of the present episode, for each row of [..., column]: whence the sum of `excess` is greatest.
 
     `excess` is positive while the condition holds and negative while it does not; this is the CUSUM estimate of a
     change point (Page 1954, Hinkley 1970), which neither a gap nor a single quiet column moves.
     """
-    return int(onset_columns(excess))
-
-
-def onset_columns(excess: Array) -> NDArray[np.intp]:
-    """`onset_column` of each row of [..., column]."""
     bounded = np.clip(np.where(np.isfinite(excess), excess, 0.0), -1.0, 1.0)
     backward = np.cumsum(bounded[..., ::-1], axis=-1)
     return np.asarray(excess.shape[-1] - 1 - np.argmax(backward, axis=-1))

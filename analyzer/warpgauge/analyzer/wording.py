@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.frame import DeviceEntity
 
-__all__ = ["count", "device_name", "gibibytes", "gigahertz", "listed", "percent", "span", "times"]
+__all__ = ["count", "device_name", "gibibytes", "gigahertz", "listed", "milliseconds", "percent", "span", "times"]
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -32,6 +32,11 @@ def span(seconds: float) -> str:
         return f"{minutes} min"
     hours, rest = divmod(minutes, _MINUTE)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def milliseconds(seconds: float) -> str:
+    """`62 ms`, `1.4 s`."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def gigahertz(hertz: float) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.posting import HttpClient
 from warpgauge.core.yarn import Yarn
@@ -30,10 +30,6 @@ def yarn_of(settings: YarnConfig) -> Yarn:
     if any(urlsplit(url).username is not None for url in settings.urls):
         msg = "an address in yarn.urls must hold no user and password: it is shown in messages; use yarn.headers_file"
         raise ConfigError(msg)
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None
-    except OSError as error:  # ssl.SSLError is one
-        msg = f"cannot use yarn.ca_file {settings.ca_file}: {error}"
-        raise ConfigError(msg) from error
+    context = client_context(settings.ca_file, of="yarn.ca_file") if settings.ca_file else None
     client = HttpClient(context=context, timeout_seconds=settings.timeout_seconds)
     return Yarn(settings.urls, client, user=settings.user, headers=headers_of_file(settings.headers_file))

@@ -6,10 +6,11 @@ import getpass
 import json
 import os
 import re
-import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
 
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.config import data_directory
 from warpgauge.core.errors import ConfigError, SourceError
 from warpgauge.core.lane import TryLaterError
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
     from warpgauge.core.config import Config
 
-__all__ = ["add_order_arguments", "address", "ask", "client_of", "order", "token_reader"]
+__all__ = ["add_order_arguments", "address", "ask", "client_of", "order", "printable", "take_back", "token_reader"]
+
+_EVERY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to be asked, not listened on
 
 
 def add_order_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,20 +43,31 @@ def client_of(args: argparse.Namespace) -> HttpClient:
         ConfigError: the file of authorities cannot be used.
 
     """
-    try:
-        return HttpClient(context=ssl.create_default_context(cafile=args.ca_file) if args.ca_file else None)
-    except OSError as error:  # ssl.SSLError is one
-        msg = f"cannot use --ca-file {args.ca_file}: {error}"
-        raise ConfigError(msg) from error
+    return HttpClient(context=client_context(args.ca_file, of="--ca-file") if args.ca_file else None)
 
 
 def address(args: argparse.Namespace, config: Config) -> str:
-    """Base URL of the analyzer."""
-    if args.analyzer:
-        return str(args.analyzer).rstrip("/")
+    """Base URL of the analyzer that the flag or the settings name.
+
+    Raises:
+        ConfigError: the flag is no URL, or the web-config cannot be used.
+
+    """
+    url = str(args.analyzer or _own_url(config)).rstrip("/")
+    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        msg = f"--analyzer {url!r} must be an http or https URL"
+        raise ConfigError(msg)
+    return url
+
+
+def _own_url(config: Config) -> str:
     host, _, port = config.analyzer.listen_address.rpartition(":")
-    scheme = "https" if config.web.config_file else "http"  # of TLS or of users alone: --analyzer says it otherwise
-    return f"{scheme}://{host if host not in {'', '0.0.0.0', '[::]'} else '127.0.0.1'}:{port}"  # noqa: S104 - compared
+    scheme = "http"
+    if config.web.config_file:
+        from warpgauge.web import admission_of, scheme_of  # noqa: PLC0415 - the server's libraries only for this
+
+        scheme = scheme_of(admission_of(config.web))
+    return f"{scheme}://{_EVERY_ADDRESS.get(host, host)}:{port}"
 
 
 def token_reader(args: argparse.Namespace, config: Config) -> Callable[[], bytes]:
@@ -67,10 +81,11 @@ def ask(args: argparse.Namespace, config: Config, path: str) -> Any:  # noqa: AN
     """What the analyzer says.
 
     Raises:
+        StorageError: there is no token that can be trusted.
         SourceError: it cannot be reached, or does not say that.
 
     """
-    return _answer(client_of(args), "GET", f"{address(args, config)}{path}", None, _bearer(args, config))
+    return _called(args, config, "GET", path)
 
 
 def order(args: argparse.Namespace, config: Config, path: str, **body: object) -> Any:  # noqa: ANN401 - a JSON document
@@ -81,18 +96,20 @@ def order(args: argparse.Namespace, config: Config, path: str, **body: object) -
         SourceError: the analyzer cannot be reached, or refuses; its own words say why.
 
     """
-    content = json.dumps({"by": _who(), **body}).encode()
-    headers = {**_bearer(args, config), "Content-Type": "application/json"}
-    return _answer(client_of(args), "POST", f"{address(args, config)}{path}", content, headers)
+    return _called(args, config, "POST", path, json.dumps({"by": _who(), **body}).encode())
 
 
-def _bearer(args: argparse.Namespace, config: Config) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token_reader(args, config)().decode()}"}
+def take_back(args: argparse.Namespace, config: Config, path: str) -> Any:  # noqa: ANN401 - a JSON document
+    """End what was ordered, in the name of the person at the terminal; raises as `order`."""
+    return _called(args, config, "DELETE", f"{path}?by={quote(_who())}")
 
 
-def _answer(client: HttpClient, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Any:  # noqa: ANN401 - as above
+def _called(args: argparse.Namespace, config: Config, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - as above
+    url = f"{address(args, config)}{path}"
+    headers = {"Authorization": f"Bearer {token_reader(args, config)().decode()}"}
+    headers |= {} if body is None else {"Content-Type": "application/json"}
     try:
-        answer = client.request(method, url, body=body, headers=headers)
+        answer = client_of(args).request(method, url, body=body, headers=headers)
         document = json.loads(answer.body)
     except TryLaterError as error:
         msg = f"no answer from the analyzer: {error}; is it running? --analyzer URL names another"
@@ -102,14 +119,19 @@ def _answer(client: HttpClient, method: str, url: str, body: bytes | None, heade
         raise SourceError(msg) from error
     if not answer.is_ok:
         why = document.get("error") if isinstance(document, dict) else None
-        msg = f"the analyzer refused: {why or f'HTTP {answer.status}'}"
+        msg = f"the analyzer refused: {printable(str(why))} (HTTP {answer.status})"
         raise SourceError(msg)
     return document
+
+
+def printable(text: str) -> str:
+    """Fit for a terminal: an analyzer's words may hold what others wrote."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def _who() -> str:
     try:
         name = getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
-        name = ""
+    except (OSError, KeyError, ImportError):  # a container's user often has no name
+        name = f"uid-{os.getuid()}" if hasattr(os, "getuid") else ""
     return re.sub(r"[^\w.@+ -]", "_", name)[:80] or "unknown"

@@ -12,7 +12,7 @@ from warpgauge.exporters.synthetic import Fleet, roster
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from warpgauge.exporters.synthetic.fleet import Node as Machine
+    from warpgauge.exporters.synthetic.node import Node as Machine
     from warpgauge.exporters.synthetic.workload import Workload as Job
 
 __all__ = ["simulated_pool"]

@@ -41,7 +41,6 @@ class Device:
     model: str
     pci_bus_id: str = ""
     numa_node: int | None = None
-    parent_uuid: str | None = None  # for a MIG instance: the GPU it is part of
     architecture: str = ""
 
     @property

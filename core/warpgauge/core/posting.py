@@ -71,7 +71,8 @@ class HttpClient:
             with error:
                 return _answer(error.code, error)
         except (OSError, http.client.HTTPException) as error:
-            why = f"{url}: {error}"
+            reason = getattr(error, "reason", error)  # urllib wraps what the system said
+            why = f"{url}: {getattr(reason, 'strerror', None) or reason}"
             raise TryLaterError(why) from error
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, overload
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from warpgauge.core.catalog.metric import Metric
     from warpgauge.core.fine_buckets import FineCounts
 
-__all__ = ["Histogram", "ReadError", "Sample", "Samples", "Snapshot", "Unavailable", "Value"]
+__all__ = ["Histogram", "ReadError", "Sample", "Samples", "Unavailable", "Value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class Sample:
         return self.label("uuid")
 
 
+_METRIC: Final = attrgetter("metric")
+_LABELS: Final = attrgetter("labels")
+_VALUE: Final = attrgetter("value")
+_COLUMNS: Final = tuple(map(attrgetter, ("metrics", "labels", "values")))
+
+
 class Samples(Sequence[Sample]):
     """Samples in three columns of one length, which nobody changes; each is made when somebody looks at it.
 
@@ -65,6 +73,21 @@ class Samples(Sequence[Sample]):
         self.metrics = metrics
         self.labels = labels
         self.values = values
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> Samples:
+        """The same samples in columns."""
+        rows = samples if isinstance(samples, list | tuple) else list(samples)
+        return cls(list(map(_METRIC, rows)), list(map(_LABELS, rows)), list(map(_VALUE, rows)))
+
+    @classmethod
+    def together(cls, parts: Iterable[Iterable[Sample]]) -> Samples:
+        """Samples of several, one after the other."""
+        columns = [part if isinstance(part, Samples) else cls.of(part) for part in parts]
+        if len(columns) == 1:
+            return columns[0]
+        metrics, labels, values = ([*chain.from_iterable(map(column, columns))] for column in _COLUMNS)
+        return cls(metrics, labels, values)
 
     def __len__(self) -> int:
         """How many."""
@@ -96,14 +119,3 @@ class ReadError:
     reason: str  # a short stable word for a label: lost, hung, permission, timeout, unsupported, crashed
     detail: str  # the driver's own words, for the log
     device: str | None = None  # UUID
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """All samples of one collector at one time, how long it took and what failed."""
-
-    collector: str
-    time: float  # seconds since the epoch
-    duration_seconds: float
-    samples: Sequence[Sample]
-    errors: tuple[ReadError, ...] = field(default=())

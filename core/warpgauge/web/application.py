@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["ONLY_LOOPBACK_NAMES", "json_response", "make_app"]
+__all__ = ["ONLY_LOOPBACK_NAMES", "json_object", "json_response", "make_app"]
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_BODY_BYTES: Final = 1 << 20
@@ -63,6 +63,22 @@ def json_response(document: object, *, status: int = 200) -> web.Response:
     """Answer with a JSON document; NaN and infinity are refused because JSON has none (ValueError)."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return web.Response(text=text + "\n", status=status, content_type="application/json")
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """The body of an order; none is an empty object.
+
+    Raises:
+        HTTPBadRequest: it is something else.
+
+    """
+    try:
+        body = json.loads(await request.read() or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise web.HTTPBadRequest(text=f"the body is no JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest(text="the body must be a JSON object")
+    return body
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

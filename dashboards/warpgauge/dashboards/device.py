@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.catalog import device
+from warpgauge.core.catalog import detail, device, vendor
 from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, increase, over_time, rate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Levels, Query, Section
+from warpgauge.dashboards.processes import on_devices
 from warpgauge.dashboards.queries import IDENTITY, WINDOW, each, total, whole
+from warpgauge.dashboards.runtimes import runtime_section
 from warpgauge.dashboards.shared import uncorrected_errors, xids
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ NAME: Final = "device"
 
 HERE: Final = grafana.chosen("cluster", "node", "uuid")
 ONE: Final = "{{node}}/gpu{{index}}"
+_ACTIVITIES: Final = {
+    "compute": "Time at each SM activity",
+    "tensor": "Time at each tensor activity",
+    "memory_bandwidth": "Time at each memory activity",
+}
 
 
 def dashboard() -> grafana.Dashboard:
@@ -38,7 +45,18 @@ def dashboard() -> grafana.Dashboard:
             grafana.values_of("node", device.DEVICE_UP, title="Node", within=("cluster",)),
             grafana.values_of("uuid", device.DEVICE_UP, title="Device", within=("cluster", "node")),
         ],
-        panels=grafana.flow([_state(), _activity(), _memory(), _power(), _heat(), _links(), _errors()]),
+        panels=grafana.flow(
+            [
+                _state(),
+                _activity(),
+                _memory(),
+                _power(),
+                _heat(),
+                _links(),
+                _errors(),
+                runtime_section(HERE, ONE),
+            ]
+        ),
     )
 
 
@@ -113,7 +131,19 @@ def _activity() -> Section:
                 title="Time at each utilization",
                 note="Color is the share of time; short spikes stay visible however seldom the page is scraped.",
             ),
+            *(_activities(activity, title) for activity, title in _ACTIVITIES.items()),
         ),
+    )
+
+
+def _activities(activity: str, title: str) -> grafana.Panel:
+    return grafana.heatmap(
+        detail.ACTIVITY_DISTRIBUTION,
+        _shares(detail.ACTIVITY_DISTRIBUTION, activity=activity),
+        title=title,
+        note="Color is the share of time. Two bands, far up and at the bottom, are work in bursts with waits between; "
+        "one band in the middle is work that never fills the device.",
+        width=8,
     )
 
 
@@ -134,6 +164,7 @@ def _memory() -> Section:
                 note="Parts of a partitioned device are added up.",
             ),
             grafana.graph(device.PROCESSES, grafana.query(whole(device.PROCESSES, **HERE), ONE)),
+            on_devices(HERE),
         ),
     )
 
@@ -146,7 +177,9 @@ def _power() -> Section:
                 device.POWER,
                 _lines(device.POWER),
                 grafana.query(each(select(device.POWER_LIMIT, limit="enforced", **HERE)), f"{ONE} limit"),
+                grafana.query(each(select(detail.MEMORY_POWER, **HERE)), f"{ONE} memory"),
                 title="Power and its limit",
+                note="Memory is the part of it that the device memory draws, where the board tells.",
             ),
             grafana.heatmap(
                 device.POWER_DISTRIBUTION,
@@ -161,7 +194,13 @@ def _power() -> Section:
                     aggregate("max", rate(device.THROTTLE_SECONDS, WINDOW, **HERE), by=(*IDENTITY, "reason")),
                     f"{ONE} {{{{reason}}}}",
                 ),
+                grafana.query(each(rate(detail.CLOCKS_BELOW_BASE, WINDOW, **HERE)), f"{ONE} below base clocks"),
+                grafana.query(
+                    aggregate("max", select(vendor.VIOLATION, **HERE), by=(*IDENTITY, "limit")), f"{ONE} {{{{limit}}}}"
+                ),
                 title="Share of time held down, by reason",
+                note="Below base clocks says how far it came down, whatever the reason; an idle device is below them "
+                "too. AMD's drivers tell shares of limits instead.",
             ),
         ),
     )
@@ -171,11 +210,21 @@ def _heat() -> Section:
     return Section(
         "Heat",
         (
-            grafana.graph(device.TEMPERATURE, _lines(device.TEMPERATURE, "sensor")),
+            grafana.graph(
+                device.TEMPERATURE,
+                _lines(device.TEMPERATURE, "sensor"),
+                grafana.query(each(select(device.TEMPERATURE_LIMIT, limit="slowdown", **HERE)), f"{ONE} slows down at"),
+                width=24,
+            ),
             grafana.graph(
                 device.TEMPERATURE_MARGIN,
                 _lines(device.TEMPERATURE_MARGIN),
                 title="Degrees left until it slows down",
+            ),
+            grafana.graph(
+                device.FAN_SPEED,
+                _lines(device.FAN_SPEED, "fan"),
+                note="Boards for servers have none: there the machine's fans cool them.",
             ),
         ),
     )
@@ -225,7 +274,12 @@ def _errors() -> Section:
                     aggregate("sum", increase(device.XID_EVENTS, WINDOW, **HERE), by=(*IDENTITY, "xid")),
                     f"{ONE} XID {{{{xid}}}}",
                 ),
-                title="XIDs",
+                grafana.query(
+                    aggregate("sum", increase(device.DEVICE_EVENTS, WINDOW, **HERE), by=(*IDENTITY, "event")),
+                    f"{ONE} {{{{event}}}}",
+                ),
+                title="XIDs and other events",
+                note="Events without a number: ECC storms, retired memory, poison, recovery.",
                 unit="short",
             ),
             grafana.graph(

@@ -9,6 +9,7 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
+from warpgauge.dashboards.inventory import drivers, firmware
 from warpgauge.dashboards.queries import HARDWARE, IDENTITY, NAMES, THERMAL, busy, each, held_by, per_job, whole
 from warpgauge.dashboards.shared import DEVICE_LINK, JOB_LINK, NODE_LINK, open_findings
 
@@ -33,7 +34,7 @@ def dashboard() -> grafana.Dashboard:
             grafana.values_of("cluster", device.DEVICE_UP, title="Cluster"),
             grafana.values_of("node", device.DEVICE_UP, title="Node", within=("cluster",)),
         ],
-        panels=grafana.flow([_health(), _findings(), _devices(), _jobs(), _load()]),
+        panels=grafana.flow([_health(), _findings(), _devices(), _jobs(), _load(), _installed()]),
     )
 
 
@@ -164,6 +165,10 @@ def _jobs() -> Section:
             ),
         ),
     )
+
+
+def _installed() -> Section:
+    return Section("What is installed", (drivers(HERE), firmware(HERE)))
 
 
 def _load() -> Section:

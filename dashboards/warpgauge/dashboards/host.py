@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from warpgauge.core.catalog import device, host, own
+from warpgauge.core.catalog import device, host, linux, own
 from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import Unlike, aggregate, rate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Levels, Section
+from warpgauge.dashboards.processes import on_hosts
 
 __all__ = ["NAME", "dashboard"]
 
@@ -93,6 +94,26 @@ def _processor() -> Section:
                 grafana.query(aggregate("max", select(host.CPU_COUNT, **HERE), by=HOST), "{{node}} CPUs"),
                 title="Load and number of CPUs",
             ),
+            grafana.graph(
+                host.CPU_FREQUENCY,
+                grafana.query(aggregate("avg", select(host.CPU_FREQUENCY, **HERE), by=HOST), "{{node}} mean"),
+                grafana.query(aggregate("max", select(host.CPU_FREQUENCY, **HERE), by=HOST), "{{node}} fastest"),
+                title="CPU frequency",
+                note="Low while the machine is busy: a governor that saves power, or heat; kernels are launched later.",
+            ),
+            grafana.graph(
+                linux.NUMA_ALLOCATIONS,
+                grafana.query(
+                    aggregate(
+                        "sum",
+                        rate(linux.NUMA_ALLOCATIONS, WINDOW, result="miss", **HERE),
+                        by=(*HOST, "numa_node"),
+                    ),
+                    "{{node}} NUMA node {{numa_node}}",
+                ),
+                title="Pages that another NUMA node had to give",
+                note="Shown are the misses: the node of the process was full, and its copies cross the sockets.",
+            ),
         ),
     )
 
@@ -118,6 +139,15 @@ def _memory() -> Section:
                     "{{node}} {{resource}} {{scope}}",
                 ),
                 title="Pressure: share of time that tasks waited",
+            ),
+            grafana.graph(
+                host.SWAP_IN,
+                grafana.query(aggregate("max", rate(host.SWAP_IN, WINDOW, **HERE), by=HOST), "{{node}} read back"),
+                grafana.query(aggregate("max", rate(host.SWAP_OUT, WINDOW, **HERE), by=HOST), "{{node}} written"),
+                title="Swapping",
+                note="What was swapped out once and stays there costs nothing; what comes and goes does.",
+                width=24,
+                height=6,
             ),
         ),
     )
@@ -223,6 +253,7 @@ def _accelerators() -> Section:
                 grafana.query(aggregate("topk", utilization, argument=12), "{{node}}/gpu{{index}}"),
                 title="Utilization, twelve busiest at each moment",
             ),
+            on_hosts(HERE),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What connects the devices: NVLink, PCIe and the fabric; traffic, state, errors."""
+"""What connects the devices: NVLink, PCIe, the fabric, InfiniBand and RoCE; traffic, state, errors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, rate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
+from warpgauge.dashboards.ports import ports_section
 from warpgauge.dashboards.queries import HOST, IDENTITY, NAMES, WINDOW, busy, drill_down, each, total
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def dashboard() -> grafana.Dashboard:
     return grafana.Dashboard(
         uid=dashboard_uid(NAME),
         title="warpgauge / Interconnect",
-        description="NVLink, PCIe and fabric of the chosen machines: who is connected, how fast, with what errors.",
+        description="NVLink, PCIe, fabric and ports of the chosen machines: what is connected, how fast, how sound.",
         tags=[grafana.TAG],
         links=grafana.links(),
         annotations=grafana.marks(),
@@ -36,7 +37,7 @@ def dashboard() -> grafana.Dashboard:
             grafana.values_of("cluster", device.DEVICE_UP, title="Cluster"),
             grafana.values_of("node", device.DEVICE_UP, title="Node", within=("cluster",)),
         ],
-        panels=grafana.flow([_map(), _nvlink(), _pcie(), _fabric()]),
+        panels=grafana.flow([_map(), _nvlink(), _pcie(), _fabric(), ports_section(HERE)]),
     )
 
 
@@ -76,6 +77,7 @@ def _titled(expr: str) -> str:
 
 def _nvlink() -> Section:
     links = aggregate("max", select(device.LINK_STATE, **HERE), by=(*IDENTITY, "link", "state"))
+    worst = aggregate("sum", rate(device.LINK_ERRORS, WINDOW, **HERE), by=(*IDENTITY, "link"))
     return Section(
         "NVLink",
         (
@@ -104,6 +106,18 @@ def _nvlink() -> Section:
                     f"{ONE} {{{{error}}}}",
                 ),
                 title="Errors by kind",
+            ),
+            grafana.graph(
+                device.LINK_ERRORS,
+                grafana.query(aggregate("topk", worst, argument=12), f"{ONE} link {{{{link}}}}"),
+                title="Errors by link, twelve worst",
+                note="Both ends of a bad link count: look for the pair.",
+            ),
+            grafana.graph(
+                device.LINK_SPEED,
+                grafana.query(each(select(device.LINK_SPEED, **HERE), "min"), ONE),
+                title="Speed of the slowest link of each device",
+                note="A device whose line lies below the others' has a link that was trained slower.",
             ),
         ),
     )
@@ -171,6 +185,21 @@ def _fabric() -> Section:
                 grafana.query(aggregate("sum", each(select(link.FABRIC_REGISTERED, **HERE)), by=HOST), "{{node}}"),
                 title="Devices registered",
                 note="Counts devices.",
+            ),
+            grafana.state_timeline(
+                link.FABRIC_HEALTH,
+                state_code(link.FABRIC_HEALTH, by=IDENTITY, **HERE),
+                ONE,
+                title="Health of the fabric as each device sees it",
+                width=12,
+            ),
+            grafana.state_timeline(
+                link.FABRIC_FAULT,
+                aggregate("max", select(link.FABRIC_FAULT, **HERE), by=(*IDENTITY, "fault")),
+                f"{ONE} {{{{fault}}}}",
+                states=("no", "yes"),
+                title="Faults of the fabric",
+                width=12,
             ),
         ),
     )

@@ -9,7 +9,8 @@ from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import Unlike, aggregate, rate, select, state_code
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
-from warpgauge.dashboards.queries import HOST, IDENTITY, NAMES, WINDOW, busy, drill_down, each, whole
+from warpgauge.dashboards.inventory import parts
+from warpgauge.dashboards.queries import HARDWARE, HOST, IDENTITY, NAMES, THERMAL, WINDOW, busy, drill_down, each, whole
 
 __all__ = ["NAME", "dashboard"]
 
@@ -17,6 +18,8 @@ NAME: Final = "node"
 
 HERE: Final = grafana.chosen("cluster", "node")
 ONE: Final = "{{node}}/gpu{{index}}"
+_SLOWED: Final = (*THERMAL, *HARDWARE)
+_BY_REASON: Final = (*IDENTITY, "reason")
 DEVICE_LINK: Final = drill_down("device", cluster="Cluster", node="Node", uuid="UUID")
 
 
@@ -75,6 +78,21 @@ def _glance() -> Section:
             grafana.graph(
                 device.TEMPERATURE, grafana.query(each(select(device.TEMPERATURE, sensor="core", **HERE)), ONE)
             ),
+            grafana.graph(
+                device.CLOCK,
+                grafana.query(each(select(device.CLOCK, clock="sm", **HERE)), ONE),
+                title="SM clock",
+                note="A busy device below its neighbors is held down, or its clocks were locked.",
+            ),
+            grafana.graph(
+                device.THROTTLE_SECONDS,
+                grafana.query(
+                    aggregate("max", rate(device.THROTTLE_SECONDS, WINDOW, reason=_SLOWED, **HERE), by=_BY_REASON),
+                    f"{ONE} {{{{reason}}}}",
+                ),
+                title="Share of time held down by heat or hardware",
+                note="One device is its own cooling or feed; all of them are the room's or the rack's.",
+            ),
             grafana.graph(device.POWER, grafana.query(each(select(device.POWER, **HERE)), ONE), stacked=True),
             grafana.graph(
                 device.MEMORY_USED,
@@ -124,12 +142,22 @@ def _holders() -> Section:
                         expr=whole(device.PROCESSES, **HERE),
                         metric=device.PROCESSES,
                     ),
+                    *(
+                        Column(title=title, expr=each(mode), metric=row, states=("off", "on"))
+                        for title, row, mode in (
+                            ("Persistence", device.PERSISTENCE_MODE, select(device.PERSISTENCE_MODE, **HERE)),
+                            ("ECC", device.ECC_MODE, select(device.ECC_MODE, when="current", **HERE)),
+                            ("MIG", device.MIG_MODE, select(device.MIG_MODE, when="current", **HERE)),
+                        )
+                    ),
                 ),
                 keys=NAMES,
-                description="The boards of the chosen machines.",
+                description="The boards of the chosen machines and how they are set: one that differs from its "
+                "neighbors was forgotten. Without persistence the first user of an idle board waits for seconds.",
                 links={"UUID": DEVICE_LINK},
                 height=8,
             ),
+            parts(HERE),
         ),
     )  # fmt: skip
 

@@ -105,7 +105,16 @@ def _xids() -> Section:
                 ),
                 title="XIDs over time",
                 unit="short",
-                width=24,
+            ),
+            grafana.graph(
+                device.SXID_EVENTS,
+                grafana.query(
+                    aggregate("sum", increase(device.SXID_EVENTS, WINDOW, **HERE), by=(*HOST, "pci_bus_id", "sxid")),
+                    "{{node}} {{pci_bus_id}} SXID {{sxid}}",
+                ),
+                title="Errors of NVSwitches (SXID) over time",
+                note="Only machines with NVSwitches have them, and only the kernel log tells them.",
+                unit="short",
             ),
         ),
     )
@@ -115,6 +124,11 @@ def _memory() -> Section:
     corrected, uncorrected = (
         aggregate("sum", increase(device.ECC_ERRORS, WINDOW, severity=one, persistence="volatile", **HERE), by=IDENTITY)
         for one in ("corrected", "uncorrected")
+    )
+    located = aggregate(
+        "sum",
+        increase(device.ECC_LOCATION_ERRORS, WINDOW, persistence="volatile", **HERE),
+        by=(*IDENTITY, "location", "severity"),
     )
     return Section(
         "Memory",
@@ -126,6 +140,15 @@ def _memory() -> Section:
             grafana.graph(
                 device.ECC_ERRORS, grafana.query(f"topk(12, {uncorrected})", ONE), title="Uncorrected", unit="short"
             ),
+            grafana.graph(
+                device.ECC_LOCATION_ERRORS,
+                grafana.query(f"topk(12, {located})", f"{ONE} {{{{location}}}} {{{{severity}}}}"),
+                title="Memory errors by location, twelve worst",
+                note="Device memory has spare rows; a cache or the registers that go on failing need another board.",
+                unit="short",
+                width=24,
+            ),
+            _retired_pages(),
             grafana.table(
                 "Spare rows",
                 (
@@ -159,6 +182,26 @@ def _memory() -> Section:
             ),
         ),
     )  # fmt: skip
+
+
+def _retired_pages() -> grafana.Panel:
+    return grafana.table(
+        "Retired pages",
+        (
+            Column(title="Pages", expr=each(select(device.PAGES_RETIRED, **HERE), "sum"), metric=device.PAGES_RETIRED),
+            Column(
+                title="Waits for a driver load",
+                expr=each(select(device.PAGE_RETIREMENT_PENDING, **HERE)),
+                metric=device.PAGE_RETIREMENT_PENDING,
+                states=("no", "yes"),
+            ),
+        ),
+        keys=NAMES,
+        description="Boards before Ampere take bad pages out of use instead of replacing rows: empty where there are "
+        "none. A board can retire 64 in all: replace it before.",
+        links=DEVICE_LINK,
+        height=6,
+    )
 
 
 def _held_down() -> Section:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
-from warpgauge.core.catalog import findings_queue, host, own
+from warpgauge.core.catalog import device, host, linux, own
 from warpgauge.core.links import dashboard_uid
 from warpgauge.core.promql import aggregate, increase, rate, select
 from warpgauge.dashboards import grafana
 from warpgauge.dashboards.grafana import Column, Levels, Section
 from warpgauge.dashboards.queries import HOST, WINDOW
+from warpgauge.dashboards.stores import history_section, queues_section
 
 __all__ = ["NAME", "dashboard"]
 
@@ -17,8 +18,6 @@ NAME: Final = "telemetry"
 
 HERE: Final = grafana.chosen("cluster", "node")
 COLLECTOR: Final = (*HOST, "collector")
-AGENT_SINK: Final = (*HOST, "sink")
-ANALYZER_SINK: Final = ("cluster", "instance", "sink")
 
 
 def dashboard() -> grafana.Dashboard:
@@ -35,7 +34,7 @@ def dashboard() -> grafana.Dashboard:
             grafana.values_of("cluster", host.HOST_INFO, title="Cluster"),
             grafana.values_of("node", host.HOST_INFO, title="Node", within=("cluster",)),
         ],
-        panels=grafana.flow([_now(), _collectors(), _driver(), _analyzer(), _queues()]),
+        panels=grafana.flow([_now(), _collectors(), _driver(), _analyzer(), queues_section(HERE), history_section()]),
     )
 
 
@@ -70,6 +69,43 @@ def _now() -> Section:
                 levels=Levels(warning=1),
             ),
             grafana.stat(own.SERIES, f"sum({select(own.SERIES)})", title="Series in the analyzer"),
+            grafana.stat(
+                device.LAST_SAMPLE,
+                f"time() - min({select(device.LAST_SAMPLE, **HERE)})",
+                title="Oldest reading",
+                note="Of any device, one that is lost or released too.",
+                unit="s",
+                levels=Levels(warning=120),
+            ),
+            grafana.stat(
+                own.RESTART_NEEDED,
+                f"sum({select(own.RESTART_NEEDED, **HERE)})",
+                title="Agents to restart",
+                levels=Levels(warning=1),
+                absent="none known",
+            ),
+            grafana.stat(
+                own.KERNEL_LOG_READABLE,
+                f"sum({select(own.KERNEL_LOG_READABLE, **HERE)} == bool 0)",
+                title="Nodes without kernel log",
+                note="There some XIDs and all SXIDs stay unseen; `warpgauge doctor` names the privilege.",
+                levels=Levels(warning=1),
+            ),
+            grafana.stat(
+                own.LAST_TICK,
+                f"time() - max({select(own.LAST_TICK)})",
+                title="Since the analyzer's last look",
+                unit="s",
+                width=6,
+                levels=Levels(warning=60, critical=300),
+            ),
+            grafana.stat(
+                own.ACTING_HELD,
+                f"sum({select(own.ACTING_HELD)})",
+                title="Analyzers that hold back advice",
+                width=6,
+                levels=Levels(warning=1),
+            ),
         ),
     )
 
@@ -112,6 +148,36 @@ def _collectors() -> Section:
                 ),
                 title="Child restarts, by reason",
                 unit="short",
+            ),
+            grafana.graph(
+                own.MISSED_TICKS,
+                grafana.query(
+                    aggregate("sum", rate(own.MISSED_TICKS, WINDOW, **HERE), by=COLLECTOR), "{{node}} {{collector}}"
+                ),
+                title="Readings missed, by collector",
+                note="Either calls take longer than their interval, or the agent gets no CPU: the panel beside tells.",
+            ),
+            grafana.graph(
+                linux.CGROUP_THROTTLED,
+                grafana.query(aggregate("max", rate(linux.CGROUP_THROTTLED, WINDOW, **HERE), by=HOST), "{{node}}"),
+                title="Share of time that agents waited for their CPU limit",
+                note="More than a few percent: raise the limit of the agent's container.",
+            ),
+            grafana.graph(
+                device.LAST_SAMPLE,
+                grafana.query(f"time() - {aggregate('min', select(device.LAST_SAMPLE, **HERE), by=HOST)}", "{{node}}"),
+                title="Age of the oldest reading, by node",
+                note="One that climbs without end is a device that is lost, hung or released.",
+                unit="s",
+            ),
+            grafana.graph(
+                own.STEP_MESSAGES,
+                grafana.query(
+                    aggregate("sum", rate(own.STEP_MESSAGES, WINDOW, **HERE), by=(*HOST, "outcome")),
+                    "{{node}} {{outcome}}",
+                ),
+                title="Messages of step timers",
+                note="What is not accepted is missing in the job's metrics.",
             ),
         ),
     )
@@ -169,57 +235,3 @@ def _analyzer() -> Section:
             ),
         ),
     )
-
-
-def _queues() -> Section:
-    """What waits on disk for a receiver: of agents what they push, of the analyzer documents and findings."""
-    pushed = aggregate("max", select(own.QUEUE_BYTES, **HERE), by=AGENT_SINK)
-    room = aggregate("max", select(own.QUEUE_MAX_BYTES, **HERE), by=AGENT_SINK)
-    told = _analyzers("max", select(own.OUTBOX_BYTES), select(findings_queue.BYTES))
-    told_room = _analyzers("max", select(own.OUTBOX_MAX_BYTES), select(findings_queue.MAX_BYTES))
-    waits = aggregate("min", select(own.QUEUE_OLDEST, **HERE), by=AGENT_SINK)
-    told_waits = _analyzers("min", select(own.OUTBOX_OLDEST), select(findings_queue.OLDEST))
-    gone = [
-        aggregate("sum", increase(row, WINDOW, **HERE), by=AGENT_SINK)
-        for row in (own.QUEUE_DROPPED, own.QUEUE_DEAD_LETTERED)
-    ]
-    documents = increase(own.OUTBOX_DOCUMENTS, WINDOW, outcome=("dead_lettered", "dropped"))
-    findings = [increase(row, WINDOW) for row in (findings_queue.DROPPED, findings_queue.DEAD_LETTERED)]
-    return Section(
-        "Queues",
-        (
-            grafana.graph(
-                own.QUEUE_BYTES,
-                *_both(f"{pushed} / {room}", f"{told} / {told_room}"),
-                title="Room taken on disk",
-                note="At 100 % the oldest is lost. The analyzer's lines are its outbox and its findings for logs.",
-                width=8,
-                unit="percentunit",
-            ),
-            grafana.graph(
-                own.QUEUE_OLDEST,
-                *_both(f"time() - {waits}", f"time() - {told_waits}"),
-                title="Longest wait for a receiver",
-                note="No line where nothing waits.",
-                width=8,
-                unit="s",
-            ),
-            grafana.graph(
-                own.QUEUE_DROPPED,
-                *_both(" + ".join(gone), _analyzers("sum", documents, " + ".join(findings))),
-                title="Lost or refused for good",
-                note="Batches of agents, documents and batches of findings of the analyzer.",
-                width=8,
-                unit="short",
-            ),
-        ),
-    )
-
-
-def _analyzers(operation: Literal["min", "max", "sum"], outbox: str, findings: str) -> str:
-    """Over both kinds of the analyzer's queues, whose sinks have different names."""
-    return aggregate(operation, f"{outbox} or {findings}", by=ANALYZER_SINK)
-
-
-def _both(agents: str, analyzers: str) -> tuple[grafana.Query, grafana.Query]:
-    return grafana.query(agents, "{{node}} {{sink}}"), grafana.query(analyzers, "analyzer {{instance}} {{sink}}")

@@ -35,8 +35,8 @@ class Mail:
     withdrawals: list[Withdrawal] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
 
-    def add(self, event: Any) -> None:  # noqa: ANN401 - whatever somebody sent
-        """Read one event; one that is malformed or of an unknown kind costs itself only."""
+    def add(self, event: Any, place: str = "") -> None:  # noqa: ANN401 - whatever somebody sent
+        """Read one event; one that is malformed or of an unknown kind costs itself only. `place` begins it."""
         try:
             if isinstance(event, dict) and event.get("type") == type_of("recommendation.withdrawn"):
                 self.withdrawals.append(withdrawal_from_event(event))
@@ -45,7 +45,7 @@ class Mail:
             else:
                 self.recommendations.append(recommendation_from_event(event))
         except InputError as error:
-            self.malformed.append(str(error)[:_MOST_WORDS])
+            self.malformed.append(f"{place}{error}"[:_MOST_WORDS])
 
 
 class Inbox(Protocol):
@@ -130,6 +130,7 @@ class FileInbox:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
+        self._line = 0  # that ends at the offset
         self._identity: tuple[int, int] | None = None
         self._standing: dict[str, Recommendation] = {}
         self._withdrawals: dict[str, Withdrawal] = {}
@@ -152,22 +153,25 @@ class FileInbox:
         about = self._path.stat()
         identity = (about.st_dev, about.st_ino)
         if identity != self._identity or about.st_size < self._offset:
-            self._identity, self._offset = identity, 0
+            self._identity, self._offset, self._line = identity, 0, 0
         with self._path.open("rb") as file:
             file.seek(self._offset)
             while line := file.readline(_MOST_LINE_BYTES):
                 if not line.endswith(b"\n") and len(line) < _MOST_LINE_BYTES:
                     return  # still being written
                 self._offset = file.tell()
+                self._line += 1
                 if line.strip():
-                    mail.add(_parsed(line))
+                    _take(line, mail, f"{self._path}:{self._line}: ")
 
 
-def _parsed(line: bytes) -> Any:  # noqa: ANN401 - whatever the line holds
+def _take(line: bytes, mail: Mail, place: str) -> None:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
+        event = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        mail.malformed.append(f"{place}not JSON: {error}"[:_MOST_WORDS])
+    else:
+        mail.add(event, place)
 
 
 class FileAcks:

@@ -94,8 +94,8 @@ class Process:
             self.step()
             stop.wait(POLL_SECONDS)
 
-    def step(self) -> None:
-        """One round. Without an answer of the analyzer nothing is done: it may have been paused."""
+    def step(self) -> bool:
+        """One round; whether recommendations could be read, without which nothing is done: it may have been paused."""
         worker = self._parts.worker
         try:
             mail = self._inbox.read()
@@ -113,6 +113,7 @@ class Process:
             worker.resume({one.id for one in mail.recommendations})
         if (trouble := self._parts.acks.run()) is not None:
             _LOG.info("acks wait", extra={"why": trouble})
+        return self._told is None
 
     def _may_still_be_followed(self, recommendation: Recommendation) -> bool:
         """Whether it stands right now: what was done before it in this round can have taken minutes."""

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.core.catalog import Tier, own
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.clock import Clock, SystemClock
-from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.attribution.owners import Owners, Pods
 from warpgauge.exporters.attribution.procfs import ProcFs
 from warpgauge.exporters.attribution.speaking import Speaking
-from warpgauge.exporters.collectors import COLLECTORS, make
+from warpgauge.exporters.collectors import COLLECTORS, enabled, make
 from warpgauge.exporters.dcgm import DcgmView
 from warpgauge.exporters.demo import Demo
 from warpgauge.exporters.gpm_mode import GpmMode
@@ -117,12 +116,7 @@ class Agent:
         return LogShipping(self._config, self.readings, self._clock)
 
     def _wanted(self) -> list[str]:
-        disabled = self._config.agent.disabled_collectors
-        unknown = [name for name in disabled if name not in COLLECTORS]
-        if unknown:
-            msg = f"agent.disabled_collectors names {unknown[0]!r}; there are {', '.join(COLLECTORS)}"
-            raise ConfigError(msg)
-        return [name for name in COLLECTORS if name not in disabled and self._may_be_here(name)]
+        return [name for name in enabled(self._config.agent.disabled_collectors) if self._may_be_here(name)]
 
     def _may_be_here(self, name: str) -> bool:
         """Whether it is worth starting: a device that is not plugged in must cost nothing, not even a process."""

@@ -60,7 +60,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Child", "main"]
 
-WATCHER_SECONDS: Final = 0.4  # longer than it waits for events at a time, shorter than our farewell may take
+WATCHER_SECONDS: Final = 2.5  # longer than it waits for events at a time
+_FAREWELL_SHARE: Final = 0.8  # of the time that we are given may pass until the devices are given back
 ALL_TIERS: Final = (Tier.FAST, Tier.NORMAL, Tier.SLOW)
 
 
@@ -81,7 +82,7 @@ class Child:
         self._watcher: Thread | None = None
         self._clock = SystemClock()
         self._rounds = Rounds(self._clock, self._flush)
-        self._is_orderly = False  # told to leave in order: a reading that is under way may end first
+        self._farewell_seconds = 0.0  # to leave in order: a reading that is under way may end first
 
     def obey(self, commands: Iterable[bytes]) -> None:
         """Carry out commands until they end."""
@@ -96,7 +97,7 @@ class Child:
             elif command["do"] == "add":
                 self._add(command["positions"])
             elif command["do"] == "leave":
-                self._is_orderly = True
+                self._farewell_seconds = _FAREWELL_SHARE * float(command["seconds"])
             else:
                 self._read([Tier(tier) for tier in command["tiers"]])
 
@@ -106,21 +107,24 @@ class Child:
             self._adjustable.adjust(settings)
 
     def leave(self) -> None:
-        """Give the devices back, unless one of them is still being asked something."""
+        """Give the devices back, unless one of them is still being asked something; else our end gives them back.
+
+        The driver cannot be called back from its wait for events, so only a farewell that is long enough waits for it.
+        """
         self._is_leaving.set()
-        until = self._clock.monotonic() + WATCHER_SECONDS
-        if self._watcher is not None:
-            self._watcher.join(WATCHER_SECONDS)
+        until = self._clock.monotonic() + self._farewell_seconds
         is_watching = self._watcher is not None and self._watcher.is_alive()
-        seconds = max(0.0, until - self._clock.monotonic()) if self._is_orderly else 0.0
-        if not is_watching and self._rounds.wait(seconds):
+        if self._watcher is not None and self._farewell_seconds >= WATCHER_SECONDS:
+            self._watcher.join(self._farewell_seconds)
+            is_watching = self._watcher.is_alive()
+        if not is_watching and self._rounds.wait(max(0.0, until - self._clock.monotonic())):
             self._collector.close()
 
     def _watch(self, source: EventSource) -> None:
         """Pass on what the driver announces, as it happens."""
         try:
             while not self._is_leaving.is_set():
-                events = source.wait_for_events()
+                events = source.wait_for_events(is_patient=self._devices.keys() >= set(self._positions))
                 if events is None:
                     return
                 if events:

@@ -171,7 +171,7 @@ class Link:
     async def close(self, *, farewell_seconds: float = 0.0) -> None:
         """See the child off, with some time to end by itself or without. One stuck in the kernel is left behind."""
         if farewell_seconds and self._ending is None:
-            self.send({"do": "leave"})
+            self.send({"do": "leave", "seconds": farewell_seconds})
         self.end("stopped")
         try:
             await self._is_dead(farewell_seconds)

@@ -6,7 +6,8 @@ exactly one of these messages is a `BadMessageError`, and the child that sent it
 To the child:   {"do": "open", "only": [3] | null, "skip": [2], "bookmarks": {"GPU-...": {...}}}
                 {"do": "add", "positions": [2]}
                 {"do": "read", "tiers": ["fast"], "settings": {...}}     settings where they changed
-                {"do": "leave"}     then its standard input closes; without it, whatever is under way is broken off
+                {"do": "leave", "seconds": 5.0}     then its standard input closes, and it has so long; without it,
+                                                    whatever is under way is broken off
 From the child: an `At` before every touch of the driver, then what came of it.
 """
 

@@ -13,7 +13,7 @@ from warpgauge.core.catalog import Tier
 from warpgauge.core.catalog import device as rows
 from warpgauge.core.device import DeviceState
 from warpgauge.core.exposition import FamilyRenderer, FamilyText
-from warpgauge.core.sample import Sample
+from warpgauge.core.sample import Sample, Samples
 from warpgauge.exporters.attribution.claims import Held
 from warpgauge.exporters.attribution.workload import Holder
 from warpgauge.exporters.device_events import DeviceEvents
@@ -51,6 +51,12 @@ class _Block:
     samples: dict[str | None, Iterable[Sample]] = field(default_factory=dict)
     renderer: FamilyRenderer = field(default_factory=FamilyRenderer)
     lines: Mapping[Metric, FamilyText] | None = None
+    version: int = 0
+
+    def change(self) -> None:
+        """Its samples are others now."""
+        self.lines = None
+        self.version += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ class Readings:
         """New samples of one device and tier in place of the last ones; a device that gives any is well."""
         block = self._block(collector, tier)
         block.samples[uuid] = samples
-        block.lines = None
+        block.change()
         if uuid is not None and tier is rows.INSTANCE_INFO.tier:
             self._note_instances(uuid, samples)
         standing = self._standings.get(uuid) if uuid is not None else None
@@ -132,7 +138,7 @@ class Readings:
         self._ledger.add(device.uuid, increments)
         block = self._block(collector, None)
         block.samples[device.uuid] = _Later(lambda: self._ledger.samples(device))
-        block.lines = None
+        block.change()
         self.on_change()
 
     def mark(self, uuid: str, state: DeviceState) -> None:
@@ -157,7 +163,10 @@ class Readings:
         """Render what changed, a portion at a time."""
         for block in list(self._blocks.values()):
             if block.lines is None:
-                block.lines = block.renderer.render(sample for part in block.samples.values() for sample in part)
+                version = block.version
+                lines = yield from block.renderer.portions(Samples.together(block.samples.values()))
+                if version == block.version:  # else it has changed meanwhile, and is rendered anew when that is wanted
+                    block.lines = lines
                 yield
         yield from self.tally.freshen()
 
@@ -208,7 +217,7 @@ class Readings:
         for (collector, _), block in self._blocks.items():
             for owner in [owner for owner in block.samples if is_gone(collector, owner)]:
                 del block.samples[owner]
-                block.lines = None
+                block.change()
         self.on_change()
 
 

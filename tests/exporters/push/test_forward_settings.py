@@ -32,7 +32,7 @@ def test_a_server_is_host_and_port(server):
         ({"username": "ann"}, "fluentd.username needs fluentd.shared_key_file"),
         ({"shared_key_file": "/no/such/file"}, "fluentd.shared_key_file: cannot read /no/such/file: No such file"),
         ({"ca_file": "ca.pem"}, "fluentd.ca_file needs fluentd.tls = true"),
-        ({"tls": True, "ca_file": "/no/ca.pem"}, "fluentd: cannot use /no/ca.pem: No such file"),
+        ({"tls": True, "ca_file": "/no/ca.pem"}, "cannot use /no/ca.pem as certificate authority: No such file"),
     ],
 )
 def test_a_mistake_is_told_with_its_key(settings, why):

@@ -102,7 +102,6 @@ class _Load:
     level: float
     covered: float  # share of the window in which they were measured
     samples: int
-    fraction: float  # of the window in which they were as busy as it takes to raise it
     cpus: float
     stalled: float
     load1: float
@@ -119,17 +118,16 @@ def _loads(frame: Frame, rows: Sequence[int], busy: Array) -> Iterator[_Load]:
         mean(busy),
         is_there.mean(axis=1),
         is_there.sum(axis=1),
-        (busy >= RAISE_BUSY).mean(axis=1),
         frame.latest(host.CPU_COUNT, seconds=_SLOW_SECONDS, rows=rows),
         stalled,
         frame.latest(host.LOAD1, rows=rows),
     )
-    for row, since, level, covered, samples, fraction, cpus, waiting, load1 in zip(
+    for row, since, level, covered, samples, cpus, waiting, load1 in zip(
         rows, *(column.tolist() for column in columns), strict=True
     ):
         yield _Load(
             row=row, entity=frame.nodes.entities[row], seconds=frame.now - since, since=since, level=level,
-            covered=covered, samples=samples, fraction=fraction, cpus=cpus, stalled=waiting, load1=load1,
+            covered=covered, samples=samples, cpus=cpus, stalled=waiting, load1=load1,
         )  # fmt: skip
 
 
@@ -148,7 +146,6 @@ def _saturated(one: _Load, *, is_raised: bool) -> Candidate:
         " so that what feeds the devices gets its turn.",
         simulated=one.entity.simulated,
         strength=Strength.RAISE if is_raised else Strength.HOLD,
-        fraction=one.fraction,
         needs_processes=True,
     )
 
@@ -217,7 +214,6 @@ class _Memory:
     total: float
     covered: float  # share of the window in which it was measured
     samples: int
-    fraction: float  # of the window in which there was as little as it takes to raise it
     stalled: float  # share of time in which all tasks waited for it, NaN if the kernel does not tell
     swap_in: float
 
@@ -259,7 +255,6 @@ def _short_of_memory(one: _Memory, *, is_raised: bool) -> Candidate:
         remedy="End or shrink what holds the memory before the kernel kills something; give jobs a memory limit.",
         simulated=one.entity.simulated,
         strength=Strength.RAISE if is_raised else Strength.HOLD,
-        fraction=one.fraction,
         needs_processes=True,
     )
 
@@ -296,16 +291,15 @@ class _MemoryReading:
             frame.latest(host.MEMORY_TOTAL, rows=rows),
             is_there.mean(axis=1),
             is_there.sum(axis=1),
-            (available < RAISE_AVAILABLE).mean(axis=1),
             mean(self._stalled[rows]),
             mean(self._swap_in[rows]),
         )
-        for row, since, left, total, covered, samples, fraction, stalled, swap_in in zip(
+        for row, since, left, total, covered, samples, stalled, swap_in in zip(
             rows, *(column.tolist() for column in columns), strict=True
         ):
             yield _Memory(
                 row=row, entity=frame.nodes.entities[row], seconds=frame.now - since, since=since, available=left,
-                total=total, covered=covered, samples=samples, fraction=fraction, stalled=stalled, swap_in=swap_in,
+                total=total, covered=covered, samples=samples, stalled=stalled, swap_in=swap_in,
             )  # fmt: skip
 
     def _since(self, rows: Sequence[int]) -> Array:

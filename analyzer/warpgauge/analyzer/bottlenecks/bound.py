@@ -174,7 +174,6 @@ def _candidate(frame: Frame, verdict: Verdict) -> Candidate | None:
         impact=_impact(verdict, reason, seconds),
         simulated=_is_simulated(frame, verdict),
         strength=Strength.RAISE if raises else Strength.HOLD,
-        fraction=verdict.agreement,
     )
 
 

@@ -126,7 +126,6 @@ def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) ->
         ),
         simulated=any(entities[row].simulated for row in rows),
         strength=Strength.RAISE if bool((reading.peak[rows] <= IDLE_ACTIVITY).all()) else Strength.HOLD,
-        fraction=idle_share,
     )
 
 

@@ -316,7 +316,6 @@ def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:
         ),
         simulated=is_simulated(frame, reading.job),
         strength=Strength.RAISE if raises else Strength.HOLD,
-        fraction=float((reading.bucket_share >= RAISE_SHARE).mean()),
     )
 
 

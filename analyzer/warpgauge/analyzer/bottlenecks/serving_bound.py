@@ -127,7 +127,6 @@ def _candidate(frame: Frame, one: _Queue) -> Candidate:
         remedy=_FULL if is_full else _SLOW,
         simulated=entity.simulated,
         strength=Strength.RAISE if one.share >= RAISE_SHARE else Strength.HOLD,
-        fraction=one.share,
     )
 
 

@@ -221,7 +221,6 @@ class ThermalLimited:
             impact=impact,
             simulated=entity.simulated,
             strength=Strength.RAISE if raises else Strength.HOLD,
-            fraction=share,
         )
 
 

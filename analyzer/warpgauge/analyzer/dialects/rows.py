@@ -22,7 +22,6 @@ NANO: Final = 1e-9
 MEGA: Final = 1e6
 MIB: Final = float(1 << 20)
 
-_WORKLOAD_LABELS: Final = ("scheduler", "namespace", "pod", "container", "job_id", "user")
 _MOST: Final[dict[Unit, float]] = {
     Unit.RATIO: 1.5,  # counters of cycles give a little more than 1 now and then (NVIDIA/DCGM#152)
     Unit.CELSIUS: 250.0,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.planning.pool import Node, Pod, Request
 
-__all__ = ["HALF_LIFE_SECONDS", "Resources", "Use", "decayed", "dominant_share", "fairness_gap", "poorest"]
+__all__ = ["HALF_LIFE_SECONDS", "Resources", "Use", "decayed", "dominant_share", "poorest"]
 
 HALF_LIFE_SECONDS: Final = 7 * 86_400.0  # a week, our choice: long enough to remember a weekly job
 
@@ -103,12 +103,6 @@ def poorest(
 ) -> str:
     """Whose turn it is: the smallest dominant share for its weight (1 if none is given), ties by name."""
     return min(tenants, key=lambda name: (_weighted(name, held, capacity, weights), name))
-
-
-def fairness_gap(held: Mapping[str, Resources], capacity: Resources, weights: Mapping[str, float]) -> float:
-    """How far the weighted dominant shares of tenants lie apart, 0 for less than two tenants."""
-    shares = [_weighted(name, held, capacity, weights) for name in held]
-    return max(shares) - min(shares) if shares else 0.0
 
 
 def _weighted(name: str, held: Mapping[str, Resources], capacity: Resources, weights: Mapping[str, float]) -> float:

@@ -1,4 +1,4 @@
-"""Right size: the smallest MIG profile that a workload fits, and devices that are held and not used.
+"""Right size: the smallest MIG profile that a workload fits.
 
 Pure rules over what was measured; thresholds and their sources stand at the top. Memory is hard, as too little of it
 ends the job; compute is soft, as too little only slows it.
@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Activity", "Demand", "Profile", "Verdict", "reclaim_idle", "right_size"]
+__all__ = ["Demand", "Profile", "Verdict", "right_size"]
 
 LEAST_OBSERVED_SECONDS: Final = 7 * 86_400.0  # a week holds the weekly rhythm; whole runs may be shorter
 MEMORY_HEADROOM: Final = 1.2  # over the 99th percentile: allocators keep some, and peaks are sampled
 COMPUTE_HEADROOM: Final = 1.1  # over the 95th percentile of SM activity
-IDLE_SECONDS: Final = 3600.0  # an hour, as the request of users goes (silogen/kaiwo 196)
-IDLE_RATIO: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,27 +65,3 @@ def right_size(demand: Demand, current: Profile, profiles: Sequence[Profile]) ->
         profile=smallest,
         reason=f"needs {memory / 2**30:.1f} GiB and {compute:.0%} of the SMs with head-room, has {current.name}",
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activity:
-    """The largest values of a pod's devices over the last stretch of time, 0-1; None was not measured."""
-
-    pod: str
-    quiet_seconds: float  # how far back these values reach
-    sm_active_ratio: float | None
-    memory_bandwidth_ratio: float | None
-    pcie_ratio: float | None
-
-
-def reclaim_idle(activities: Sequence[Activity]) -> tuple[tuple[str, str], ...]:
-    """Pods that hold devices without using them, each with what to tell its owner first.
-
-    All three signals must be about 0 for an hour: a low utilization alone is often a job that waits on its input.
-    """
-    found = []
-    for one in activities:
-        signals = (one.sm_active_ratio, one.memory_bandwidth_ratio, one.pcie_ratio)
-        if one.quiet_seconds >= IDLE_SECONDS and all(value is not None and value <= IDLE_RATIO for value in signals):
-            found.append((one.pod, f"no work on its devices for {one.quiet_seconds / 60:.0f} min; ask its owner first"))
-    return tuple(found)

@@ -68,7 +68,8 @@ def parse_who(text: object) -> str:
 
     """
     if not isinstance(text, str) or not _WHO.fullmatch(text):
-        msg = f"by must be a name of 1 to 80 letters, digits and . @ + - _, got {str(text)[:100]!r}"
+        given = "nothing" if text is None else repr(str(text)[:100])
+        msg = f"by must be a name of 1 to 80 letters, digits and . @ + - _, got {given}"
         raise InputError(msg)
     return text
 

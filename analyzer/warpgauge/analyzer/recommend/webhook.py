@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import ssl
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,11 +23,12 @@ from warpgauge.core.posting import HttpClient, check_taken
 from warpgauge.core.version import VERSION
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping, Sequence
 
     from warpgauge.core.clock import Clock
 
-__all__ = ["Secrets", "WebhookSink", "client_context"]
+__all__ = ["Secrets", "WebhookSink"]
 
 _MOST_BYTES: Final = 4096
 _MOST_KEYS: Final = 4
@@ -141,21 +141,3 @@ def message_id(document: bytes) -> str:
     event = json.loads(document)
     approved = event["data"].get("approval", {}).get("at")
     return f"{event['id']}.approved" if approved else str(event["id"])
-
-
-def client_context(ca_file: str, certificate: str, key: str) -> ssl.SSLContext:
-    """TLS as a client: which authorities are trusted, and the certificate to show where the receiver asks for one.
-
-    Raises:
-        ConfigError: a file cannot be used.
-
-    """
-    try:
-        context = ssl.create_default_context(cafile=ca_file or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if certificate:
-            context.load_cert_chain(certificate, key or None)
-    except OSError as error:  # ssl.SSLError is one
-        msg = f"cannot use the webhook's TLS files ({', '.join(filter(None, (ca_file, certificate, key)))}): {error}"
-        raise ConfigError(msg) from error
-    return context

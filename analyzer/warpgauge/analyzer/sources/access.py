@@ -8,14 +8,15 @@ from __future__ import annotations
 import base64
 import os
 import re
-import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
@@ -118,32 +119,9 @@ def tls_context(
         ConfigError: a file cannot be read, holds something else, or a key comes without its certificate.
 
     """
-    if client_key is not None and client_cert is None:
-        msg = f"client key {client_key} comes without a client certificate"
-        raise ConfigError(msg)
-    if ca_file is None and client_cert is None:
+    if ca_file is None and client_cert is None and client_key is None:
         return True
-    try:
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        msg = f"cannot use {ca_file} as certificate authority: {getattr(error, 'strerror', None) or error}"
-        raise ConfigError(msg) from error
-    if client_cert is not None:
-        _show(context, client_cert, client_key)
-    return context
-
-
-def _show(context: ssl.SSLContext, client_cert: Path, client_key: Path | None) -> None:
-    def no_password() -> str:
-        msg = f"client key {client_key or client_cert} is encrypted; give one that is not"
-        raise ConfigError(msg)
-
-    try:
-        context.load_cert_chain(client_cert, client_key, password=no_password)
-    except (OSError, ssl.SSLError) as error:
-        files = client_cert if client_key is None else f"{client_cert} with {client_key}"
-        msg = f"cannot use {files} as client certificate: {getattr(error, 'strerror', None) or error}"
-        raise ConfigError(msg) from error
+    return client_context(ca_file or "", client_cert or "", client_key or "")
 
 
 def _text(path: Path) -> str:

@@ -1,7 +1,9 @@
-"""The busiest processes of a node, from its agent: asked for only when a finding needs a name."""
+"""The busiest processes of nodes, from their agents: asked for only when a finding needs a name."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,15 +14,38 @@ from warpgauge.analyzer.workloads import job_name
 from warpgauge.core.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import aiohttp
 
-__all__ = ["busiest_processes"]
+    NodeKey = tuple[str, str]  # cluster, name
 
+__all__ = ["busiest_processes", "processes_of_nodes"]
+
+_LOG: Final = logging.getLogger(__name__)
 _TOP: Final = "100"  # all that an agent tells: a job's many small processes count together
 _LIMIT_BYTES: Final = 1 << 20
 _TIMEOUT_SECONDS: Final = 5.0  # the agent takes two readings one second apart
 _COMMAND_CHARACTERS: Final = 200
 _NAME_CHARACTERS: Final = 128  # as long as the agent makes a label
+
+
+async def processes_of_nodes(
+    session: aiohttp.ClientSession, pages: Mapping[NodeKey, str], terms: Terms
+) -> dict[NodeKey, tuple[ProcessReading, ...]]:
+    """The busiest processes of the nodes behind metrics pages, as far as their agents tell."""
+    answers = await asyncio.gather(
+        *(busiest_processes(session, page, terms) for page in pages.values()), return_exceptions=True
+    )
+    found: dict[NodeKey, tuple[ProcessReading, ...]] = {}
+    for node, answer in zip(pages, answers, strict=True):
+        if isinstance(answer, SourceError):
+            _LOG.info("processes not told", extra={"node": node[1], "error": str(answer)})
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            found[node] = answer
+    return found
 
 
 async def busiest_processes(

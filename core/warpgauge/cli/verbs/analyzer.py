@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 async def _serve(config: Config, planner: PoolCommand | None) -> None:
-    from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
+    from warpgauge.analyzer.running import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
     from warpgauge.core.clock import SystemClock  # noqa: PLC0415
     from warpgauge.exporters.logs.findings import shipped_findings  # noqa: PLC0415

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from warpgauge.core.config import origins
+from warpgauge.core.errors import ConfigError
 from warpgauge.core.table import table
 from warpgauge.web.address import ListenAddress
 
@@ -25,21 +27,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Loading has checked keys, types and ranges; addresses and the web-config are checked here.
+    """Loading has checked keys, types and ranges; `check` asks the parts about the rest.
 
     A wrong setting is a ConfigError.
     """
-    for section in (config.agent, config.analyzer):
-        ListenAddress.parse(section.listen_address)
+    for key, address in {
+        "agent.listen_address": config.agent.listen_address,
+        "analyzer.listen_address": config.analyzer.listen_address,
+    }.items():
+        _check_address(address, key, config.origins.get(key, "default"))
     if args.action == "check":
-        from warpgauge.web import admission_of  # noqa: PLC0415 - the server loads only for this
-
-        admission_of(config.web)
-    if args.action == "show":
-        sys.stdout.write(_shown_as_json(config) if args.json else _shown(config))
-    else:
+        _check_parts(config)
         sys.stdout.write(f"{args.config or 'the configuration'} is fine\n")
+    else:
+        sys.stdout.write(_shown_as_json(config) if args.json else _shown(config))
     return 0
+
+
+def _check_address(address: str, key: str, origin: str) -> None:
+    try:
+        ListenAddress.parse(address)
+    except ConfigError as error:
+        msg = f"{key}: {error} ({origin})"
+        raise ConfigError(msg) from error
+
+
+def _check_parts(config: Config) -> None:
+    """What an agent, an analyzer or `generate` would refuse; for sections that nobody set nothing is loaded."""
+    from warpgauge.core.xid import with_overrides  # noqa: PLC0415 - for a check only, as all below
+    from warpgauge.exporters.collectors import enabled  # noqa: PLC0415
+    from warpgauge.exporters.logs.shipping import log_sinks  # noqa: PLC0415
+    from warpgauge.exporters.push.pusher import metric_sinks  # noqa: PLC0415
+    from warpgauge.web import admission_of  # noqa: PLC0415
+
+    admission_of(config.web)
+    enabled(config.agent.disabled_collectors)
+    with_overrides(config.analyzer.xid_overrides)
+    for metrics in metric_sinks(config, os.environ):
+        metrics.close()
+    for logs in log_sinks(config, os.environ):
+        logs.close()
+    sections = {key.partition(".")[0] for key in config.origins}
+    if "alerts" in sections:
+        from warpgauge.alerts.settings import site_of  # noqa: PLC0415
+
+        site_of(config.alerts)
+    if "dashboards" in sections:
+        from warpgauge.dashboards.settings import site_of as dashboards_of  # noqa: PLC0415
+
+        dashboards_of(config)
 
 
 def _shown(config: Config) -> str:

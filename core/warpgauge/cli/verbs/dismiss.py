@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from warpgauge.cli.ordering import add_order_flags, orderer_of
+from warpgauge.cli.orders import add_order_arguments, order, take_back
 from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.config import Config
 
-__all__ = ["add_arguments", "overrides", "run"]
+__all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="TEXT", help="why; shown beside the finding")
     parser.add_argument("--undo", action="store_true", help="take the dismissal of this finding back")
     parser.add_argument("--json", action="store_true", help="print the document")
-    add_order_flags(parser)
-
-
-def overrides(args: argparse.Namespace) -> dict[str, str]:
-    """Settings that the flags stand for."""
-    return {} if args.data_directory is None else {"analyzer.data_directory": args.data_directory}
+    add_order_arguments(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
@@ -38,12 +33,11 @@ def run(args: argparse.Namespace, config: Config) -> int:
     if not args.undo and not args.reason:
         msg = "dismissing needs --reason TEXT: whoever misses the finding later wants to know why"
         raise ConfigError(msg)
-    analyzer = orderer_of(args, config)
     if args.undo:
-        document = analyzer.delete(f"/api/v1/dismissals/{args.finding}")
+        document = take_back(args, config, f"/api/v1/dismissals/{args.finding}")
         words = f"{document['kind']} is heard there again"
     else:
-        document = analyzer.post(f"/api/v1/findings/{args.finding}/dismiss", {"reason": args.reason})
+        document = order(args, config, f"/api/v1/findings/{args.finding}/dismiss", reason=args.reason)
         bar = f"{document['bar']:.3g} times its threshold" if "bar" in document else "a higher severity"
         words = f"dismissed: {document['kind']} is heard there again from {bar} on, or in 30 days"
     print(json.dumps(document) if args.json else words)  # noqa: T201 - the answer

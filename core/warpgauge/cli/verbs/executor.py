@@ -114,9 +114,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         if args.once:
-            process.step()
-        else:
-            process.run(stop, parent_watch(os.environ))
+            return 0 if process.step() else 2  # the log says what could not be read
+        process.run(stop, parent_watch(os.environ))
     finally:
         process.close()
     return 0

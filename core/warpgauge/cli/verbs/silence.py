@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.cli.ordering import add_order_flags, orderer_of
+from warpgauge.cli.orders import add_order_arguments, ask, order, printable, take_back
 from warpgauge.cli.times import read_duration
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.table import table
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from warpgauge.core.config import Config
 
-__all__ = ["add_arguments", "overrides", "run"]
+__all__ = ["add_arguments", "run"]
 
 _SCOPE: Final = {"kind": "kind", "cluster": "cluster", "node": "node", "uuid": "uuid", "job_id": "job"}
 
@@ -33,12 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="print what is silenced and dismissed")
     parser.add_argument("--end", metavar="ID", help="end a silence")
     parser.add_argument("--json", action="store_true", help="print the document")
-    add_order_flags(parser)
-
-
-def overrides(args: argparse.Namespace) -> dict[str, str]:
-    """Settings that the flags stand for."""
-    return {} if args.data_directory is None else {"analyzer.data_directory": args.data_directory}
+    add_order_arguments(parser)
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
@@ -51,16 +46,15 @@ def run(args: argparse.Namespace, config: Config) -> int:
         msg = "a silence needs --reason TEXT: whoever finds it later wants to know why"
         raise ConfigError(msg)
     seconds = read_duration(args.duration, "--for")
-    analyzer = orderer_of(args, config)
     if args.list:
-        document = analyzer.ask("/api/v1/silences")
+        document = ask(args, config, "/api/v1/silences")
         _say(json.dumps(document) if args.json else _listed(document))
         return 0
     if args.end is not None:
-        document = analyzer.delete(f"/api/v1/silences/{_id(args.end)}")
+        document = take_back(args, config, f"/api/v1/silences/{_id(args.end)}")
         _say(json.dumps(document) if args.json else f"ended: {_line(document)}")
         return 0
-    document = analyzer.post("/api/v1/silences", {**scope, "seconds": seconds, "reason": args.reason})
+    document = order(args, config, "/api/v1/silences", **scope, seconds=seconds, reason=args.reason)
     _say(json.dumps(document) if args.json else f"silenced: {_line(document)}")
     return 0
 
@@ -98,4 +92,4 @@ def _time(seconds: float) -> str:
 
 
 def _say(text: str) -> None:
-    print("".join(char if char.isprintable() or char == "\n" else "?" for char in text))  # noqa: T201 - the answer
+    print(printable(text))  # noqa: T201 - the answer

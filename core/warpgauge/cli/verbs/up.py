@@ -97,7 +97,7 @@ def _agent_command(command: list[str], config: Config) -> list[str]:
 
 
 async def _up(config: Config, agent_command: list[str], executors: Executors, planner: PoolCommand | None) -> int:
-    from warpgauge.analyzer.service import run_service  # noqa: PLC0415 - numpy loads only for this verb
+    from warpgauge.analyzer.running import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
     from warpgauge.core.clock import SystemClock  # noqa: PLC0415
     from warpgauge.exporters.logs.findings import shipped_findings  # noqa: PLC0415

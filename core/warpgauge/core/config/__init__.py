@@ -5,6 +5,7 @@ from __future__ import annotations
 from warpgauge.core.config.dashboard_section import DashboardsConfig
 from warpgauge.core.config.directories import data_directory
 from warpgauge.core.config.history_section import HistoryConfig
+from warpgauge.core.config.in_force import Config, Origin, origins
 from warpgauge.core.config.loading import load
 from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
 from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig, OtlpReceiverConfig
@@ -14,14 +15,13 @@ from warpgauge.core.config.sections import (
     AgentConfig,
     AlertsConfig,
     AnalyzerConfig,
-    Config,
     DemoConfig,
     KubernetesConfig,
     PushConfig,
     RemoteWriteConfig,
     WebConfig,
 )
-from warpgauge.core.config.settings import Origin, Setting, origins
+from warpgauge.core.config.settings import Setting
 from warpgauge.core.config.yarn_section import YarnConfig
 
 __all__ = [

@@ -12,7 +12,7 @@ from warpgauge.core.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from warpgauge.core.config.sections import Config
+    from warpgauge.core.config.in_force import Config
 
 __all__ = ["data_directory", "data_path"]
 

@@ -6,25 +6,8 @@ import tomllib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.core.config.dashboard_section import DashboardsConfig
-from warpgauge.core.config.history_section import HistoryConfig
-from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
-from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig
-from warpgauge.core.config.planning_section import PlanningConfig
-from warpgauge.core.config.sections import (
-    ActingConfig,
-    AgentConfig,
-    AlertsConfig,
-    AnalyzerConfig,
-    Config,
-    DemoConfig,
-    KubernetesConfig,
-    PushConfig,
-    RemoteWriteConfig,
-    WebConfig,
-)
+from warpgauge.core.config.in_force import Config
 from warpgauge.core.config.settings import Setting, Value, settings_of
-from warpgauge.core.config.yarn_section import YarnConfig
 from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,25 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
-_CLASSES: Final[dict[str, Any]] = {
-    "agent": AgentConfig,
-    "analyzer": AnalyzerConfig,
-    "acting": ActingConfig,
-    "kubernetes": KubernetesConfig,
-    "demo": DemoConfig,
-    "web": WebConfig,
-    "alerts": AlertsConfig,
-    "dashboards": DashboardsConfig,
-    "push": PushConfig,
-    "remote_write": RemoteWriteConfig,
-    "otlp": OtlpConfig,
-    "otlp_logs": OtlpLogsConfig,
-    "fluentd": FluentdConfig,
-    "logs": LogsConfig,
-    "history": HistoryConfig,
-    "yarn": YarnConfig,
-    "planning": PlanningConfig,
-}
+_CLASSES: Final[dict[str, Any]] = {section: type(getattr(Config(), section)) for section in Config.sections()}
 _PREFIX: Final = "WARPGAUGE_"
 _MAX_BYTES: Final = 1 << 20
 
@@ -132,9 +97,19 @@ def _from_environment(environ: Mapping[str, str], rows: Mapping[str, Setting]) -
 def _row(rows: Mapping[str, Setting], key: str, place: str) -> Setting:
     row = rows.get(key)
     if row is None:
-        msg = f"there is no setting {key}{_suggestion(key, rows)} ({place})"
+        msg = f"there is no setting {key}{_suggested_setting(key, rows)} ({place})"
         raise ConfigError(msg)
     return row
+
+
+def _suggested_setting(key: str, rows: Mapping[str, Setting]) -> str:
+    """By the name first: next to a long name of a section every other one of it looks close."""
+    section, _, name = key.partition(".")
+    names = [row.partition(".")[2] for row in rows if row.startswith(f"{section}.")]
+    close = get_close_matches(name, names, n=1) or [row for row in rows if row.endswith(f".{name}")]
+    if not close:
+        return "; warpgauge config show lists all"
+    return f"; did you mean {close[0] if '.' in close[0] else f'{section}.{close[0]}'}?"
 
 
 def _suggestion(word: str, known: Mapping[str, Any] | list[str]) -> str:

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import Final
 
-from warpgauge.core.config.dashboard_section import DashboardsConfig
-from warpgauge.core.config.history_section import HistoryConfig
-from warpgauge.core.config.log_sections import FluentdConfig, LogsConfig
-from warpgauge.core.config.otlp_sections import OtlpConfig, OtlpLogsConfig
-from warpgauge.core.config.planning_section import PlanningConfig
 from warpgauge.core.config.settings import setting
-from warpgauge.core.config.yarn_section import YarnConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "FAULTS",
@@ -22,7 +13,6 @@ __all__ = [
     "AgentConfig",
     "AlertsConfig",
     "AnalyzerConfig",
-    "Config",
     "DemoConfig",
     "KubernetesConfig",
     "PushConfig",
@@ -342,32 +332,3 @@ class AlertsConfig:
     pagerduty_key_file: str = setting(
         "", help="File with PagerDuty's integration key (Events API v2); empty means no PagerDuty."
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """All settings in force."""
-
-    agent: AgentConfig = field(default_factory=AgentConfig)
-    analyzer: AnalyzerConfig = field(default_factory=AnalyzerConfig)
-    acting: ActingConfig = field(default_factory=ActingConfig)
-    kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
-    demo: DemoConfig = field(default_factory=DemoConfig)
-    web: WebConfig = field(default_factory=WebConfig)
-    alerts: AlertsConfig = field(default_factory=AlertsConfig)
-    dashboards: DashboardsConfig = field(default_factory=DashboardsConfig)
-    push: PushConfig = field(default_factory=PushConfig)
-    remote_write: RemoteWriteConfig = field(default_factory=RemoteWriteConfig)
-    otlp: OtlpConfig = field(default_factory=OtlpConfig)
-    otlp_logs: OtlpLogsConfig = field(default_factory=OtlpLogsConfig)
-    fluentd: FluentdConfig = field(default_factory=FluentdConfig)
-    logs: LogsConfig = field(default_factory=LogsConfig)
-    history: HistoryConfig = field(default_factory=HistoryConfig)
-    yarn: YarnConfig = field(default_factory=YarnConfig)
-    planning: PlanningConfig = field(default_factory=PlanningConfig)
-    origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # key -> where its value came from
-
-    @staticmethod
-    def sections() -> tuple[str, ...]:
-        """Names of the sections in the order of the reference."""
-        return tuple(item.name for item in fields(Config) if item.name != "origins")

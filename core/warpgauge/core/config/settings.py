@@ -1,4 +1,4 @@
-"""What a setting is, what it may hold, and where its value came from."""
+"""What a setting is and what it may hold."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from warpgauge.core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from warpgauge.core.config.sections import Config
-
-__all__ = ["Origin", "Setting", "Value", "origins", "setting", "settings_of"]
+__all__ = ["Setting", "Value", "setting", "settings_of"]
 
 Value = str | float | int | bool | tuple[str, ...]
 _T = TypeVar("_T", bound=Value)
@@ -105,15 +103,6 @@ class Setting:
         return ConfigError(f"{self.key} {rule}, got {shown} ({place})")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A setting, the value in force and where that came from: default, a file, a variable or the command line."""
-
-    setting: Setting
-    value: Value
-    origin: str
-
-
 def setting(  # noqa: PLR0913 - the columns of the reference
     default: _T,
     *,
@@ -135,15 +124,6 @@ def settings_of(section: str, cls: Any) -> dict[str, Setting]:  # noqa: ANN401 -
         item.name: Setting(key=f"{section}.{item.name}", default=cast(Value, item.default), **item.metadata[_KEY])
         for item in fields(cls)
     }
-
-
-def origins(config: Config) -> list[Origin]:
-    """Every setting with its value and where the value came from, in the order of the reference."""
-    return [
-        Origin(row, getattr(getattr(config, section), name), config.origins.get(row.key, "default"))
-        for section in config.sections()
-        for name, row in settings_of(section, type(getattr(config, section))).items()
-    ]
 
 
 def is_url(text: str) -> bool:

@@ -5,12 +5,12 @@ A kubeconfig is not read: its plugins and their tokens are kubectl's business, a
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.posting import HttpClient
 
@@ -73,20 +73,9 @@ def _connection(url: str, settings: KubernetesConfig, token_file: Path | None, c
     if token_file is not None and parts.scheme != "https" and parts.hostname not in _HERE:
         msg = f"kubernetes.server {url} would get the token unencrypted: use https"
         raise ConfigError(msg)
-    client = HttpClient(context=_context(settings, ca_file), timeout_seconds=settings.timeout_seconds)
+    context = client_context(ca_file, settings.client_cert, settings.client_key, of="kubernetes")
+    client = HttpClient(context=context, timeout_seconds=settings.timeout_seconds)
     return Connection(url=url.rstrip("/"), client=client, token_file=token_file)
-
-
-def _context(settings: KubernetesConfig, ca_file: str) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file or None)
-        if settings.client_cert:
-            context.load_cert_chain(settings.client_cert, settings.client_key or None)
-    except OSError as error:  # ssl.SSLError is one
-        used = ", ".join(filter(None, (ca_file, settings.client_cert, settings.client_key)))
-        msg = f"cannot use {used}: {error}"
-        raise ConfigError(msg) from error
-    return context
 
 
 def _path(text: str) -> Path | None:

@@ -106,8 +106,20 @@ SECTIONS: Final[Mapping[str, str]] = {
 }
 """Headings that would promise more than stands below them."""
 
-LEFT_OUT: Final = frozenset({"Devices answering", "Boards"})
-"""Of a device that does not answer there is no series, and without its state a list of boards says nothing new."""
+LEFT_OUT: Final = frozenset(
+    {
+        "Devices answering",
+        "Boards",
+        "Errors by link, twelve worst",
+        "Parts of partitioned devices (MIG)",
+        "Retired pages",
+    }
+)
+"""Of a device that does not answer there is no series, and without its state a list of boards says nothing new.
+
+Links are added up by the exporter, a query of ours for parts alone would be answered with whole devices, and retired
+pages are off in its list and a matter of old boards.
+"""
 
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "Devices known": (
@@ -132,6 +144,14 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "Nodes with a device held down by heat or hardware": (
         "Nodes with a device held down by heat",
         "For more than a tenth of the time.",
+    ),
+    "Share of time held down, by reason": (
+        "Share of time held down, by reason",
+        "Below base clocks says how far it came down, whatever the reason; an idle device is below them too.",
+    ),
+    "Share of time held down by heat or hardware": (
+        "Share of time held down by heat",
+        "One device is its own cooling; all of them are the room's.",
     ),
     "What holds the clocks down": ("What holds the clocks down", "For more than a tenth of the time."),
 }

@@ -96,7 +96,7 @@ def table(  # noqa: PLR0913 - a table has that many looks, all with defaults
             "unit": "short",
         },
         overrides=[
-            *(_width(heading) for heading in keys.values() if heading in _WIDTHS),
+            *(_key(heading) for heading in keys.values()),
             *(column.override() for column in columns if not column.hidden),
             *(_link(heading, url) for heading, url in (links or {}).items()),
         ],
@@ -122,9 +122,12 @@ def value_name(number: int, of: int) -> str:
     return f"Value #{letter(number)}" if of > 1 else "Value"
 
 
-def _width(heading: str) -> Json:
-    width = {"id": "custom.width", "value": _WIDTHS[heading]}
-    return {"matcher": {"id": "byName", "options": heading}, "properties": [width]}
+def _key(heading: str) -> Json:
+    """Labels are text: with a unit Grafana would write the job 412345 as "412 K"."""
+    properties: list[Json] = [{"id": "unit", "value": "string"}]
+    if heading in _WIDTHS:
+        properties.append({"id": "custom.width", "value": _WIDTHS[heading]})
+    return {"matcher": {"id": "byName", "options": heading}, "properties": properties}
 
 
 def _link(heading: str, url: str) -> Json:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["SCHEDULERS", "Claim", "Holder", "Workload", "plain"]
+__all__ = ["Claim", "Holder", "Workload", "plain"]
 
-SCHEDULERS: Final = ("kubernetes", "slurm", "yarn", "docker", "none")
 _LONGEST_LABEL: Final = 128  # characters; a job's environment may hold megabytes
 
 
@@ -15,7 +14,7 @@ _LONGEST_LABEL: Final = 128  # characters; a job's environment may hold megabyte
 class Workload:
     """Who uses something, in the words of whoever started it; what is unknown is empty."""
 
-    scheduler: str  # one of SCHEDULERS; none = a process that somebody simply started
+    scheduler: str  # kubernetes, slurm, yarn, docker or none: a process that somebody simply started
     namespace: str = ""
     pod: str = ""
     container: str = ""

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.collectors.pci import ACCELERATOR, DISPLAY, Hardware
 from warpgauge.exporters.collectors.tpu_inventory import HARDWARE as TPU_HARDWARE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from warpgauge.exporters.collectors.collector import Collector
 
-__all__ = ["COLLECTORS", "Entry", "make"]
+__all__ = ["COLLECTORS", "Entry", "enabled", "make"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,20 @@ COLLECTORS: Final = {
         help="vLLM, SGLang, Triton and TGI of this node, where agent.serving_urls or serving_discovery say so",
     ),
 }
+
+
+def enabled(disabled: Collection[str]) -> list[str]:
+    """Names of the collectors that `agent.disabled_collectors` leaves.
+
+    Raises:
+        ConfigError: it names one that there is not.
+
+    """
+    unknown = [name for name in disabled if name not in COLLECTORS]
+    if unknown:
+        msg = f"agent.disabled_collectors names {unknown[0]!r}; there are {', '.join(COLLECTORS)}"
+        raise ConfigError(msg)
+    return [name for name in COLLECTORS if name not in disabled]
 
 
 def make(name: str, **settings: object) -> Collector:

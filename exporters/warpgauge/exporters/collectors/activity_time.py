@@ -37,6 +37,7 @@ class ActivityTime:
     def __init__(self, bookmark: Bookmark | None = None) -> None:
         """A bookmark of another process lets the account go on: the monotonic clock is the same for all."""
         self._gains: dict[str, TimeGain] = {}
+        self.is_fine = True  # whether narrower buckets are kept for those who push them
         self._wanted = set(_ALWAYS)
         self._all = 0  # milliseconds that this process counted
         self._counted = ((bookmark or {}).get(_BOOKMARK) or (None,))[0]  # until when; None: since the next sample
@@ -60,6 +61,7 @@ class ActivityTime:
                 self._wanted.add(activity)
                 if activity not in self._gains:
                     self._gains[activity] = TimeGain(detail.ACTIVITY_DISTRIBUTION, (activity,))
+                self._gains[activity].is_fine = self.is_fine
                 self._gains[activity].add([(0.0, idle), (value, milliseconds)])
         self._all += milliseconds
 
@@ -73,6 +75,5 @@ class ActivityTime:
         return {} if self._counted is None else {_BOOKMARK: (self._counted,)}
 
     def take(self) -> list[Increment]:
-        """What was gained since this was last asked."""
-        gains, self._gains = self._gains, {}
-        return [gain.told() for gain in gains.values()]
+        """What was gained since this was last asked, zeros included."""
+        return [gain.told() for gain in self._gains.values()]

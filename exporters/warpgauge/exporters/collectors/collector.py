@@ -80,8 +80,11 @@ class IsolatedCollector(Collector, Protocol):
 class EventSource(Protocol):
     """An isolated collector whose driver tells of events; called from one thread of its own."""
 
-    def wait_for_events(self) -> list[Event] | None:
-        """What happened within at most half a second; None when there will never be any. Never raises."""
+    def wait_for_events(self, *, is_patient: bool) -> list[Event] | None:
+        """What happens within at most half a second, or two if nobody else is expected to be opened; told at once.
+
+        None when there will never be any. Never raises.
+        """
 
 
 @runtime_checkable

@@ -99,7 +99,7 @@ class NvmlCollector:
             links = count_links(self._api, handle, LINK_COUNT)
             activity = ActivityTime(bookmark)
             gpm = Gpm.of(self._api, handle, self._pace, activity)
-            self._boards[device.uuid] = Board(
+            board = self._boards[device.uuid] = Board(
                 api=self._api,
                 handle=handle,
                 device=device,
@@ -120,6 +120,7 @@ class NvmlCollector:
                 counters=Unwrapped(bookmark),
                 partitions=Partitions.of(self._api, handle, None if gpm is None else self._pace),
             )
+            board.keep_fine(is_wanted=self._is_fine)
         except CallFailedError as failure:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
@@ -127,9 +128,9 @@ class NvmlCollector:
         self._events.add(position, handle)
         return device
 
-    def wait_for_events(self) -> list[Event] | None:
+    def wait_for_events(self, *, is_patient: bool = False) -> list[Event] | None:
         """XIDs and their like, from the GPUs that were opened."""
-        return self._events.wait()
+        return self._events.wait(is_patient=is_patient)
 
     def devices(self) -> Sequence[Device]:
         """Every GPU that lets itself be identified; the others are left out."""
@@ -151,11 +152,12 @@ class NvmlCollector:
 
         `gpm` (True) allows GPM, `gpm_every` (0) seconds lie between two answers to what of it is asked for seldom;
         `processes` (0) is the most per GPU that get series, with names from `proc_root`;
-        `holders` (False) lists the processes of each GPU for the attribution.
+        `holders` (False) lists the processes of each GPU for the attribution; `fine` (True) keeps narrower buckets.
         """
         self._settings = settings
         for board in list(self._boards.values()):
             board.is_profiled = self._is_profiled
+            board.keep_fine(is_wanted=self._is_fine)
 
     def resume(self, bookmarks: Mapping[str, Bookmark]) -> None:
         """Go on where another process stopped; see `Accumulating`."""
@@ -212,6 +214,10 @@ class NvmlCollector:
     @property
     def _is_profiled(self) -> bool:
         return bool(self._settings.get("gpm", True))
+
+    @property
+    def _is_fine(self) -> bool:
+        return bool(self._settings.get("fine", True))
 
     def _parts(self, handle: Any) -> tuple[Part, ...]:  # noqa: ANN401 - an opaque pointer
         most = int(self._settings.get("processes", 0))

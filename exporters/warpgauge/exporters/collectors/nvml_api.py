@@ -98,7 +98,7 @@ class NvmlApi:
     def __init__(self, nvml: Any, calls: CallTimes, clock: Clock) -> None:  # noqa: ANN401 - a module of another project
         self.nvml = nvml
         self._calls = calls
-        self._clock = clock
+        self._monotonic = clock.monotonic
 
     def failure(self, code: int, place: str) -> CallFailedError:
         """The failure that a return code inside a result stands for."""
@@ -111,12 +111,18 @@ class NvmlApi:
             CallFailedError: no value; the verdict says what that means.
 
         """
+        target = getattr(self.nvml, function, None)
+        if target is None:
+            return self.untimed(function)
+        begun = self._monotonic()
         try:
-            return self._timed(function, arguments)
-        except CallFailedError as failure:
-            if failure.code != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
-                raise
-            return self._timed(function, arguments)
+            return target(*arguments)
+        except self.nvml.NVMLError as error:
+            if error.value != pynvml.NVML_ERROR_INSUFFICIENT_SIZE:
+                raise _failure(int(error.value), f"{function}: {error}") from error
+        finally:
+            self._calls.add(function, self._monotonic() - begun)
+        return self._timed(function, arguments)
 
     def untimed(self, function: str, *arguments: Any) -> Any:  # noqa: ANN401 - the foreign boundary
         """Result of one call that waits on purpose, so that its duration says nothing about the driver.
@@ -153,12 +159,13 @@ class NvmlApi:
             CallFailedError: this library lacks the function.
 
         """
-        monotonic = self._clock.monotonic
-        begun = monotonic()
+        begun = self._monotonic()
         try:
-            return self.code(function, *arguments)
+            return int(self.nvml._nvmlGetFunctionPointer(function)(*arguments))  # noqa: SLF001 - as in `code`
+        except self.nvml.NVMLError as error:
+            raise _failure(int(error.value), f"{function}: {error}") from error
         finally:
-            self._calls.add(function, monotonic() - begun)
+            self._calls.add(function, self._monotonic() - begun)
 
     def direct(self, function: str, *arguments: Any) -> None:  # noqa: ANN401 - as above
         """Make one timed call of the library itself.
@@ -172,8 +179,8 @@ class NvmlApi:
             raise self.failure(code, function)
 
     def _timed(self, function: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - the foreign boundary
-        begun = self._clock.monotonic()
+        begun = self._monotonic()
         try:
             return self.untimed(function, *arguments)
         finally:
-            self._calls.add(function, self._clock.monotonic() - begun)
+            self._calls.add(function, self._monotonic() - begun)

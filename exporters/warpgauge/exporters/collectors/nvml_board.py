@@ -121,6 +121,10 @@ class Board:
         bookmark = {**self.buffers.bookmark, **self.counters.bookmark, **self.activity.bookmark}
         return [*self.buffers.take(), *self.activity.take()], bookmark
 
+    def keep_fine(self, *, is_wanted: bool) -> None:
+        """Count the histograms in narrower buckets too, or no longer."""
+        self.buffers.is_fine = self.activity.is_fine = is_wanted
+
     def close(self) -> None:
         """Give back what the driver lent for this board."""
         if self.partitions is not None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NvmlEvents"]
 
-_WAIT_MILLISECONDS: Final = 350  # how long a new GPU waits for its registration, and a stop for this thread
+_WAIT_MILLISECONDS: Final = 350  # how long a new GPU waits for its registration, at most
+_LONG_WAIT_MILLISECONDS: Final = 2000  # where none is expected; a release waits as long for this thread
 _WAIT: Final = "nvmlEventSetWait_v2"
 _TIMEOUT: Final = constant("NVML_ERROR_TIMEOUT")
 _XID: Final = constant("nvmlEventTypeXidCriticalError")
@@ -54,12 +55,15 @@ class NvmlEvents:
         """Announce a GPU; it is registered before the next wait."""
         self._new.put((position, handle))
 
-    def wait(self) -> list[Event] | None:
-        """What happened within a third of a second; None where this driver has no events at all."""
+    def wait(self, *, is_patient: bool) -> list[Event] | None:
+        """What happens within a third of a second or, if patient, two, as soon as it does.
+
+        None where this driver has no events at all.
+        """
         try:
             self._set = self._set or self._api.untimed("nvmlEventSetCreate")
             self._register()
-            return self._next()
+            return self._next(is_patient=is_patient)
         except CallFailedError as failure:
             if failure.verdict is Verdict.UNSUPPORTED:
                 return None
@@ -67,10 +71,11 @@ class NvmlEvents:
                 self._pause(next(self._delays))
             return []
 
-    def _next(self) -> list[Event]:
-        data, timeout = PYNVML.c_nvmlEventData_t(), ctypes.c_uint(_WAIT_MILLISECONDS)
-        code = self._api.code(_WAIT, self._set, ctypes.byref(data), timeout)
-        if code == _TIMEOUT:  # three times a second: not worth an exception
+    def _next(self, *, is_patient: bool) -> list[Event]:
+        milliseconds = _LONG_WAIT_MILLISECONDS if is_patient else _WAIT_MILLISECONDS
+        data = PYNVML.c_nvmlEventData_t()
+        code = self._api.code(_WAIT, self._set, ctypes.byref(data), ctypes.c_uint(milliseconds))
+        if code == _TIMEOUT:  # nearly always: not worth an exception
             return []
         if code:
             raise self._api.failure(code, _WAIT)

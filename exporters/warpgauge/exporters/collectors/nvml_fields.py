@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import Kind, Metric, Tier, detail, device
 from warpgauge.exporters.collectors.nvml_api import constant, is_supported
@@ -21,7 +21,6 @@ __all__ = [
     "Unwrapped",
     "superseded",
     "to_readings",
-    "union_number",
 ]
 
 NANO: Final = 1e-9
@@ -157,23 +156,6 @@ FIELDS: Final[tuple[Field, ...]] = (
     _plain("GET_GPU_RECOVERY_ACTION", device.RECOVERY_ACTION),
 )
 """Every field that a board has once; its tier is its metric's."""
-
-_MEMBERS: Final = {
-    constant("NVML_VALUE_TYPE_DOUBLE"): ("dVal", 0),
-    constant("NVML_VALUE_TYPE_UNSIGNED_INT"): ("uiVal", 32),
-    constant("NVML_VALUE_TYPE_UNSIGNED_LONG"): ("ulVal", 64),
-    constant("NVML_VALUE_TYPE_UNSIGNED_LONG_LONG"): ("ullVal", 64),
-    constant("NVML_VALUE_TYPE_SIGNED_LONG_LONG"): ("sllVal", 0),
-    constant("NVML_VALUE_TYPE_SIGNED_INT"): ("siVal", 0),
-    constant("NVML_VALUE_TYPE_UNSIGNED_SHORT"): ("usVal", 16),
-}
-
-
-def union_number(value_type: int, union: Any) -> float:  # noqa: ANN401 - nvmlValue_t
-    """The number in a union, taken from the member that its type names."""
-    member, _ = _MEMBERS.get(value_type, ("ullVal", 64))
-    return float(getattr(union, member))
-
 
 _BOOKMARK: Final = "field/"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.catalog import detail, device, link, own, process
@@ -55,12 +57,13 @@ _BY_ITSELF: Final[Mapping[Metric, tuple[str, ...]]] = {
 """Those that no table has: identities, events and what one file of its own reads."""
 
 
+@cache
 def origins() -> Mapping[Metric, tuple[str, ...]]:
     """Calls by metric, in the order in which they are tried; a field or GPM metric by its name in nvml.h."""
     found: dict[Metric, dict[str, None]] = defaultdict(dict)
     for metric, call in _calls():
         found[metric][call] = None
-    return {**{metric: tuple(calls) for metric, calls in found.items()}, **_BY_ITSELF}
+    return MappingProxyType({**{metric: tuple(calls) for metric, calls in found.items()}, **_BY_ITSELF})
 
 
 def _calls() -> Iterator[tuple[Metric, str]]:

@@ -86,6 +86,7 @@ class SampleBuffers:
         now = clock.monotonic()
         self._times = {source: SampleTime(now, bookmark.get(source.name, ())) for source in SOURCES}
         self._gains: dict[Source, TimeGain] = {}
+        self.is_fine = True  # whether narrower buckets are kept for those who push them
 
     def read(self, source: Source) -> list[Reading]:
         """Count what is new in a buffer; gives its measured period, once there is one.
@@ -105,12 +106,18 @@ class SampleBuffers:
         if time.is_dry(now):
             spans += time.stand_in(self._present(source), now)
         if time.is_open:
-            self._gains.setdefault(source, TimeGain(source.metric, source.labels)).add(spans)
+            gain = self._gains.get(source)
+            if gain is None:
+                gain = self._gains[source] = TimeGain(source.metric, source.labels)
+            gain.is_fine = self.is_fine
+            gain.add(spans)
 
     def take(self) -> list[Increment]:
-        """What the histograms gained since this was last asked; a new one says so with zeros."""
-        gains, self._gains = self._gains, {}
-        return [gain.told() for gain in gains.values()]
+        """What the histograms gained since this was last asked; one that gained nothing says so with zeros.
+
+        All of them each time: series that come and go would be said by their names again and again.
+        """
+        return [gain.told() for gain in self._gains.values()]
 
     @property
     def bookmark(self) -> Bookmark:

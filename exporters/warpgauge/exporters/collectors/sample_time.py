@@ -114,13 +114,17 @@ class SampleTime:
         fresh = ordered[bisect_right(ordered, self._newest, key=_STAMP) :]
         if not fresh:
             return []
-        self._measure([self._newest, *map(_STAMP, fresh)])
-        first = fresh[0][0]
+        steps = self._measure([self._newest, *map(_STAMP, fresh)])
+        first, last = fresh[0][0], fresh[-1][0]
         spans: list[Span] = []
         if self._stand_in is not None:
             self._count([(first - self._usual_step(), self._stand_in)], spans)
-        self._count(fresh, spans)
-        self._reach(fresh[-1][0], now)
+        if self._counted == self._newest and max(steps) <= _LONGEST_GAP:  # nearly always
+            spans += _spans(fresh, self._counted)
+            self._counted = last
+        else:
+            self._count(fresh, spans)
+        self._reach(last, now)
         return spans
 
     def stand_in(self, value: float, now: float) -> list[Span]:
@@ -143,9 +147,12 @@ class SampleTime:
                 counted = until
         self._counted = counted
 
-    def _measure(self, stamps: Sequence[int]) -> None:
-        self._steps.extend(map(sub, stamps[1:], stamps))
-        self._new_steps += len(stamps) - 1
+    def _measure(self, stamps: Sequence[int]) -> list[int]:
+        """The steps between some stamps, which are kept too."""
+        steps = list(map(sub, stamps[1:], stamps))
+        self._steps.extend(steps)
+        self._new_steps += len(steps)
+        return steps
 
     def _usual_step(self) -> int:
         """The median; looked for again once a fair part of the steps is new."""
@@ -158,7 +165,14 @@ class SampleTime:
         self._counted = self._counted_then = max(stamp, self._counted)
 
 
+def _spans(samples: Sequence[tuple[int, float]], since: int) -> Iterable[Span]:
+    """What samples stand for that follow each other without a gap, the first upon a stamp."""
+    whole = [since // 1000, *[stamp // 1000 for stamp, _ in samples]]
+    return zip(map(itemgetter(1), samples), map(sub, whole[1:], whole), strict=True)
+
+
 def _ordered(samples: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
-    """By their stamps, each once, which is how most drivers give them."""
-    stamps = list(map(_STAMP, samples))
-    return samples if all(map(lt, stamps, stamps[1:])) else sorted(dict(samples).items())
+    """By their stamps, each once; most drivers give them nearly so."""
+    ordered = sorted(samples)
+    stamps = list(map(_STAMP, ordered))
+    return ordered if all(map(lt, stamps, stamps[1:])) else sorted(dict(samples).items())

@@ -9,7 +9,7 @@ from warpgauge.core.fine_buckets import bucket_of
 from warpgauge.exporters.collectors.increments import Increment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.exporters.collectors.sample_time import Span
@@ -23,19 +23,26 @@ class TimeGain:
     def __init__(self, metric: Metric, labels: tuple[str, ...]) -> None:
         self._metric = metric
         self._labels = labels
+        self.is_fine = True  # whether narrower buckets are kept: half of the work, which most have no use for
         self._counts = [0] * (len(metric.buckets) + 1)
         self._fine: dict[int, int] = {}
         self._sum = 0.0
 
-    def add(self, spans: Iterable[Span]) -> None:
+    def add(self, spans: Sequence[Span]) -> None:
         """Count values in the metric's unit, each with its milliseconds."""
+        counts, bounds, total = self._counts, self._metric.buckets, self._sum
         for value, milliseconds in spans:
-            self._counts[bisect_left(self._metric.buckets, value)] += milliseconds
-            self._sum += value * milliseconds
-            if milliseconds:
-                fine = bucket_of(value)
-                self._fine[fine] = self._fine.get(fine, 0) + milliseconds
+            counts[bisect_left(bounds, value)] += milliseconds
+            total += value * milliseconds
+        self._sum = total
+        if self.is_fine:
+            for value, milliseconds in spans:
+                if milliseconds:
+                    fine = bucket_of(value)
+                    self._fine[fine] = self._fine.get(fine, 0) + milliseconds
 
     def told(self) -> Increment:
-        """All that was counted."""
-        return Increment(self._metric, self._labels, tuple(self._counts), self._sum, tuple(sorted(self._fine.items())))
+        """All that was counted since this was last asked."""
+        counts, total, fine = tuple(self._counts), self._sum, tuple(sorted(self._fine.items()))
+        self._counts, self._sum, self._fine = [0] * len(counts), 0.0, {}
+        return Increment(self._metric, self._labels, counts, total, fine)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import ssl
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.lane import TryLaterError
 from warpgauge.core.posting import HttpClient, wait_seconds
@@ -16,6 +16,7 @@ from warpgauge.core.version import VERSION
 from warpgauge.exporters.push.sink import Dead, Retry
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from warpgauge.core.config import OtlpReceiverConfig, RemoteWriteConfig
@@ -112,7 +113,7 @@ def headers_of_file(path: str) -> dict[str, str]:
         with Path(path).expanduser().open("rb") as file:
             text = file.read(_MOST_HEADER_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read the headers file {path}: {error}"
+        msg = f"cannot read the headers file {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
         raise ConfigError(msg) from error
     headers = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -153,17 +154,4 @@ def tls_context(settings: RemoteWriteConfig | OtlpReceiverConfig) -> ssl.SSLCont
         ConfigError: a file of certificates cannot be used.
 
     """
-    files = [settings.ca_file, settings.client_cert, settings.client_key]
-    if settings.client_key and not settings.client_cert:
-        msg = f"client key {settings.client_key} comes without a client certificate"
-        raise ConfigError(msg)
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.client_cert:
-            # an empty password: an encrypted key is an error here, not a question on the terminal
-            context.load_cert_chain(settings.client_cert, settings.client_key or None, password="")
-    except OSError as error:  # ssl.SSLError is one
-        msg = f"cannot use the TLS files {', '.join(filter(None, files))}: {error}"
-        raise ConfigError(msg) from error
-    return context
+    return client_context(settings.ca_file, settings.client_cert, settings.client_key, of=settings.url)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.exporters.push.otlp_exchange import stored
 from warpgauge.exporters.push.otlp_request import Translation, refusals_of
-from warpgauge.exporters.push.otlp_transport import stored, transport_of
+from warpgauge.exporters.push.otlp_transport import transport_of
 from warpgauge.exporters.push.reading import Choice, external_labels
 from warpgauge.exporters.push.sink import Acked
 

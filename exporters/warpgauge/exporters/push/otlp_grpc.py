@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.version import VERSION
 from warpgauge.exporters.push.http import check_url, printable, tls_context
-from warpgauge.exporters.push.otlp_transport import plain
+from warpgauge.exporters.push.otlp_exchange import plain
 from warpgauge.exporters.push.sink import Acked, Dead, Retry
 
 try:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from warpgauge.core.config import OtlpReceiverConfig
-    from warpgauge.exporters.push.otlp_transport import Refusals
+    from warpgauge.exporters.push.otlp_exchange import Refusals
     from warpgauge.exporters.push.sink import Outcome
 
 __all__ = ["GrpcTransport"]

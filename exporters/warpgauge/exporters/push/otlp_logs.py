@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 from warpgauge.core.version import VERSION
 from warpgauge.exporters.logs.record import Severity
 from warpgauge.exporters.push.otlp import checked
+from warpgauge.exporters.push.otlp_exchange import stored
 from warpgauge.exporters.push.otlp_request import SCOPE, clean, nanoseconds, pairs, resource_of
-from warpgauge.exporters.push.otlp_transport import stored, transport_of
+from warpgauge.exporters.push.otlp_transport import transport_of
 from warpgauge.exporters.push.reading import external_labels
 
 try:

@@ -1,31 +1,24 @@
-"""How an OTLP request travels: over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp), or over gRPC.
-
-What waits in a queue is the request as protobuf has it, compressed if the settings said so when it was written: it can
-be sent either way, whatever the settings say when its turn comes.
-"""
+"""How an OTLP request travels: over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp), or over gRPC."""
 
 from __future__ import annotations
 
-import gzip
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol
 
 from warpgauge.exporters.push.http import Poster, headers_of_file, headers_of_variable, judged
+from warpgauge.exporters.push.otlp_exchange import is_packed
 from warpgauge.exporters.push.sink import Acked, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from warpgauge.core.config import OtlpReceiverConfig
+    from warpgauge.exporters.push.otlp_exchange import Refusals
     from warpgauge.exporters.push.sink import Outcome
 
-__all__ = ["Refusals", "Transport", "plain", "stored", "transport_of"]
+__all__ = ["Transport", "transport_of"]
 
 _VARIABLE: Final = "OTEL_EXPORTER_OTLP_HEADERS"
 _TYPE: Final = {"Content-Type": "application/x-protobuf"}
-_GZIP_MAGIC: Final = b"\x1f\x8b"  # no message of ours begins so: what waited keeps its form when the setting changes
-
-Refusals: TypeAlias = "Callable[[bytes], tuple[int, str]]"
-"""Reads an answer of success: how many records were not kept, and why; ValueError if it is no such answer."""
 
 
 class Transport(Protocol):
@@ -62,24 +55,6 @@ def transport_of(
     return _HttpTransport(settings, headers, refusals)
 
 
-def stored(request: bytes, settings: OtlpReceiverConfig) -> bytes:
-    """A request as it waits in the queue."""
-    return gzip.compress(request, compresslevel=1, mtime=0) if settings.compression == "gzip" else request
-
-
-def plain(body: bytes) -> bytes:
-    """The request that waited.
-
-    Raises:
-        ValueError: it is damaged.
-
-    """
-    try:
-        return gzip.decompress(body) if body.startswith(_GZIP_MAGIC) else body
-    except (OSError, EOFError) as error:
-        raise ValueError(str(error)) from error
-
-
 class _HttpTransport:
     def __init__(self, settings: OtlpReceiverConfig, headers: Mapping[str, str], refusals: Refusals) -> None:
         self._poster = Poster(settings, headers)
@@ -91,7 +66,7 @@ class _HttpTransport:
 
     def send(self, body: bytes) -> Outcome:
         """Post one request: 200 is the acknowledgement, and says how many records were refused."""
-        encoding = {"Content-Encoding": "gzip"} if body.startswith(_GZIP_MAGIC) else {}
+        encoding = {"Content-Encoding": "gzip"} if is_packed(body) else {}
         answer = self._poster.post(body, _TYPE | encoding)
         if isinstance(answer, Retry):
             return answer

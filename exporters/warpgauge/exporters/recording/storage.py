@@ -205,6 +205,7 @@ class _Lines:
                     raise self.error(0, f"more than {_MOST_BYTES} bytes")
                 yield chunk
         except zstd.ZstdError as error:
-            raise self.error(0, f"after this line: not Zstandard, or damaged: {error}") from error
+            what = "after this line: damaged" if self._number else "not what `warpgauge record` writes, or damaged"
+            raise self.error(0, f"{what}: {error}") from error
         if decompressor.unused_data or self._file.read(1):
             raise self.error(0, "something follows the end of the compressed data")

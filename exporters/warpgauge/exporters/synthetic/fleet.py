@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from warpgauge.core.device import DeviceState
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.sample import Sample
 from warpgauge.exporters.synthetic import roster, series
 from warpgauge.exporters.synthetic.faults import FAULTS, Fault, draw_starts, place_faults
-from warpgauge.exporters.synthetic.gpu import IDLE, Gpu
+from warpgauge.exporters.synthetic.gpu import Gpu
 from warpgauge.exporters.synthetic.hardware import HARDWARE_FAULTS, HardwareFault, place_hardware_faults
 from warpgauge.exporters.synthetic.host import Host
+from warpgauge.exporters.synthetic.node import Node, step_all
 from warpgauge.exporters.synthetic.placement import place_jobs
-from warpgauge.exporters.synthetic.workload import Demand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from warpgauge.exporters.synthetic.gpu import Work
     from warpgauge.exporters.synthetic.one_series import Series
-    from warpgauge.exporters.synthetic.workload import Workload
 
-__all__ = ["CLUSTER", "PAST_SECONDS", "TRUTH_SCHEMA", "Fleet", "Node", "step_all"]
+__all__ = ["CLUSTER", "PAST_SECONDS", "TRUTH_SCHEMA", "Fleet"]
 
 CLUSTER: Final = "demo"
 TRUTH_SCHEMA: Final = "warpgauge.truth/v1"
@@ -37,15 +33,6 @@ _WARM_UP_SECONDS: Final = 300.0
 _LONGEST_STEP_SECONDS: Final = 10.0
 _FEWEST_GPUS: Final = 4  # a job of one node needs peers
 _SECOND_ROW: Final = (2, 3)  # breathes the air that the first has warmed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One machine and its devices."""
-
-    name: str
-    host: Host
-    gpus: tuple[Gpu, ...]
 
 
 class Fleet:
@@ -139,22 +126,6 @@ class Fleet:
         uuid = UUID(int=random.getrandbits(128), version=4)
         warmed = 1.6 if index % 4 in _SECOND_ROW else 0.0
         return Gpu(uuid=f"GPU-{uuid}", index=index, random=random, inlet_celsius=inlet + warmed)
-
-
-def step_all(nodes: Sequence[Node], jobs: Iterable[Workload], time: float, until: float) -> None:
-    """Move machines and jobs from `time` to `until`: the one place where work becomes load."""
-    demands = [Demand() for _ in nodes]
-    works: dict[str, Work] = {}
-    for job in jobs:
-        for seat, work in zip(job.seats, job.advance(until, demands), strict=True):
-            works[seat.gpu.uuid] = work
-    for node, demand in zip(nodes, demands, strict=True):
-        node.host.advance(until - time, demand)
-        for gpu in node.gpus:
-            gpu.launch_cost_ratio = node.host.starvation_ratio * node.host.slow_ratio
-            gpu.advance(until - time, works.get(gpu.uuid, IDLE))
-            if gpu.state is DeviceState.OK:
-                gpu.answered = until
 
 
 def _check(faults: Sequence[str], nodes: int, gpus_per_node: int) -> None:

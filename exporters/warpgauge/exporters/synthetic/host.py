@@ -113,22 +113,24 @@ class Host:
         shift = self._random.randrange(self.cpu_count)
         rest = len(self._weights)
         weight_left = sum(self._weights)
-        most = seconds * _CPU_BUSIEST
         counters, total = self.cpu_seconds, user + system
-        system_ratio = system / total
-        small = (iowait / rest, softirq / rest)
-        for position in range(rest):
-            weight = self._weights[(position + shift) % rest]
-            busy = min(most - small[0] - small[1], total * weight / weight_left)
+        user_ratio, system_ratio = 1.0 - system / total, system / total
+        waited, interrupted = iowait / rest, softirq / rest
+        most = seconds * _CPU_BUSIEST - waited - interrupted
+        slower = _ALL_CORE_DROP_HERTZ / seconds
+        for position, weight in enumerate(self._weights[shift:] + self._weights[:shift]):
+            busy = total * weight / weight_left
+            if busy > most:
+                busy = most
             total -= busy
             weight_left -= weight
             at = position * len(CPU_MODES)
-            counters[at + _USER] += busy * (1.0 - system_ratio)
+            counters[at + _USER] += busy * user_ratio
             counters[at + _SYSTEM] += busy * system_ratio
-            counters[at + _IOWAIT] += small[0]
-            counters[at + _SOFTIRQ] += small[1]
-            counters[at + _IDLE] += seconds - busy - small[0] - small[1]
-            self.cpu_hertz[position] = self.frequency_max_hertz - _ALL_CORE_DROP_HERTZ * busy / seconds
+            counters[at + _IOWAIT] += waited
+            counters[at + _SOFTIRQ] += interrupted
+            counters[at + _IDLE] += seconds - busy - waited - interrupted
+            self.cpu_hertz[position] = self.frequency_max_hertz - slower * busy
 
     def _follow(self, seconds: float, runnable: float) -> None:
         for position, memory in enumerate(_LOAD_SECONDS):

@@ -19,9 +19,9 @@ from warpgauge.exporters.synthetic.sessions import Server
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from warpgauge.exporters.synthetic.fleet import Node
     from warpgauge.exporters.synthetic.gpu import Gpu
     from warpgauge.exporters.synthetic.host import Host
+    from warpgauge.exporters.synthetic.node import Node
     from warpgauge.exporters.synthetic.workload import Workload
 
 __all__ = ["of_node"]
@@ -39,6 +39,7 @@ _ROOT: Final = ("/dev/nvme0n1p2", "/", "ext4")
 _SCRATCH: Final = ("/dev/nvme0n1p3", "/scratch", "xfs")
 _NETWORK: Final = ("eth0",)
 _MOVING_MODES: Final = frozenset({"user", "system", "idle"})
+_UNUSED_MODES: Final = frozenset({"nice", "irq", "steal"})  # by this model: they stay what they were
 _GIVEN_REASONS: Final = frozenset({"idle", "sw_power_cap", "hw_slowdown", "sw_thermal", "hw_thermal"})  # by this model
 _CLOCK_OF_PHASE: Final = {"compute": "device", "communication": "device"}  # timed by CUDA events; others by the host
 
@@ -90,7 +91,8 @@ def _host(machine: Host) -> Iterator[Series]:
     for cpu in range(machine.cpu_count):
         for position, mode in enumerate(CPU_MODES, start=cpu * len(CPU_MODES)):
             read = partial(_rounded, machine.cpu_seconds, position)
-            yield Series(host.CPU_SECONDS, (str(cpu), mode), read, is_still=mode not in _MOVING_MODES)
+            is_still, is_constant = mode not in _MOVING_MODES, mode in _UNUSED_MODES
+            yield Series(host.CPU_SECONDS, (str(cpu), mode), read, is_still=is_still, is_constant=is_constant)
         yield Series(host.CPU_FREQUENCY, (str(cpu),), partial(_megahertz, machine.cpu_hertz, cpu), is_still=True)
     for position, row in enumerate((host.LOAD1, host.LOAD5, host.LOAD15)):
         yield Series(row, (), partial(_rounded, machine.loads, position))
@@ -103,8 +105,8 @@ def _host(machine: Host) -> Iterator[Series]:
 
 
 def _rounded(values: list[float], position: int) -> float:
-    """Hundredths, as the kernel counts them (USER_HZ is 100)."""
-    return round(values[position], 2)
+    """Hundredths, as the kernel counts them (USER_HZ is 100); `round(x, 2)` gives the same in three times the time."""
+    return round(values[position] * 100.0) / 100.0
 
 
 def _megahertz(values: list[float], position: int) -> float:

@@ -22,7 +22,6 @@ from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
 from warpgauge.analyzer.anomalies.straggler.neighbor import around, pressure_of
 from warpgauge.analyzer.anomalies.straggler.place import nodes_of
 from warpgauge.analyzer.anomalies.straggler.sequential import rank_sample_seconds, sample_seconds
-from warpgauge.analyzer.anomalies.straggler.words import milliseconds
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.phases import in_buckets, mean_per_step
@@ -31,7 +30,7 @@ from warpgauge.analyzer.rolling import Signal
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import impact_of
 from warpgauge.analyzer.windows import Array, Mask, confidence, mean, median, onset_time, ratio
-from warpgauge.analyzer.wording import count, span, times
+from warpgauge.analyzer.wording import count, milliseconds, span, times
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Scope, Severity
 
@@ -305,7 +304,6 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
         impact=impact,
         simulated=is_simulated(frame, job),
         strength=Strength.RAISE if raises else Strength.HOLD,
-        fraction=float((np.nan_to_num(scatter.lost_parts) >= SURE_SHARE * RAISE_EFFECT * scatter.step).mean()),
     )  # fmt: skip
 
 

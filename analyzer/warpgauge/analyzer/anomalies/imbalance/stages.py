@@ -9,7 +9,6 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE, LEAST_COVERAGE, STEPS, TOTAL, stage_of
 from warpgauge.analyzer.anomalies.straggler.place import nodes_of
-from warpgauge.analyzer.anomalies.straggler.words import milliseconds
 from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.evidence import measured
@@ -18,7 +17,7 @@ from warpgauge.analyzer.places import is_simulated, only
 from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import impact_of
 from warpgauge.analyzer.windows import Array, Mask, confidence, mean, median, onset_time, ratio
-from warpgauge.analyzer.wording import count, listed, percent, span, times
+from warpgauge.analyzer.wording import count, listed, milliseconds, percent, span, times
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Scope, Severity
 
@@ -136,7 +135,6 @@ def _slow_stage(frame: Frame, key: JobKey, groups: Groups, slowest: int, rest: l
         ),
         simulated=is_simulated(frame, job),
         strength=Strength.RAISE if raises else Strength.HOLD,
-        fraction=float((longer >= 1 + STAGE_RAISE_EFFECT).mean()),
     )  # fmt: skip
 
 

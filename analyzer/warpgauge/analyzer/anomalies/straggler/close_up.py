@@ -18,7 +18,7 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.imbalance.moving import moving_candidate
 from warpgauge.analyzer.anomalies.peers import peer_groups
-from warpgauge.analyzer.anomalies.straggler.culprits import candidates_of
+from warpgauge.analyzer.anomalies.straggler.candidates import candidates_of
 from warpgauge.analyzer.anomalies.straggler.lag import OWN_PHASES, Limits, read_lag
 from warpgauge.analyzer.anomalies.straggler.named import with_processes
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal

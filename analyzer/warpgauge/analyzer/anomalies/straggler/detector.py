@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from warpgauge.analyzer.anomalies.straggler.candidates import candidates_of
 from warpgauge.analyzer.anomalies.straggler.close_up import closely_seen
-from warpgauge.analyzer.anomalies.straggler.culprits import candidates_of
 from warpgauge.analyzer.anomalies.straggler.lag import Limits, read_lag
 from warpgauge.analyzer.anomalies.straggler.named import with_processes
 from warpgauge.analyzer.anomalies.straggler.place import scopes_of

@@ -10,14 +10,14 @@ from warpgauge.analyzer.bottlenecks.input_bound import loader_remedy
 from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.windows import mean, median
-from warpgauge.analyzer.wording import count, listed, percent, span, times
+from warpgauge.analyzer.wording import count, listed, milliseconds, percent, span, times
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import Evidence, FindingKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from warpgauge.analyzer.anomalies.straggler.culprits import Culprit
+    from warpgauge.analyzer.anomalies.straggler.culprit import Culprit
     from warpgauge.analyzer.anomalies.straggler.lag import Limits
     from warpgauge.analyzer.anomalies.straggler.neighbor import Neighbor
     from warpgauge.analyzer.detection import ProcessReading
@@ -27,7 +27,6 @@ __all__ = [
     "lag_evidence",
     "lag_remedy",
     "lag_summary",
-    "milliseconds",
     "neighbor_remedy",
     "processes_words",
     "worker_remedy",
@@ -67,11 +66,6 @@ _CPU_RANK_REMEDY: Final = (
     " of another NUMA node (numastat -p), and the size of its shard; then start it again on another machine from its"
     " last checkpoint."
 )
-
-
-def milliseconds(seconds: float) -> str:
-    """`62 ms`, `1.4 s`."""
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def lag_evidence(culprit: Culprit, limits: Limits) -> tuple[Evidence, ...]:

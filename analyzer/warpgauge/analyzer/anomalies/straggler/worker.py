@@ -80,7 +80,6 @@ def _candidate(frame: Frame, group: Group, reading: Reading, member: int, streng
         impact=impact,
         simulated=place.simulated,
         strength=strength,
-        fraction=float((reading.buckets[member] >= 1 + RAISE_EFFECT).mean()),
         needs_processes=neighbor is not None and neighbor.is_on_cpus,
     )
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import platform
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.client_tls import client_context
 from warpgauge.core.errors import ConfigError
 from warpgauge.exporters.push.forward.connection import Connection, Server
 from warpgauge.exporters.push.forward.handshake import Credentials
 from warpgauge.exporters.push.forward.sink import ForwardSink
 
 if TYPE_CHECKING:
+    import ssl
+
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import FluentdConfig
 
@@ -97,12 +99,4 @@ def _context(config: FluentdConfig) -> ssl.SSLContext | None:
             msg = f"fluentd.{named[0]} needs fluentd.tls = true"
             raise ConfigError(msg)
         return None
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file or None)
-        if config.client_cert:
-            context.load_cert_chain(config.client_cert, config.client_key or None)
-    except (OSError, ssl.SSLError) as error:
-        where = config.ca_file if not config.client_cert else config.client_cert
-        msg = f"fluentd: cannot use {where}: {error.strerror or error}"
-        raise ConfigError(msg) from error
-    return context
+    return client_context(config.ca_file, config.client_cert, config.client_key, of="fluentd")

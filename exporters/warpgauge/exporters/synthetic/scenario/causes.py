@@ -58,9 +58,6 @@ class Target:
     baseline: dict[str, float] = field(default_factory=dict)  # what was there before
 
 
-Strike = "Callable[[Target, float | None, float], None]"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """One row of the table. `strike(target, size, seconds since the onset)`; a size of None takes the fault away."""

@@ -90,7 +90,8 @@ def read_table(cls: type[T], table: Mapping[str, Any], place: Place) -> T:
         values[name] = _checked(rules[name][1], raw, name, place)
     for name, (item, rule) in rules.items():
         if name not in values and item.default is MISSING:
-            place.fail(name, f"is missing: {rule.help}")
+            given = f' ("{rule.choices[0]}")' if len(rule.choices) == 1 else ""
+            place.fail(name, f"is missing: {rule.help.removesuffix('.')}{given}.")
     return cls(**values)
 
 

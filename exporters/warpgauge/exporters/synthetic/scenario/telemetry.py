@@ -100,7 +100,14 @@ class Telemetry:
             node: sorted({channel.gate for channel in channels}) for node, channels in self._of_node.items()
         }
         self._pages: dict[tuple[str, tuple[bool, ...]], _Page] = {}
-        self._restarted: set[tuple[int, int]] = set()
+        plans = world.scenario.troubles
+        self._troubles_of = [
+            [trouble for trouble in plans if trouble.node in {-1, number}] for number in range(len(world.nodes))
+        ]
+        self._restarts_due = [
+            [trouble.start_seconds for trouble in here if trouble.kind == "exporter_restart"]
+            for here in self._troubles_of
+        ]
 
     def scrapes(self) -> Iterator[list[Scrape]]:
         """One list per round of scrapes, from the start to the end of the scenario."""
@@ -135,10 +142,9 @@ class Telemetry:
     # ---- troubles
 
     def _troubles(self, kind: str, number: int, seconds: float) -> Iterator[TroublePlan]:
-        for trouble in self.world.scenario.troubles:
-            is_here = trouble.node in {-1, number} and trouble.kind == kind
+        for trouble in self._troubles_of[number]:
             lasts = trouble.duration_seconds or float("inf")
-            if is_here and trouble.start_seconds <= seconds < trouble.start_seconds + lasts:
+            if trouble.kind == kind and trouble.start_seconds <= seconds < trouble.start_seconds + lasts:
                 yield trouble
 
     def _is_missed(self, number: int, seconds: float) -> bool:
@@ -152,17 +158,11 @@ class Telemetry:
 
     def _restarts(self, number: int, seconds: float) -> bool:
         """Whether the exporter starts anew just now; its page is not there for this once."""
-        due = [
-            at
-            for at, trouble in enumerate(self.world.scenario.troubles)
-            if trouble.kind == "exporter_restart"
-            and trouble.node in {-1, number}
-            and trouble.start_seconds <= seconds
-            and (at, number) not in self._restarted
-        ]
-        if not due:
+        due = self._restarts_due[number]
+        later = [start for start in due if start > seconds]
+        if len(later) == len(due):
             return False
-        self._restarted |= {(at, number) for at in due}
+        self._restarts_due[number] = later
         for channel in self._of_node[self.world.nodes[number].name]:
             if channel.series.metric in _OWN_COUNTS:
                 channel.offset = channel.read()
@@ -231,6 +231,8 @@ def _place_of(series: Series) -> tuple[str, ...]:
         return ("workload", labels[0], labels[metric.labels.index("job_id")])
     if "uuid" in metric.labels:
         return ("stays" if metric in _STAYS else "device", labels[metric.labels.index("uuid")])
+    if "model" in metric.labels:  # the page of a server is there as long as the server
+        return ("jobs", labels[metric.labels.index("model")])
     if "job_id" in metric.labels:
         job_id, rank = (labels[metric.labels.index(name)] for name in ("job_id", "rank"))
         return ("job", job_id, rank) if rank else ("jobs", job_id)

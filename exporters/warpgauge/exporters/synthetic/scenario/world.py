@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from warpgauge.exporters.synthetic import series
-from warpgauge.exporters.synthetic.fleet import TRUTH_SCHEMA, Node, step_all
+from warpgauge.exporters.synthetic.fleet import TRUTH_SCHEMA
 from warpgauge.exporters.synthetic.gpu import BOARDS, IDLE, Gpu, Kernel
 from warpgauge.exporters.synthetic.host import Host
 from warpgauge.exporters.synthetic.job import TrainingJob
+from warpgauge.exporters.synthetic.node import Node, step_all
 from warpgauge.exporters.synthetic.roster import Loader, Owner, Session, Training
 from warpgauge.exporters.synthetic.scenario.causes import CAUSES, Cause, Strikes, Target
 from warpgauge.exporters.synthetic.scenario.plan import KernelPlan

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.anomalies.straggler.culprit import Culprit
 from warpgauge.analyzer.anomalies.straggler.neighbor import neighbor_of
-from warpgauge.analyzer.anomalies.straggler.place import Hosts, Place, members_by_node
+from warpgauge.analyzer.anomalies.straggler.place import members_by_node
 from warpgauge.analyzer.anomalies.straggler.words import lag_evidence, lag_remedy, lag_summary
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.slowdown import impact_of
-from warpgauge.analyzer.windows import Array, Mask, confidence, median, onset_time, ratio
+from warpgauge.analyzer.windows import Mask, confidence, median
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Severity
 
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.anomalies.straggler.lag import Lag, Limits
     from warpgauge.analyzer.frame import Frame, Ints
-    from warpgauge.analyzer.rolling import Columns
 
-__all__ = ["Culprit", "candidates_of", "kind_of", "slow_hosts"]
+__all__ = ["candidates_of"]
 
 _CRITICAL_SLOWDOWN: Final = 1.2
 _FEW_PEERS: Final = 8  # below, never more than a warning
@@ -33,49 +31,7 @@ _MOST_SPREAD: Final = 0.5  # between the ranks of a slow host, of their lag
 _LEAST_OF_HOST: Final = 2  # ranks of a job on a host, to tell the host from a rank
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Culprit:
-    """Members that lag for one reason: a single one, or all of a host."""
-
-    frame: Frame
-    group: Group
-    lag: Lag
-    members: tuple[int, ...]
-    phase: str
-    extra: float  # seconds per step beyond the peers
-    seconds: float  # of the window
-
-    @property
-    def slowdown(self) -> float:
-        """How many times as long the job's steps take with this lag."""
-        step = float(median(self.lag.step))
-        return step / max(step - self.extra, 0.01 * step)
-
-    @property
-    def place(self) -> Place:
-        """The first of the members."""
-        return Place(frame=self.frame, group=self.group, member=self.members[0])
-
-    @property
-    def hosts(self) -> Hosts | None:
-        """Their node or nodes, None for a single rank."""
-        return Hosts(frame=self.frame, group=self.group, members=self.members) if len(self.members) > 1 else None
-
-    def since(self) -> float:
-        """When the lag began, in seconds since the epoch."""
-        rows, members, phase = list(self.group.ranks), list(self.members), self.phase
-
-        def read(columns: Columns) -> Array:
-            steps = columns.of(training.STEP_SECONDS, "count")[:, rows]
-            each = ratio(columns.of(training.PHASE_SECONDS, phase)[:, rows], steps)
-            rest = np.delete(each, members, axis=1)
-            return median(each[:, members]) - median(rest)
-
-        key = ("lag", phase, tuple(rows), self.members)
-        return onset_time(self.frame, self.frame.trace(TableName.RANKS, key, read) / max(self.extra, 1e-9) - 1 / 2)
-
-
-def kind_of(phase: str, *, has_neighbor: bool = False) -> FindingKind:
+def _kind_of(phase: str, *, has_neighbor: bool = False) -> FindingKind:
     """What a lag in a phase is called."""
     if phase == "input":
         return FindingKind.INPUT_BOUND
@@ -102,7 +58,7 @@ def candidates_of(  # noqa: PLR0913 - a group, how it is looked at, and what to 
     """
     found: list[Candidate] = []
     explained: set[int] = set()
-    for culprit in slow_hosts(frame, group, lag, holds, seconds):
+    for culprit in _slow_hosts(frame, group, lag, holds, seconds):
         explained |= set(culprit.members)
         if (
             culprit.phase in (phases if host_phases is None else host_phases)
@@ -125,7 +81,7 @@ def candidates_of(  # noqa: PLR0913 - a group, how it is looked at, and what to 
     return found
 
 
-def slow_hosts(frame: Frame, group: Group, lag: Lag, limits: Limits, seconds: float) -> Iterator[Culprit]:
+def _slow_hosts(frame: Frame, group: Group, lag: Lag, limits: Limits, seconds: float) -> Iterator[Culprit]:
     """Nodes all of whose ranks lag behind the ranks elsewhere; those that send slowly together are one culprit.
 
     Each node is held against the median of the ranks elsewhere, so that half of a job may be slow.
@@ -184,7 +140,7 @@ def _candidate(culprit: Culprit, limits: Limits, *, z: float, is_raised: bool) -
     neighbor = None
     if hosts is None and culprit.phase in {"compute", "other"}:
         neighbor = neighbor_of(place, since, extra_seconds=culprit.extra, step_seconds=step)
-    kind = kind_of(culprit.phase, has_neighbor=neighbor is not None)
+    kind = _kind_of(culprit.phase, has_neighbor=neighbor is not None)
     job = frame.jobs[culprit.group.key]
     impact = impact_of(
         culprit.slowdown,
@@ -205,11 +161,5 @@ def _candidate(culprit: Culprit, limits: Limits, *, z: float, is_raised: bool) -
         impact=impact,
         simulated=hosts.simulated if hosts else place.simulated,
         strength=Strength.RAISE if is_raised else Strength.HOLD,
-        fraction=_fraction(lag.parts[list(culprit.members)], limits),
         needs_processes=neighbor is not None and neighbor.is_on_cpus,
     )
-
-
-def _fraction(parts: Array, limits: Limits) -> float:
-    known = parts[np.isfinite(parts)]
-    return float((known >= 1 + limits.effect).mean()) if len(known) else 0.0

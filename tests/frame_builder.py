@@ -1,4 +1,4 @@
-"""Frames out of plain arrays: what tests, benchmarks and examples use to say "this device did that".
+"""Frames out of plain arrays, to say "this device did that".
 
     builder = FrameBuilder(columns=180)
     builder.device("n1", "GPU-a", index=0, model="H100")
@@ -9,9 +9,8 @@
     frame = builder.build()
 
 A value is a number or an array with one value per column; NaN means no sample. As everywhere, one missing sample is
-bridged; a gap takes two or more. Samples go through the same `ingest` as
-everywhere else. Counters are given as rates per second and added up. Columns start at `start` (seconds since the
-epoch, a multiple of the step).
+bridged; a gap takes two or more. Samples go through the same `ingest` as everywhere else. Counters are given as rates
+per second and added up. Columns start at `start` (seconds since the epoch, a multiple of the step).
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class FrameBuilder:
         self._values: list[Doubles] = []
         self._times_ms: list[Ints] = []
 
-    def device(  # noqa: PLR0913 - an info series has that many labels
+    def device(
         self, node: str, uuid: str, *, index: int = 0, model: str = "H100", kind: str = "gpu", simulated: bool = False
     ) -> None:
         """Introduce a device, as its info series would."""
@@ -80,7 +79,7 @@ class FrameBuilder:
         self.rate(training.STEP_SECONDS, 1.0 / duration, part="count", **labels)
         self.rate(training.STEP_SECONDS, np.where(np.isnan(duration), np.nan, 1.0), part="sum", **labels)
 
-    def phases(  # noqa: PLR0913 - a rank has that many coordinates
+    def phases(
         self,
         job_id: str,
         *,

@@ -1,0 +1,105 @@
+"""Shares the tests among processes: `pytest -n auto`, which is what `make test` does.
+
+Long tests wait for real servers, so there are twice as many workers as CPUs. What is slow begins first, because what
+begins last decides when the run ends. A file stays on one worker, whose fixtures it shares, and so do all files that
+use the same real cluster. Tests that hold this machine itself against a clock are calm: one worker takes them when the
+others have ended.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WORKERS_OF_A_CPU: Final = 2
+MOST_WORKERS: Final = 16  # each has imported everything, which is a quarter of a gigabyte
+CLUSTERS: Final = ("kubernetes", "slurm", "yarn")
+CALM: Final = "calm"
+CALM_FILES: Final = ("tests/e2e/test_lockstep.py", "tests/e2e/test_up_host.py")
+SINGLE_FILES: Final = ("tests/detectors/test_demo_fleet.py", "tests/detectors/test_acting_crashes.py")
+"""Files whose tests share nothing and take long: any worker takes the next one."""
+
+
+def unit(test: str) -> str:
+    """What goes to one worker together with the test of this id."""
+    path = test.partition("::")[0]
+    if path in CALM_FILES:
+        return CALM
+    if path in SINGLE_FILES:
+        return test
+    return next((name for name in CLUSTERS if name in path), path)
+
+
+def slow_first(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """The units with most slow tests first, each in its own order; the calm one last."""
+    items = list(items)
+    slow = Counter(unit(item.nodeid) for item in items if item.get_closest_marker("slow"))
+    return sorted(items, key=lambda item: (unit(item.nodeid) == CALM, -slow[unit(item.nodeid)]))
+
+
+class Scheduling(LoadScopeScheduling):
+    """Hands out units in the order of the tests, and the calm one when a single worker is left."""
+
+    _keeper: Any = None  # the worker that will take it
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit(nodeid)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        if not self._only_calm_is_left() or len(self.nodes) == 1:
+            super()._assign_work_unit(node)
+
+    def _reschedule(self, node: Any) -> None:
+        if self._only_calm_is_left() and node is not self._kept():
+            node.shutdown()
+        else:
+            super()._reschedule(node)
+
+    def remove_node(self, node: Any) -> str | None:
+        """One less; the last one may begin now."""
+        crashed: str | None = super().remove_node(node)
+        for other in self.nodes:
+            self._reschedule(other)
+        return crashed
+
+    def _only_calm_is_left(self) -> bool:
+        return next(iter(self.workqueue), "") == CALM
+
+    def _kept(self) -> Any:
+        """A worker without a cluster if there is one: a cluster would go on working beside the calm tests."""
+        if self._keeper not in self.nodes:
+            self._keeper = min(self.nodes, key=lambda node: len(self.assigned_work[node].keys() & set(CLUSTERS)))
+        return self._keeper
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many `-n auto` starts."""
+    return min(WORKERS_OF_A_CPU * len(os.sched_getaffinity(0)), MOST_WORKERS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Ours, in our order: xdist's own begins with the files of most tests, and the longest have few."""
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sorted in a worker; without workers the order is the one in the files."""
+    if hasattr(config, "workerinput"):
+        items[:] = slow_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: the garbage collector need not look at it again and again."""
+    gc.freeze()
