@@ -45,7 +45,7 @@ def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Ca
             simulated |= {cluster} if one.simulated else set()
     if max((len(nodes) for nodes in onsets.values()), default=0) < HOLD_SHARE * LEAST_NODES:
         return
-    totals = Counter(cluster for cluster, _ in frame.sites.keys)
+    totals = frame.sites.totals
     for cluster, nodes in onsets.items():
         since, together = _largest_burst(list(nodes.values()))
         share = together / max(totals[cluster], 1)

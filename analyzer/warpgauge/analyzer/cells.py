@@ -8,6 +8,7 @@ import numpy as np
 
 from warpgauge.analyzer.schema import Reduce
 from warpgauge.analyzer.states import ColumnValues
+from warpgauge.analyzer.table import doubled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,8 +46,7 @@ class Cells:
         self._forget()
         if self.size == len(self.table):
             for name in _ARRAYS:
-                array = getattr(self, name)
-                setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
+                setattr(self, name, doubled(getattr(self, name)))
         self.table[self.size], self.reduce[self.size] = table, _REDUCES.index(reduce)
         self.channel[self.size], self.row[self.size], self.origin[self.size] = channel, row, origin
         self.size += 1

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.table import doubled
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,7 +44,7 @@ class Identities:
     def add(self, digest: bytes) -> None:
         """Note the digest of the next series."""
         if self.size == len(self._digests):
-            self._digests = np.concatenate([self._digests, np.zeros_like(self._digests)])
+            self._digests = doubled(self._digests)
         self._digests[self.size] = np.frombuffer(digest, dtype=np.uint8)
         self.size += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ class Sites:
     def __init__(self) -> None:
         self.keys: list[Site] = []
         self.numbers: dict[Site, int] = {}
+        self.totals: Counter[str] = Counter()  # nodes by cluster
         self._node_rows: dict[Site, int] = {}
         self.of_node: Ints = np.empty(0, dtype=np.int64)  # [row of frame.nodes]
         self.of_device: Ints = np.empty(0, dtype=np.int64)  # [row of frame.devices]
@@ -54,4 +56,5 @@ class Sites:
         number = self.numbers.setdefault(site, len(self.keys))
         if number == len(self.keys):
             self.keys.append(site)
+            self.totals[site[0]] += 1
         return number

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgauge.analyzer.table import Ints
+from warpgauge.analyzer.table import Ints, doubled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -194,8 +194,7 @@ class SeriesStates:
 
     def _grow(self) -> None:
         for name in _ARRAYS:
-            array = getattr(self, name)
-            setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
+            setattr(self, name, doubled(getattr(self, name)))
 
 
 _ARRAYS: Final = ("behavior", "hold_ms", "last_ms", "last", "increase", "covered_ms", "instant", "run_start_ms")

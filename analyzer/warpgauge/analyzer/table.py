@@ -8,7 +8,7 @@ channels start staggered, so that they do not all move in the same tick.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.schema import TableName
 
-__all__ = ["CHANNELS_PER_METRIC", "ChannelKey", "Floats", "Ints", "Table"]
+__all__ = ["CHANNELS_PER_METRIC", "ChannelKey", "Floats", "Ints", "Table", "doubled"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -35,6 +35,13 @@ _FIRST_CHANNELS: Final = 16
 _STAGGER: Final = 7
 
 E = TypeVar("E", DeviceEntity, NodeEntity, RankEntity)
+
+
+def doubled(array: NDArray[Any]) -> NDArray[Any]:
+    """The array with room for as many more; the room is zero, and its memory is taken only where it is used."""
+    room = np.zeros((2 * len(array), *array.shape[1:]), dtype=array.dtype)
+    room[: len(array)] = array
+    return room
 
 
 class Table(Generic[E]):

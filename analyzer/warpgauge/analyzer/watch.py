@@ -252,9 +252,12 @@ class Watch:
         unresolved = self._frame.once(
             "unresolved", lambda: sum(not device.node for device in devices), self._frame.devices.changes
         )
+        simulated = self._frame.once(
+            "simulated", lambda: sum(node.simulated for node in nodes), self._frame.nodes.changes
+        )
         self.census = Census(
             nodes=len(nodes),
-            simulated_nodes=sum(node.simulated for node in nodes),
+            simulated_nodes=simulated,
             devices=len(devices),
             unresolved_devices=unresolved,
             series=self._frame.series,

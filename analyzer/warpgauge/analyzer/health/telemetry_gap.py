@@ -7,7 +7,6 @@ falls silent at once, the fault lies with the telemetry and not with the nodes, 
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -78,7 +77,7 @@ def _silent_sites(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.
 def _candidates(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.float64]) -> Iterator[Candidate]:
     sites, silence = frame.sites.keys, _silent_sites(frame, nodes, devices)
     gone = {sites[at]: float(silence[at]) for at in np.flatnonzero(silence >= SILENCE_SECONDS)}
-    totals = Counter(cluster for cluster, _ in sites) if gone else {}
+    totals = frame.sites.totals
     for cluster in {site[0] for site in gone}:
         own = {site[1]: seconds for site, seconds in gone.items() if site[0] == cluster}
         if totals[cluster] >= LEAST_FLEET and len(own) > FLEET_SHARE * totals[cluster]:

@@ -57,7 +57,7 @@ def topology_of(
     is_free = np.isnan(frame.allocated_since) & (frame.latest(device.DEVICE_STATE, "ok") == 1)
     spares = Counter((entities[row].cluster, entities[row].model) for row in np.flatnonzero(is_free))
     return Topology(
-        nodes=Counter(cluster for cluster, _ in frame.sites.keys),
+        nodes=frame.sites.totals,
         platforms=_platforms(frame, scheduler),
         models=frame.once("models", lambda: _models(frame), frame.devices.changes),
         spares=spares,

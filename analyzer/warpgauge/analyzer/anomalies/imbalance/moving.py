@@ -102,14 +102,16 @@ class _Scatter:
 def _squares(columns: Columns) -> Floats:
     """Steps times the square of a column's mean compute time per step, per second."""
     spent, steps = compute_and_steps(columns)
-    squares: Floats = spent * spent / steps
+    with np.errstate(over="ignore"):  # of what nothing real spends; infinite is no value
+        squares: Floats = spent * spent / steps
     return squares
 
 
 def _products(columns: Columns) -> Floats:
     """The same with compute time times wait."""
     spent, steps = compute_and_steps(columns)
-    products: Floats = spent * columns.of(training.PHASE_SECONDS, "communication") / steps
+    with np.errstate(over="ignore"):
+        products: Floats = spent * columns.of(training.PHASE_SECONDS, "communication") / steps
     return products
 
 

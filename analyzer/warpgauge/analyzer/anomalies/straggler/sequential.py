@@ -148,9 +148,10 @@ class _Samples:
     def of_ranks(self) -> _Found:
         """Each member against all others."""
         lag = self.each - median(self.each.T)
+        scatter, is_self = self._scatter(lag), np.eye(len(lag), dtype=bool)
 
         def held_against(columns: int) -> Array:
-            others = np.where(np.eye(len(lag), dtype=bool), 0.0, self._scatter(lag, columns))
+            others = np.where(is_self, 0.0, scatter(columns))
             return _evidence(lag, _mean_but_worst(others, len(lag) - 1))
 
         return self._found_twice(held_against)
@@ -168,7 +169,7 @@ class _Samples:
                 continue
             elsewhere = np.delete(np.arange(len(self.each)), own)
             lag = self.each - median(self.each[elsewhere].T)
-            variance = _mean_but_worst(self._scatter(lag, columns)[None, elsewhere], len(elsewhere))
+            variance = _mean_but_worst(self._scatter(lag)(columns)[None, elsewhere], len(elsewhere))
             evidence[own] = _evidence(lag[own], variance)
         return evidence
 
@@ -176,14 +177,18 @@ class _Samples:
     def _recent(self) -> int:
         return max(round(RECENT_SAMPLES * self.width), 1)
 
-    def _scatter(self, lag: Array, columns: int) -> Array:
+    def _scatter(self, lag: Array) -> Callable[[int], Array]:
         """[member], how much each scatters about its usual lag: over all columns, the newest, or so many of them.
 
         Whichever is most counts: what began together with a lag has no past.
         """
         squares = np.square(lag - median(lag)[:, None])
-        spans = (len(squares.T), self._recent, max(columns, 1))
-        return np.asarray(np.fmax.reduce([np.nan_to_num(mean(squares[:, -span:])) for span in spans]))
+
+        def over(columns: int) -> Array:
+            return np.nan_to_num(mean(squares[:, -max(columns, 1) :]))
+
+        usual = np.fmax(over(len(squares.T)), over(self._recent))
+        return lambda columns: np.asarray(np.fmax(usual, over(columns)))
 
     def _found_twice(self, held_against: Callable[[int], Array]) -> _Found:
         """The best sums; if one is enough, held once more against how the peers scatter while it lasts.
