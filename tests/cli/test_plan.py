@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -55,9 +56,9 @@ def test_a_gang_that_waits_for_a_whole_node_gets_moves_with_gain_cost_and_undo(p
     assert code == 1
     assert "train  8 GPUs, 80 cores, 8 GiB: of 3 such nodes 0 have the devices free" in out.replace("\n", " ")
     assert "Move, in this order:" in out
-    assert "Gain: frees 1 whole nodes of 8 GPUs; 0 were free, 1 are wanted." in out
+    assert "Gain: frees 1 whole node of 8 GPUs; 0 free now, 1 wanted." in out
     assert "Then these jobs fit: train." in out
-    assert "Cost: 120 GPU-seconds of work, without what 1 pods did since a checkpoint nobody told of." in out
+    assert "Cost: 120 GPU-seconds of work, without what 1 pod did since a checkpoint nobody told of." in out
     assert "Undo: the same moves backwards" in out
 
 
@@ -101,7 +102,7 @@ def test_a_pod_without_gpu_leaves_the_cores_that_idle_devices_need(plan):
 def test_whole_nodes_may_be_asked_for_without_a_job(plan):
     code, out, _ = plan(SCATTERED, "--whole-nodes", "2")
     assert code == 1
-    assert "frees 2 whole nodes of 8 GPUs; 0 were free, 2 are wanted" in out
+    assert "frees 2 whole nodes of 8 GPUs; 0 free now, 2 wanted" in out
 
 
 def test_a_pod_that_this_plan_places_is_not_moved_by_it(plan):
@@ -232,7 +233,8 @@ def test_the_simulated_fleet_is_planned_and_said_to_be_simulated(capsys):
     assert main(["plan", "--core", "simulated"], environ={}) == 1
     said = capsys.readouterr().out
     assert said.startswith("Simulated: the fleet model that `warpgauge up --demo` shows, no cluster.")
-    assert "rerank-train" in said
+    assert re.search(r"notebook-lucia +sim-node-\d", said)
+    assert "Then these jobs fit: rerank-train." in said
 
     assert main(["plan", "--core", "simulated", "--document"], environ={}) == 1
     made = json.loads(capsys.readouterr().out)

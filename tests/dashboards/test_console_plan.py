@@ -120,7 +120,7 @@ def test_a_plan_says_what_moves_where_on_the_page(browser: Any):
 
     for words in (
         "job 41: n0 GPU 0 → n1 GPU 1",
-        "Gain: frees 1 whole nodes of 8 GPUs",
+        "Gain: frees 1 whole node of 8 GPUs",
         "Then run: 43.",
         "Cost: 120 GPU-seconds of work",
         "Undo: the same moves backwards",

@@ -60,6 +60,17 @@ def test_documents_come_out_as_one_line_each(tmp_path: Path) -> None:
     outbox.close()
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_is_told_in_words_what_is_advised():
+    terminal, made = Terminal(), document(1)
+    StreamSink(terminal).deliver([json.dumps(made.to_event()).encode()])
+    assert terminal.getvalue() == f"recommendation ({made.kind.value}): {made.text.summary}\n"
+
+
 def test_the_file_is_appended_to_and_readable_only_by_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     for number in (1, 2):

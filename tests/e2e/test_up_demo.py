@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,14 +106,19 @@ def test_the_console_names_the_four_faults_in_a_real_browser(demo: Up, browser):
     page.click("table.fleet button.cell.flagged")
     page.wait_for_selector("#device .charts canvas", timeout=20_000)
     page.screenshot(path=str(ARTIFACTS / "console-device.png"), full_page=True)
+    charts = page.inner_text("#device")
     context.close()
 
     assert problems == []
+    utilization = re.search(r"Utilization \(any kernel running\): ([\d.]+) %", charts)
+    assert utilization
+    assert float(utilization[1]) > 50  # of the compute engine; the decoder does nothing
     for kind in ("straggler", "thermal limited", "idle allocated", "input bound"):
         assert kind in shown
     assert "simulated" in shown
     assert "simulated" in planned
-    assert "rerank-train → sim-node" in planned
+    assert re.search(r"job notebook-lucia: sim-node-\d GPU 0-3 → sim-node-\d GPU 4-7", planned)
+    assert "Then run: rerank-train." in planned
 
 
 def test_a_fault_left_out_is_the_only_finding_that_is_missing(tmp_path: Path):

@@ -74,7 +74,7 @@ def test_nothing_is_moved_while_enough_nodes_are_free():
     occupancy = running([node("a"), node("b"), node("c")], (pod("p"), "a", (0,)), (pod("q"), "b", (0,)))
     plan = consolidate(occupancy, gpu_count=8, wanted=1)
     assert plan.moves == ()
-    assert plan.reason == "nothing worth moving: 1 whole nodes of 8 GPUs are free already, 1 are wanted"
+    assert plan.reason == "nothing worth moving: 1 whole node of 8 GPUs free already, 1 wanted"
 
 
 def test_the_cost_counts_restarts_and_known_losses_and_names_the_unknown():

@@ -37,8 +37,8 @@ def test_a_gang_that_waits_gets_moves_in_words_with_gain_cost_and_the_way_back()
     assert [move["text"] for move in goal["moves"]] == ["job 41: n0 GPU 0 → n1 GPU 1"]
     assert [move["text"] for move in goal["undo"]] == ["job 41: n1 GPU 1 → n0 GPU 0"]
     assert goal["title"] == "Free whole nodes for jobs that wait for several GPUs"
-    assert goal["reason"] == "frees 1 whole nodes of 8 GPUs; 0 were free, 1 are wanted"
-    assert goal["cost"]["text"] == "120 GPU-seconds of work, without what 1 pods did since a checkpoint nobody told of"
+    assert goal["reason"] == "frees 1 whole node of 8 GPUs; 0 free now, 1 wanted"
+    assert goal["cost"]["text"] == "120 GPU-seconds of work, without what 1 pod did since a checkpoint nobody told of"
     assert goal["then_fit"] == ["43"]
     assert made["headline"] == "1 job waits on, 1 move would let 1 job run."
 

@@ -8,6 +8,7 @@ from warpgauge.analyzer.planning.live import LivePool
 from warpgauge.analyzer.planning.openb import Workload
 from warpgauge.analyzer.planning.pool import MILLI, Node, Pod, Request
 from warpgauge.exporters.synthetic import Fleet, roster
+from warpgauge.exporters.synthetic.sessions import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ def _running(fleet: Fleet, job: Job) -> Iterator[tuple[Pod, tuple[str, tuple[int
             Pod(
                 name=f"{owner.job_id}/{machine.name}" if len(held) > 1 else owner.job_id,
                 request=_request(machine, len(gpus)),
-                is_movable=True,
+                is_movable=not isinstance(job, Server),  # people wait for its answers
                 tenant=owner.user,
                 gang=owner.job_id if len(held) > 1 else "",
             ),

@@ -40,9 +40,7 @@ def consolidate(
     before = empty_nodes(occupancy, gpu_count)
     missing = wanted - before
     if missing <= 0:
-        return nothing_worth_moving(
-            before, f"{before} whole nodes of {gpu_count} GPUs are free already, {wanted} are wanted"
-        )
+        return nothing_worth_moving(before, f"{_nodes(before, gpu_count)} free already, {wanted} wanted")
     work = _Work(occupancy.copy())
     refused: set[int] = set()
     while missing > 0 and (node := work.cheapest(gpu_count, refused, may_move)) is not None:
@@ -58,8 +56,12 @@ def consolidate(
         moves=tuple(work.moves),
         gain=Gain(metric=_METRIC, unit="nodes", before=before, after=after),
         cost=cost_of(work.moved),
-        reason=f"frees {after - before} whole nodes of {gpu_count} GPUs; {before} were free, {wanted} are wanted",
+        reason=f"frees {_nodes(after - before, gpu_count)}; {before} free now, {wanted} wanted",
     )
+
+
+def _nodes(number: int, gpu_count: int) -> str:
+    return f"{number} whole {'node' if number == 1 else 'nodes'} of {gpu_count} GPUs"
 
 
 def nothing_worth_moving(free: int, reason: str) -> MovePlan:

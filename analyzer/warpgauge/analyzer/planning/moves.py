@@ -123,5 +123,6 @@ def cost_of(pods: Sequence[Pod], restart_seconds: float = RESTART_SECONDS) -> Co
 def cost_words(cost: Cost) -> str:
     """What a plan costs, for people, with what is not known of it."""
     unknown = cost.pods_of_unknown_loss
-    caveat = f", without what {unknown} pods did since a checkpoint nobody told of" if unknown else ""
+    pods = "1 pod" if unknown == 1 else f"{unknown} pods"
+    caveat = f", without what {pods} did since a checkpoint nobody told of" if unknown else ""
     return f"{cost.gpu_seconds:.0f} GPU-seconds of work{caveat}"

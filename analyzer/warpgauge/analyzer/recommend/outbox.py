@@ -46,7 +46,7 @@ class Sink(Receiver, Protocol):
 
 
 class StreamSink:
-    """One JSON document per line on a stream, such as standard output."""
+    """One JSON document per line on a stream, such as standard output; on a terminal what it advises, in words."""
 
     name = "stream"
     batch = BATCH
@@ -59,8 +59,19 @@ class StreamSink:
 
     def deliver(self, documents: Sequence[bytes]) -> None:
         """Write and flush."""
-        self._stream.write("".join(f"{document.decode()}\n" for document in documents))
+        told = _in_words if self._stream.isatty() else bytes.decode
+        self._stream.write("".join(f"{told(document)}\n" for document in documents))
         self._stream.flush()
+
+
+def _in_words(document: bytes) -> str:
+    """A recommendation as a person at a terminal reads it; anything else as it is."""
+    data = json.loads(document).get("data", {})
+    summary = data.get("text", {}).get("summary")
+    if not summary:
+        return document.decode()
+    simulated = ", simulated" if data.get("simulated") else ""
+    return f"recommendation ({data['kind']}{simulated}): {summary}"
 
 
 class FileSink:

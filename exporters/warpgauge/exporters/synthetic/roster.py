@@ -144,7 +144,7 @@ TRAINING: Final = (
 
 NOTEBOOK: Final = Session(
     owner=Owner(job_id="notebook-lucia", user="lucia", scheduler="kubernetes", namespace="research"),
-    node_ratio=1.0,
+    node_ratio=0.5,
     kernel=Kernel(sm=0.62, tensor=0.18, dram=0.4, occupancy=0.3, power=0.62, memory_bound=0.35),
     memory_ratio=0.34,
     host_bytes=12 * _GB,
@@ -161,9 +161,12 @@ SERVING: Final = Session(
 QUEUE: Final = (
     Queued(owner=Owner(job_id="llm-align-30b", user="jonas", scheduler="slurm"), node_ratio=1.0),
     Queued(
-        owner=Owner(job_id="rerank-train", user="mei", scheduler="kubernetes", namespace="perception"), node_ratio=0.25
+        owner=Owner(job_id="rerank-train", user="mei", scheduler="kubernetes", namespace="perception"), node_ratio=1.0
     ),
 )
 
 BLOCK_NODES: Final = 8
-"""Nodes that the rows above fill: 3 + 2 + 1 + 1, and one shared by the server and unallocated devices."""
+"""Nodes that the rows above take: 3 + 2 + 1 in full, half of one by the notebook and half of one by the server.
+
+So eight devices are free and no whole node: what waits for one has to wait until the notebook moves to the server.
+"""

@@ -28,6 +28,7 @@ export function lines(host, title, times, values, format) {
   return new uPlot({
     title: undefined, width: Math.max(280, host.clientWidth || 340), height: 160,
     legend: { show: false }, cursor: { drag: { setScale: false } },
+    scales: { y: { range: (_, low, high) => (low === high ? [0, low > 0 ? low * 1.25 : 1] : uPlot.rangeNum(low, high, 0.1, true)) } }, // a flat zero would else reach up to 100, which is 10000 %
     axes: [{ ...axis, space: 90, values: (_, splits) => splits.map(clockTime) }, { ...axis, size: 82, values: (_, splits) => splits.map(format) }],
     series: [{}, { label: title, stroke: role("--accent"), width: 2, spanGaps: false, points: { show: false } }],
   }, [times, values], host);

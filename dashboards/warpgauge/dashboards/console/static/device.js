@@ -7,7 +7,7 @@ import * as place from "./place.js";
 
 const CHARTS = [
   ["accel_compute_active_ratio", "SMs active", "ratio"],
-  ["accel_utilization_ratio", "Utilization (any kernel running)", "ratio"],
+  ["accel_utilization_ratio", "Utilization (any kernel running)", "ratio", { engine: "compute" }],
   ["accel_clock_hertz", "SM clock", "hertz", { clock: "sm" }],
   ["accel_temperature_celsius", "Core temperature", "celsius", { sensor: "core" }],
   ["accel_power_watts", "Power", "watts"],
@@ -21,7 +21,7 @@ export async function openDevice(device) {
   const charts = element("div", { class: "charts" });
   replace(box, element("section", { class: "panel", "aria-labelledby": "device-title" },
     element("header", {},
-      element("h3", { id: "device-title", tabindex: "-1" }, `${device.model ?? "Device"} ${device.index} on ${device.node}`),
+      element("h3", { id: "device-title", tabindex: "-1" }, `${device.model ?? "Device"}, index ${device.index}, on ${device.node}`),
       element("span", { class: "mono" }, device.uuid),
       device.simulated ? element("span", { class: "badge simulated" }, "simulated") : null,
       element("span", {}, device.job_id ? `job ${device.job_id}` : "no job"),
