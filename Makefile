@@ -14,7 +14,7 @@ up: ## agent, analyzer and console on this machine (simulated fleet if it has no
 	@tools/bootstrap.sh all
 	@exec $(BIN)/warpgauge up --demo auto $(ARGS)
 
-test: ## all tests, two workers for each CPU (tests/workers.py)
+test: ## all tests, in more processes than there are CPUs (tests/workers.py)
 	@tools/bootstrap.sh test
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
