@@ -9,7 +9,6 @@ others have ended.
 from __future__ import annotations
 
 import gc
-import math
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-WORKERS_OF_A_CPU: Final = 1.5  # more of them, and what reacts within a second would come too late
+WORKERS_OF_A_CPU: Final = 2  # with more, what must react within a second would come too late
 MOST_WORKERS: Final = 16  # each has imported everything, which is a quarter of a gigabyte
 CLUSTERS: Final = ("kubernetes", "slurm", "yarn")
 CALM: Final = "calm"
@@ -84,7 +83,7 @@ class Scheduling(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """How many `-n auto` starts."""
-    return min(math.ceil(WORKERS_OF_A_CPU * (os.cpu_count() or 1)), MOST_WORKERS)
+    return min(WORKERS_OF_A_CPU * (os.cpu_count() or 1), MOST_WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -139,7 +139,7 @@ def test_one_busy_cpu_of_several_raises_nothing(here: Up):
 
     began, before = time.monotonic(), cpu_seconds()
     with hogs(1):
-        time.sleep(75)
+        time.sleep(65)  # what saturates a machine is named after 50 seconds
         seen = about_this_host(here)
         others = (cpu_seconds() - before) / (time.monotonic() - began) - 1.0
 
