@@ -1,4 +1,5 @@
 # `make up` and `make test` are all a newcomer needs. ARGS is handed on: make test ARGS="tests/core -x"
+# Tests run in several processes; in one, as a debugger needs it: make test ARGS="-n 0 --pdb tests/core"
 
 BIN := .venv/bin
 ARGS ?=
@@ -13,9 +14,9 @@ up: ## agent, analyzer and console on this machine (simulated fleet if it has no
 	@tools/bootstrap.sh all
 	@exec $(BIN)/warpgauge up --demo auto $(ARGS)
 
-test: ## all tests
+test: ## all tests, in more processes than there are CPUs (tests/workers.py)
 	@tools/bootstrap.sh test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: ## lint, format, types, import contracts, duplicated code
 	@tools/bootstrap.sh test,check
@@ -27,7 +28,7 @@ check: ## lint, format, types, import contracts, duplicated code
 
 golden: ## rewrite the golden files; review the diff like code
 	@tools/bootstrap.sh test
-	@$(BIN)/python -m pytest --golden $(ARGS)
+	@$(BIN)/python -m pytest -n auto --golden $(ARGS)
 
 bench: ## run every benchmark
 	@tools/bootstrap.sh test

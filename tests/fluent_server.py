@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.real_servers import free_port
-from tools.real_components import CACHE
+from tools.real_components import CACHE, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,11 @@ def installed_module() -> Path:
             pytest.skip(f"{program} is not here: sudo apt-get install nodejs npm")
     home = CACHE / "npm" / f"fluent-{VERSION}"
     module = home / "node_modules" / PACKAGE
+    with locked():  # other workers may want it at the same time
+        return _installed(home, module)
+
+
+def _installed(home: Path, module: Path) -> Path:
     if (home / "complete").exists():
         return module
     home.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Shares the tests among processes: `pytest -n auto`, which is what `make test` does.
 
-Long tests wait for real servers, so there are twice as many workers as CPUs. What is slow begins first, because what
+Long tests wait for real servers, so there are more workers than CPUs. What is slow begins first, because what
 begins last decides when the run ends. A file stays on one worker, whose fixtures it shares, and so do all files that
 use the same real cluster. Tests that hold this machine itself against a clock are calm: one worker takes them when the
 others have ended.
@@ -19,7 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-WORKERS_OF_A_CPU: Final = 2
+WORKERS_OF_A_CPU: Final = 2  # with more, what must react within a second would come too late
 MOST_WORKERS: Final = 16  # each has imported everything, which is a quarter of a gigabyte
 CLUSTERS: Final = ("kubernetes", "slurm", "yarn")
 CALM: Final = "calm"
@@ -83,7 +83,7 @@ class Scheduling(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """How many `-n auto` starts."""
-    return min(WORKERS_OF_A_CPU * len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return min(WORKERS_OF_A_CPU * (os.cpu_count() or 1), MOST_WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)

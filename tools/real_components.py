@@ -69,7 +69,7 @@ def program(name: str, *, cache: Path = CACHE) -> Path:
     if not path.exists():
         if not _has_apt():
             return _on_path(name, package)
-        with _locked(cache):
+        with locked(cache):
             if not path.exists():
                 _unpack(package, cache)
     if not path.exists():
@@ -90,7 +90,7 @@ def journal_remote(*, cache: Path = CACHE) -> list[str]:
         if not _has_apt():
             msg = "systemd-journal-remote comes from Debian's package of that name, and there is no apt-get here"
             raise ComponentMissingError(msg)
-        with _locked(cache):
+        with locked(cache):
             for package in reversed(JOURNAL_PACKAGES):
                 _unpack(package, cache)
     libraries = sorted((cache / "debian" / JOURNAL_PACKAGES[1] / "usr" / "lib").glob("*-linux-gnu*"))
@@ -106,7 +106,9 @@ def chromium(*, environ: Mapping[str, str] = os.environ) -> Path:
     """
     found = _chromium_on(environ.get("PATH", os.defpath))
     if found is None and _may_install(environ):
-        _install("chromium", CHROMIUM_INSTALL)
+        with locked():
+            if _chromium_on(environ.get("PATH", os.defpath)) is None:  # else another worker brought it meanwhile
+                _install("chromium", CHROMIUM_INSTALL)
         found = _chromium_on(environ.get("PATH", os.defpath))
     if found is None:
         msg = f"chromium is not installed: sudo {' '.join(CHROMIUM_INSTALL)}"
@@ -124,7 +126,8 @@ def slurm(*, environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
     path = f"{environ.get('PATH', os.defpath)}:/usr/sbin"  # where Debian has the daemons, and no plain user looks
     found = {name: shutil.which(name, path=path) for name in SLURM_PROGRAMS}
     if None in found.values() and _may_install(environ):
-        _install("slurm", SLURM_INSTALL)
+        with locked():
+            _install("slurm", SLURM_INSTALL)
         found = {name: shutil.which(name, path=path) for name in SLURM_PROGRAMS}
     if missing := [name for name, at in found.items() if at is None]:
         msg = f"Slurm is not installed (no {missing[0]}): sudo {' '.join(SLURM_INSTALL)}"
@@ -153,8 +156,8 @@ def _chromium_on(path: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def _locked(cache: Path) -> Iterator[None]:
-    """One process at a time fetches; the others wait and find the result."""
+def locked(cache: Path = CACHE) -> Iterator[None]:
+    """One process at a time fetches or installs; the others wait and find the result."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         lock = (cache / "apt.lock").open("w")

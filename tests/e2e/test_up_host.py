@@ -10,6 +10,7 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from tests.real_servers import wait_until
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow]
 
 CPUS = os.cpu_count() or 1
+CALM_CPUS = 0.4  # that others may keep busy; `up` itself needs a twentieth
+ENOUGH_SECONDS = 180.0  # for what takes a minute: a machine may be busy with others, or stand still for a while
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,12 @@ def hogs(count: int) -> Iterator[None]:
         for hog in running:
             hog.kill()
             hog.wait()
+
+
+def cpu_seconds() -> float:
+    """CPU time that anybody spent since the machine started."""
+    times = psutil.cpu_times()
+    return times.user + times.nice + times.system
 
 
 def host(running: Up) -> dict[str, Any] | None:
@@ -116,7 +125,7 @@ def test_the_values_follow_a_load_within_two_seconds(here: Up):
 def seconds_until_seen(here: Up) -> float:
     """From the start of a load on all CPUs until the live value shows it."""
     wait_until(lambda: host(here), what="this host's values arrive")
-    wait_until(lambda: host(here)["cpu_ratio"] < 0.4, what="what ran before has faded", seconds=90)
+    wait_until(lambda: host(here)["cpu_ratio"] < 0.4, what="what ran before has faded", seconds=ENOUGH_SECONDS)
     with hogs(CPUS):
         start = time.monotonic()
         wait_until(lambda: host(here)["cpu_ratio"] > 0.7, what="the CPU value follows", seconds=10)
@@ -126,24 +135,28 @@ def seconds_until_seen(here: Up) -> float:
 def test_one_busy_cpu_of_several_raises_nothing(here: Up):
     if CPUS < 2:
         pytest.skip("this machine has one CPU: a hog on it saturates the host")
-    wait_until(lambda: not about_this_host(here), what="nothing is wrong before", seconds=120)
+    wait_until(lambda: not about_this_host(here), what="nothing is wrong before", seconds=ENOUGH_SECONDS)
 
+    began, before = time.monotonic(), cpu_seconds()
     with hogs(1):
-        time.sleep(75)
+        time.sleep(65)  # what saturates a machine is named after 50 seconds
         seen = about_this_host(here)
+        others = (cpu_seconds() - before) / (time.monotonic() - began) - 1.0
 
+    if seen and others > CALM_CPUS:
+        pytest.skip(f"others kept {others:.1f} CPUs busy beside the hog, {CALM_CPUS} are calm: {seen[0]['summary']}")
     assert seen == []
 
 
 def test_a_hog_on_all_cpus_is_named_and_forgotten_when_it_goes(here: Up):
-    wait_until(lambda: not about_this_host(here), what="nothing is wrong before", seconds=120)
+    wait_until(lambda: not about_this_host(here), what="nothing is wrong before", seconds=ENOUGH_SECONDS)
 
     with hogs(CPUS):
         found = wait_until(
             lambda: [f for f in about_this_host(here) if f["kind"] == "host_saturated" and "python" in f["summary"]],
             what="the hog is named",
-            seconds=90,
+            seconds=ENOUGH_SECONDS,
         )
 
     assert found[0]["simulated"] is False
-    wait_until(lambda: not about_this_host(here), what="the finding ends after the hog", seconds=90)
+    wait_until(lambda: not about_this_host(here), what="the finding ends after the hog", seconds=ENOUGH_SECONDS)

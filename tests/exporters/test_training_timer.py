@@ -395,7 +395,7 @@ def test_the_number_of_ranks_comes_from_the_launcher_or_the_script(agent, monkey
         ({"CONTAINER_ID": "3f2a"}, "mine", "mine"),
         ({}, "mine", "mine"),
         ({"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}, None, "10.0.0.1:29500"),
-        ({}, None, f"pid-{os.getpid()}"),
+        ({}, None, "pid-{own}"),
     ],
     ids=str,
 )
@@ -407,7 +407,7 @@ def test_the_job_is_slurms_or_the_given_one_or_what_the_ranks_share(agent, monke
     timer = StepTimer(job_id=given, socket_path=agent.path)
     timer.step()
     timer.close()
-    assert agent.next()["job"] == job
+    assert agent.next()["job"] == job.format(own=os.getpid())
 
 
 def test_a_stage_is_told_only_where_there_is_one(agent):
