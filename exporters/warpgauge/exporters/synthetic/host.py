@@ -120,8 +120,7 @@ class Host:
         slower = _ALL_CORE_DROP_HERTZ / seconds
         for position, weight in enumerate(self._weights[shift:] + self._weights[:shift]):
             busy = total * weight / weight_left
-            if busy > most:
-                busy = most
+            busy = min(busy, most)
             total -= busy
             weight_left -= weight
             at = position * len(CPU_MODES)
