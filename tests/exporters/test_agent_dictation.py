@@ -81,6 +81,25 @@ def values(*numbers, position=b"0", tier=b"fast", errors=b"[]"):
     return b'{"say":"values","position":%b,"tier":"%b","errors":%b,"values":"%b"}' % (position, tier, errors, packed)
 
 
+NOTHING = (*[0.0] * BUCKETS, 0.0)  # counts and sum of one histogram; two numbers of a bookmark follow
+
+
+def gained(*numbers, position=b"0", fine=b"[]"):
+    packed = base64.b64encode(struct.pack(f"={len(numbers)}d", *numbers))
+    return b'{"say":"gains","position":%b,"fine":%b,"numbers":"%b"}' % (position, fine, packed)
+
+
+def test_gains_go_over_as_numbers():
+    speaker, listener = Speaker(), Listener()
+    listener.decode(speaker.encode(gain([0] * BUCKETS, 0.0, (1.0, 2.0))))
+    said = gain([3, *[0] * (BUCKETS - 1)], 4.5, (5.0, 6.0))
+    line = speaker.encode(said)
+    assert line == gained(3.0, *NOTHING[1:-1], 4.5, 5.0, 6.0) + b"\n"
+    heard = listener.decode(line)
+    assert heard == said
+    assert all(type(count) is int for count in heard.increments[0].counts)
+
+
 def test_numbers_go_over_as_they_are():
     first, *others = [
         Read(0, Tier.FAST, reading(at, -0.0).samples, ()) for at in (1.0, 0.1, 5e-324, 1.7976931348623157e308)
@@ -112,19 +131,20 @@ def test_numbers_go_over_as_they_are():
         values(1.0, 2.0, position=b"[]"),
         values(1.0, 2.0).replace(b'"errors":[],', b""),
         b'{"say":"values",\xff',
-        b'{"say":"gains","position":0,"gains":[],"bookmark":[[0,1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,-1],1.0]],"bookmark":[[0,1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[99,1],1.0]],"bookmark":[[0,1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0],1.0]],"bookmark":[[0,1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1.5],1.0]],"bookmark":[[0,1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],Infinity]],"bookmark":[[0,1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[1,1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[-1,1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[true,1.0,2.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[0,1.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]]}',
-        b'{"say":"gains","position":0,"gains":[[[0,1],1.0]],"bookmark":[[0,NaN,1.0]]}',
+        gained(*NOTHING),
+        gained(*NOTHING, 1.0, 2.0, 3.0),
+        gained(-1.0, *NOTHING[1:], 1.0, 2.0),
+        gained(1.5, *NOTHING[1:], 1.0, 2.0),
+        gained(*NOTHING[1:], inf, 1.0, 2.0),
+        gained(*NOTHING, nan, 1.0),
+        gained(*NOTHING, 1.0, 2.0, fine=b"[[],[]]"),
+        gained(*NOTHING, 1.0, 2.0, fine=b"[[[0,-1]]]"),
+        gained(*NOTHING, 1.0, 2.0, fine=b"[[[0,1.5]]]"),
+        gained(*NOTHING, 1.0, 2.0, fine=b"7"),
+        gained(*NOTHING, 1.0, 2.0, position=b"1"),
+        gained(*NOTHING, 1.0, 2.0).replace(b'"fine":[],', b""),
+        gained(*NOTHING, 1.0, 2.0).replace(b'"numbers":"', b'"numbers":"!'),
+        b'{"say":"gains","position":0,"fine":[],"numbers":[1.0]}',
     ],
 )
 def test_a_short_line_that_does_not_fit_what_was_said_is_refused(line):
@@ -132,13 +152,12 @@ def test_a_short_line_that_does_not_fit_what_was_said_is_refused(line):
         listening().decode(line + b"\n")
 
 
-def test_of_a_bookmark_only_what_moved_is_said_and_the_rest_stays():
+def test_a_bookmark_that_has_another_length_is_said_in_full():
     speaker, listener = Speaker(), Listener()
-    first, later = {"power": (1.0, 2.0), "compute": (3.0, 4.0)}, {"power": (1.0, 2.0), "compute": (3.0, 5.0)}
-    for bookmark in (first, later, later):
+    for bookmark in ({"power": (1.0, 2.0)}, {"power": (1.0,)}, {"compute": (1.0,)}, {"compute": (2.0,)}):
         line = speaker.encode(Gained(0, (), dict(bookmark)))
         assert listener.decode(line) == Gained(0, (), bookmark)
-    assert line == b'{"say":"gains","position":0,"gains":[],"bookmark":[]}\n'
+    assert line == gained(2.0) + b"\n"
 
 
 def test_a_collector_that_goes_on_with_the_same_bookmark_is_understood_all_the_same():

@@ -5,10 +5,10 @@ labels are said and checked once, and then again only when they change: the line
 beside them stand two short ones that refer to the last long one of the same position.
 
     {"say":"values","position":0,"tier":"fast","errors":[...],"values":"base64 of doubles"}
-    {"say":"gains","position":0,"gains":[[[bucket,count,...],sum],...],"bookmark":[[place,...],...]}
+    {"say":"gains","position":0,"fine":[[[bucket,count],...],...],"numbers":"base64 of doubles"}
 
-Of a gain only the buckets that gained stand there, and a third member where narrower ones are kept:
-[[bucket,count],...]. Of a bookmark only what moved since, by its place in the last long line.
+The numbers of a gain are the counts of each histogram in turn, the sum of each, and those of the bookmark. Narrower
+buckets stand there where they are kept.
 """
 
 from __future__ import annotations
@@ -20,23 +20,27 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.sample import ReadError, Samples
-from warpgauge.exporters.increments import Increment
+from warpgauge.exporters.increments import Gains
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode, fine_counts
 
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric, Tier
     from warpgauge.core.sample import Sample
-    from warpgauge.exporters.increments import Bookmark
+    from warpgauge.exporters.increments import Bookmark, Increment
 
 __all__ = ["Listener", "Speaker"]
 
 _METRIC: Final = attrgetter("metric")
 _LABELS: Final = attrgetter("labels")
 _VALUE: Final = attrgetter("value")
+_COUNTS: Final = attrgetter("counts")
+_SUM: Final = attrgetter("sum")
+_IS_WHOLE: Final = float.is_integer
 _DECODER: Final = json.JSONDecoder()
 _MOST_USUAL: Final = 1024  # a bound on what a child makes us keep
 _PLAIN: Final = frozenset({float, int})
@@ -44,8 +48,8 @@ _VALUES: Final = '{"say":"values",'
 _GAINS: Final = '{"say":"gains",'  # Python writes finite numbers and lists of them as JSON does, and sooner
 
 _Series = tuple[Sequence["Metric"], Sequence[tuple[str, ...]]]
-_Marks = tuple[_Series, "Bookmark"]
-"""Series of histograms, and the bookmark as it was said last."""
+_Marks = tuple[_Series, list[tuple[str, int]]]
+"""Series of histograms, and each name in the bookmark with how many numbers it has."""
 
 
 class Speaker:
@@ -80,18 +84,17 @@ class Speaker:
         return about.encode() + b2a_base64(array("d", cast("list[float]", values)), newline=False) + b'"}\n'
 
     def _gained(self, gained: Gained) -> bytes:
-        series, bookmark = _series(gained.increments), dict(gained.bookmark)
         said = self._marks.get(gained.position)
-        self._marks[gained.position] = (series, bookmark)
-        if said is None or said[0] != series or list(said[1]) != list(bookmark):
+        marks = self._marks[gained.position] = _marks(gained)
+        if said != marks:
             return encode(gained if self.says_fine else _without_fine(gained))
-        gains = [
-            [_sparse(gain.counts), gain.sum, *([list(map(list, gain.fine))] if gain.fine and self.says_fine else [])]
-            for gain in gained.increments
-        ]
-        pairs = zip(bookmark.values(), said[1].values(), strict=True)
-        moved = [[at, *now] for at, (now, before) in enumerate(pairs) if now != before]
-        return f'{_GAINS}"position":{gained.position},"gains":{gains},"bookmark":{moved}}}\n'.encode()
+        increments, bookmark = gained.increments, gained.bookmark
+        has_fine = self.says_fine and any(gain.fine for gain in increments)
+        fine = [list(map(list, gain.fine)) for gain in increments] if has_fine else []
+        counts, sums = map(_COUNTS, increments), map(_SUM, increments)
+        numbers = array("d", [*chain.from_iterable(counts), *sums, *chain.from_iterable(bookmark.values())])
+        about = f'{_GAINS}"position":{gained.position},"fine":{fine},"numbers":"'
+        return about.encode() + b2a_base64(numbers, newline=False) + b'"}\n'
 
 
 class Listener:
@@ -129,24 +132,27 @@ class Listener:
         elif isinstance(message, Read):
             self._series[message.position, message.tier] = (message.tier, _series(message.samples))
         elif isinstance(message, Gained):
-            self._marks[message.position] = (_series(message.increments), message.bookmark)
+            self._marks[message.position] = _marks(message)
         return message
 
     def _values(self, *, say: str, position: int, tier: str, values: str, errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
         known, series = self._series[position, tier]
-        numbers = array("d", a2b_base64(values, strict_mode=True)).tolist()
-        samples = Samples(*series, _finite(numbers, len(series[0])))
+        samples = Samples(*series, _doubles(values, len(series[0])))
         return Read(position, known, samples, tuple(ReadError(*error) for error in errors))
 
-    def _gains(self, *, say: str, position: int, gains: list[list[Any]], bookmark: list[list[float]]) -> Gained:  # noqa: ARG002 - as above
-        (metrics, labels), said = self._marks[position]
-        sums = _finite([gain[1] for gain in gains], len(metrics))
-        counts = [_dense(gain[0], len(metric.buckets) + 1) for metric, gain in zip(metrics, gains, strict=True)]
-        fine = [fine_counts(gain[2]) if len(gain) > 2 else () for gain in gains]  # noqa: PLR2004 - the third member
-        increments = tuple(map(Increment, metrics, labels, counts, sums, fine))
-        marks = _moved(said, bookmark)
-        self._marks[position] = ((metrics, labels), marks)
-        return Gained(position, increments, marks)
+    def _gains(self, *, say: str, position: int, numbers: str, fine: list[list[list[int]]]) -> Gained:  # noqa: ARG002 - as above
+        (metrics, labels), names = self._marks[position]
+        counts = sum(len(metric.buckets) + 1 for metric in metrics)
+        gained = counts + len(metrics)
+        heard = _doubles(numbers, gained + sum(length for _, length in names))
+        if not all(map(_IS_WHOLE, heard[:counts])) or (counts and min(heard[:counts]) < 0):
+            msg = "not counts of milliseconds"
+            raise ValueError(msg)
+        if fine and len(fine) != len(metrics):
+            msg = f"narrower buckets of {len(fine)} histograms"
+            raise ValueError(msg)
+        increments = Gains(metrics, labels, heard[:gained], list(map(fine_counts, fine)))
+        return Gained(position, increments, _bookmark(names, heard[gained:]))
 
 
 @lru_cache(maxsize=_MOST_USUAL)
@@ -160,40 +166,27 @@ def _without_fine(gained: Gained) -> Gained:
 
 
 def _series(rows: Sequence[Sample] | Sequence[Increment]) -> _Series:
-    if isinstance(rows, Samples):
+    if isinstance(rows, Samples | Gains):
         return rows.metrics, rows.labels
     return list(map(_METRIC, rows)), list(map(_LABELS, rows))
 
 
-def _moved(said: Bookmark, changes: list[list[float]]) -> Bookmark:
-    """The bookmark after what moved."""
-    names, marks = list(said), dict(said)
-    for at, *numbers in changes:
-        if type(at) is not int or at < 0 or len(numbers) != len(said[names[at]]):
-            msg = f"not a mark of {names!r}: {[at, *numbers]!r}"
-            raise ValueError(msg)
-        marks[names[at]] = tuple(_finite(numbers, len(numbers)))
-    return marks
+def _marks(gained: Gained) -> _Marks:
+    return _series(gained.increments), [(name, len(numbers)) for name, numbers in gained.bookmark.items()]
 
 
-def _finite(numbers: list[float], count: int) -> list[float]:
-    """So many numbers, as floats. Where the sum is a finite number they all are, which is sooner told than of each."""
+def _bookmark(names: list[tuple[str, int]], numbers: list[float]) -> Bookmark:
+    found, first = {}, 0
+    for name, length in names:
+        found[name] = tuple(numbers[first : first + length])
+        first += length
+    return found
+
+
+def _doubles(text: str, count: int) -> list[float]:
+    """So many finite numbers. Where their sum is one they all are, which is sooner told than of each."""
+    numbers = array("d", a2b_base64(text, strict_mode=True)).tolist()
     if len(numbers) != count or not (math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers))):
         msg = f"not {count} finite numbers: {numbers!r}"
         raise ValueError(msg)
-    return list(map(float, numbers))
-
-
-def _sparse(counts: Sequence[int]) -> list[int]:
-    """Bucket and count, for each bucket that gained anything: two or three of a dozen do in a second."""
-    return [number for at, count in enumerate(counts) if count for number in (at, count)]
-
-
-def _dense(numbers: list[int], size: int) -> tuple[int, ...]:
-    counts = [0] * size
-    for at, count in zip(numbers[::2], numbers[1::2], strict=True):
-        if type(at) is not int or type(count) is not int or not 0 <= at < size or count < 0:
-            msg = f"not buckets of {size} and their counts: {numbers!r}"
-            raise ValueError(msg)
-        counts[at] = count
-    return tuple(counts)
+    return numbers

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from warpgauge.core.fine_buckets import summed
 from warpgauge.core.sample import Histogram, Sample
+from warpgauge.exporters.increments import Gains
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,11 +32,23 @@ class Ledger:
 
     def __init__(self) -> None:
         self._accounts: dict[str, _Account] = {}
+        self._unbooked: dict[str, Gains] = {}  # of each device: nobody has looked since
 
     def add(self, uuid: str, increments: Iterable[Increment]) -> None:
         """Add what a device's histograms gained."""
+        if not isinstance(increments, Gains):
+            self._book(uuid, increments)
+            return
+        before = self._unbooked.get(uuid)
+        together = before.plus(increments) if before is not None else increments
+        if together is None:
+            self._book(uuid)
+            together = increments
+        self._unbooked[uuid] = together
+
+    def _book(self, uuid: str, increments: Iterable[Increment] = ()) -> None:
         account = self._accounts.setdefault(uuid, {})
-        for gain in increments:
+        for gain in (*self._unbooked.pop(uuid, ()), *increments):
             series = gain.metric.name, gain.labels
             before = account.get(series)
             counts = gain.counts if before is None else tuple(map(add, before[1], gain.counts))
@@ -44,6 +57,7 @@ class Ledger:
 
     def samples(self, device: Device) -> list[Sample]:
         """A device's histograms as they stand."""
+        self._book(device.uuid)
         return [
             Sample(metric, (*device.labels, *labels), _histogram(counts, total, fine))
             for (_, labels), (metric, counts, total, fine) in self._accounts.get(device.uuid, {}).items()

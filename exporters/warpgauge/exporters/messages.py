@@ -113,7 +113,7 @@ class Gained:
     """What a device's histograms gained since the last such message, and where the next child is to go on."""
 
     position: int
-    increments: tuple[Increment, ...]
+    increments: Sequence[Increment]
     bookmark: Bookmark
 
 

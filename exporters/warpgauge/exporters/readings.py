@@ -21,7 +21,7 @@ from warpgauge.exporters.ledger import Ledger
 from warpgauge.exporters.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
@@ -164,7 +164,8 @@ class Readings:
         for block in list(self._blocks.values()):
             if block.lines is None:
                 version = block.version
-                lines = yield from block.renderer.portions(Samples.together(block.samples.values()))
+                samples = yield from _together(tuple(block.samples.values()))
+                lines = yield from block.renderer.portions(samples)
                 if version == block.version:  # else it has changed meanwhile, and is rendered anew when that is wanted
                     block.lines = lines
                 yield
@@ -219,6 +220,16 @@ class Readings:
                 del block.samples[owner]
                 block.change()
         self.on_change()
+
+
+def _together(parts: Iterable[Iterable[Sample]]) -> Generator[None, None, Samples]:
+    """Samples of several devices, with a pause after each that makes its own only now."""
+    made: list[Iterable[Sample]] = []
+    for part in parts:
+        made.append(Samples.of(part) if isinstance(part, _Later) else part)
+        if isinstance(part, _Later):
+            yield
+    return Samples.together(made)
 
 
 def _says_degraded(samples: Sequence[Sample], *, before: bool) -> bool:

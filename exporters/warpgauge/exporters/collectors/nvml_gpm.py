@@ -167,18 +167,27 @@ class Gpm:
 
     def _between(self, one: _Round, first: _Sample, second: _Sample) -> list[Reading]:
         answers = one.question.ask(first.handle, second.handle, [asked.id for asked in one.asked])
+        codes, values, names, _ = zip(*answers, strict=True)
+        is_usual = not any(codes) and (all(names) or not any(names)) and math.isfinite(sum(values))
+        told = zip(one.asked, values, strict=True) if is_usual else self._told(one, answers)
+        return [
+            (asked.metric, asked.labels, _within(value * asked.factor, asked.most))
+            for asked, value in told
+            if not asked.is_shy or _has_worked(asked, value, one.worked)
+        ]
+
+    def _told(self, one: _Round, answers: list[GpmAnswer]) -> list[tuple[Asked, float]]:
+        """What was answered among much that was not; what the device lacks is not asked for again."""
         is_named = any(answer.name_at for answer in answers)
-        readings: list[Reading] = []
-        lacking: set[int] = set()
-        for asked, answer in zip(one.asked, answers, strict=True):
-            if self._is_lacking(answer, is_named=is_named):
-                lacking.add(asked.id)
-            elif answer.code == 0 and math.isfinite(answer.value) and _has_worked(asked, answer, one.worked):
-                value = min(asked.most, max(0.0, answer.value * asked.factor))
-                readings.append((asked.metric, asked.labels, value))
+        both = list(zip(one.asked, answers, strict=True))
+        lacking = {asked.id for asked, answer in both if self._is_lacking(answer, is_named=is_named)}
         if lacking:
             one.asked = tuple(asked for asked in one.asked if asked.id not in lacking)
-        return readings
+        return [
+            (asked, answer.value)
+            for asked, answer in both
+            if asked.id not in lacking and answer.code == 0 and math.isfinite(answer.value)
+        ]
 
     def _is_lacking(self, answer: GpmAnswer, *, is_named: bool) -> bool:
         """Whether the device does not support a metric, so that it is not asked for again.
@@ -211,8 +220,12 @@ class Gpm:
             self.close()
 
 
-def _has_worked(asked: Asked, answer: GpmAnswer, worked: set[int]) -> bool:
-    """Whether a metric is known to be one of this board: one that was ever more than 0 is."""
-    if asked.is_shy and answer.value > 0.0:
+def _has_worked(asked: Asked, value: float, worked: set[int]) -> bool:
+    """Whether a shy metric is known to be one of this board: one that was ever more than 0 is."""
+    if value > 0.0:
         worked.add(asked.id)
-    return not asked.is_shy or asked.id in worked
+    return asked.id in worked
+
+
+def _within(value: float, most: float) -> float:
+    return value if 0.0 <= value <= most else min(most, max(0.0, value))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from warpgauge.exporters.collectors.nvml_api import PYNVML, constant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
 
@@ -33,6 +34,9 @@ class GpmAnswer(NamedTuple):
     def unit(self) -> str:
         """The driver's own word, empty where it gives none."""
         return ctypes.string_at(self.unit_at).decode(errors="replace") if self.unit_at and not self.code else ""
+
+
+_AS_ANSWER: Final[Callable[[tuple[Any, ...]], GpmAnswer]] = partial(tuple.__new__, GpmAnswer)  # `_make` is Python
 
 
 class GpmQuestion:
@@ -59,7 +63,7 @@ class GpmQuestion:
         ctypes.memmove(metrics, self._blank, len(self._blank))  # no answer of before is left
         self._api.call("nvmlGpmMetricsGet", body)
         answers = _METRIC.iter_unpack(memoryview(body).cast("B")[_METRICS : _METRICS + len(self._blank)])
-        return list(map(GpmAnswer._make, answers))
+        return list(map(_AS_ANSWER, answers))
 
     def _write(self, ids: list[int]) -> None:
         body = self._body = self._body or self._api.nvml.c_nvmlGpmMetricsGet_t()

@@ -57,6 +57,9 @@ class SampleTime:
         self._usual: int | None = None  # microseconds
         self._depth = 0  # samples that the buffer was seen to hold at once
         self._looked = now
+        self.period_seconds: float | None = None
+        """Median time between samples; None before there were two, and while the buffer is dry."""
+        self._rest = 0.0  # seconds that the buffer can be left alone; 0 before it was seen whole, and while it is dry
 
     @property
     def is_open(self) -> bool:
@@ -68,13 +71,6 @@ class SampleTime:
         """Where another process can go on."""
         return (self._newest, self._counted)
 
-    @property
-    def period_seconds(self) -> float | None:
-        """Median time between samples; None before there were two, and while the buffer is dry."""
-        if not self._steps or self._stand_in is not None:
-            return None
-        return self._usual_step() / MICROSECONDS
-
     def is_due(self, now: float) -> bool:
         """Whether to ask now, because at the next tick a good part of what the buffer holds might be gone.
 
@@ -82,8 +78,7 @@ class SampleTime:
         samples of power in 2.4 s, 71 of utilization in 14 s). Ticks are taken to come as the last one did.
         """
         tick, self._looked = now - self._looked, now
-        rest = self._rest
-        return rest <= 0 or now - self._heard + tick > rest
+        return self._rest <= 0 or now - self._heard + tick > self._rest
 
     def ask_from(self, now: float) -> int:
         """The stamp to ask for news from; 0, which asks for all, after a long silence: the clock may have stepped."""
@@ -92,12 +87,6 @@ class SampleTime:
     def is_dry(self, now: float) -> bool:
         """Whether samples stopped coming."""
         return self.is_open and now - self._heard > DRY_SECONDS + self._rest
-
-    @property
-    def _rest(self) -> float:
-        """Seconds that a buffer can be left alone; none before it was seen whole, and while it is dry."""
-        period = self.period_seconds
-        return 0.0 if period is None else min(HELD_SHARE * self._depth * period, LONGEST_REST_SECONDS)
 
     def take(self, samples: Sequence[tuple[int, float]], now: float) -> list[Span]:
         """Time at values up to the newest of these samples, which may overlap earlier ones and stand in any order.
@@ -130,6 +119,7 @@ class SampleTime:
     def stand_in(self, value: float, now: float) -> list[Span]:
         """Time at a value that was read beside a dry buffer; it lags behind, in case samples are only late."""
         self._stand_in = value
+        self._pace()
         seconds = now - self._heard - DRY_SECONDS
         spans: list[Span] = []
         self._count([(self._counted_then + round(seconds * MICROSECONDS), value)], spans)
@@ -163,6 +153,13 @@ class SampleTime:
     def _reach(self, stamp: int, now: float) -> None:
         self._newest, self._heard, self._stand_in = stamp, now, None
         self._counted = self._counted_then = max(stamp, self._counted)
+        self._pace()
+
+    def _pace(self) -> None:
+        """How fast the buffer is filled, and how long it can be left alone for that."""
+        is_known = bool(self._steps) and self._stand_in is None
+        period = self.period_seconds = self._usual_step() / MICROSECONDS if is_known else None
+        self._rest = 0.0 if period is None else min(HELD_SHARE * self._depth * period, LONGEST_REST_SECONDS)
 
 
 def _spans(samples: Sequence[tuple[int, float]], since: int) -> Iterable[Span]:

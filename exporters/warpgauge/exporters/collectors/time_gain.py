@@ -27,6 +27,7 @@ class TimeGain:
         self._counts = [0] * (len(metric.buckets) + 1)
         self._fine: dict[int, int] = {}
         self._sum = 0.0
+        self._nothing: Increment | None = None  # what is told until something is counted again
 
     def add(self, spans: Sequence[Span]) -> None:
         """Count values in the metric's unit, each with its milliseconds."""
@@ -35,6 +36,7 @@ class TimeGain:
             counts[bisect_left(bounds, value)] += milliseconds
             total += value * milliseconds
         self._sum = total
+        self._nothing = None
         if self.is_fine:
             for value, milliseconds in spans:
                 if milliseconds:
@@ -43,6 +45,9 @@ class TimeGain:
 
     def told(self) -> Increment:
         """All that was counted since this was last asked."""
+        if self._nothing is not None:
+            return self._nothing
         counts, total, fine = tuple(self._counts), self._sum, tuple(sorted(self._fine.items()))
         self._counts, self._sum, self._fine = [0] * len(counts), 0.0, {}
+        self._nothing = Increment(self._metric, self._labels, tuple(self._counts), 0.0)
         return Increment(self._metric, self._labels, counts, total, fine)

@@ -1,0 +1,39 @@
+"""Histograms add up the same, however often somebody looks."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warpgauge.core.catalog import device
+from warpgauge.core.device import Device, DeviceKind
+from warpgauge.exporters.increments import Gains, Increment
+from warpgauge.exporters.ledger import Ledger
+
+GPU = Device(uuid="GPU-1", index=0, kind=DeviceKind.GPU, vendor="nvidia", model="H100")
+ROW = device.POWER_DISTRIBUTION
+BUCKETS = len(ROW.buckets) + 1
+METRICS, LABELS = [ROW], [()]
+
+counts = st.lists(st.integers(0, 2000), min_size=BUCKETS, max_size=BUCKETS)
+fine = st.just(()) | st.just(((8, 1),))
+steps = st.lists(st.tuples(counts, st.integers(0, 1000), fine, st.sampled_from(["columns", "others", "rows", "look"])))
+
+
+def gains(counts, total, fine, kind):
+    """The same gain in one of the ways that it may come."""
+    if kind == "rows":
+        return (Increment(ROW, (), tuple(counts), float(total), fine),)
+    columns = (METRICS, LABELS) if kind == "columns" else ([ROW], [()])
+    return Gains(*columns, [*map(float, counts), float(total)], [fine] if fine else ())
+
+
+@given(steps)
+def test_gains_in_columns_add_up_to_what_they_do_one_by_one(steps):
+    lazy, plain = Ledger(), Ledger()
+    for counts, total, fine, kind in steps:
+        if kind == "look":
+            lazy.samples(GPU)
+        lazy.add(GPU.uuid, gains(counts, total, fine, kind))
+        plain.add(GPU.uuid, gains(counts, total, fine, "rows"))
+    assert lazy.samples(GPU) == plain.samples(GPU)
