@@ -23,7 +23,12 @@ WORKERS_OF_A_CPU: Final = 2  # with more, what must react within a second would 
 MOST_WORKERS: Final = 16  # each has imported everything, which is a quarter of a gigabyte
 CLUSTERS: Final = ("kubernetes", "slurm", "yarn")
 CALM: Final = "calm"
-CALM_FILES: Final = ("tests/e2e/test_lockstep.py", "tests/e2e/test_up_host.py")
+CALM_FILES: Final = (
+    "tests/e2e/test_lockstep.py",
+    "tests/e2e/test_neighbor.py",
+    "tests/e2e/test_up_host.py",
+    "tests/examples/test_torch_loops.py",
+)
 SINGLE_FILES: Final = ("tests/detectors/test_demo_fleet.py", "tests/detectors/test_acting_crashes.py")
 """Files whose tests share nothing and take long: any worker takes the next one."""
 
