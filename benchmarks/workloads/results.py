@@ -171,11 +171,11 @@ def _asked(call: Call, gpu: int) -> Iterator[Asked]:
         number = int(slot.fieldId if kind == "field" else slot.metricId)
         code = call.code or int(slot.nvmlReturn)
         about: dict[str, Any] = {"kind": kind, "id": number, "names": _names(prefix, number), "text": texts}
-        value = (_number(int(slot.valueType), slot.value) if kind == "field" else slot.value) if not code else None
+        value = (_member(int(slot.valueType), slot.value) if kind == "field" else slot.value) if not code else None
         yield Asked(**about, gpu=gpu, code=code_name(code), value=value, microseconds=call.microseconds)
 
 
-def _number(value_type: int, union: Any) -> float:  # noqa: ANN401 - nvmlValue_t
+def _member(value_type: int, union: Any) -> float:  # noqa: ANN401 - nvmlValue_t
     return float(getattr(union, _MEMBERS.get(value_type, "ullVal")))
 
 

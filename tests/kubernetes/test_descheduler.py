@@ -40,8 +40,8 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 GPUS = {"nvidia.com/gpu.present": "true"}
-BUSY, BUSY_TOO, HALF_BUSY, IDLE = "sim-node-0", "sim-node-7", "sim-node-4", "sim-node-3"
-PLACES = (BUSY, BUSY_TOO, HALF_BUSY, IDLE)
+BUSY, BUSY_TOO, WELL_USED, IDLE = "sim-node-0", "sim-node-7", "sim-node-2", "sim-node-4"  # 78, 72, 24 and 19 %
+PLACES = (BUSY, BUSY_TOO, WELL_USED, IDLE)
 UNMEASURED = "new-node"
 
 ACCOUNT = {"name": "descheduler", "namespace": "kube-system"}
@@ -94,7 +94,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    fleet = Fleet(4, (), gpus_per_node=4, start=1e9)
+    fleet = Fleet(2, (), gpus_per_node=4, start=1e9)
     fleet.advance(fleet.time + 60)
     told = {node: fleet.samples(node) for node in fleet.node_names}
     loads = {
@@ -197,7 +197,7 @@ def test_of_each_loaded_node_one_pod_has_to_go(kubernetes_cluster: KubernetesClu
             kubernetes_cluster.pod(f"{node}-{number}", node)
     told = loads_told(descheduler.round())
     assert {node: what for node, (what, _) in told.items()} == {
-        BUSY: "overutilized", BUSY_TOO: "overutilized", HALF_BUSY: "well used", IDLE: "underutilized",
+        BUSY: "overutilized", BUSY_TOO: "overutilized", WELL_USED: "well used", IDLE: "underutilized",
     }  # fmt: skip
     assert {node: load for node, (_, load) in told.items()} == pytest.approx(
         {node: 100 * descheduler.loads[node] for node in PLACES}, abs=1.1
