@@ -106,7 +106,10 @@ def test_scrapes_are_counted_by_format():
 
 def test_devices_are_listed_with_what_is_known_of_them(tmp_path):
     async def story(session):
-        return json.loads((await get(session, "/api/v1/devices"))[2])["devices"]
+        async with asyncio.timeout(15):  # on a busy machine the agent may be ready before its child has told anything
+            while not (devices := json.loads((await get(session, "/api/v1/devices"))[2])["devices"]):  # noqa: ASYNC110 - the other side is a server
+                await asyncio.sleep(0.05)
+        return devices
 
     script = tmp_path / "faults"
     script.write_text("")
