@@ -104,62 +104,63 @@ def _glance() -> Section:
 
 
 def _holders() -> Section:
+    return Section("Who holds what", (_workloads(), _boards(), parts(HERE)))
+
+
+def _workloads() -> grafana.Panel:
     labels = ("cluster", "node", "uuid", "namespace", "pod", "job_id", "rank", "user")
     holders = aggregate("max", select(device.WORKLOAD_INFO, **HERE), by=labels)
     headings = ("Cluster", "Node", "UUID", "Namespace", "Pod", "Job", "Rank", "User")
-    return Section(
-        "Who holds what",
+    return grafana.table(
+        "Workloads on the devices",
+        (Column(title="Holds", expr=holders, metric=device.WORKLOAD_INFO, hidden=True),),
+        keys=dict(zip(labels, headings, strict=True)),
+        description="One row per workload and device, as the agent attributes it; a device may stand in "
+        "several rows. Empty where nothing is attributed.",
+        links={
+            "UUID": DEVICE_LINK,
+            "Job": drill_down("job", cluster="Cluster", job_id="Job"),
+        },
+        height=8,
+    )
+
+
+def _boards() -> grafana.Panel:
+    return grafana.table(
+        "Boards",
         (
-            grafana.table(
-                "Workloads on the devices",
-                (Column(title="Holds", expr=holders, metric=device.WORKLOAD_INFO, hidden=True),),
-                keys=dict(zip(labels, headings, strict=True)),
-                description="One row per workload and device, as the agent attributes it; a device may stand in "
-                "several rows. Empty where nothing is attributed.",
-                links={
-                    "UUID": DEVICE_LINK,
-                    "Job": drill_down("job", cluster="Cluster", job_id="Job"),
-                },
-                height=8,
+            Column(
+                title="State",
+                expr=state_code(device.DEVICE_STATE, by=IDENTITY, **HERE),
+                metric=device.DEVICE_STATE,
+                states=device.DEVICE_STATE.states,
             ),
-            grafana.table(
-                "Boards",
-                (
-                    Column(
-                        title="State",
-                        expr=state_code(device.DEVICE_STATE, by=IDENTITY, **HERE),
-                        metric=device.DEVICE_STATE,
-                        states=device.DEVICE_STATE.states,
-                    ),
-                    Column(title="Utilization", expr=busy(**HERE), metric=device.UTILIZATION),
-                    Column(
-                        title="Graphics clock",
-                        expr=each(select(device.CLOCK, clock="graphics", **HERE)),
-                        metric=device.CLOCK,
-                    ),
-                    Column(
-                        title="Processes",
-                        expr=whole(device.PROCESSES, **HERE),
-                        metric=device.PROCESSES,
-                    ),
-                    *(
-                        Column(title=title, expr=each(mode), metric=row, states=("off", "on"))
-                        for title, row, mode in (
-                            ("Persistence", device.PERSISTENCE_MODE, select(device.PERSISTENCE_MODE, **HERE)),
-                            ("ECC", device.ECC_MODE, select(device.ECC_MODE, when="current", **HERE)),
-                            ("MIG", device.MIG_MODE, select(device.MIG_MODE, when="current", **HERE)),
-                        )
-                    ),
-                ),
-                keys=NAMES,
-                description="The boards of the chosen machines and how they are set: one that differs from its "
-                "neighbors was forgotten. Without persistence the first user of an idle board waits for seconds.",
-                links={"UUID": DEVICE_LINK},
-                height=8,
+            Column(title="Utilization", expr=busy(**HERE), metric=device.UTILIZATION),
+            Column(
+                title="Graphics clock",
+                expr=each(select(device.CLOCK, clock="graphics", **HERE)),
+                metric=device.CLOCK,
             ),
-            parts(HERE),
+            Column(
+                title="Processes",
+                expr=whole(device.PROCESSES, **HERE),
+                metric=device.PROCESSES,
+            ),
+            *(
+                Column(title=title, expr=each(mode), metric=row, states=("off", "on"))
+                for title, row, mode in (
+                    ("Persistence", device.PERSISTENCE_MODE, select(device.PERSISTENCE_MODE, **HERE)),
+                    ("ECC", device.ECC_MODE, select(device.ECC_MODE, when="current", **HERE)),
+                    ("MIG", device.MIG_MODE, select(device.MIG_MODE, when="current", **HERE)),
+                )
+            ),
         ),
-    )  # fmt: skip
+        keys=NAMES,
+        description="The boards of the chosen machines and how they are set: one that differs from its "
+        "neighbors was forgotten. Without persistence the first user of an idle board waits for seconds.",
+        links={"UUID": DEVICE_LINK},
+        height=8,
+    )
 
 
 def _machine() -> Section:

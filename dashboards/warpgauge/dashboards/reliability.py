@@ -149,39 +149,43 @@ def _memory() -> Section:
                 width=24,
             ),
             _retired_pages(),
-            grafana.table(
-                "Spare rows",
-                (
-                    Column(
-                        title="Rows, corrected",
-                        expr=each(select(device.ROWS_REMAPPED, cause="corrected", **HERE)),
-                        metric=device.ROWS_REMAPPED,
-                    ),
-                    Column(
-                        title="Rows, uncorrected",
-                        expr=each(select(device.ROWS_REMAPPED, cause="uncorrected", **HERE)),
-                        metric=device.ROWS_REMAPPED,
-                        levels=Levels(warning=1),
-                    ),
-                    Column(
-                        title="Banks without spares",
-                        expr=each(select(device.ROW_REMAP_BANKS, availability="none", **HERE)),
-                        metric=device.ROW_REMAP_BANKS,
-                        levels=Levels(critical=1),
-                    ),
-                    Column(
-                        title="Waits for a reset",
-                        expr=each(select(device.ROW_REMAP_PENDING, **HERE)),
-                        metric=device.ROW_REMAP_PENDING,
-                        states=("no", "yes"),
-                    ),
-                ),
-                keys=NAMES,
-                description="Rows that spares replaced after corrected and uncorrected errors (Ampere and newer).",
-                links=DEVICE_LINK,
-            ),
+            _spare_rows(),
         ),
     )  # fmt: skip
+
+
+def _spare_rows() -> grafana.Panel:
+    return grafana.table(
+        "Spare rows",
+        (
+            Column(
+                title="Rows, corrected",
+                expr=each(select(device.ROWS_REMAPPED, cause="corrected", **HERE)),
+                metric=device.ROWS_REMAPPED,
+            ),
+            Column(
+                title="Rows, uncorrected",
+                expr=each(select(device.ROWS_REMAPPED, cause="uncorrected", **HERE)),
+                metric=device.ROWS_REMAPPED,
+                levels=Levels(warning=1),
+            ),
+            Column(
+                title="Banks without spares",
+                expr=each(select(device.ROW_REMAP_BANKS, availability="none", **HERE)),
+                metric=device.ROW_REMAP_BANKS,
+                levels=Levels(critical=1),
+            ),
+            Column(
+                title="Waits for a reset",
+                expr=each(select(device.ROW_REMAP_PENDING, **HERE)),
+                metric=device.ROW_REMAP_PENDING,
+                states=("no", "yes"),
+            ),
+        ),
+        keys=NAMES,
+        description="Rows that spares replaced after corrected and uncorrected errors (Ampere and newer).",
+        links=DEVICE_LINK,
+    )
 
 
 def _retired_pages() -> grafana.Panel:

@@ -65,27 +65,33 @@ def queues_section(here: Mapping[str, LabelValue]) -> Section:
                 width=8,
                 unit="short",
             ),
-            grafana.graph(
-                own.QUEUE_RETRIES,
-                *_both(
-                    aggregate("sum", rate(own.QUEUE_RETRIES, WINDOW, **here), by=_AGENT_SINK),
-                    _analyzers("sum", rate(own.OUTBOX_FAILURES, WINDOW), rate(findings_queue.RETRIES, WINDOW)),
-                ),
-                title="Attempts that a receiver did not take",
-                note="They are repeated, so nothing is lost yet: look at the receiver while the wait still grows.",
+            *_refusals(here),
+        ),
+    )
+
+
+def _refusals(here: Mapping[str, LabelValue]) -> tuple[grafana.Panel, ...]:
+    return (
+        grafana.graph(
+            own.QUEUE_RETRIES,
+            *_both(
+                aggregate("sum", rate(own.QUEUE_RETRIES, WINDOW, **here), by=_AGENT_SINK),
+                _analyzers("sum", rate(own.OUTBOX_FAILURES, WINDOW), rate(findings_queue.RETRIES, WINDOW)),
             ),
-            grafana.graph(
-                own.QUEUE_REFUSED,
-                grafana.query(
-                    aggregate("sum", rate(own.QUEUE_REFUSED, WINDOW, **here), by=_AGENT_SINK), "{{node}} {{sink}}"
-                ),
-                grafana.query(
-                    aggregate("sum", rate(findings_queue.REFUSED, WINDOW), by=_ANALYZER_SINK),
-                    "analyzer {{instance}} {{sink}}",
-                ),
-                title="Taken and thrown away by the receiver",
-                note="Its own log says why: too old, too many series, a limit of the tenant.",
+            title="Attempts that a receiver did not take",
+            note="They are repeated, so nothing is lost yet: look at the receiver while the wait still grows.",
+        ),
+        grafana.graph(
+            own.QUEUE_REFUSED,
+            grafana.query(
+                aggregate("sum", rate(own.QUEUE_REFUSED, WINDOW, **here), by=_AGENT_SINK), "{{node}} {{sink}}"
             ),
+            grafana.query(
+                aggregate("sum", rate(findings_queue.REFUSED, WINDOW), by=_ANALYZER_SINK),
+                "analyzer {{instance}} {{sink}}",
+            ),
+            title="Taken and thrown away by the receiver",
+            note="Its own log says why: too old, too many series, a limit of the tenant.",
         ),
     )
 

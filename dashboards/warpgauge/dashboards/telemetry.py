@@ -111,27 +111,10 @@ def _now() -> Section:
 
 
 def _collectors() -> Section:
-    age = f"time() - {aggregate('max', select(own.COLLECTOR_LAST_SUCCESS, **HERE), by=COLLECTOR)}"
-    parts = (rate(own.COLLECT_SECONDS, WINDOW, part, **HERE) for part in ("sum", "count"))
-    mean = " / ".join(aggregate("sum", part, by=COLLECTOR) for part in parts)
     return Section(
         "Collectors",
         (
-            grafana.table(
-                "Collectors",
-                (
-                    Column(
-                        title="Works",
-                        expr=aggregate("min", select(own.COLLECTOR_UP, **HERE), by=COLLECTOR),
-                        metric=own.COLLECTOR_UP,
-                        states=("failed", "ok"),
-                    ),
-                    Column(title="Age of the last reading", expr=age, metric=own.COLLECT_SECONDS),
-                    Column(title="Mean duration", expr=mean, metric=own.COLLECT_SECONDS),
-                ),
-                keys={"cluster": "Cluster", "node": "Node", "collector": "Collector"},
-                description="One row per collector and node; a collector whose devices are not there has none.",
-            ),
+            _collector_table(),
             grafana.graph(
                 own.COLLECT_ERRORS,
                 grafana.query(
@@ -180,6 +163,27 @@ def _collectors() -> Section:
                 note="What is not accepted is missing in the job's metrics.",
             ),
         ),
+    )
+
+
+def _collector_table() -> grafana.Panel:
+    age = f"time() - {aggregate('max', select(own.COLLECTOR_LAST_SUCCESS, **HERE), by=COLLECTOR)}"
+    parts = (rate(own.COLLECT_SECONDS, WINDOW, part, **HERE) for part in ("sum", "count"))
+    mean = " / ".join(aggregate("sum", part, by=COLLECTOR) for part in parts)
+    return grafana.table(
+        "Collectors",
+        (
+            Column(
+                title="Works",
+                expr=aggregate("min", select(own.COLLECTOR_UP, **HERE), by=COLLECTOR),
+                metric=own.COLLECTOR_UP,
+                states=("failed", "ok"),
+            ),
+            Column(title="Age of the last reading", expr=age, metric=own.COLLECT_SECONDS),
+            Column(title="Mean duration", expr=mean, metric=own.COLLECT_SECONDS),
+        ),
+        keys={"cluster": "Cluster", "node": "Node", "collector": "Collector"},
+        description="One row per collector and node; a collector whose devices are not there has none.",
     )
 
 
