@@ -75,6 +75,36 @@ def test_a_directory_is_judged_as_one_fleet(tmp_path: Path, capsys):
     assert "2 nodes" in out
 
 
+def test_of_a_file_only_the_hours_asked_for_are_judged(tmp_path: Path, capsys):
+    path = str(telemetry(tmp_path, busy=True))
+
+    code, out, _ = run(path, "--end", str(START + 290), capsys=capsys)
+
+    assert code == 0
+    assert out.startswith("Nothing found on 1 node and 0 devices, 2025-06-15 15:06:40Z to 2025-06-15 15:11:30Z")
+
+
+def test_a_span_without_a_sample_says_so_and_blames_no_metric(tmp_path: Path, capsys):
+    path = str(telemetry(tmp_path, busy=True))
+
+    _, out, _ = run(path, "--start", "2020-01-01T00:00:00Z", "--end", "2020-01-02T00:00:00Z", capsys=capsys)
+
+    assert out == (
+        "Nothing to judge: no source holds a metric that warpgauge knows between"
+        " 2020-01-01 00:00:00Z and 2020-01-02 00:00:00Z.\n"
+    )
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--match", '{node="box"}'), ("--step", "1m")])
+def test_what_only_a_prometheus_can_be_asked_for_is_refused_for_a_file(tmp_path: Path, capsys, flag: str, value: str):
+    path = str(telemetry(tmp_path, busy=True))
+
+    code, out, err = run(path, flag, value, capsys=capsys)
+
+    assert (code, out) == (2, "")
+    assert err == f"warpgauge: {flag} is for a Prometheus; {path} is none and is read as it is: leave it out\n"
+
+
 def test_a_file_of_foreign_metrics_says_that_nothing_could_be_judged(tmp_path: Path, capsys):
     (tmp_path / "a.om").write_text("requests 1 1750000000\n# EOF\n")
 

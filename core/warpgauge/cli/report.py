@@ -20,10 +20,14 @@ _WIDTH: Final = 100
 _INDENT: Final = "  "
 
 
-def as_text(report: Report) -> str:
-    """Findings with evidence and remedy, what was checked and what could not be judged."""
+def as_text(report: Report, *, asked: tuple[float, float] | None = None) -> str:
+    """Findings with evidence and remedy, what was checked and what could not be judged.
+
+    `asked` is the span that somebody asked for, in seconds since the epoch.
+    """
     if report.last is None:
-        return "Nothing to judge: no source holds a metric that warpgauge knows."
+        when = f" between {_time(asked[0])} and {_time(asked[1])}" if asked else ""
+        return f"Nothing to judge: no source holds a metric that warpgauge knows{when}."
     parts = [_headline(report), *(finding_text(finding) for finding in report.findings)]
     parts.append("\n".join(["Checked:", *(_judged(item) for item in report.last.judged)]))
     if report.last.not_judged:
