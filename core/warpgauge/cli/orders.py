@@ -14,7 +14,7 @@ from warpgauge.core.client_tls import client_context
 from warpgauge.core.config import data_directory
 from warpgauge.core.errors import ConfigError, SourceError
 from warpgauge.core.lane import TryLaterError
-from warpgauge.core.posting import HttpClient
+from warpgauge.core.posting import HttpClient, NoTlsError
 from warpgauge.core.token_file import TokenFile
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ def _called(args: argparse.Namespace, config: Config, method: str, path: str, bo
         answer = client_of(args).request(method, url, body=body, headers=headers)
         document = json.loads(answer.body)
     except TryLaterError as error:
-        msg = f"no answer from the analyzer: {error}; is it running? --analyzer URL names another"
+        hint = "" if isinstance(error, NoTlsError) else "; is it running? --analyzer URL names another"
+        msg = f"no answer from the analyzer: {error}{hint}"
         raise SourceError(msg) from error
     except ValueError as error:
         msg = f"{url} is no analyzer: it answers HTTP {answer.status} without JSON"
