@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from warpgauge.cli.main import main
+from warpgauge.cli.report import wrapped
 from warpgauge.core.catalog import host
 
 if TYPE_CHECKING:
@@ -121,6 +123,15 @@ def test_control_characters_from_a_label_do_not_reach_the_terminal(tmp_path: Pat
     _, out, _ = run(str(path), capsys=capsys)
 
     assert "\x1b" not in out
+
+
+def test_a_narrow_terminal_gets_narrow_lines_and_a_pipe_the_same_ones_everywhere(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    piped = wrapped("word " * 40)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    assert max(len(line) for line in wrapped("word " * 40).splitlines()) <= 60
+    assert max(len(line) for line in piped.splitlines()) > 90
 
 
 @pytest.mark.parametrize(
