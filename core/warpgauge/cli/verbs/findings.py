@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.cli.orders import add_order_arguments, look, printable
 from warpgauge.cli.report import counted, finding_text, wrapped
-from warpgauge.core.errors import SourceError
-from warpgauge.core.finding import Evidence, Finding, FindingKind, Mute, MutedBy, Scope, Severity, Whose
+from warpgauge.core.errors import InputError, SourceError
+from warpgauge.core.finding import Severity, finding_from_json
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
     from warpgauge.core.config import Config
+    from warpgauge.core.finding import Finding
 
 __all__ = ["add_arguments", "run"]
 
 _RANK: Final = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
-_PartT = TypeVar("_PartT", Evidence, Finding, Mute, Scope, Whose)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,10 +34,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
     status = look(args, config, "/api/v1/status")
     documents = look(args, config, "/api/v1/findings")
     try:
-        found = [_finding(document) for document in documents["findings"]]
+        found = [finding_from_json(document) for document in documents["findings"]]
         text = _as_text(found, status)
-    except (KeyError, TypeError, ValueError) as error:
-        msg = f"the analyzer answers with findings that this version cannot read: {error!r}; use the analyzer's own"
+    except (InputError, KeyError, TypeError) as error:
+        msg = f"the analyzer answers with findings that this version cannot read: {error}; use the analyzer's own"
         raise SourceError(msg) from error
     print("\n".join(json.dumps(one) for one in documents["findings"]) if args.json else text)  # noqa: T201 - the answer
     return int(any(one.severity is not Severity.INFO and one.muted is None and one.ended is None for one in found))
@@ -66,27 +65,3 @@ def _headline(count: int, status: Mapping[str, Any]) -> str:
         gaps = counted(len(status["not_judged"]), "gap")
         lines.append(f"Not all could be judged ({gaps}): the console says what and why.")
     return "\n".join(wrapped(line).strip() for line in lines)
-
-
-def _finding(document: Mapping[str, Any]) -> Finding:
-    evidence = tuple(
-        _part(Evidence, row, whose=_part(Whose, row["whose"]) if "whose" in row else None)
-        for row in document["evidence"]
-    )
-    muted = document.get("muted")
-    return _part(
-        Finding,
-        document,
-        kind=FindingKind(document["kind"]),
-        severity=Severity(document["severity"]),
-        scope=_part(Scope, document["scope"]),
-        evidence=evidence,
-        impact=None,
-        muted=_part(Mute, muted, by=MutedBy(muted["by"])) if muted else None,
-    )
-
-
-def _part(kind: type[_PartT], document: Mapping[str, Any], /, **read: object) -> _PartT:
-    """An object of what it knows of a document; what a newer analyzer adds is passed over."""
-    known = {item.name for item in fields(kind)}
-    return kind(**{name: value for name, value in document.items() if name in known} | read)
