@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from warpgauge.core.catalog import Tier
@@ -46,3 +48,17 @@ def test_a_child_that_was_told_to_end_leaves_everybody_as_they_were(supervisor):
     supervisor._settle_up(End("inventory"))
     assert states(supervisor) == [DeviceState.OK, DeviceState.OK]
     assert supervisor._quarantine.positions == set()
+
+
+@pytest.mark.parametrize(("reason", "missed"), [("absent", {}), ("crashed", {Tier.FAST: 60})])
+def test_where_there_is_nothing_to_read_no_reading_is_missed(supervisor, monkeypatch, reason, missed):
+    """A node without GPUs looks for them each ten minutes, and nobody is to be told that its agent gets no CPU."""
+    supervisor._schedule.start_over()
+
+    async def slept(_: float) -> None:
+        supervisor._clock.advance(61.0)
+
+    monkeypatch.setattr(asyncio, "sleep", slept)
+    asyncio.run(supervisor._pause(End(reason)))
+
+    assert supervisor._schedule.start_over() == missed

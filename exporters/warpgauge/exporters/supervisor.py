@@ -170,6 +170,7 @@ class Supervisor:
         """No pause where the cause was taken away; a child that fails of itself is started less and less often."""
         if end.reason == "absent":
             await asyncio.sleep(next(self._absent_delays))
+            self._schedule.forget()  # where there is nothing to read no reading was missed
         elif end.reason not in _AT_ONCE and not end.blamed - {COMMON}:
             await asyncio.sleep(next(self._delays))
 
