@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warpgauge.core.errors import AddressInUseError, ConfigError
+from warpgauge.core.stop_signals import stop_signals
 from warpgauge.web import EventStream, ListenAddress, TokenFile, install_stop_signals, json_response, make_app, serve
 from warpgauge.web.application import ONLY_LOOPBACK_NAMES
 
@@ -258,15 +259,24 @@ def answer_at(address: ListenAddress) -> None:
     asyncio.run(ask())
 
 
-def test_signals_stop_the_server():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_stop_the_server(number: signal.Signals):
     async def live() -> bool:
         stop = asyncio.Event()
         install_stop_signals(asyncio.get_running_loop(), stop)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         await asyncio.wait_for(stop.wait(), 5)
         return stop.is_set()
 
     assert asyncio.run(live())
+
+
+def test_who_is_started_with_nohup_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in stop_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def events_of(response: aiohttp.ClientResponse, count: int) -> list[bytes]:

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from warpgauge.core.errors import AddressInUseError, ConfigError
+from warpgauge.core.stop_signals import stop_signals
 from warpgauge.web.bounded import ARRIVALS, Arrivals, BoundedSite
 from warpgauge.web.guard import ADMISSION, LISTENS_ON, ONLY_LOOPBACK_NAMES
 
@@ -108,8 +109,8 @@ def _port(runner: web.AppRunner) -> int:
 
 
 def install_stop_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """SIGINT and SIGTERM set `stop`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """SIGINT, SIGTERM and SIGHUP set `stop`."""
+    for number in stop_signals():
         try:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:  # Windows has no signal handlers on its event loop

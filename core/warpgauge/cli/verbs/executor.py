@@ -17,6 +17,7 @@ from warpgauge.core.config import data_directory
 from warpgauge.core.errors import ConfigError, StorageError
 from warpgauge.core.kubernetes import Kubernetes, connect
 from warpgauge.core.slurm import Slurm
+from warpgauge.core.stop_signals import stop_signals
 from warpgauge.executors import FileExecutor, StreamExecutor
 from warpgauge.executors.inbox import ApiAcks, ApiInbox, FileAcks, FileInbox
 from warpgauge.executors.kubernetes import KubernetesExecutor, ObjectExecutor
@@ -103,14 +104,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Work until Ctrl-C or SIGTERM."""
+    """Work until Ctrl-C, SIGTERM or the end of the terminal."""
     clock, folder = SystemClock(), _folder(args, config)
     inbox, acks = _ends(args, config, folder)
     process = Process(
         CORES[args.core](args, config), inbox, acks, folder, clock=clock, dry_run=args.dry_run, cluster=args.cluster
     )
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         signal.signal(number, lambda *_: stop.set())
     try:
         if args.once:
