@@ -138,6 +138,7 @@ def test_a_narrow_terminal_gets_narrow_lines_and_a_pipe_the_same_ones_everywhere
     ("args", "message"),
     [
         (["nowhere.om"], "nowhere.om does not exist"),
+        (["prometheus:9090"], "prometheus:9090 does not exist; did you mean http://prometheus:9090?"),
         (["--since", "long", "http://127.0.0.1:9"], "--since 'long' must be a duration"),
         (["--start", "noon", "http://127.0.0.1:9"], "--start 'noon' must be RFC 3339"),
         (["--start", "2026-01-02T00:00:00Z", "--end", "2026-01-01T00:00:00Z", "http://127.0.0.1:9"], "--start"),

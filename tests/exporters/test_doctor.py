@@ -12,7 +12,7 @@ from tests.fakes.nvml_c import build_stub, stub_environment
 from warpgauge.cli.main import main
 from warpgauge.exporters.collectors import COLLECTORS
 from warpgauge.exporters.doctor import PRIVILEGES, Verdict
-from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log
+from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log, process_files
 from warpgauge.exporters.doctor.nvidia import Facts, gather, judge
 
 GPU = {"index": 0, "name": "NVIDIA H100", "uuid": "GPU-0", "persistence_mode": 1, "processes": 0, "gpm": True}
@@ -143,6 +143,16 @@ def test_limits_too_small_for_the_agent_are_a_warning(tmp_path, memory, cpu, ver
     (folder / "memory.max").write_text(f"{memory}\n")
     (folder / "cpu.max").write_text(f"{cpu}\n")
     assert container_limits(tmp_path, tmp_path).verdict is verdict
+
+
+def test_a_proc_that_is_not_where_the_settings_say_fails_and_names_the_setting(tmp_path):
+    found = process_files(tmp_path / "mounted-elsewhere")
+
+    assert found is not None
+    assert found.verdict is Verdict.FAIL
+    assert "mounted-elsewhere/stat: No such file or directory" in found.detail
+    assert "agent.proc_root" in found.mend
+    assert process_files() is None
 
 
 def test_a_running_hostengine_is_reported_with_its_pid(tmp_path):

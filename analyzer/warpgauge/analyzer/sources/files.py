@@ -6,6 +6,7 @@ named itself.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -31,6 +32,7 @@ SUFFIXES: Final = (*_IN_DIRECTORIES, ".csv")
 _HOUR_SECONDS: Final = 3600
 _LARGEST_BYTES: Final = 2 << 30
 _GUESSED_INTERVAL_SECONDS: Final = 10.0
+_IS_ADDRESS: Final = re.compile(r"([\w-]+(\.[\w-]+)*):\d{1,5}(/|$)")  # HOST:PORT, as curl takes it
 _LOOKED_AT: Final = 20_000  # lines, to tell the interval between samples
 
 
@@ -49,7 +51,10 @@ def files_of(path: Path) -> list[Path]:
                 raise InputError(msg)
             return found
         if not path.exists():
-            msg = f"{path} does not exist; give a URL, a file or a directory"
+            hint = (
+                f"did you mean http://{path}?" if _IS_ADDRESS.match(str(path)) else "give a URL, a file or a directory"
+            )
+            msg = f"{path} does not exist; {hint}"
             raise InputError(msg)
     except OSError as error:
         raise InputError(_unreadable(path, error)) from error

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `explain`."""
     parser.add_argument("job", metavar="JOB", help="id of the job, or CLUSTER/ID where several clusters have it")
     parser.add_argument(
-        "sources", nargs="*", metavar="SOURCE",
+        "sources", nargs="*", metavar="SOURCE", default=[],
         help="as of analyze: base URL of a Prometheus, URL ending in /metrics, file or directory"
         " (default this machine's agent)",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from warpgauge.exporters.doctor import attribution
 from warpgauge.exporters.doctor.check import Check, Verdict
 from warpgauge.exporters.doctor.infiniband import infiniband
 from warpgauge.exporters.doctor.journal import journal
-from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log
+from warpgauge.exporters.doctor.machine import container_limits, hostengine, kernel_log, process_files
 from warpgauge.exporters.doctor.nvidia import nvidia_checks
 from warpgauge.exporters.doctor.others import other_accelerators
 from warpgauge.exporters.doctor.privileges import PRIVILEGES, Privilege
@@ -36,6 +36,7 @@ def examine(config: Config) -> list[Check]:
     return [
         *([released_check(released)] if released is not None else nvidia_checks(sys_root=agent.sys_root)),
         *other_accelerators(sys_root=agent.sys_root, tpu_addresses=agent.tpu_metrics_addresses),
+        *([host] if (host := process_files(agent.proc_root)) else []),
         hostengine(agent.proc_root, agent.gpm),
         kernel_log(agent.kernel_log),
         container_limits(agent.sys_root, agent.proc_root),

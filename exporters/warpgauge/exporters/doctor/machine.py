@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ from warpgauge.exporters.collectors.host_memory import cpu_limit, memory_limit, 
 from warpgauge.exporters.doctor.check import Check, Verdict
 from warpgauge.exporters.hostengine import find_hostengine
 
-__all__ = ["container_limits", "hostengine", "kernel_log"]
+__all__ = ["container_limits", "hostengine", "kernel_log", "process_files"]
 
 _LEAST_MEMORY_BYTES: Final = 128 << 20  # the agent takes half of it; a child that restarts briefly doubles its part
 _LEAST_CPUS: Final = 0.1
@@ -34,6 +35,19 @@ def kernel_log(path: str | Path = "/dev/kmsg") -> Check:
     finally:
         os.close(descriptor)
     return Check("kernel log", Verdict.OK, f"{path} is readable")
+
+
+def process_files(proc_root: str | Path = "/proc") -> Check | None:
+    """What keeps the host collector from the machine's own numbers; None where nothing does, and where it needs none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        (Path(proc_root) / "stat").read_bytes()
+    except OSError as error:
+        mend = "name in agent.proc_root where the machine's /proc is; in a container, where it is mounted"
+        what = f"{error.filename}: {error.strerror}; no CPU, memory, disk or network of this machine is read"
+        return Check("host", Verdict.FAIL, what, mend)
+    return None
 
 
 def container_limits(sys_root: str | Path = "/sys", proc_root: str | Path = "/proc") -> Check:
