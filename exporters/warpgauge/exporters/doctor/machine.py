@@ -38,7 +38,7 @@ def kernel_log(path: str | Path = "/dev/kmsg") -> Check:
 
 
 def process_files(proc_root: str | Path = "/proc") -> Check | None:
-    """What keeps the host collector from the machine's own numbers; None where nothing does, and where it needs none."""
+    """What keeps the host collector from the machine's own numbers; None where nothing does, or it needs no /proc."""
     if sys.platform != "linux":
         return None
     try:
