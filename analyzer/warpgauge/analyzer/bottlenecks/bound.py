@@ -39,7 +39,7 @@ from warpgauge.analyzer.bottlenecks.risen import COMMUNICATION_RISE, risen, shar
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, code_of
 from warpgauge.analyzer.bottlenecks.step_shares import LEAST_HEARD
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
-from warpgauge.analyzer.detection.places import device_scope, is_simulated, job_scope
+from warpgauge.analyzer.detection.places import device_scope, is_simulated, whole_job_scope
 from warpgauge.analyzer.detection.slowdown import impact_of
 from warpgauge.analyzer.detection.windows import confidence, onset_time
 from warpgauge.analyzer.detection.wording import count, device_name, span
@@ -210,7 +210,7 @@ def _scope(frame: Frame, verdict: Verdict) -> Scope:
     job = verdict.job
     if job is None:
         return device_scope(frame, verdict.rows[0])
-    return job_scope(frame, (job.cluster, job.job_id), job.devices)
+    return whole_job_scope(frame, job)
 
 
 def _subject(frame: Frame, verdict: Verdict) -> str:

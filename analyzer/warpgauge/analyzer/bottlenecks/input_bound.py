@@ -21,7 +21,7 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJud
 from warpgauge.analyzer.detection.cpu import busy_ratio
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.phases import BUCKETS, in_buckets
-from warpgauge.analyzer.detection.places import is_simulated, job_scope, nodes_of_jobs, only
+from warpgauge.analyzer.detection.places import is_simulated, nodes_of_jobs, only, whole_job_scope
 from warpgauge.analyzer.detection.slowdown import impact_of
 from warpgauge.analyzer.detection.windows import (
     Array,
@@ -311,7 +311,7 @@ def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:
     cpu = _cpu(frame, reading.job)
     return Candidate(
         kind=FindingKind.INPUT_BOUND,
-        scope=_scope(frame, key, reading),
+        scope=_scope(frame, reading),
         severity=Severity.CRITICAL if share >= CRITICAL_SHARE else Severity.WARNING,
         since=since,
         confidence=confidence(share / RAISE_SHARE - 1, covered=reading.covered),
@@ -328,8 +328,8 @@ def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:
     )
 
 
-def _scope(frame: Frame, key: JobKey, reading: _Reading) -> Scope:
-    scope = job_scope(frame, key, reading.job.devices)
+def _scope(frame: Frame, reading: _Reading) -> Scope:
+    scope = whole_job_scope(frame, reading.job)
     ranks = [frame.ranks.entities[row] for row in reading.culprits]
     if not ranks:
         return scope

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from warpgauge.core.finding import Scope
@@ -12,7 +13,16 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.frame.entities import DeviceEntity, Job, JobKey
 
-__all__ = ["device_scope", "is_simulated", "job_scope", "nodes_of_devices", "nodes_of_jobs", "only", "rank_of_device"]
+__all__ = [
+    "device_scope",
+    "is_simulated",
+    "job_scope",
+    "nodes_of_devices",
+    "nodes_of_jobs",
+    "only",
+    "rank_of_device",
+    "whole_job_scope",
+]
 
 
 def only(names: Sequence[str]) -> str | None:
@@ -62,8 +72,20 @@ def _ranks_by_device(frame: Frame, job: Job) -> dict[str | None, list[int]]:
     return found
 
 
+def whole_job_scope(frame: Frame, job: Job) -> Scope:
+    """A job, with the node and the device where all that it has, ranks too, is on one.
+
+    A node's ranks may be known before its devices: then what is known of the devices alone would name another node.
+    """
+    key, ranks = (job.cluster, job.job_id), frame.ranks.entities
+    of_devices = job_scope(frame, key, job.devices)
+    node = only([*nodes_of_jobs(frame)[key]]) if of_devices.node else None
+    of_ranks = {ranks[row].uuid for row in job.ranks} - {None}
+    return replace(of_devices, node=node, uuid=of_devices.uuid if node and of_ranks <= {of_devices.uuid} else None)
+
+
 def job_scope(frame: Frame, key: JobKey, devices: Sequence[int]) -> Scope:
-    """A job, with the node and the device where these are one."""
+    """A job for some of its devices, with the node and the device where these are one."""
     known = frame.devices.entities
     entities = [known[row] for row in devices]
     return Scope(

@@ -19,7 +19,7 @@ from warpgauge.analyzer.bottlenecks.thermal_limited import sm_clock
 from warpgauge.analyzer.detection import Candidate
 from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.analyzer.detection.evidence import measured
-from warpgauge.analyzer.detection.places import is_simulated, job_scope
+from warpgauge.analyzer.detection.places import is_simulated, whole_job_scope
 from warpgauge.analyzer.detection.windows import mean, median, onset_time
 from warpgauge.analyzer.detection.wording import count, device_name, percent, span
 from warpgauge.analyzer.frame import channel
@@ -120,7 +120,7 @@ def _stuck_together(frame: Frame, key: JobKey, rows: list[int], limit: Array) ->
     seconds = sum(frame.now - one.since for one in ones)
     return Candidate(
         kind=FindingKind.HANG,
-        scope=job_scope(frame, key, list(job.devices)),
+        scope=whole_job_scope(frame, job),
         severity=Severity.WARNING,
         since=since,
         confidence=CONFIDENCE_DEVICE,
@@ -257,7 +257,7 @@ def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
     since = float(frame.time_ms[last]) / 1000.0
     return Candidate(
         kind=FindingKind.HANG,
-        scope=job_scope(frame, key, rows),
+        scope=whole_job_scope(frame, job),
         severity=Severity.CRITICAL,
         since=since,
         confidence=CONFIDENCE_JOB,
