@@ -221,6 +221,20 @@ def test_readings_reach_the_page_when_it_is_published_and_not_before():
     assert desk.lines(device.POWER)
 
 
+def test_a_reading_that_comes_while_lines_are_made_is_on_the_page():
+    desk = Desk()
+    for watts in (1.0, 2.0):
+        desk.say(GPU, power(GPU, watts), Sample(device.ENERGY, GPU.labels, watts))
+        desk.text()
+    desk.say(GPU, power(GPU, 3.0), Sample(device.ENERGY, GPU.labels, 3.0))
+    making = desk.readings.freshen()
+    next(making)
+    desk.say(GPU, power(GPU, 4.0), Sample(device.ENERGY, GPU.labels, 4.0))
+    for _ in making:
+        pass
+    assert [line.rpartition(" ")[2] for line in desk.lines(device.POWER)] == ["4.0"]
+
+
 def test_each_family_stands_once_with_all_its_devices_together():
     desk = Desk()
     desk.say(GPU, power(GPU, 1.0))
