@@ -277,7 +277,7 @@ def verdict(copy: Copy, baseline: Baseline, mutant: Mutant) -> tuple[str, str]:
         return KILLED, run.first_failure
     if run.status == PASSED:
         skipped = sorted(mutant.test_files & baseline.skipped)
-        return SURVIVED, f"tests are skipped in {', '.join(skipped)}" if skipped else mutant.fault
+        return SURVIVED, mutant.fault + (f" (Some tests are skipped in {', '.join(skipped)}.)" if skipped else "")
     return NOT_RUN, run.output.strip().rpartition("\n")[2]
 
 
