@@ -289,6 +289,13 @@ def test_a_device_that_reports_a_failed_remap_is_degraded_until_it_says_otherwis
     assert desk.readings.standings[0].state is DeviceState.OK
 
 
+def test_a_reading_that_does_not_speak_of_a_failed_remap_heals_nothing():
+    desk = Desk()
+    desk.say(GPU, Sample(device.ROW_REMAP_FAILED, GPU.labels, 1.0), tier=Tier.SLOW)
+    desk.say(GPU, Sample(device.POWER_LIMIT, (*GPU.labels, "enforced"), 700.0), tier=Tier.SLOW)
+    assert desk.readings.standings[0].state is DeviceState.DEGRADED
+
+
 def test_a_device_that_never_answered_is_not_up_and_has_no_last_sample():
     desk = Desk()
     desk.readings.see("nvml", GPU, DeviceState.HUNG)
