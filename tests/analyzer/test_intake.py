@@ -105,6 +105,16 @@ def test_a_slow_target_is_bridged_and_a_fast_one_is_not():
     assert np.isnan(fast.frame.latest(host.CPU_SECONDS, "user")).all()
 
 
+@pytest.mark.parametrize(("seconds", "known"), [(120, True), (180, False)])
+def test_one_missed_sample_is_bridged_and_two_are_a_gap(seconds: int, known: bool):  # noqa: FBT001 - drawn
+    taking = intake()
+    for second in (0, seconds):
+        text = f'host_cpu_seconds_total{{cpu="0",mode="user"}} {second / 2}\n'
+        taking.take(page(text, time=NOW + second, interval=60.0))
+
+    assert np.isfinite(taking.frame.latest(host.CPU_SECONDS, "user")).tolist() == [known]
+
+
 def test_a_device_without_a_node_is_kept_under_no_name():
     taking = intake()
     taking.take(page('accel_power_watts{uuid="GPU-1",index="0"} 300\n', target=Target(name="t")))

@@ -58,8 +58,8 @@ class _Console(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def console(page: dict[str, Any]) -> Iterator[str]:
-    handler = partial(_Console, documents={**API, "plan": page})
+def console(page: dict[str, Any], **others: dict[str, Any]) -> Iterator[str]:
+    handler = partial(_Console, documents={**API, **others, "plan": page})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -84,6 +84,15 @@ def test_a_device_without_peers_is_compared_with_its_own_highest_clock() -> None
     assert "its highest clock is 1.98 GHz" in candidate.summary
 
 
+def test_boards_of_another_model_are_no_peers() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    add_device(builder, "n0", "GPU-0", index=0, sm_hertz=0.99 * MAX_HERTZ, throttled={"sw_thermal": 1.0})
+    for index in range(1, 4):
+        add_device(builder, "n0", f"GPU-{index}", index=index, sm_hertz=1.3 * MAX_HERTZ)
+        builder.device("n0", f"GPU-{index}", index=index, model="a faster one")
+    assert not ThermalLimited().detect(builder.build()).candidates
+
+
 def test_a_thermal_bit_that_costs_no_clock_is_no_finding() -> None:
     assert not ThermalLimited().detect(hot(clock=1.0).frame()).candidates
 
