@@ -425,6 +425,15 @@ def test_memory_that_grows_evenly_is_a_leak_with_the_time_until_it_is_full() -> 
     assert "full in 60 min" in found.summary
 
 
+@pytest.mark.parametrize(("grows", "is_leak"), [(1.0, True), (0.0, False)])
+def test_memory_used_and_free_are_enough_where_nobody_tells_the_total(grows: float, *, is_leak: bool) -> None:
+    used = (40 + 20 * grows * RAMP) * GIB
+    builder = built(devices=1)
+    builder.gauge(device.MEMORY_USED, used, **ids(0))
+    builder.gauge(device.MEMORY_FREE, 80 * GIB - used, **ids(0))
+    assert [one.kind for one in MemoryLeak().detect(builder.build()).candidates] == [FindingKind.MEMORY_LEAK] * is_leak
+
+
 @pytest.mark.parametrize(("growth", "severity"), [(5, "warning"), (3.5, "warning"), (2.8, "info")])
 def test_what_fills_before_the_next_morning_warns(growth: float, severity: str) -> None:
     (found,) = memory((40 + growth * (RAMP - 1)) * GIB)
