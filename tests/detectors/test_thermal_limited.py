@@ -85,7 +85,7 @@ def test_a_device_without_peers_is_compared_with_its_own_highest_clock() -> None
 
 
 def hall(*, hot_nodes: int, clock: float = 0.7, activity: float = 0.95) -> FrameBuilder:
-    """Three machines of four devices, no highest clock told, as dcgm-exporter does by default; some machines heat up."""
+    """Three machines of four devices, some heat up; no highest clock is told, as dcgm-exporter does by default."""
     builder = FrameBuilder(columns=COLUMNS)
     for at in range(12):
         is_hot = at // 4 < hot_nodes
