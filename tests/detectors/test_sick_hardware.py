@@ -163,6 +163,17 @@ def test_a_handful_of_replays_is_normal() -> None:
     assert links({(2, 4): since(COLUMNS, 60, 0.005)}) == ()
 
 
+@pytest.mark.parametrize(("of_others", "is_found"), [(0.0, True), (0.04, False)])
+def test_one_number_for_all_links_is_held_against_the_other_devices(of_others: float, *, is_found: bool) -> None:
+    builder = built()
+    for number in range(DEVICES):
+        rate = since(COLUMNS, 60, 0.05) if number == 2 else of_others
+        builder.rate(device.LINK_ERRORS, rate, link="", error="replay", **ids(number))
+    found = LinkErrors().detect(builder.build()).candidates
+    assert uuids(found) == ["GPU-2"] * is_found
+    assert all("its NVLinks had 30 errors in 10 min, that of the median device 0," in one.summary for one in found)
+
+
 def test_one_recovery_counts() -> None:
     once = np.zeros(COLUMNS)
     once[-5] = 0.1
