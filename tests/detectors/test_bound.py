@@ -373,6 +373,12 @@ def test_the_memory_finding_says_when_it_is_full() -> None:
     assert candidate.impact is None
 
 
+@pytest.mark.parametrize("to", [0.92, 0.97])
+def test_memory_that_was_taken_at_one_go_does_not_grow(to: float) -> None:
+    """The first scrape of a job may still show what its predecessor left: dcgm-exporter reads every 30 s."""
+    assert found(Scene(used=since(COLUMNS, 29, to * 80 * GIB, 2 * GIB))) == []
+
+
 def test_a_lowered_power_limit_is_said_with_both_limits() -> None:
     (candidate,) = raised(CASES[FindingKind.POWER_LIMITED])
     assert "400 W where the board's own limit is 700 W" in candidate.remedy

@@ -173,6 +173,17 @@ def test_a_handful_of_replays_is_normal() -> None:
     assert links({(2, 4): since(COLUMNS, 60, 0.005)}) == ()
 
 
+@pytest.mark.parametrize(("of_others", "is_found"), [(0.0, True), (0.04, False)])
+def test_one_number_for_all_links_is_held_against_the_other_devices(of_others: float, *, is_found: bool) -> None:
+    builder = built()
+    for number in range(DEVICES):
+        rate = since(COLUMNS, 60, 0.05) if number == 2 else of_others
+        builder.rate(device.LINK_ERRORS, rate, link="", error="replay", **ids(number))
+    found = LinkErrors().detect(builder.build()).candidates
+    assert uuids(found) == ["GPU-2"] * is_found
+    assert all("its NVLinks had 30 errors in 10 min, that of the median device 0," in one.summary for one in found)
+
+
 def test_one_recovery_counts() -> None:
     once = np.zeros(COLUMNS)
     once[-5] = 0.1
@@ -438,6 +449,15 @@ def test_memory_that_grows_evenly_is_a_leak_with_the_time_until_it_is_full() -> 
     (found,) = memory((40 + 20 * RAMP) * GIB)
     assert (found.kind, found.severity) == (FindingKind.MEMORY_LEAK, Severity.WARNING)
     assert "full in 60 min" in found.summary
+
+
+@pytest.mark.parametrize(("grows", "is_leak"), [(1.0, True), (0.0, False)])
+def test_memory_used_and_free_are_enough_where_nobody_tells_the_total(grows: float, *, is_leak: bool) -> None:
+    used = (40 + 20 * grows * RAMP) * GIB
+    builder = built(devices=1)
+    builder.gauge(device.MEMORY_USED, used, **ids(0))
+    builder.gauge(device.MEMORY_FREE, 80 * GIB - used, **ids(0))
+    assert [one.kind for one in MemoryLeak().detect(builder.build()).candidates] == [FindingKind.MEMORY_LEAK] * is_leak
 
 
 @pytest.mark.parametrize(("growth", "severity"), [(5, "warning"), (3.5, "warning"), (2.8, "info")])

@@ -118,7 +118,7 @@ def _first(frame: Frame) -> int:
 
 def _judge(frame: Frame, job: Job | None, rows: Sequence[int], steps: JobShares) -> Verdict:
     levels, parts, covered = _seen(frame, rows)
-    setting = _setting(frame, rows, job, growth=parts.fill[:, -1] - parts.fill[:, 0])
+    setting = _setting(frame, rows, job, growth=_lasting_growth(parts.fill))
     whole = classify(levels, _each(steps.whole), setting, RAISE)
     of_parts = classify(parts, steps.parts, _per_part(setting), RAISE)
     is_young = covered < LEAST_COVERAGE and not (steps.is_timed and not rows)
@@ -162,6 +162,15 @@ def _seen(frame: Frame, rows: Sequence[int]) -> tuple[Levels, Levels, float]:
     own = columns.map(lambda values: np.where(is_before, np.nan, values).T)
     is_measured = np.isfinite(own.engine) | np.isfinite(own.fill) | np.isfinite(own.clock)
     return own.map(mean), own.map(in_buckets), float(is_measured.mean())
+
+
+def _lasting_growth(fill: Array) -> Array:
+    """[device], how much of [device, part] was filled since the first part and since the second, whichever is less.
+
+    What was taken at one go is memory taken in advance: at a job's start, in the middle of a job, or by the job before,
+    whose last value an exporter that reads every 30 s still shows under the next job's name.
+    """
+    return np.minimum(fill[:, -1] - fill[:, 0], fill[:, -1] - fill[:, 1])
 
 
 def _setting(frame: Frame, rows: Sequence[int], job: Job | None, growth: Array) -> Setting:
