@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.dashboards.test_console_plan import API, READ, console
+from tests.dashboards.fake_console import API, READ, console
 from tests.real_servers import open_browser
-from warpgauge.analyzer.service.plan_page import page_without_core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +58,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def texts(chromium: Path) -> Iterator[Texts]:
     """What a selector shows on the page of a fleet with two things wrong that need a look, and three others."""
-    with open_browser(chromium) as browser, console(page_without_core(), **DOCUMENTS) as url:
+    with open_browser(chromium) as browser, console(**DOCUMENTS) as url:
         page = browser.new_page()
         page.goto(url)
         page.wait_for_selector("#findings article")

@@ -193,6 +193,8 @@ class Intake:
 
     def _page(self, page: Page) -> tuple[Ints, Ints, Doubles]:
         lines = list(parse(page.text, place=page.target.name, openmetrics=page.is_openmetrics))
+        if page.span is not None:
+            lines = [line for line in lines if line.timestamp is None or _is_in(page.span, line.timestamp)]
         known = self._known_of(page.target)
         if self._learn(lines, page.target):
             known.ids.clear()
@@ -332,6 +334,10 @@ def hold_of(interval_seconds: float) -> float:
 
 def _newest_ms(series: Points) -> int:
     return int(series.times_ms[-1]) if len(series.times_ms) else 0
+
+
+def _is_in(span: tuple[float, float], seconds: float) -> bool:
+    return span[0] <= seconds <= span[1]
 
 
 def _times_ms(lines: Sequence[Line], page: Page) -> Ints:
