@@ -61,7 +61,7 @@ def redraw(page: Any) -> None:
 
 
 def hold(page: Any, selector: str) -> None:
-    """Focus at once: the driver's own way waits until nothing is drawn for a moment, which a busy machine has none of."""
+    """Focus at once: the driver itself waits for a moment in which nothing is drawn."""
     page.evaluate("(selector) => document.querySelector(selector).focus()", selector)
 
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["slow_stages"]
 
 WINDOW_SECONDS: Final = 300.0
-STAGE_RAISE_EFFECT: Final = 0.10  # longer than the median of the other stages
-STAGE_HOLD_EFFECT: Final = 0.06
+STAGE_RAISE_EFFECT: Final = 0.12  # longer than the other stages' median: layers are whole, of eight one is an eighth
+STAGE_HOLD_EFFECT: Final = 0.07
 BUSY_CPUS: Final = 0.9  # of all CPUs of a machine
 MOST_BUCKETS: Final = BUCKETS - 1
 
