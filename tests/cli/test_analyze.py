@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from warpgauge.analyzer.incidents.muting import Mutings, Silence
+from warpgauge.analyzer.incidents.muting_book import MUTINGS_FILE, mutings_document
 from warpgauge.cli.main import main
 from warpgauge.cli.report import wrapped
 from warpgauge.core.catalog import host
@@ -48,6 +50,17 @@ def test_a_full_machine_is_told_with_evidence_and_remedy(tmp_path: Path, capsys)
     assert "What to do:" in out
     assert "Checked:" in out
     assert "Could not be judged:" in out
+
+
+def test_what_is_silenced_is_told_and_is_exit_0(tmp_path: Path, capsys):
+    silence = Silence(id="s1", start=0.0, until=1e10, reason="a load test", by="ann", node="box")
+    path = tmp_path / "data" / MUTINGS_FILE
+    path.parent.mkdir()
+    path.write_text(json.dumps(mutings_document(Mutings(silences=(silence,)))))
+    data = {"WARPGAUGE_ANALYZER_DATA_DIRECTORY": str(path.parent)}
+    code = main(["analyze", str(telemetry(tmp_path, busy=True))], environ=data)
+
+    assert (code, "host_saturated" in capsys.readouterr().out) == (0, True)
 
 
 def test_a_quiet_machine_is_exit_0_with_what_was_checked(tmp_path: Path, capsys):

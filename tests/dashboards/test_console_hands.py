@@ -60,10 +60,15 @@ def redraw(page: Any) -> None:
         page.wait_for_function(IS_NEW)
 
 
+def hold(page: Any, selector: str) -> None:
+    """Focus at once: the driver itself waits for a moment in which nothing is drawn."""
+    page.evaluate("(selector) => document.querySelector(selector).focus()", selector)
+
+
 def test_what_somebody_holds_stays_while_the_page_is_drawn_anew(page: Any):
     page.evaluate("for (const one of document.querySelectorAll('#findings details')) one.open = true")
     page.evaluate("document.querySelector('#fleet .scroll').scrollLeft = 200")
-    page.focus("#findings article:nth-of-type(2) a")
+    hold(page, "#findings article:nth-of-type(2) a")
     page.evaluate("getSelection().selectAllChildren(document.querySelector('#findings .remedy'))")
     redraw(page)
 
@@ -75,7 +80,7 @@ def test_what_somebody_holds_stays_while_the_page_is_drawn_anew(page: Any):
 
 
 def test_escape_closes_a_device_and_leads_back_to_where_it_stands(page: Any):
-    page.focus("#fleet [data-key='GPU-7']")
+    hold(page, "#fleet [data-key='GPU-7']")
     page.keyboard.press("Enter")
     page.wait_for_selector("#device h3:focus")
     page.keyboard.press("Escape")

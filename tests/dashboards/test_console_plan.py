@@ -9,7 +9,7 @@ import pytest
 from tests.dashboards.fake_console import READ, console
 from tests.planning.pools import node, pod
 from tests.planning.test_plan_document import HOSTILE, document, scattered
-from warpgauge.analyzer.plan_page import page_without_core
+from warpgauge.analyzer.service.plan_page import page_without_core
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

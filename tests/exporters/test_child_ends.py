@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from warpgauge.core.catalog import Tier
-from warpgauge.core.clock import ManualClock
+from warpgauge.core.clock import ManualClock, SystemClock
 from warpgauge.core.device import Device, DeviceKind, DeviceState
 from warpgauge.exporters.link import End, Program
 from warpgauge.exporters.messages import COMMON, Found, Positions
@@ -62,3 +62,13 @@ def test_where_there_is_nothing_to_read_no_reading_is_missed(supervisor, monkeyp
     asyncio.run(supervisor._pause(End(reason)))
 
     assert supervisor._schedule.start_over() == missed
+
+
+def test_after_a_child_that_fails_of_itself_the_next_one_waits_longer_and_longer(supervisor):
+    async def pauses():
+        begun = SystemClock().monotonic()
+        for _ in range(2):
+            await supervisor._pause(End("failed"))
+        return SystemClock().monotonic() - begun
+
+    assert asyncio.run(pauses()) >= 0.2 * 0.8 + 0.4 * 0.8  # less by as much as chance may shorten them

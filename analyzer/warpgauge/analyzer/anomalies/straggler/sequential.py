@@ -19,8 +19,8 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
 from warpgauge.analyzer.anomalies.straggler.place import members_by_node
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
+from warpgauge.analyzer.detection.windows import Array, Mask, mean, median, ratio
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
@@ -50,8 +50,6 @@ LEAST_ELSEWHERE: Final = 2  # ranks on other machines, to hold a machine against
 LEAST_SECONDS: Final = 30.0
 BY_CHANCE: Final = 1e-3  # that work which moves hits one and the same rank at each step so far
 NOISE: Final = 0.04  # of the compute time: even ranks that never scattered may, sound ones do by 1 to 3 %
-
-_HOLD_SAMPLES: Final = 2.5  # how far apart samples may be, in samples: see `Samples.ingest`
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class EarlyLag:
 
 def rank_sample_seconds(frame: Frame) -> Array:
     """[rank], how far apart its samples are; NaN where it has none."""
-    return frame.once("rank sample seconds", lambda: frame.patience_seconds(TableName.RANKS) / _HOLD_SAMPLES)
+    return frame.interval_seconds(TableName.RANKS)
 
 
 def sample_seconds(frame: Frame, group: Group) -> float:
