@@ -50,6 +50,13 @@ def test_help_is_exactly_the_golden_text(golden, monkeypatch):
     golden("cli-help.txt", f"\n{'=' * 100}\n\n".join(parts))
 
 
+def test_one_address_for_console_and_agent_is_not_blamed_on_another_process(typed):
+    address = "127.0.0.1:1"
+    code, out, err = typed("up", f"--web.listen-address={address}", f"--agent.listen-address={address}")
+    assert (code, out) == (2, "")
+    assert err == f"warpgauge: console and agent cannot both listen on {address}; give one of them another port\n"
+
+
 def test_alone_it_prints_the_three_ways_in(typed):
     code, out, err = typed()
     assert (code, err) == (0, "")

@@ -65,6 +65,9 @@ def overrides(args: argparse.Namespace) -> dict[str, str]:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Start the agent as a child, run the analyzer here, end both together."""
+    if (address := config.analyzer.listen_address) == config.agent.listen_address and not address.endswith(":0"):
+        msg = f"console and agent cannot both listen on {address}; give one of them another port"
+        raise ConfigError(msg)
     command = [sys.executable, "-m", "warpgauge", "--log.level", args.log_level]
     if args.config is not None:
         command += ["--config", str(args.config)]
