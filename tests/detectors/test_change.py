@@ -80,6 +80,16 @@ def test_the_same_shift_on_all_devices_of_the_job_is_the_workload() -> None:
     assert seen({number: since(COLUMNS, 60, 12.0) for number in range(DEVICES)}) == ()
 
 
+@pytest.mark.parametrize("others", [9.0, 0.0])
+def test_what_all_shared_stays_shared_where_the_onset_is_told_too_late(others: float) -> None:
+    """A device rests for a moment long after all became hotter: its last alarm is then, its change is not."""
+    columns = np.arange(COLUMNS)
+    own = np.where(columns >= 220, 14.0, 0.0)
+    own[270:290] = -10.0
+    coarse = {number: np.where(columns >= 220, others, 0.0) + noise(9 + number, 3.0) for number in (0, 1, 3)}
+    assert [one.scope.uuid for one in seen({2: own, **coarse})] == ["GPU-2"] * (others == 0)
+
+
 def test_a_shift_that_came_with_more_work_is_the_workload() -> None:
     assert seen({2: since(COLUMNS, 60, 12.0)}, activity={2: since(COLUMNS, 60, 0.95, 0.5)}) == ()
 

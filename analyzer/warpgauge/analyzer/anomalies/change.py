@@ -26,7 +26,7 @@ from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.places import device_scope
 from warpgauge.analyzer.rolling import Picked
-from warpgauge.analyzer.windows import Array, Mask, mean, median
+from warpgauge.analyzer.windows import Array, Mask, mean, median, onset_columns
 from warpgauge.analyzer.wording import device_name, percent, span
 from warpgauge.core.catalog import device, host, training
 from warpgauge.core.finding import FindingKind, Scope, Severity
@@ -219,7 +219,7 @@ def _of_signal(frame: Frame, signal: Signal, rows: NDArray[np.intp], workload: _
         if found is None or (found.after < found.before and not signal.may_fall):
             continue
         peers = _of_rows(frame, signal, groups.get(row, []))
-        if not _is_common(found, signal, peers) and not workload.explains(signal, row, found.onset):
+        if not _is_common(frame, found, signal, peers) and not workload.explains(signal, row, found.onset):
             yield _candidate(frame, signal, row, found)
 
 
@@ -260,12 +260,17 @@ def _alone(rows: list[int], groups: dict[int, list[int]], changed: set[int]) -> 
     return [row for row in rows if row not in groups or not is_shared[id(groups[row])]]
 
 
-def _is_common(found: _Found, signal: Signal, members: Array) -> bool:
-    """Whether the members of the row's job or cluster went half of the way with it, taken in the middle."""
+def _is_common(frame: Frame, found: _Found, signal: Signal, members: Array) -> bool:
+    """Whether the members of the row's job or cluster went half of the way with it, taken in the middle.
+
+    Levels are those that the change was found by: its onset may be told too late, by an evaluation or a gap.
+    """
     if len(members) < LEAST_MEMBERS:
         return False
-    around = max(found.onset - len(members[0]) // SCREEN_STRIDE, 0)
-    moved = median(median(members[:, found.onset :]) - median(members[:, around : found.onset]))
+    is_spike = found.kind is FindingKind.SPIKE
+    around = max(found.onset - len(members[0]) // SCREEN_STRIDE, 0) if is_spike else 0
+    since = found.onset if is_spike else -_columns(frame, RECENT_SECONDS)
+    moved = median(median(members[:, since:]) - median(members[:, around : found.onset]))
     own = found.after - found.before
     return bool(abs(own - moved) < max(abs(own) / 2, float(_least(signal, np.array(found.before)))))
 
@@ -342,11 +347,12 @@ def _judged(frame: Frame, signal: Signal, series: Array, begin: int) -> _Found |
                 kind=FindingKind.SPIKE, onset=onset, before=before, after=peak, samples=len(past), chance=chance
             )
         return None
-    if age < SHIFT_SECONDS:
+    passed = max(onset, int(onset_columns((series - (before + after) / 2) / ((after - before) / 2))))
+    if (series.shape[-1] - passed) * frame.step_seconds < SHIFT_SECONDS:
         return None
-    first = float(median(since[: _columns(frame, 60.0)]))
+    first = float(median(series[passed:][: _columns(frame, 60.0)]))
     is_abrupt = abs(first - before) >= ABRUPT_SHARE * abs(after - before)
-    kind = FindingKind.LEVEL_SHIFT if is_abrupt else FindingKind.DRIFT
+    kind, onset = (FindingKind.LEVEL_SHIFT, passed) if is_abrupt else (FindingKind.DRIFT, onset)
     chance = chance_of_level(past, after - before, _columns(frame, RECENT_SECONDS))
     return _Found(kind=kind, onset=onset, before=before, after=after, samples=len(past), chance=chance)
 
