@@ -22,8 +22,18 @@ from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
-from warpgauge.analyzer.health.spinning import spinning_jobs
-from warpgauge.analyzer.health.stillness import CALCULATING, FULL_UTILIZATION, LEAST_PIPE, USED, moves_data, power_roof
+from warpgauge.analyzer.health.spinning import ALL_SPIN_SECONDS, MOST_SPIN_SECONDS, spinning_jobs
+from warpgauge.analyzer.health.stillness import (
+    CALCULATING,
+    FULL_UTILIZATION,
+    LEAST_PIPE,
+    MOVED_OVER_LINKS,
+    MOVED_OVER_PCIE,
+    MOVED_SHARE,
+    USED,
+    moves_data,
+    power_roof,
+)
 from warpgauge.analyzer.places import is_simulated, job_scope
 from warpgauge.analyzer.rolling import Signal
 from warpgauge.analyzer.schema import TableName
@@ -42,7 +52,16 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.windows import Array
     from warpgauge.core.finding import Evidence
 
-__all__ = ["Hang"]
+__all__ = [
+    "ALL_SPIN_SECONDS",
+    "FULL_UTILIZATION",
+    "LEAST_PIPE",
+    "MOST_SPIN_SECONDS",
+    "MOVED_OVER_LINKS",
+    "MOVED_OVER_PCIE",
+    "MOVED_SHARE",
+    "Hang",
+]
 
 WINDOW_SECONDS: Final = 300.0
 IDLE_POWER_RATIO: Final = 0.22  # of the limit: an H100 with a context draws 0.16, a collective that spins 0.4
