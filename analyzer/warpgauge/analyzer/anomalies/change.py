@@ -58,6 +58,7 @@ MOST_ROWS: Final = 200  # looked at closely per signal and tick
 STEADY_DEVIATION: Final = 0.10  # of the share of time at work: what works on and off swings by itself
 CLOCK_CHANGE: Final = 0.05  # then heat, power or a silent limit is the cause, which other detectors name
 CONFIDENCE: Final = 0.6
+MOST_TOLD_SHARE: Final = 10.0  # of the level before: above, that was next to nothing and its share says nothing
 _ROUNDING: Final = 1e-6  # means differ from what they are the mean of by less
 
 
@@ -402,7 +403,8 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
 
 def _words(found: _Found) -> str:
     verb = {FindingKind.LEVEL_SHIFT: "went", FindingKind.DRIFT: "drifted", FindingKind.SPIKE: "spiked"}[found.kind]
-    change = f" ({percent(abs(found.after - found.before) / abs(found.before))})" if found.before else ""
+    share = abs(found.after - found.before) / abs(found.before) if found.before else np.inf
+    change = f" ({percent(share)})" if share <= MOST_TOLD_SHARE else ""
     return f"{verb} from {found.before:.4g} to {found.after:.4g}{change}"
 
 
