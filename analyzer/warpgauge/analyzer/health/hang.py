@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.bottlenecks.thermal_limited import sm_clock
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.activity import read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import is_simulated, job_scope
+from warpgauge.analyzer.detection.windows import mean, median, onset_time
+from warpgauge.analyzer.detection.wording import count, device_name, percent, span
 from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.frame.rolling import Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
 from warpgauge.analyzer.health.spinning import ALL_SPIN_SECONDS, MOST_SPIN_SECONDS, spinning_jobs
 from warpgauge.analyzer.health.stillness import (
@@ -34,11 +39,6 @@ from warpgauge.analyzer.health.stillness import (
     moves_data,
     power_roof,
 )
-from warpgauge.analyzer.places import is_simulated, job_scope
-from warpgauge.analyzer.rolling import Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import mean, median, onset_time
-from warpgauge.analyzer.wording import count, device_name, percent, span
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from warpgauge.analyzer.detection import Detection
-    from warpgauge.analyzer.entities import Job, JobKey
+    from warpgauge.analyzer.detection.windows import Array
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.windows import Array
+    from warpgauge.analyzer.frame.entities import Job, JobKey
+    from warpgauge.analyzer.frame.rolling import Columns
     from warpgauge.core.finding import Evidence
 
 __all__ = [

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import is_simulated, job_scope
+from warpgauge.analyzer.detection.windows import mean, median, onset_time
+from warpgauge.analyzer.detection.wording import count, percent, span
+from warpgauge.analyzer.frame.rolling import Picked
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.health.stillness import FULL_UTILIZATION, LEAST_PIPE, PIPES, USED, moves_data
-from warpgauge.analyzer.places import is_simulated, job_scope
-from warpgauge.analyzer.rolling import Picked
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import mean, median, onset_time
-from warpgauge.analyzer.wording import count, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from warpgauge.analyzer.entities import Job, JobKey
+    from warpgauge.analyzer.detection.windows import Array
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.windows import Array
+    from warpgauge.analyzer.frame.entities import Job, JobKey
+    from warpgauge.analyzer.frame.rolling import Columns
 
 __all__ = ["ALL_SPIN_SECONDS", "MOST_SPIN_SECONDS", "spinning_jobs"]
 
