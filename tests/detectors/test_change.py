@@ -80,6 +80,16 @@ def test_the_same_shift_on_all_devices_of_the_job_is_the_workload() -> None:
     assert seen({number: since(COLUMNS, 60, 12.0) for number in range(DEVICES)}) == ()
 
 
+@pytest.mark.parametrize("others", [9.0, 0.0])
+def test_what_all_shared_stays_shared_where_the_onset_is_told_too_late(others: float) -> None:
+    """A device rests for a moment long after all became hotter: its last alarm is then, its change is not."""
+    columns = np.arange(COLUMNS)
+    own = np.where(columns >= 220, 14.0, 0.0)
+    own[270:290] = -10.0
+    coarse = {number: np.where(columns >= 220, others, 0.0) + noise(9 + number, 3.0) for number in (0, 1, 3)}
+    assert [one.scope.uuid for one in seen({2: own, **coarse})] == ["GPU-2"] * (others == 0)
+
+
 def test_a_shift_that_came_with_more_work_is_the_workload() -> None:
     assert seen({2: since(COLUMNS, 60, 12.0)}, activity={2: since(COLUMNS, 60, 0.95, 0.5)}) == ()
 
@@ -143,6 +153,12 @@ def replays(totals: ArrayLike) -> tuple[Candidate, ...]:
 def test_a_counter_that_begins_to_rise_has_a_level_shift() -> None:
     (found,) = replays(np.cumsum(since(COLUMNS, 60, 50.0)))
     assert (found.kind, found.scope.uuid) == (FindingKind.LEVEL_SHIFT, "GPU-2")
+    assert "went from 0 to 5, " in found.summary
+
+
+def test_a_level_that_was_next_to_nothing_is_no_measure_of_the_change() -> None:
+    (found,) = replays(np.cumsum(since(COLUMNS, 60, 50.0, 1.0)))
+    assert "went from 0.1 to 5, " in found.summary
 
 
 def test_a_counter_that_starts_anew_did_not_change() -> None:

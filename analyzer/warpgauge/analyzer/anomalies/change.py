@@ -24,7 +24,7 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Streng
 from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import device_scope
-from warpgauge.analyzer.detection.windows import Array, Mask, mean, median
+from warpgauge.analyzer.detection.windows import Array, Mask, mean, median, onset_columns
 from warpgauge.analyzer.detection.wording import device_name, percent, span
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.frame.rolling import Picked
@@ -58,6 +58,7 @@ MOST_ROWS: Final = 200  # looked at closely per signal and tick
 STEADY_DEVIATION: Final = 0.10  # of the share of time at work: what works on and off swings by itself
 CLOCK_CHANGE: Final = 0.05  # then heat, power or a silent limit is the cause, which other detectors name
 CONFIDENCE: Final = 0.6
+MOST_TOLD_SHARE: Final = 10.0  # of the level before: above, that was next to nothing and its share says nothing
 _ROUNDING: Final = 1e-6  # means differ from what they are the mean of by less
 
 
@@ -219,7 +220,7 @@ def _of_signal(frame: Frame, signal: Signal, rows: NDArray[np.intp], workload: _
         if found is None or (found.after < found.before and not signal.may_fall):
             continue
         peers = _of_rows(frame, signal, groups.get(row, []))
-        if not _is_common(found, signal, peers) and not workload.explains(signal, row, found.onset):
+        if not _is_common(frame, found, signal, peers) and not workload.explains(signal, row, found.onset):
             yield _candidate(frame, signal, row, found)
 
 
@@ -260,12 +261,17 @@ def _alone(rows: list[int], groups: dict[int, list[int]], changed: set[int]) -> 
     return [row for row in rows if row not in groups or not is_shared[id(groups[row])]]
 
 
-def _is_common(found: _Found, signal: Signal, members: Array) -> bool:
-    """Whether the members of the row's job or cluster went half of the way with it, taken in the middle."""
+def _is_common(frame: Frame, found: _Found, signal: Signal, members: Array) -> bool:
+    """Whether the members of the row's job or cluster went half of the way with it, taken in the middle.
+
+    Levels are those that the change was found by: its onset may be told too late, by an evaluation or a gap.
+    """
     if len(members) < LEAST_MEMBERS:
         return False
-    around = max(found.onset - len(members[0]) // SCREEN_STRIDE, 0)
-    moved = median(median(members[:, found.onset :]) - median(members[:, around : found.onset]))
+    is_spike = found.kind is FindingKind.SPIKE
+    around = max(found.onset - len(members[0]) // SCREEN_STRIDE, 0) if is_spike else 0
+    since = found.onset if is_spike else -_columns(frame, RECENT_SECONDS)
+    moved = median(median(members[:, since:]) - median(members[:, around : found.onset]))
     own = found.after - found.before
     return bool(abs(own - moved) < max(abs(own) / 2, float(_least(signal, np.array(found.before)))))
 
@@ -342,11 +348,12 @@ def _judged(frame: Frame, signal: Signal, series: Array, begin: int) -> _Found |
                 kind=FindingKind.SPIKE, onset=onset, before=before, after=peak, samples=len(past), chance=chance
             )
         return None
-    if age < SHIFT_SECONDS:
+    passed = max(onset, int(onset_columns((series - (before + after) / 2) / ((after - before) / 2))))
+    if (series.shape[-1] - passed) * frame.step_seconds < SHIFT_SECONDS:
         return None
-    first = float(median(since[: _columns(frame, 60.0)]))
+    first = float(median(series[passed:][: _columns(frame, 60.0)]))
     is_abrupt = abs(first - before) >= ABRUPT_SHARE * abs(after - before)
-    kind = FindingKind.LEVEL_SHIFT if is_abrupt else FindingKind.DRIFT
+    kind, onset = (FindingKind.LEVEL_SHIFT, passed) if is_abrupt else (FindingKind.DRIFT, onset)
     chance = chance_of_level(past, after - before, _columns(frame, RECENT_SECONDS))
     return _Found(kind=kind, onset=onset, before=before, after=after, samples=len(past), chance=chance)
 
@@ -396,7 +403,8 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
 
 def _words(found: _Found) -> str:
     verb = {FindingKind.LEVEL_SHIFT: "went", FindingKind.DRIFT: "drifted", FindingKind.SPIKE: "spiked"}[found.kind]
-    change = f" ({percent(abs(found.after - found.before) / abs(found.before))})" if found.before else ""
+    share = abs(found.after - found.before) / abs(found.before) if found.before else np.inf
+    change = f" ({percent(share)})" if share <= MOST_TOLD_SHARE else ""
     return f"{verb} from {found.before:.4g} to {found.after:.4g}{change}"
 
 

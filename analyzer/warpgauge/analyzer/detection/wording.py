@@ -50,8 +50,10 @@ def gibibytes(number: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """`1.31 times`."""
-    return f"{ratio:.2f} times"
+    """`1.31 times`; `17 times` from ten on; what lies beyond a thousand is an estimate of something near zero."""
+    if ratio > 1000:  # noqa: PLR2004 - as said
+        return "more than 1000 times"
+    return f"{ratio:.0f} times" if ratio >= 9.995 else f"{ratio:.2f} times"  # noqa: PLR2004 - rounds to ten
 
 
 def count(number: int, noun: str) -> str:

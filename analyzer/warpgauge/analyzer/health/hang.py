@@ -27,8 +27,18 @@ from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.frame.rolling import Signal
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
-from warpgauge.analyzer.health.spinning import spinning_jobs
-from warpgauge.analyzer.health.stillness import CALCULATING, FULL_UTILIZATION, LEAST_PIPE, USED, moves_data, power_roof
+from warpgauge.analyzer.health.spinning import ALL_SPIN_SECONDS, MOST_SPIN_SECONDS, spinning_jobs
+from warpgauge.analyzer.health.stillness import (
+    CALCULATING,
+    FULL_UTILIZATION,
+    LEAST_PIPE,
+    MOVED_OVER_LINKS,
+    MOVED_OVER_PCIE,
+    MOVED_SHARE,
+    USED,
+    moves_data,
+    power_roof,
+)
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
@@ -42,7 +52,16 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame.rolling import Columns
     from warpgauge.core.finding import Evidence
 
-__all__ = ["Hang"]
+__all__ = [
+    "ALL_SPIN_SECONDS",
+    "FULL_UTILIZATION",
+    "LEAST_PIPE",
+    "MOST_SPIN_SECONDS",
+    "MOVED_OVER_LINKS",
+    "MOVED_OVER_PCIE",
+    "MOVED_SHARE",
+    "Hang",
+]
 
 WINDOW_SECONDS: Final = 300.0
 IDLE_POWER_RATIO: Final = 0.22  # of the limit: an H100 with a context draws 0.16, a collective that spins 0.4

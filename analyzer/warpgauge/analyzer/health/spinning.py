@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame.entities import Job, JobKey
     from warpgauge.analyzer.frame.rolling import Columns
 
-__all__ = ["spinning_jobs"]
+__all__ = ["ALL_SPIN_SECONDS", "MOST_SPIN_SECONDS", "spinning_jobs"]
 
 ALL_SPIN_SECONDS: Final = 600.0
 MOST_SPIN_SECONDS: Final = 1800.0
@@ -49,8 +49,10 @@ def spinning_jobs(frame: Frame) -> Iterator[Candidate]:
     spins = (used.coverage >= LEAST_COVERAGE) & (used.least >= FULL_UTILIZATION)
     if not spins.any():
         return
-    pipes = frame.window(PIPES, ALL_SPIN_SECONDS)
-    is_still = (pipes.mean <= LEAST_PIPE) & ~moves_data(frame, ALL_SPIN_SECONDS)
+    is_still = frame.window(PIPES, ALL_SPIN_SECONDS).mean <= LEAST_PIPE
+    if not (spins & is_still).any():
+        return
+    is_still &= ~moves_data(frame, ALL_SPIN_SECONDS)
     for key in {frame.device_job[int(row)] for row in np.flatnonzero(spins & is_still)}:
         job = frame.jobs.get(key) if key is not None else None
         if key is None or job is None or len(job.devices) < LEAST_DEVICES:

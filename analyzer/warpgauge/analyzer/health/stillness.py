@@ -12,12 +12,25 @@ from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from warpgauge.analyzer.detection.windows import Array, Mask
-    from warpgauge.analyzer.frame import Frame, Ints
+    from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.frame.rolling import Columns
     from warpgauge.analyzer.frame.table import Floats
 
-__all__ = ["CALCULATING", "FULL_UTILIZATION", "LEAST_PIPE", "PIPES", "USED", "moves_data", "power_roof"]
+__all__ = [
+    "CALCULATING",
+    "FULL_UTILIZATION",
+    "LEAST_PIPE",
+    "MOVED_OVER_LINKS",
+    "MOVED_OVER_PCIE",
+    "MOVED_SHARE",
+    "PIPES",
+    "USED",
+    "moves_data",
+    "power_roof",
+]
 
 FULL_UTILIZATION: Final = 0.99
 LEAST_PIPE: Final = 0.02  # of the cycles: less is no calculating, and while the job steps it says nothing
@@ -68,6 +81,6 @@ def power_roof(frame: Frame, seconds: float) -> Array:
     return np.where(is_unknown & (most[models] > 0), most[models], limit)
 
 
-def _model_numbers(frame: Frame) -> Ints:
+def _model_numbers(frame: Frame) -> NDArray[np.int64]:
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(one.model, len(numbers)) for one in frame.devices.entities], dtype=np.int64)
