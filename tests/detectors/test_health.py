@@ -11,7 +11,7 @@ from tests.detectors.scenes import Lockstep, add_device, add_host, since
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.health.device_state import DeviceState
 from warpgauge.analyzer.health.telemetry_gap import TelemetryGap
-from warpgauge.core.catalog import device
+from warpgauge.core.catalog import device, host
 from warpgauge.core.finding import FindingKind, Severity
 
 if TYPE_CHECKING:
@@ -189,6 +189,55 @@ def test_a_device_is_missed_only_for_as_long_as_its_node_speaks() -> None:
     assert of_device(since(COLUMNS, 4, np.nan, 1.0), since(COLUMNS, 7, np.nan, 1.0)) == []
     (found,) = of_device(since(COLUMNS, 2, np.nan, 1.0), since(COLUMNS, 8, np.nan, 1.0))
     assert found.scope.uuid == "GPU-a"
+
+
+def test_all_devices_of_a_node_gone_at_once_are_their_exporter() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    builder.gauge(host.LOAD1, 1.0, node="n1")
+    for index in range(2):
+        heard = since(COLUMNS, 18, np.nan, 1.0)
+        builder.gauge(device.POWER, 300.0 * heard, node="n1", uuid=f"GPU-{index}", index=str(index))
+    (found,) = TelemetryGap().detect(builder.build()).candidates
+    assert (found.scope.node, found.scope.uuid) == ("n1", None)
+    assert found.summary == (
+        "Nothing was heard of any of the 2 devices of n1 for 3 min, while the node itself reports: more likely their"
+        " exporter or driver than the devices."
+    )
+
+
+def after_an_outage(*, back: dict[str, int], outage: int = 12) -> list[Candidate]:
+    """Six nodes with a device each, scraped each 30 s; `back`: for how many columns they have been heard again."""
+    builder = FrameBuilder(columns=COLUMNS, step_seconds=30.0)
+    for number in range(6):
+        node = f"n{number}"
+        heard = np.ones(COLUMNS)
+        again = back.get(node, 0)
+        heard[COLUMNS - outage - 1 : COLUMNS - again] = np.nan
+        builder.gauge(host.LOAD1, heard, node=node)
+        heard_of_device = np.where(np.arange(COLUMNS) < COLUMNS - outage - 1, 1.0, np.nan)
+        builder.gauge(device.POWER, 300.0 * heard_of_device, node=node, uuid=f"GPU-{number}", index="0")
+    return list(TelemetryGap().detect(builder.build()).candidates)
+
+
+def test_after_an_outage_of_all_those_first_back_do_not_make_the_others_silent() -> None:
+    assert after_an_outage(back={"n0": 1, "n1": 1, "n2": 1, "n3": 1}) == []
+
+
+def test_who_is_not_back_long_after_an_outage_is_named_and_so_is_what_their_nodes_lack() -> None:
+    found = after_an_outage(back=dict.fromkeys(["n0", "n1", "n2", "n3", "n4"], 9))
+    assert [(one.scope.node, one.scope.uuid) for one in found] == [
+        ("n5", None),
+        *((f"n{number}", f"GPU-{number}") for number in range(5)),
+    ]
+
+
+def test_the_only_node_of_a_cluster_is_missed_by_those_of_others() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    add_host(builder, "n0", busy=0.1)
+    builder.cluster = "another"
+    heard = since(COLUMNS, 18, np.nan, 1.0)
+    add_host(builder, "m0", busy=0.1 * heard, available=0.5 * heard)
+    assert [one.scope.cluster for one in TelemetryGap().detect(builder.build()).candidates] == ["another"]
 
 
 def test_a_device_that_was_replaced_long_ago_does_not_speak_for_its_node() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement
 from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.hearing import heard_at
 from warpgauge.analyzer.detection.wording import count, device_name, listed, span
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
@@ -22,6 +23,7 @@ from warpgauge.core.finding import FindingKind, Scope, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from warpgauge.analyzer.detection.windows import Mask
     from warpgauge.analyzer.frame import Doubles, Frame, Ints
     from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity
     from warpgauge.analyzer.frame.sites import Site
@@ -34,6 +36,7 @@ SILENT_SCRAPES: Final = 8.0  # missed in a row: where one in seven fails anyway,
 VANISHED_SCRAPES: Final = 5.0  # answered in a row without the device: of those that fail none counts
 FLEET_SHARE: Final = 0.5
 LEAST_FLEET: Final = 4
+WITNESSES: Final = 8  # nodes that speak, asked whether they did all the time
 CONFIDENCE: Final = 0.9
 
 
@@ -86,20 +89,42 @@ def _least_per_site(frame: Frame, nodes: Doubles, devices: Doubles) -> Doubles:
 
 
 def _silent_sites(frame: Frame, silence: Doubles) -> Ints:
-    """Sites of which nobody spoke for long, by their own rhythm."""
+    """Sites of which nobody spoke for long, by their own rhythm, while others of their cluster did."""
     intervals = _least_per_site(
         frame, frame.interval_seconds(TableName.NODES), frame.interval_seconds(TableName.DEVICES)
     )
     bar = np.fmax(SILENCE_SECONDS, SILENT_SCRAPES * np.where(np.isfinite(intervals), intervals, np.nan))
-    return np.flatnonzero(np.isfinite(silence) & (silence >= bar))
+    found = np.flatnonzero(np.isfinite(silence) & (silence >= bar)).tolist()
+    speaking = np.flatnonzero(silence < bar).tolist()
+    heard = {
+        cluster: _heard_of_others(frame, cluster, speaking) for cluster in {frame.sites.keys[at][0] for at in found}
+    }
+    alone = [at for at in found if _spoken(frame, heard[frame.sites.keys[at][0]], float(silence[at])) >= bar[at]]
+    return np.array(alone, dtype=np.int64)
+
+
+def _heard_of_others(frame: Frame, cluster: str, speaking: list[int]) -> Mask:
+    """[column], whether anything was heard of those that speak now: those first back after an outage prove nothing."""
+    near = [at for at in speaking if frame.sites.keys[at][0] == cluster] or speaking
+    each = [heard_at(frame, frame.sites.keys[at], frame.columns) for at in near[:WITNESSES]]
+    return np.asarray(np.logical_or.reduce([np.zeros(frame.columns, dtype=bool), *each]))
+
+
+def _spoken(frame: Frame, heard: Mask, seconds: float) -> float:
+    """Seconds, of the last so many, in which something was heard."""
+    columns = min(frame.columns, round(seconds / frame.step_seconds) + 1)
+    return float(np.count_nonzero(heard[-columns:])) * frame.step_seconds
 
 
 def _vanished(frame: Frame, silence: _Silence, of_sites: Doubles) -> Ints:
     """Rows of devices that were missing on many pages of a node which itself was heard of."""
-    known = np.flatnonzero(np.isfinite(silence.devices))
-    without = silence.devices[known] - of_sites[frame.sites.of_device[known]]
-    intervals = frame.interval_seconds(TableName.DEVICES)[known]
-    return known[without >= np.fmax(SILENCE_SECONDS, VANISHED_SCRAPES * intervals)]
+    without = np.where(np.isfinite(silence.devices), silence.devices - of_sites[frame.sites.of_device], 0.0)
+    bar = np.fmax(SILENCE_SECONDS, VANISHED_SCRAPES * frame.interval_seconds(TableName.DEVICES))
+    found = np.flatnonzero(without >= bar).tolist()
+    at = frame.sites.of_device
+    heard = {site: heard_at(frame, frame.sites.keys[site], frame.columns) for site in {int(at[row]) for row in found}}
+    missed = [row for row in found if _spoken(frame, heard[int(at[row])], float(silence.devices[row])) >= bar[row]]
+    return np.array(missed, dtype=np.int64)
 
 
 def _candidates(frame: Frame, silence: _Silence) -> Iterator[Candidate]:
@@ -119,11 +144,18 @@ def _of_devices(frame: Frame, silence: _Silence, of_sites: Doubles, gone: Mappin
     vanished = _vanished(frame, silence, of_sites)
     parts = any(frame.devices.entities[row].instance_id for row in vanished)
     answered_for = _answered_for(frame, silence.devices) if parts else set()
+    missed: dict[Site, list[int]] = {}
     for row in vanished:
         entity = frame.devices.entities[row]
-        is_part = bool(entity.instance_id) and (entity.node, entity.uuid) in answered_for
-        if (entity.cluster, entity.node) not in gone and not is_part:
-            yield _of_device(frame, entity, float(silence.devices[row]))
+        site, is_part = (entity.cluster, entity.node), (entity.node, entity.uuid) in answered_for
+        if site not in gone and not (entity.instance_id and is_part):
+            missed.setdefault(site, []).append(row)
+    for site, rows in missed.items():
+        devices = len({frame.devices.entities[row].uuid for row in rows})
+        if devices > 1 and len(rows) == np.isfinite(silence.devices[frame.sites.devices_at(site)]).sum():
+            yield _of_all_devices(frame, site, devices, float(silence.devices[rows].min()))
+        else:
+            yield from (_of_device(frame, frame.devices.entities[row], float(silence.devices[row])) for row in rows)
 
 
 def _answered_for(frame: Frame, devices: Doubles) -> set[tuple[str, str]]:
@@ -156,6 +188,18 @@ def _of_node(frame: Frame, place: Site, seconds: float) -> Candidate:
         seconds,
         f"Nothing was heard of {place[1]}{also} for {span(seconds)}, while other nodes report.",
         "See whether the node is up and reachable, then whether its agent runs and its port answers.",
+    )
+
+
+def _of_all_devices(frame: Frame, place: Site, devices: int, seconds: float) -> Candidate:
+    return _candidate(
+        frame,
+        Scope(cluster=place[0], node=place[1]),
+        seconds,
+        f"Nothing was heard of any of the {devices} devices of {place[1]} for {span(seconds)}, while the node itself"
+        " reports: more likely their exporter or driver than the devices.",
+        "See whether what exports the devices runs (the agent's nvml collector, dcgm-exporter) and what it logs; then"
+        " whether the driver answers (nvidia-smi -L).",
     )
 
 

@@ -6,24 +6,20 @@ would resolve every alert whenever a Prometheus restarts, and open each of them 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.detection.hearing import heard_at
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from numpy.typing import NDArray
-
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.frame.sites import Site
-    from warpgauge.analyzer.frame.table import Ints, Table
     from warpgauge.core.finding import Scope
 
 __all__ = ["Presence"]
 
 LEAST_SHARE: Final = 0.9  # of a window: detectors do without a tenth of it
-CHANNELS: Final = 32  # with values; whatever a site reports, it reports at the same times
 
 
 class Presence:
@@ -45,22 +41,12 @@ class Presence:
         return self._known[key]
 
     def _look(self, site: Site, columns: int) -> bool:
-        heard = self._heard(site, columns)
+        heard = heard_at(self._frame, site, columns)
         if heard.mean() >= LEAST_SHARE or not heard.any():
             return False
-        whole = self._heard(site, self._frame.columns)
+        whole = heard_at(self._frame, site, self._frame.columns)
         first = int(np.argmax(whole))  # what lies before the first word of a node is no gap
         return bool(heard[max(0, first - (self._frame.columns - columns)) :].mean() < LEAST_SHARE)
-
-    def _heard(self, site: Site, columns: int) -> NDArray[np.bool_]:
-        """[column] of the newest ones, whether anything was measured at a node."""
-        frame, heard = self._frame, np.zeros(columns, dtype=bool)
-        for table, rows in ((frame.nodes, frame.sites.nodes_at(site)), (frame.devices, frame.sites.devices_at(site))):
-            for found in _measured(table, rows, frame.columns - columns, frame.columns):
-                heard |= found
-                if heard.all():
-                    return heard
-        return heard
 
     def _sites(self, scope: Scope) -> set[Site]:
         cluster = scope.cluster or ""
@@ -71,16 +57,3 @@ class Presence:
             return set()
         devices, ranks = self._frame.devices.entities, self._frame.ranks.entities
         return {(cluster, devices[row].node) for row in job.devices} | {(cluster, ranks[row].node) for row in job.ranks}
-
-
-def _measured(table: Table[Any], rows: Ints, first: int, last: int) -> Iterable[NDArray[np.bool_]]:
-    """[column] per channel that has values, whether some of these rows have one."""
-    left = CHANNELS if len(rows) else 0
-    for metric, extra in table.channels:
-        if not left:
-            return
-        values = table.rows_of_columns(metric, extra, first, last)
-        is_known = np.isfinite(values[:, rows]) if values is not None else np.zeros((0, 0), dtype=bool)
-        if is_known.any():
-            left -= 1
-            yield np.logical_or.reduce(is_known, axis=1)
