@@ -70,6 +70,15 @@ def test_what_may_not_move_keeps_its_node(hindrance):
     assert consolidate(occupancy, gpu_count=8, wanted=1).moves == ()
 
 
+def test_no_pod_is_moved_into_a_node_that_is_free_already():
+    occupancy = running(
+        [node("a"), node("b"), node("free")],
+        (pod("full", 8), "a", tuple(range(8))),
+        (pod("p", 1), "b", (0,)),
+    )
+    assert consolidate(occupancy, gpu_count=8, wanted=2).moves == ()
+
+
 def test_nothing_is_moved_while_enough_nodes_are_free():
     occupancy = running([node("a"), node("b"), node("c")], (pod("p"), "a", (0,)), (pod("q"), "b", (0,)))
     plan = consolidate(occupancy, gpu_count=8, wanted=1)
