@@ -268,6 +268,14 @@ def test_a_byte_that_flipped_anywhere_is_noticed(sound: Path, at: int, flip: int
     assert load(sound) is None
 
 
+def test_a_document_that_still_can_be_read_but_says_something_else_is_refused(tmp_path: Path):
+    path = tmp_path / "file"
+    write_container(path, {"times": 1}, [])
+    path.write_bytes(path.read_bytes().replace(b'"times":1', b'"times":2'))
+    with pytest.raises(InputError, match="its document is damaged"), open_container(path):
+        pass
+
+
 @pytest.mark.parametrize(
     "content",
     [
