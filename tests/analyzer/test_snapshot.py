@@ -268,6 +268,15 @@ def test_a_byte_that_flipped_anywhere_is_noticed(sound: Path, at: int, flip: int
     assert load(sound) is None
 
 
+def test_an_array_larger_than_its_file_is_refused_before_there_is_room_for_it(tmp_path: Path):
+    rows = [{"name": "a", "dtype": "<f8", "shape": [2**45]}]
+    document = json.dumps({"arrays": rows, "content": {}}).encode()
+    header = struct.pack("<8sIIQ", b"WGSNAP\r\n", FORMAT_VERSION, zlib.crc32(document), len(document))
+    (tmp_path / "file").write_bytes(header + document)
+    with pytest.raises(InputError, match="it is cut off"), open_container(tmp_path / "file"):
+        pass
+
+
 def test_a_document_that_still_can_be_read_but_says_something_else_is_refused(tmp_path: Path):
     path = tmp_path / "file"
     write_container(path, {"times": 1}, [])
