@@ -277,6 +277,16 @@ def test_an_array_larger_than_its_file_is_refused_before_there_is_room_for_it(tm
         pass
 
 
+def test_a_whole_file_of_a_later_version_is_refused(tmp_path: Path):
+    path = tmp_path / "file"
+    write_container(path, {}, [])
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, 8, FORMAT_VERSION + 1)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"it has version {FORMAT_VERSION + 1}"), open_container(path):
+        pass
+
+
 def test_a_document_that_still_can_be_read_but_says_something_else_is_refused(tmp_path: Path):
     path = tmp_path / "file"
     write_container(path, {"times": 1}, [])
