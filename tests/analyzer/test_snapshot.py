@@ -277,6 +277,14 @@ def test_an_array_larger_than_its_file_is_refused_before_there_is_room_for_it(tm
         pass
 
 
+def test_a_file_to_which_something_was_appended_is_refused(tmp_path: Path):
+    path = tmp_path / "file"
+    write_container(path, {}, [])
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(InputError, match="it holds more than it should"), open_container(path):
+        pass
+
+
 def test_a_whole_file_of_a_later_version_is_refused(tmp_path: Path):
     path = tmp_path / "file"
     write_container(path, {}, [])
