@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from warpgauge.analyzer.muting import Mutings, Silence
-from warpgauge.analyzer.muting_book import MUTINGS_FILE, mutings_document
+from warpgauge.analyzer.incidents.muting import Mutings, Silence
+from warpgauge.analyzer.incidents.muting_book import MUTINGS_FILE, mutings_document
 from warpgauge.cli.main import main
 from warpgauge.core.catalog import host
 

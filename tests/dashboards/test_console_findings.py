@@ -8,7 +8,7 @@ import pytest
 
 from tests.dashboards.test_console_plan import API, READ, console
 from tests.real_servers import open_browser
-from warpgauge.analyzer.plan_page import page_without_core
+from warpgauge.analyzer.service.plan_page import page_without_core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
