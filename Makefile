@@ -32,7 +32,7 @@ golden: ## rewrite the golden files; review the diff like code
 
 mutants: ## plant known faults one at a time; the tests must notice each: make mutants ARGS="queue/ alerts/"
 	@tools/bootstrap.sh test
-	@$(BIN)/python tools/mutants.py $(ARGS)
+	@$(BIN)/python -m tools.mutants $(ARGS)
 
 bench: ## run every benchmark
 	@tools/bootstrap.sh test

@@ -1,6 +1,6 @@
 """Plant known faults one at a time and see whether the tests notice: tests/mutants/SUBSYSTEM.toml says which.
 
-python3 tools/mutants.py [WORD...]     those whose "subsystem/name" contains a word; exit 1 if one was not noticed
+python3 -m tools.mutants [WORD...]     those whose "subsystem/name" contains a word; exit 1 if one was not noticed
 
 Works in a copy of the checkout, changes of today included; the checkout itself is only read. The named tests must pass
 in the copy before anything is planted, and must import the copy, which is tried and not assumed.
@@ -8,7 +8,6 @@ in the copy before anything is planted, and must import the copy, which is tried
 
 from __future__ import annotations
 
-import ast
 import os
 import shutil
 import signal
@@ -16,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from contextlib import contextmanager, suppress
@@ -24,13 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tools.mutant_descriptions import ROOT, complaints, mutants
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-FOLDER: Final = "tests/mutants"
-FEWEST: Final = 3  # of a subsystem
-KEYS: Final = {"fault", "file", "old", "new", "tests"}
+    from tools.mutant_descriptions import Mutant
+
 PATIENCE: Final = 5.0  # times what the tests take with nothing planted
 START_SECONDS: Final = 60.0  # of Python, pytest and all that the tests import, on a busy machine
 BASELINE_SECONDS: Final = 1_800.0
@@ -48,32 +46,6 @@ def test_this_process_and_its_children_import_the_copy(module):
     importlib.import_module(module)
     subprocess.run([sys.executable, "-c", f"import {{module}}"], cwd="/", check=True)
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mutant:
-    """One fault as somebody could have written it."""
-
-    name: str  # subsystem/name
-    fault: str  # what it would do to a user
-    file: str
-    old: str  # stands once in the file
-    new: str
-    tests: tuple[str, ...]  # files or ids, of which one must fail
-
-    @property
-    def subsystem(self) -> str:
-        """The file that describes it, without its ending."""
-        return self.name.partition("/")[0]
-
-    @property
-    def test_files(self) -> set[str]:
-        """Where the tests stand."""
-        return {test.partition("::")[0] for test in self.tests}
-
-    def planted(self, source: str) -> str:
-        """The file with the fault in it."""
-        return source.replace(self.old, self.new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,48 +73,6 @@ class Baseline:
     def limit(self, mutant: Mutant) -> float:
         """Seconds after which the mutant's tests hang."""
         return START_SECONDS + PATIENCE * sum(self.seconds[file] for file in mutant.test_files)
-
-
-def mutants(root: Path = ROOT) -> list[Mutant]:
-    """All that are described, by subsystem.
-
-    Raises:
-        KeyError, TypeError: an entry lacks a key or has one that nobody reads.
-
-    """
-    return [
-        Mutant(name=f"{path.stem}/{name}", **{**entry, "tests": tuple(entry["tests"])})
-        for path in sorted((root / FOLDER).glob("*.toml"))
-        for name, entry in tomllib.loads(path.read_text(encoding="utf-8")).items()
-    ]
-
-
-def complaints(mutant: Mutant, root: Path = ROOT) -> Iterator[str]:
-    """What makes a description useless, in words for whoever moved the code it speaks of."""
-    path = root / mutant.file
-    source = path.read_text(encoding="utf-8") if path.is_file() else ""
-    times = source.count(mutant.old)
-    if times != 1:
-        yield f"{mutant.name}: `old` stands {times} times in {mutant.file}; describe the fault anew in today's code"
-    elif mutant.new == mutant.old:
-        yield f"{mutant.name}: `new` is `old`"
-    elif path.suffix == ".py" and not _parses(mutant.planted(source)):
-        yield f"{mutant.name}: {mutant.file} is no Python any more with `new` in it"
-    for test in mutant.tests:
-        file, _, name = test.partition("::")
-        text = (root / file).read_text(encoding="utf-8") if (root / file).is_file() else ""
-        if not text or f"def {name.partition('[')[0]}" not in text:
-            yield f"{mutant.name}: there is no test {test}"
-    if not mutant.tests:
-        yield f"{mutant.name}: no test is named that must notice it"
-
-
-def _parses(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except SyntaxError:
-        return False
-    return True
 
 
 class Copy:
@@ -300,7 +230,7 @@ def judge(chosen: Sequence[Mutant], copy: Copy) -> Mapping[str, int]:
 
 
 def main(words: Sequence[str], root: Path = ROOT) -> int:
-    """Judge the chosen mutants; 2 if a description is wrong or nothing is chosen, 1 if one was not killed."""
+    """Judge the chosen mutants; 1 if one was not killed, 2 if they cannot be judged: a wrong description, red tests."""
     start = time.monotonic()
     chosen = [mutant for mutant in mutants(root) if not words or any(word in mutant.name for word in words)]
     wrong = [complaint for mutant in chosen for complaint in complaints(mutant, root)]
@@ -308,7 +238,11 @@ def main(words: Sequence[str], root: Path = ROOT) -> int:
         print("\n".join(wrong) or f"no mutant's name contains {' or '.join(words)}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="warpgauge-mutants-") as folder:
-        counts = judge(chosen, Copy(Path(folder), root))
+        try:
+            counts = judge(chosen, Copy(Path(folder), root))
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            return 2
     told = ", ".join(f"{number} {result}" for result, number in sorted(counts.items()))
     print(f"{told}; {time.monotonic() - start:.0f} s")
     return 0 if set(counts) == {KILLED} else 1

@@ -140,6 +140,14 @@ def test_an_inhibition_never_rests_on_labels_that_nobody_carries(inhibition: dic
     assert set(inhibition["equal"]) - {"cluster", "alertname"} <= asked
 
 
+@pytest.mark.parametrize(
+    "inhibition", configuration(Site())["inhibit_rules"], ids=lambda rule: rule["source_matchers"][0]
+)
+def test_what_is_wrong_at_one_place_silences_nothing_at_another(inhibition: dict[str, list[str]]):
+    named = {matcher.partition("!=")[0] for matcher in inhibition["source_matchers"] if matcher.endswith('!=""')}
+    assert named | {"cluster"} <= set(inhibition["equal"])
+
+
 def test_every_alert_that_a_lost_node_silences_names_its_node():
     silenced = [rule for rule in alerts() if rule.scope in {"device", "node", "job"}]
     assert all({"cluster", "node"} <= set(rule.labels) for rule in silenced)

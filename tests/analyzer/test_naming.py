@@ -34,6 +34,15 @@ def test_uname_names_every_series_of_its_instance():
     assert known.node({"instance": "10.0.0.2:9100"}) == "10.0.0.2"
 
 
+@pytest.mark.parametrize(("address", "second"), [("10.0.0.1", "node-b"), ("localhost", "node-a")])
+def test_an_address_that_several_machines_may_have_names_none(address: str, second: str):
+    known = names()
+    for port, node in (("9100", "node-a"), ("9200", second)):
+        known.learn("node_uname_info", {"instance": f"{address}:{port}", "nodename": node})
+
+    assert known.node({"instance": f"{address}:9400"}) == address
+
+
 def test_our_own_host_info_names_the_node_too():
     known = names()
     known.learn("host_info", {"instance": "127.0.0.1:9837", "nodename": "me"})

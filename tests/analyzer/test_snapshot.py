@@ -296,6 +296,41 @@ def test_a_byte_that_flipped_anywhere_is_noticed(sound: Path, at: int, flip: int
     assert load(sound) is None
 
 
+def test_an_array_larger_than_its_file_is_refused_before_there_is_room_for_it(tmp_path: Path):
+    rows = [{"name": "a", "dtype": "<f8", "shape": [2**45]}]
+    document = json.dumps({"arrays": rows, "content": {}}).encode()
+    header = struct.pack("<8sIIQ", b"WGSNAP\r\n", FORMAT_VERSION, zlib.crc32(document), len(document))
+    (tmp_path / "file").write_bytes(header + document)
+    with pytest.raises(InputError, match="it is cut off"), open_container(tmp_path / "file"):
+        pass
+
+
+def test_a_file_to_which_something_was_appended_is_refused(tmp_path: Path):
+    path = tmp_path / "file"
+    write_container(path, {}, [])
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(InputError, match="it holds more than it should"), open_container(path):
+        pass
+
+
+def test_a_whole_file_of_a_later_version_is_refused(tmp_path: Path):
+    path = tmp_path / "file"
+    write_container(path, {}, [])
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, 8, FORMAT_VERSION + 1)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"it has version {FORMAT_VERSION + 1}"), open_container(path):
+        pass
+
+
+def test_a_document_that_still_can_be_read_but_says_something_else_is_refused(tmp_path: Path):
+    path = tmp_path / "file"
+    write_container(path, {"times": 1}, [])
+    path.write_bytes(path.read_bytes().replace(b'"times":1', b'"times":2'))
+    with pytest.raises(InputError, match="its document is damaged"), open_container(path):
+        pass
+
+
 @pytest.mark.parametrize(
     "content",
     [

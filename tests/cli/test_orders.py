@@ -41,9 +41,11 @@ def analyzer(status: int, answer: dict[str, Any]) -> Iterator[tuple[str, list[An
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", orders
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", orders
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def flags(url: str, folder: Path) -> Namespace:

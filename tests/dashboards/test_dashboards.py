@@ -177,18 +177,28 @@ def test_a_table_row_is_identified_by_labels_of_every_query(panel: dict[str, Any
         assert {label for label in shown if not label.startswith("Value")} == common
 
 
-@every_panel
-def test_a_link_leads_to_a_dashboard_of_ours_and_keeps_the_time(panel: dict[str, Any]):
-    links = [
-        link
+def links_of(panel: dict[str, Any]) -> list[str]:
+    """Addresses of dashboards behind a panel's cells."""
+    return [
+        link["url"]
         for override in panel["fieldConfig"]["overrides"]
         for one in override["properties"]
         if one["id"] == "links"
         for link in one["value"]
+        if link["title"] not in {"Open runbook", "Open console"}
     ]
-    for link in (one for one in links if one["title"] not in {"Open runbook", "Open console"}):
-        assert link["url"].partition("?")[0] in {dashboard_path(other) for other in DOCUMENTS}
-        assert link["url"].endswith("${__url_time_range}")
+
+
+@every_panel
+def test_a_link_leads_to_a_dashboard_of_ours_and_keeps_the_time(panel: dict[str, Any]):
+    for url in links_of(panel):
+        assert url.partition("?")[0] in {dashboard_path(other) for other in DOCUMENTS}
+        assert url.endswith("${__url_time_range}")
+
+
+@every_own_panel
+def test_a_link_names_the_cluster_of_what_it_leads_to(panel: dict[str, Any]):
+    assert all("var-cluster=" in url for url in links_of(panel))
 
 
 @every_panel

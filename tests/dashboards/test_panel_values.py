@@ -38,7 +38,7 @@ SERIES = {
     f"accel_memory_used_bytes{{{A}}}": 60,
     f"accel_memory_total_bytes{{{A}}}": 80,
     **{f'accel_memory_used_bytes{{{D},instance_id="{part}"}}': used for part, used in ((1, 10), (2, 20))},
-    **{f'accel_memory_total_bytes{{{D},instance_id="{part}"}}': total for part, total in ((1, 20), (2, 40))},
+    **{f'accel_memory_total_bytes{{{D},instance_id="{part}"}}': total for part, total in ((1, 20), (2, 60))},
     f'accel_throttle_active{{{A},reason="sw_thermal"}}': 1,
     f'accel_throttle_active{{{D},reason="sw_power_cap"}}': 1,
 }
@@ -62,7 +62,7 @@ def query(title: str, letter: str) -> str:
         ("Mean utilization", "A", {"{}": 0.5}),
         ("Power now", "A", {"{}": 400}),
         ("Devices", "C", {f"{{{A}}}": 0.75, f"{{{D}}}": 0.25}),
-        ("Devices", "E", {f"{{{A}}}": 0.75, f"{{{D}}}": 0.5}),
+        ("Devices", "E", {f"{{{A}}}": 0.75, f"{{{D}}}": 0.375}),
         ("Devices", "F", {f"{{{A}}}": 60}),
         ("Devices", "G", {f"{{{A}}}": 310, f"{{{D}}}": 90}),
     ],

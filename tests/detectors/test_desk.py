@@ -263,6 +263,14 @@ def test_any_other_verdict_undoes_nothing(verdict: Verdict, site: Site) -> None:
     assert [one.kind for one in site.advisor.open] == [made.kind]
 
 
+@pytest.mark.parametrize("mode", ["approve", "auto"])
+def test_an_undo_waits_for_a_person_in_every_mode(mode: str, site: Site) -> None:
+    (made,) = site.tick(finding()).fresh
+    undo = undo_of(made, "it got worse", mode=mode, now=NOW)
+    assert undo is not None
+    assert (undo.approval.required, undo.may_be_followed) == (True, False)
+
+
 def test_what_cannot_be_undone_has_no_undo(site: Site) -> None:
     (made,) = site.tick(finding()).fresh
     final = replace(made, reversible=Reversible.NO)
@@ -368,12 +376,12 @@ def test_what_was_before_ends_when_it_began_to_be_executed(site: Site) -> None:
     began = frame.time_ms[STEPS_AT] / 1000
     (made,) = site.tick(finding(FindingKind.IDLE_ALLOCATED, job="job-0")).fresh
     site.acked(made, Phase.EXECUTING)
-    site.clock.advance(240)
+    site.clock.advance(360)
     site.acked(made, Phase.EXECUTED)
     (pending,) = site.desk.book.unverified()
-    assert pending.executed - pending.began == 240
+    assert pending.executed - pending.began == 360  # more than half of the window before: its median would be of then
     target = replace(made.target[0], cluster="test")
-    long = Pending(replace(made, target=(target,)), began + 240, began)
+    long = Pending(replace(made, target=(target,)), began + 360, began)
     found = verify(frame, long, frozenset(), long.executed + SETTLE_SECONDS + WINDOW_SECONDS)
     assert found.effect.estimate == pytest.approx(-0.3, abs=0.05)
     assert found.before.median == pytest.approx(1.0, abs=0.05)

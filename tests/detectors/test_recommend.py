@@ -12,7 +12,18 @@ from tests.detectors.scenes import Lockstep, add_device
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.recommend import Ledger, Plan, recommend
 from warpgauge.analyzer.recommend.topology import Topology, topology_of
-from warpgauge.core.finding import Evidence, Finding, FindingKind, Impact, Incident, Scope, Severity, stable_id
+from warpgauge.core.finding import (
+    Evidence,
+    Finding,
+    FindingKind,
+    Impact,
+    Incident,
+    Mute,
+    MutedBy,
+    Scope,
+    Severity,
+    stable_id,
+)
 from warpgauge.core.recommendation import RecommendationKind, recommendation_from_event, recommendation_schema
 
 NOW = 1_750_000_000.0
@@ -191,6 +202,18 @@ def test_a_restart_makes_the_same_document_again() -> None:
 def test_an_ended_finding_closes_its_recommendation() -> None:
     first = plan(finding())
     assert not plan(ledger=first.ledger, now=NOW + 10).ledger.open
+
+
+@pytest.mark.parametrize(("hours", "is_advised"), [(5.9, False), (6.0, True)])
+def test_one_job_is_disturbed_no_more_often_than_every_six_hours(hours: float, is_advised: bool) -> None:  # noqa: FBT001
+    before = plan(finding())
+    gone = plan(ledger=before.ledger, now=NOW + 60)
+    assert bool(plan(finding(), ledger=gone.ledger, now=NOW + hours * 3600).fresh) is is_advised
+
+
+def test_what_is_muted_gets_no_advice() -> None:
+    muted = replace(finding(), muted=Mute(by=MutedBy.SILENCE, id="s1", reason="known"))
+    assert plan(muted).fresh == ()
 
 
 def test_what_comes_back_soon_after_waits_for_the_cooldown() -> None:

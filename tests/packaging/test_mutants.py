@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tools.mutant_descriptions import FEWEST, Mutant, complaints, mutants
 from tools.mutants import (
-    FEWEST,
     KILLED,
     NOT_RUN,
     RED_BEFORE,
@@ -18,11 +18,8 @@ from tools.mutants import (
     TIMED_OUT,
     Baseline,
     Copy,
-    Mutant,
     Run,
-    complaints,
     main,
-    mutants,
     verdict,
 )
 

@@ -70,6 +70,16 @@ def test_what_may_not_move_keeps_its_node(hindrance):
     assert consolidate(occupancy, gpu_count=8, wanted=1).moves == ()
 
 
+def test_no_pod_is_moved_into_a_node_that_is_free_already():
+    occupancy = running(
+        [node("a"), node("b"), node("c"), node("free")],
+        (pod("p", 1), "a", (0,)),
+        (pod("fixed", 4, movable=False), "b", (0, 1, 2, 3)),
+        (pod("whole", 8), "c", tuple(range(8))),
+    )
+    assert [move.pod for move in consolidate(occupancy, gpu_count=8, wanted=3).moves] == ["p"]
+
+
 def test_nothing_is_moved_while_enough_nodes_are_free():
     occupancy = running([node("a"), node("b"), node("c")], (pod("p"), "a", (0,)), (pod("q"), "b", (0,)))
     plan = consolidate(occupancy, gpu_count=8, wanted=1)

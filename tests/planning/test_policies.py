@@ -68,6 +68,13 @@ def test_a_pod_goes_only_where_model_and_place_allow():
         assert (seat and cluster.nodes[seat.node].name) == expected
 
 
+def test_of_nodes_that_differ_in_their_zone_alone_only_the_right_one_is_taken():
+    request = Request(cpu_milli=1000, place=Place(zones=frozenset({"y"})))
+    cluster = Cluster([node("a", zone="x"), node("b", zone="y")])
+    seat = placer_for("bestfit", cluster, [Pod(name="p", request=request)]).best(request)
+    assert cluster.nodes[seat.node].name == "b"
+
+
 def test_what_is_unknown_of_a_node_fails_a_limit():
     place = Place(highest_price_per_hour=100.0)
     assert not Request(cpu_milli=1, place=place).allows(node("a"))

@@ -123,6 +123,21 @@ def test_no_password_reaches_the_log(tmp_path, caplog):
     assert basic("alice", "hunter2-secret")["Authorization"] not in shown
 
 
+def test_a_password_that_was_changed_in_the_file_opens_no_more(tmp_path):
+    other = bcrypt.hashpw(b"another", bcrypt.gensalt(4)).decode()
+
+    async def before_and_after():
+        async with door(tmp_path, USERS) as client:
+            statuses = []
+            for hashed in (HASHED, other):
+                write(tmp_path / "web-config.yml", f"basic_auth_users:\n  alice: {hashed}\n")
+                async with client.get("/hello", headers=basic("alice")) as answer:
+                    statuses.append(answer.status)
+            return statuses
+
+    assert asyncio.run(before_and_after()) == [200, 401]
+
+
 def test_a_user_taken_from_the_file_is_out_at_once(tmp_path):
     async def before_and_after():
         async with door(tmp_path, USERS) as client:

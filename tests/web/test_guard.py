@@ -68,7 +68,7 @@ def test_two_folders_have_two_tokens(tmp_path):
     assert token_in(tmp_path / "a").read() != token_in(tmp_path / "b").read()
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601, 0o777])
+@pytest.mark.parametrize("mode", [0o640, 0o620, 0o610, 0o604, 0o660, 0o601, 0o777])
 def test_a_token_that_others_have_rights_on_is_refused_with_the_mend(tmp_path, mode):
     token = token_in(tmp_path)
     token.path.chmod(mode)
@@ -175,7 +175,9 @@ def test_an_application_without_a_token_file_takes_no_orders(tmp_path):
     assert order(None, bearer(token_in(tmp_path)))[:2] == (403, '{"error":"nothing can be changed here"}\n')
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1.evil.example", "http://127.0.0.1:1", ""]
+)
 def test_another_origin_is_refused_even_with_the_token(tmp_path, origin):
     token = token_in(tmp_path)
     assert order(token, bearer(token) | {"Origin": origin})[0] == 403
