@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from detection_parts.drawn_jobs import FREE, Slot, devices_in, happens, job_of, log_uniform, roomy, slots_of, truths
 
@@ -24,12 +24,18 @@ from warpgauge.exporters.synthetic.scenario import (
     TroublePlan,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["SOUND_EVERY", "Drawn", "draw", "is_sound", "troubles_of"]
 
 SOUND_EVERY: Final = 10
 SOUND_OF_TEN: Final = 3  # 60 of 200 seeds are without any fault
 WIDE_NODES: Final = 4  # there is room for a third fault
 SELDOM_FIT: Final = ("slow_loader", "slow_network", "slow_stage", "slow_stage", "slow_host")  # few slots have the place
+ADDED: Final = ("overload", "long_contexts", "device_sharer")
+"""Causes that came later: drawn from a stream of their own, so that all else of a seed stays what it was."""
+
 XIDS: Final = (48, 62, 64, 74, 79, 95, 119, 120)
 SLOWING: Final = ("slow_clock", "slow_kernels")
 LONG_SCRAPE: Final = 30.0  # large fleets are scraped less often
@@ -49,8 +55,8 @@ def is_sound(seed: int) -> bool:
     return seed % SOUND_EVERY < SOUND_OF_TEN
 
 
-def draw(seed: int) -> Drawn:
-    """The scenario of a seed."""
+def draw(seed: int, *, only_added: bool = False) -> Drawn:
+    """The scenario of a seed; with `only_added` its fleet with faults of the sorts that came later alone."""
     random = Random(f"detection:{seed}")
     scrape = random.choice((15.0, 30.0, 30.0, 60.0))
     nodes, width = random.choice((2, 3, 4) if scrape < LONG_SCRAPE else (3, 4, 6)), random.choice((4, 8))
@@ -74,7 +80,10 @@ def draw(seed: int) -> Drawn:
         jobs=tuple(slot.job for slot in slots if slot.job),
         troubles=tuple(troubles_of(random, nodes, duration)),
     )
-    faults = () if is_sound(seed) else tuple(_faults(random, slots, duration, nodes))
+    faults: tuple[FaultPlan, ...] = ()
+    if not is_sound(seed):
+        faults = () if only_added else tuple(_faults(random, slots, duration, nodes))
+        faults += tuple(_added(Random(f"detection:added:{seed}"), slots, faults, duration))
     jobs = tuple(roomy(job, faults) for job in scenario.jobs)
     scenario = replace(scenario, jobs=jobs, faults=faults)
     return Drawn(scenario=scenario, true_of_jobs=frozenset(truths(jobs)))
@@ -101,7 +110,7 @@ def _faults(random: Random, slots: list[Slot], duration: float, nodes: int) -> l
     """Two or three faults at places that have nothing to do with each other."""
     found: list[FaultPlan] = []
     taken: set[int] = set()  # machines
-    causes = [*CAUSES, *SLOWING, *SLOWING, *SELDOM_FIT]
+    causes = [*(name for name in CAUSES if name not in ADDED), *SLOWING, *SLOWING, *SELDOM_FIT]
     for _ in range(40):
         if len(found) == (3 if nodes >= WIDE_NODES else 2):
             break
@@ -113,6 +122,25 @@ def _faults(random: Random, slots: list[Slot], duration: float, nodes: int) -> l
                 taken |= held
                 break
     return found
+
+
+def _added(random: Random, slots: list[Slot], faults: tuple[FaultPlan, ...], duration: float) -> Iterator[FaultPlan]:
+    """One fault of each sort that came later, as far as there is a place that no other fault has to do with."""
+    taken = {node for fault in faults for node in _machines(fault, slots)}
+    for cause in random.sample(ADDED, len(ADDED)):
+        for slot in random.sample(slots, len(slots)):
+            fault, held = _fault(random, cause, slot, slots, duration)
+            if fault is not None and not held & taken:
+                taken |= held
+                yield fault
+                break
+
+
+def _machines(fault: FaultPlan, slots: list[Slot]) -> set[int]:
+    """Machines of all that shares one with what a fault strikes."""
+    struck = fault.node if fault.node >= 0 else int(fault.device.partition(":")[0] or -1)
+    own = {node for slot in slots if slot.job and slot.job.id == fault.job for node in slot.nodes} or {struck}
+    return {node for slot in slots if set(slot.nodes) & own for node in slot.nodes}
 
 
 def _fault(
@@ -143,7 +171,7 @@ def _place(random: Random, name: str, slot: Slot) -> dict[str, object] | None:
         return None
     if cause.strikes is Strikes.NODE:
         return {"node": random.choice(slot.nodes)}
-    if job and cause.strikes is Strikes.JOB:
+    if job and cause.strikes in {Strikes.JOB, Strikes.SERVER}:
         return {"job": job.id}
     if job and cause.strikes is Strikes.STAGE:
         return {"job": job.id, "stage": random.randrange(job.stages)}
@@ -180,7 +208,7 @@ _WANTED: Final = {
     "slow_host": ("training",),
 }
 _TOLD_BY_STEPS: Final = frozenset(
-    {"silent_collective", *(name for name, cause in CAUSES.items() if cause.slows)} - {"slow_clock"}
+    {"silent_collective", "device_sharer", *(name for name, cause in CAUSES.items() if cause.slows)} - {"slow_clock"}
 )
 
 
@@ -194,6 +222,9 @@ _SIZES: Final = {
     "cpu_hog": (0.2, 3.0),
     "memory_hog": (0.008, 0.3),
     "stuck_kernel": (0.004, 0.2),
+    "overload": (0.7, 3.0),
+    "long_contexts": (1.1, 5.0),
+    "device_sharer": (0.05, 0.6),
 }
 
 
