@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Final
 from detection_parts.drawing import draw, is_sound
 from detection_parts.figures import figures, left_out, unknown
 from detection_parts.large import MOST_DEVICES, draw_large
-from detection_parts.matching import match
+from detection_parts.matching import INFORMATION, match
 from detection_parts.playing import Outcome, watched
 from detection_parts.recording import recorded, streamed
 from detection_parts.unknown import detectors_without, kinds_to_forget
@@ -183,8 +183,9 @@ def _print(rows: Sequence[Row], outcomes: Sequence[Outcome], args: argparse.Name
 def _tell(outcome: Outcome) -> None:
     """What was missed in a scenario and what was false."""
     matched = match(outcome, outcome.pages)
+    informed = match(outcome, [hint for hint in outcome.hints if hint.kind in INFORMATION], informs=True)
     start = outcome.truth["start"]
-    for found in matched.found:
+    for found in (*matched.found, *informed.found):
         if found.page is None and found.fault["must_be_found"]:
             fault = found.fault
             scope = {key: value for key, value in fault["scope"].items() if key not in {"cluster", "rack"}}

@@ -33,13 +33,15 @@ SOUND_EVERY: Final = 10
 SOUND_OF_TEN: Final = 3  # 60 of 200 seeds are without any fault
 WIDE_NODES: Final = 4  # there is room for a third fault
 SELDOM_FIT: Final = ("slow_loader", "slow_network", "slow_stage", "slow_stage", "slow_host")  # few slots have the place
-ADDED: Final = ("overload", "long_contexts", "device_sharer")
-"""Causes that came later: drawn from a stream of their own, so that all else of a seed stays what it was."""
+ADDED: Final = ("overload", "long_contexts", "device_sharer", "noisy_riser", "fouling_heat_sink", "bad_cable")
+"""Causes that came later: each is drawn from a stream of its own, so that all before it of a seed stays what it was."""
 
 XIDS: Final = (48, 62, 64, 74, 79, 95, 119, 120)
 SLOWING: Final = ("slow_clock", "slow_kernels")
 LONG_SCRAPE: Final = 30.0  # large fleets are scraped less often
 LONG: Final = ("memory_leak", "abandoned")
+LATE: Final = ("noisy_riser", "fouling_heat_sink", "bad_cable")
+LATE_SECONDS: Final = 2100.0  # what is unlike its past must have one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def draw(seed: int, *, only_added: bool = False) -> Drawn:
     faults: tuple[FaultPlan, ...] = ()
     if not is_sound(seed):
         faults = () if only_added else tuple(_faults(random, slots, duration, nodes))
-        faults += tuple(_added(Random(f"detection:added:{seed}"), slots, faults, duration))
+        faults += tuple(_added(seed, slots, faults, duration))
     jobs = tuple(roomy(job, faults) for job in scenario.jobs)
     scenario = replace(scenario, jobs=jobs, faults=faults)
     return Drawn(scenario=scenario, true_of_jobs=frozenset(truths(jobs)))
@@ -124,10 +126,12 @@ def _faults(random: Random, slots: list[Slot], duration: float, nodes: int) -> l
     return found
 
 
-def _added(random: Random, slots: list[Slot], faults: tuple[FaultPlan, ...], duration: float) -> Iterator[FaultPlan]:
+def _added(seed: int, slots: list[Slot], faults: tuple[FaultPlan, ...], duration: float) -> Iterator[FaultPlan]:
     """One fault of each sort that came later, as far as there is a place that no other fault has to do with."""
     taken = {node for fault in faults for node in _machines(fault, slots)}
-    for cause in random.sample(ADDED, len(ADDED)):
+    first, second, *others = ADDED  # servers are rare: both causes that strike them have a turn
+    for cause in (first, second, *others) if seed % 2 else (second, first, *others):
+        random = Random(f"detection:{cause}:{seed}")
         for slot in random.sample(slots, len(slots)):
             fault, held = _fault(random, cause, slot, slots, duration)
             if fault is not None and not held & taken:
@@ -150,9 +154,11 @@ def _fault(
     held = {node for one in slots if set(one.nodes) & set(slot.nodes) for node in one.nodes}
     place = _place(random, name, slot)
     onset = random.uniform(300.0, 1200.0) if name in LONG else random.uniform(900.0, duration - 2400.0)
+    if name in LATE:
+        onset = random.uniform(LATE_SECONDS, duration - 2400.0)
     if place is None or (slot.job and not _is_there(slot.job, onset, duration)):
         return None, set()
-    lasts = random.uniform(1200.0, 2400.0) if happens(random, 0.3) and name not in LONG else 0.0
+    lasts = random.uniform(1200.0, 2400.0) if happens(random, 0.3) and name not in {*LONG, *LATE} else 0.0
     return (
         FaultPlan(cause=name, start_seconds=onset, duration_seconds=lasts, size=_size(random, name), **place),
         held if cause.strikes is not Strikes.NODE else {*held, place["node"]},
@@ -206,6 +212,7 @@ _WANTED: Final = {
     "pcie_contact": ("training",),
     "power_brake": ("training",),  # of a device that does nothing nothing is taken
     "slow_host": ("training",),
+    "fouling_heat_sink": ("training",),  # whose load is steady enough to compare temperatures
 }
 _TOLD_BY_STEPS: Final = frozenset(
     {"silent_collective", "device_sharer", *(name for name, cause in CAUSES.items() if cause.slows)} - {"slow_clock"}
@@ -225,6 +232,9 @@ _SIZES: Final = {
     "overload": (0.7, 3.0),
     "long_contexts": (1.1, 5.0),
     "device_sharer": (0.05, 0.6),
+    "noisy_riser": (0.1, 300.0),
+    "bad_cable": (0.1, 300.0),
+    "fouling_heat_sink": (0.1, 3.0),
 }
 
 

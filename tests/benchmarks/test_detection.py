@@ -224,7 +224,7 @@ def _drawn(one: JobPlan | FaultPlan) -> tuple[object, ...]:
 
 
 def test_they_strike_machines_that_no_other_fault_has_to_do_with_and_no_sound_fleet():
-    drawn = [draw(seed).scenario for seed in range(100)]
+    drawn = [draw(seed, only_added=alone).scenario for seed in range(100) for alone in (False, True)]
     added = [fault for scenario in drawn for fault in scenario.faults if fault.cause in ADDED]
     assert {fault.cause for fault in added} == set(ADDED)
     assert not any(draw(seed, only_added=True).scenario.faults for seed in range(100) if is_sound(seed))

@@ -183,6 +183,7 @@ class Gpu:
         self.kernel_cost_ratio = 1.0  # time of a kernel at the same clock: memory that lost speed
         self.launch_cost_ratio = 1.0  # the same, where the host has no CPU left to launch kernels in time
         self.stranger_share = 0.0  # of the time, that kernels of a process beside the job's get
+        self.replays_per_second = 0.0  # PCIe packets that are garbled and sent again
         self.link_errors_per_second = 0.0  # of the first NVLink
         self.state = DeviceState.OK  # what the driver answers
         self.answered = 0.0  # when it last did, seconds since the epoch
@@ -211,7 +212,7 @@ class Gpu:
         self.link_receive_bytes = self.link_transmit_bytes * random.uniform(0.98, 1.02)
         self.corrected_errors_volatile = 0
         self.corrected_errors_aggregate = random.choice((0, 0, 0, 0, 1, 2, 5))
-        self.link_errors = 0
+        self.link_errors = self.pcie_replays = 0
         self.xids: dict[int, int] = {}  # how often each happened
 
     # ---- what the counters say about the last interval
@@ -318,6 +319,9 @@ class Gpu:
         if self.link_errors_per_second:
             expected = seconds * self.link_errors_per_second
             self.link_errors += int(expected) + (self._random.random() < expected % 1.0)
+        if self.replays_per_second:
+            expected = seconds * self.replays_per_second
+            self.pcie_replays += int(expected) + (self._random.random() < expected % 1.0)
 
     def _jitter(self, seconds: float) -> None:
         """Load varies from batch to batch: an Ornstein-Uhlenbeck process with a memory of 20 s and 1 % deviation."""

@@ -16,6 +16,7 @@ from warpgauge.core.finding import FindingKind
 from warpgauge.exporters.synthetic.job import TrainingJob
 from warpgauge.exporters.synthetic.scenario.cause import Cause, Strikes, Target
 from warpgauge.exporters.synthetic.scenario.load import LOAD
+from warpgauge.exporters.synthetic.scenario.wear import WEAR
 from warpgauge.exporters.synthetic.sessions import Notebook, Server
 
 if TYPE_CHECKING:
@@ -322,4 +323,5 @@ CAUSES: Final[dict[str, Cause]] = {
         measure="1: the device vanished from its machine's page", strike=_silence,
     ),
     **LOAD,
+    **WEAR,
 }  # fmt: skip
