@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 PICTURES ?= docs/screenshots/dashboards
 
-.PHONY: help up test check golden bench generate screenshots panels real-servers torch-tests new-collector new-alert clean
+.PHONY: help up test check golden mutants bench generate screenshots panels real-servers torch-tests new-collector new-alert clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -29,6 +29,10 @@ check: ## lint, format, types, import contracts, duplicated code
 golden: ## rewrite the golden files; review the diff like code
 	@tools/bootstrap.sh test
 	@$(BIN)/python -m pytest -n auto --golden $(ARGS)
+
+mutants: ## plant known faults one at a time; the tests must notice each: make mutants ARGS="queue/ alerts/"
+	@tools/bootstrap.sh test
+	@$(BIN)/python tools/mutants.py $(ARGS)
 
 bench: ## run every benchmark
 	@tools/bootstrap.sh test

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,15 +25,20 @@ pytest_plugins = [
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let Ctrl-C mean something: a shell's background job ignores it, and so would every program that a test starts.
 
     What a program keeps (the operator's token) it keeps in the checkout, not in the data directory of whoever tests;
     each worker has a folder of its own.
-    Drawn examples prove what is right, not how fast a machine is that does something else too.
+    Drawn examples prove what is right, not how fast a machine is that does something else too. Of a planted fault
+    (tools/mutants.py) only whether it shows is asked: no smaller example, and the same examples each time.
     """
-    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("any machine")
+    usual = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("any machine", usual)
+    settings.register_profile(
+        "mutants", usual, phases=[Phase.explicit, Phase.generate], derandomize=True, database=None
+    )
+    settings.load_profile(config.getoption("--hypothesis-profile") or "any machine")
     kept = Path(__file__).parents[1] / ".cache" / "data" / os.environ.get("PYTEST_XDIST_WORKER", "")
     os.environ["XDG_DATA_HOME"] = str(kept)
     os.environ.pop("STATE_DIRECTORY", None)

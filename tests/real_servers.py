@@ -347,6 +347,13 @@ def chromium() -> Path:
 @pytest.fixture
 def browser(chromium: Path) -> Iterator[Any]:
     """A Playwright browser (sync API): `browser.new_page()`. It drives the system's Chromium and downloads nothing."""
+    with open_browser(chromium) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def open_browser(chromium: Path) -> Iterator[Any]:
+    """The browser for as long as it is wanted; no event loop may run beside it."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
     with sync_api.sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))

@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -23,9 +25,11 @@ UNIT_TESTS = sorted((ALERTS / "unit").glob("*.yaml"))
 CONFIG = ALERTS / "generated/alertmanager/alertmanager.yml"
 DATA = {
     "status": "firing",
+    "externalURL": "http://alertmanager.test",
     "alerts": [
         {
             "status": "firing",
+            "startsAt": "2026-11-26T03:05:00Z",
             "labels": {"alertname": "DeviceLost"},
             "annotations": {
                 "summary": f"n1/gpu{number} is lost",
@@ -120,13 +124,13 @@ def test_alerts_reach_whom_they_concern(amtool: Path, labels: tuple[str, ...], r
     assert done.returncode == 0, done.stdout
 
 
-def rendered(amtool: Path, tmp_path: Path, name: str) -> str:
+def rendered(amtool: Path, tmp_path: Path, name: str, message: dict[str, Any] = DATA) -> str:
     data = tmp_path / "data.json"
-    data.write_text(json.dumps(DATA))
+    data.write_text(json.dumps(message))
     template = CONFIG.parent / "warpgauge.tmpl"
     done = run(
         amtool, "template", "render", f"--template.glob={template}", f'--template.text={{{{ template "{name}" . }}}}',
-        f"--template.data={data}",
+        f"--template.data={data}", f"--template.type={'html' if name.endswith('.html') else 'text'}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -174,3 +178,32 @@ def test_the_text_of_a_message_lists_five_alerts_with_runbooks_and_counts_the_re
     text = rendered(amtool, tmp_path, "warpgauge.text")
     assert text.count("runbook: http://127.0.0.1:9838/runbooks/DeviceLost") == 5
     assert "and more: 8 in all" in text
+
+
+@pytest.mark.parametrize("name", ["warpgauge.text", "warpgauge.slack.text", "warpgauge.email.html"])
+def test_a_message_says_since_when_and_leads_to_a_silence_of_what_its_alerts_share(
+    amtool: Path, tmp_path: Path, name: str
+):
+    labels = {"alertname": "DeviceLost", "cluster": 'a b+c"'}
+    text = rendered(amtool, tmp_path, name, DATA | {"commonLabels": labels})
+
+    assert "since 2026-11-26 03:05 UTC" in text
+    link = re.search(r"http://alertmanager\.test/#/silences/new\?filter=([\w%.-]+)", text)
+    assert link
+    assert unquote(link[1]) == '{alertname="DeviceLost",cluster="a b+c\\""}'
+
+
+def test_what_ended_is_told_from_what_still_fires_in_one_message(amtool: Path, tmp_path: Path):
+    ended = DATA["alerts"][1] | {"status": "resolved", "endsAt": "2026-11-26T03:09:00Z"}
+    text = rendered(amtool, tmp_path, "warpgauge.text", DATA | {"alerts": [DATA["alerts"][0], ended]})
+
+    assert text.count("ended: ") == 1
+    assert "- ended: n1/gpu1 is lost\n  since 2026-11-26 03:05 UTC, ended 2026-11-26 03:09 UTC" in text
+
+
+def test_the_title_about_a_job_names_it_also_where_several_alerts_are_in_the_message(amtool: Path, tmp_path: Path):
+    message = DATA | {"commonLabels": {"job_id": "train", "severity": "warning", "cluster": "c1"}}
+
+    title = rendered(amtool, tmp_path, "warpgauge.title", message).strip()
+
+    assert title == "[FIRING 8] several alerts (warning) about job train in c1"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from warpgauge.analyzer.cells import Cells, fold
-from warpgauge.analyzer.schema import Reduce
-from warpgauge.analyzer.states import ColumnValues
+from warpgauge.analyzer.frame.cells import Cells, fold
+from warpgauge.analyzer.frame.schema import Reduce
+from warpgauge.analyzer.frame.states import ColumnValues
 
 COLUMN = 7
 

@@ -90,6 +90,12 @@ def test_a_late_sample_is_counted_and_changes_nothing():
     assert feed.rates(3) == before
 
 
+def test_of_two_samples_of_one_moment_the_first_counts():
+    feed = Feed().add((0, 0), (10, 5)).add((10, 9)).add((20, 10))
+
+    assert feed.rates(2) == [0.5, 0.5]
+
+
 def test_a_sample_older_than_the_window_is_late():
     frame = Frame(window_seconds=600)
     Feed(frame).add((0, 0), (10_000, 5))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.intake import Intake
-from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.sources import Page, Points, Ranges, Target
 from warpgauge.core.catalog import device, host
 from warpgauge.core.errors import InputError
@@ -103,6 +103,16 @@ def test_a_slow_target_is_bridged_and_a_fast_one_is_not():
 
     assert slow.frame.latest(host.CPU_SECONDS, "user").tolist() == [0.5]
     assert np.isnan(fast.frame.latest(host.CPU_SECONDS, "user")).all()
+
+
+@pytest.mark.parametrize(("seconds", "known"), [(120, True), (180, False)])
+def test_one_missed_sample_is_bridged_and_two_are_a_gap(seconds: int, known: bool):  # noqa: FBT001 - drawn
+    taking = intake()
+    for second in (0, seconds):
+        text = f'host_cpu_seconds_total{{cpu="0",mode="user"}} {second / 2}\n'
+        taking.take(page(text, time=NOW + second, interval=60.0))
+
+    assert np.isfinite(taking.frame.latest(host.CPU_SECONDS, "user")).tolist() == [known]
 
 
 def test_a_device_without_a_node_is_kept_under_no_name():

@@ -11,9 +11,9 @@ from aiohttp import ClientSession, web
 
 from tests.analyzer.http_stub import serving
 from tests.analyzer.test_service import Full, Machine, advisor, config, get
-from warpgauge.analyzer.api import make_api
-from warpgauge.analyzer.muting_book import MutingBook
-from warpgauge.analyzer.service import Service
+from warpgauge.analyzer.incidents.muting_book import MutingBook
+from warpgauge.analyzer.service.api import make_api
+from warpgauge.analyzer.service.service import Service
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.cli.main import main
@@ -77,6 +77,29 @@ def test_a_silenced_finding_is_shown_but_neither_counted_nor_recommended_on(tmp_
     assert [incident.muted for incident in running.result.incidents] == [True]
     assert "silenced: node=box until" in capsys.readouterr().out
     assert verify(tmp_path / AUDIT_FILE).lines == 1
+
+
+def test_findings_are_read_without_a_token_and_lead_to_a_dismissal(tmp_path: Path, capsys):
+    async def run() -> tuple[int, str, list[str]]:
+        async with analyzer(tmp_path) as (url, running):
+            code = await asyncio.to_thread(main, ["findings", "--analyzer", url], {"HOME": str(tmp_path / "other")})
+            told = capsys.readouterr().out
+            ids = [finding.id for finding in running.result.findings]
+            assert await ordered(tmp_path, url, "dismiss", ids[0], "--reason", "by design") == 0
+            assert await ordered(tmp_path, url, "findings", "--json") == 0  # what is muted asks for nothing
+            lines = capsys.readouterr().out.splitlines()[1:]
+            assert await ordered(tmp_path, url, "findings") == 0
+            return code, told, [*lines, *ids]
+
+    code, told, (line, finding) = asyncio.run(run())
+
+    assert code == 1
+    assert told.startswith("1 finding on 1 node and 1 device, as of ")
+    assert "WARNING host_saturated since " in told
+    assert "What to do: " in told
+    assert told.endswith(f"  id {finding}\n")
+    assert json.loads(line)["id"] == finding
+    assert ", dismissed until " in capsys.readouterr().out
 
 
 def test_what_was_silenced_still_is_after_a_restart_until_somebody_ends_it(tmp_path: Path, capsys):

@@ -24,15 +24,23 @@ from tests.detectors.scenes import Lockstep, since
 from tests.detectors.test_any_frame import frames
 from tests.detectors.test_breaker import hot
 from tests.frame_builder import FrameBuilder
-from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.engine import CLEAR_TICKS, EngineState, analyze
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
-from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.incidents.breaker import suspicions
+from warpgauge.analyzer.incidents.engine import CLEAR_TICKS, EngineState, analyze
 from warpgauge.analyzer.recommend import Ledger, recommend
 from warpgauge.analyzer.recommend.topology import topology_of
-from warpgauge.analyzer.snapshot import Keeper, Memory, Saved, content_of, open_container, write_container
+from warpgauge.analyzer.snapshot import (
+    Keeper,
+    Memory,
+    Saved,
+    content_of,
+    frame_content,
+    open_container,
+    write_container,
+)
 from warpgauge.analyzer.snapshot.container import FORMAT_VERSION, Stored
 from warpgauge.core.catalog import device, host
 from warpgauge.core.errors import InputError
@@ -188,6 +196,26 @@ def test_after_a_gap_a_finding_stays_as_long_as_nothing_can_be_judged(tmp_path: 
 
     assert kept == {frozenset((finding.id, finding.since) for finding in result.findings if finding.kind == HOT)}
     assert kept != {frozenset()}
+
+
+def test_an_update_that_brings_metrics_costs_the_samples_and_nothing_else(tmp_path: Path, monkeypatch):
+    frame = hot_job()
+    result = analyze(frame, EngineState(), DETECTORS)
+    ledger = recommend(result.findings, (), topology_of(frame), Ledger(), now=frame.now).ledger
+    older = replace(saved(frame, result.state, ledger), usage={"days": 6}, opted_out=frozenset({("c", "n9")}))
+    with monkeypatch.context() as changed:
+        changed.setattr(frame_content, "_schema", lambda: "of an older version")
+        write_container(tmp_path / "file", older.document(), older.stored())
+
+    with open_container(tmp_path / "file") as reader:
+        memory = Memory.of(reader, window_seconds=3600.0, cluster="c", now=frame.now + 2)
+    memory.frame.advance(frame.now + 10)
+    tick = analyze(memory.frame, memory.state, DETECTORS)
+
+    assert memory.frame.series == 0
+    assert (memory.ledger, memory.usage, memory.opted_out) == (ledger, {"days": 6}, frozenset({("c", "n9")}))
+    assert result.findings
+    assert [(one.id, one.since) for one in tick.findings] == [(one.id, one.since) for one in result.findings]
 
 
 def test_a_short_pause_makes_no_exception(tmp_path: Path):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from warpgauge.analyzer.incidents.muting import Mutings, Silence
+from warpgauge.analyzer.incidents.muting_book import MUTINGS_FILE, mutings_document
 from warpgauge.cli.main import main
+from warpgauge.cli.report import wrapped
 from warpgauge.core.catalog import host
 
 if TYPE_CHECKING:
@@ -48,6 +52,17 @@ def test_a_full_machine_is_told_with_evidence_and_remedy(tmp_path: Path, capsys)
     assert "Could not be judged:" in out
 
 
+def test_what_is_silenced_is_told_and_is_exit_0(tmp_path: Path, capsys):
+    silence = Silence(id="s1", start=0.0, until=1e10, reason="a load test", by="ann", node="box")
+    path = tmp_path / "data" / MUTINGS_FILE
+    path.parent.mkdir()
+    path.write_text(json.dumps(mutings_document(Mutings(silences=(silence,)))))
+    data = {"WARPGAUGE_ANALYZER_DATA_DIRECTORY": str(path.parent)}
+    code = main(["analyze", str(telemetry(tmp_path, busy=True))], environ=data)
+
+    assert (code, "host_saturated" in capsys.readouterr().out) == (0, True)
+
+
 def test_a_quiet_machine_is_exit_0_with_what_was_checked(tmp_path: Path, capsys):
     code, out, _ = run(str(telemetry(tmp_path, busy=False)), capsys=capsys)
 
@@ -75,6 +90,36 @@ def test_a_directory_is_judged_as_one_fleet(tmp_path: Path, capsys):
     assert "2 nodes" in out
 
 
+def test_of_a_file_only_the_hours_asked_for_are_judged(tmp_path: Path, capsys):
+    path = str(telemetry(tmp_path, busy=True))
+
+    code, out, _ = run(path, "--end", str(START + 290), capsys=capsys)
+
+    assert code == 0
+    assert out.startswith("Nothing found on 1 node and 0 devices, 2025-06-15 15:06:40Z to 2025-06-15 15:11:30Z")
+
+
+def test_a_span_without_a_sample_says_so_and_blames_no_metric(tmp_path: Path, capsys):
+    path = str(telemetry(tmp_path, busy=True))
+
+    _, out, _ = run(path, "--start", "2020-01-01T00:00:00Z", "--end", "2020-01-02T00:00:00Z", capsys=capsys)
+
+    assert out == (
+        "Nothing to judge: no source holds a metric that warpgauge knows between"
+        " 2020-01-01 00:00:00Z and 2020-01-02 00:00:00Z.\n"
+    )
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--match", '{node="box"}'), ("--step", "1m")])
+def test_what_only_a_prometheus_can_be_asked_for_is_refused_for_a_file(tmp_path: Path, capsys, flag: str, value: str):
+    path = str(telemetry(tmp_path, busy=True))
+
+    code, out, err = run(path, flag, value, capsys=capsys)
+
+    assert (code, out) == (2, "")
+    assert err == f"warpgauge: {flag} is for a Prometheus; {path} is none and is read as it is: leave it out\n"
+
+
 def test_a_file_of_foreign_metrics_says_that_nothing_could_be_judged(tmp_path: Path, capsys):
     (tmp_path / "a.om").write_text("requests 1 1750000000\n# EOF\n")
 
@@ -91,6 +136,15 @@ def test_control_characters_from_a_label_do_not_reach_the_terminal(tmp_path: Pat
     _, out, _ = run(str(path), capsys=capsys)
 
     assert "\x1b" not in out
+
+
+def test_a_narrow_terminal_gets_narrow_lines_and_a_pipe_the_same_ones_everywhere(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    piped = wrapped("word " * 40)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    assert max(len(line) for line in wrapped("word " * 40).splitlines()) <= 60
+    assert max(len(line) for line in piped.splitlines()) > 90
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import suppress
 
 import pytest
@@ -31,6 +32,14 @@ def test_what_is_no_duration_is_refused_with_the_flag(text: str):
 )
 def test_instants_are_seconds_or_rfc_3339_and_utc_without_a_zone(text: str):
     assert read_instant(text, "--end") == 1_750_000_000.0
+
+
+def test_a_time_without_a_zone_is_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert read_instant("2025-06-15 15:06:40", "--end") == 1_750_000_000.0
+    time.tzset()
 
 
 @pytest.mark.parametrize("text", ["", "noon", "nan", "inf", "-5", "2025-13-01", "0001-01-01"])

@@ -141,6 +141,15 @@ def test_a_crash_between_the_line_and_the_head_is_no_fault(log: Path) -> None:
     assert verify(log).fault is None
 
 
+def test_a_head_that_is_two_lines_behind_is_no_crash(log: Path) -> None:
+    before = head_path(log).read_bytes()
+    again = AuditLog(log, ManualClock())
+    for _ in range(2):
+        again.append("pause", "ann", {})
+    head_path(log).write_bytes(before)
+    assert "names another line" in (verify(log).fault or "")
+
+
 def test_a_broken_chain_is_not_written_on(log: Path) -> None:
     log.write_text(log.read_text().replace("slurm", "slarm", 1))
     before = log.read_bytes()

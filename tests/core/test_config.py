@@ -62,6 +62,12 @@ def test_each_value_tells_where_it_came_from(toml):
     assert found["agent.deadline_seconds"] == (2.0, "default")
 
 
+def test_a_value_comes_from_where_the_winner_stands(toml):
+    config = load(toml("[demo]\nseed = 7\n"), {"WARPGAUGE_DEMO_SEED": "8"}, {})
+    found = {origin.setting.key: (origin.value, origin.origin) for origin in origins(config)}
+    assert found["demo.seed"] == (8, "environment variable WARPGAUGE_DEMO_SEED")
+
+
 def test_every_setting_has_a_sentence_and_every_number_of_time_its_unit():
     for origin in origins(Config()):
         assert origin.setting.help.endswith(".")
@@ -79,6 +85,10 @@ def test_every_default_obeys_its_own_rules():
         (
             "[agent]\nfast_interval_seconds = -5",
             "agent.fast_interval_seconds must be > 0, got -5 (warpgauge.toml)",
+        ),
+        (
+            "[agent]\nfast_interval_seconds = 0",
+            "agent.fast_interval_seconds must be > 0, got 0 (warpgauge.toml)",
         ),
         (
             "[demo]\nfault = []",

@@ -170,6 +170,22 @@ def test_infinities_are_written_as_go_writes_them():
     assert [line.rsplit(" ", 1)[1] for line in rendered(samples, Format.TEXT).splitlines()[2:]] == ["+Inf", "-Inf"]
 
 
+def test_infinities_of_series_that_were_seen_before_are_written_so_too():
+    renderer = FamilyRenderer()
+    first, second = ([Sample(device.POWER, ("a", "0"), one), Sample(device.POWER, ("b", "1"), two)]
+                     for one, two in ((1.0, 2.0), (math.inf, math.nan)))  # fmt: skip
+    renderer.render(first)
+    lines = renderer.render(second)[device.POWER].text.decode().splitlines()
+    assert [line.rsplit(" ", 1)[1] for line in lines] == ["+Inf", "NaN"]
+
+
+def test_a_family_that_is_gone_is_forgotten():
+    renderer = FamilyRenderer()
+    renderer.render([Sample(device.POWER, ("GPU-1", "0"), 1.0)])
+    renderer.render([Sample(own.COLLECTOR_UP, ("host",), 1.0)])
+    assert list(renderer._kept) == [own.COLLECTOR_UP.name]
+
+
 def test_a_series_that_is_gone_is_forgotten():
     renderer = FamilyRenderer()
     first, second = (Sample(device.POWER, (uuid, "0"), 1.0) for uuid in ("GPU-1", "GPU-2"))

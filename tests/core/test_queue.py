@@ -96,6 +96,14 @@ def test_what_is_too_old_is_dropped_and_counted(make, clock):
     assert queue.stats().dropped == 1
 
 
+def test_what_is_too_old_goes_while_nobody_reads(make, clock):
+    queue = make()
+    queue.append(b"old")
+    clock.advance(101)
+    queue.append(b"young")
+    assert (queue.stats().records, queue.stats().dropped) == (1, 1)
+
+
 def test_what_is_exactly_as_old_as_allowed_stays(make, clock):
     queue = make()
     queue.append(b"old")

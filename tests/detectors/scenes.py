@@ -11,7 +11,7 @@ from tests.frame_builder import FrameBuilder
 from warpgauge.core.catalog import device, host, training
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -48,6 +48,7 @@ class Lockstep:
     checkpoint: ArrayLike = 0.0  # seconds per step
     transfer: Mapping[int, ArrayLike] = field(default_factory=dict)  # seconds per step; without any nobody times it
     has_devices: bool = True  # else the ranks run on CPUs, timed by the host
+    unknown: Collection[int] = ()  # ranks of whose devices nobody told yet
     step_seconds: float = 10.0  # of a column
     pressure: Mapping[str, ArrayLike] = field(default_factory=dict)  # by node, time in which tasks waited for a CPU
     stages: Mapping[int, int] = field(default_factory=dict)
@@ -72,9 +73,10 @@ class Lockstep:
         builder = FrameBuilder(columns=self.columns, step_seconds=self.step_seconds)
         missing = np.broadcast_to(np.asarray(self.gap), (self.columns,))
         if self.has_devices:
-            for rank in range(self.ranks):
+            known = [rank for rank in range(self.ranks) if rank not in self.unknown]
+            for rank in known:
                 self._device(builder, rank, missing)
-            builder.job(JOB, [self.place(rank) for rank in range(self.ranks)], held=self._known(self.held, missing))
+            builder.job(JOB, [self.place(rank) for rank in known], held=self._known(self.held, missing))
             for rank, jobs in self.guests.items():
                 for job in jobs:
                     builder.job(job, [self.place(rank)], user="eve")

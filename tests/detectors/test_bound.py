@@ -20,7 +20,7 @@ from warpgauge.analyzer.bottlenecks.reasons import reason_of
 from warpgauge.analyzer.bottlenecks.rules import RAISE
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.engine import EngineState, analyze
+from warpgauge.analyzer.incidents.engine import EngineState, analyze
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Severity
 
@@ -371,6 +371,12 @@ def test_the_memory_finding_says_when_it_is_full() -> None:
     (candidate,) = raised(CASES[FindingKind.MEMORY_CAPACITY_BOUND])
     assert "At this rate it is full in" in candidate.remedy
     assert candidate.impact is None
+
+
+@pytest.mark.parametrize("to", [0.92, 0.97])
+def test_memory_that_was_taken_at_one_go_does_not_grow(to: float) -> None:
+    """The first scrape of a job may still show what its predecessor left: dcgm-exporter reads every 30 s."""
+    assert found(Scene(used=since(COLUMNS, 29, to * 80 * GIB, 2 * GIB))) == []
 
 
 def test_a_lowered_power_limit_is_said_with_both_limits() -> None:

@@ -85,6 +85,13 @@ def test_a_short_burst_keeps_an_open_finding_but_opens_none() -> None:
     activity[-40:-34] = 0.4
     found = IdleAllocated().detect(held(activity)).candidates
     assert [candidate.strength for candidate in found] == [Strength.HOLD]
+    assert "has hardly used n1/gpu0 (1 of 1 device)" in found[0].summary
+
+
+def test_a_notebook_that_worked_now_and_then_is_idle_since_it_worked_last() -> None:
+    activity = np.where(np.arange(COLUMNS) == COLUMNS - 35 * MINUTE - 1, 0.6, 0.0)
+    (candidate,) = raised(held(activity))
+    assert "for 35 min: activity peaked at 0 %" in candidate.summary
 
 
 def test_three_minutes_of_work_end_it() -> None:

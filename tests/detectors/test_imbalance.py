@@ -215,6 +215,11 @@ def staged(**changes) -> Lockstep:
     return Lockstep(**(usual | changes))
 
 
+def test_a_stage_with_one_layer_of_eight_too_many_is_named():
+    (candidate,) = raised(staged(compute=dict.fromkeys(range(8, 12), 1.125)))
+    assert candidate.scope.stage == 2
+
+
 def test_a_stage_that_takes_longer_than_the_others_is_named_with_what_to_move():
     (candidate,) = raised(staged())
 
@@ -230,13 +235,22 @@ def test_a_stage_that_takes_longer_than_the_others_is_named_with_what_to_move():
     "scene",
     [
         staged(compute=dict.fromkeys(range(8, 12), 1.05)),
+        staged(compute=dict.fromkeys(range(8, 12), 1.1)),
         staged(compute=dict.fromkeys(range(12), 1.4)),
         staged(stages={}),
         staged(clock_of_phases="host"),
         staged(compute=dict.fromkeys(range(8, 12), since(COLUMNS, 6, 1.4, 1.0))),
         staged(busy={"n2": 0.97}),
     ],
-    ids=["too little", "all stages", "no stages", "the host's clock", "for a minute", "its machine is saturated"],
+    ids=[
+        "too little",
+        "less than a layer",
+        "all stages",
+        "no stages",
+        "the host's clock",
+        "for a minute",
+        "its machine is saturated",
+    ],
 )
 def test_a_job_without_a_slow_stage_is_left_alone(scene: Lockstep):
     assert not raised(scene)

@@ -7,7 +7,18 @@ from dataclasses import replace
 from tests.detectors.scenes import Lockstep
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.incidents import KnownIncident, join
-from warpgauge.core.finding import Finding, FindingKind, Incident, Level, Scope, Severity, SharedPlace, stable_id
+from warpgauge.core.finding import (
+    Finding,
+    FindingKind,
+    Incident,
+    Level,
+    Mute,
+    MutedBy,
+    Scope,
+    Severity,
+    SharedPlace,
+    stable_id,
+)
 
 NOW = 1_750_000_000.0
 FRAME = Lockstep(columns=12).frame()  # job "train": GPU-0..3 on n0, GPU-4..7 on n1
@@ -157,6 +168,22 @@ def test_the_id_and_the_root_stay_when_the_first_finding_ends() -> None:
     assert only(second).root_cause == LOST.id
     assert set(only(second).findings) == {LOST.id, SLOW.id}
     assert (only(second).since, only(second).ended) == (NOW, None)
+
+
+def test_the_id_stays_when_a_finding_joins_that_began_earlier() -> None:
+    first = finding(FindingKind.DEVICE_LOST, node="n0", uuid="GPU-1")
+    known = join([first], FRAME)
+    earlier = finding(FindingKind.THERMAL_LIMITED, node="n0", uuid="GPU-1", since=NOW - 100)
+    incident = only(join([first, earlier], FRAME, known))
+    assert (incident.id, incident.since) == (only(known).id, NOW - 100)
+
+
+def test_what_is_muted_makes_an_incident_no_more_severe() -> None:
+    heard = finding(FindingKind.THERMAL_LIMITED, node="n0", uuid="GPU-1")
+    lost = finding(FindingKind.DEVICE_LOST, node="n0", uuid="GPU-1", severity=Severity.CRITICAL)
+    muted = replace(lost, muted=Mute(by=MutedBy.SILENCE, id="s1", reason="known"))
+    (incident,) = joined(heard, muted)
+    assert (incident.severity, incident.muted) == (Severity.WARNING, False)
 
 
 def test_an_incident_ends_with_the_last_of_its_findings() -> None:

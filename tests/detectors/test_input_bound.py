@@ -31,6 +31,14 @@ def test_a_job_whose_ranks_wait_for_batches_is_named() -> None:
     assert candidate.severity is Severity.CRITICAL
 
 
+@pytest.mark.parametrize("unknown", [range(4, 8), range(1, 8)], ids=["of a node", "but one"])
+def test_devices_that_are_not_known_yet_do_not_make_it_a_job_of_one_node(unknown) -> None:
+    scene = starved()
+    scene.unknown = unknown
+    (candidate,) = raised(scene)
+    assert (candidate.scope.job_id, candidate.scope.node, candidate.scope.uuid) == ("train", None, None)
+
+
 def test_the_words_give_the_share_the_ranks_and_the_room_on_the_host() -> None:
     (candidate,) = raised(starved())
     assert candidate.summary == (

@@ -10,6 +10,7 @@ import pytest
 from tests.detectors.fleet_feed import FleetFeed
 from tests.detectors.scenes import Lockstep, add_device, add_host, since
 from tests.frame_builder import FrameBuilder
+from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.health.ecc import EccDegradation, tail_probability
 from warpgauge.analyzer.health.hang import Hang
 from warpgauge.analyzer.health.links import LinkErrors
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
-
-    from warpgauge.analyzer.detection import Candidate
 
 COLUMNS = 360
 DEVICES = 4
@@ -78,6 +77,12 @@ def test_a_device_that_always_errs_as_much_does_not_get_worse() -> None:
     assert ecc({2: 0.05}) == ()
 
 
+@pytest.mark.parametrize(("times", "strengths"), [(3, []), (7, [Strength.HOLD]), (15, [Strength.RAISE])])
+def test_a_device_is_held_to_its_own_past(times: int, strengths: list[Strength]) -> None:
+    found = ecc({1: since(COLUMNS, 60, 0.2 * times, 0.2)})
+    assert [candidate.strength for candidate in found] == strengths
+
+
 def test_one_uncorrected_error_is_critical_at_once() -> None:
     one = np.zeros(COLUMNS)
     one[-3] = 0.1
@@ -117,6 +122,11 @@ def test_a_pending_remap_waits_for_a_reset() -> None:
     assert found.severity is Severity.WARNING
     assert "--gpu-reset -i 0" in found.remedy
     assert found.since == pytest.approx(1_750_000_000.0 + 3300.0, abs=10.0)
+
+
+def test_of_a_failed_remap_and_one_that_waits_the_failed_one_counts() -> None:
+    (found,) = remap(failed={0: 1.0}, pending={0: 1.0})
+    assert found.severity is Severity.CRITICAL
 
 
 def test_banks_without_spares_are_told_before_the_next_error() -> None:
@@ -161,6 +171,17 @@ def test_links_that_all_err_alike_are_not_one_bad_link() -> None:
 
 def test_a_handful_of_replays_is_normal() -> None:
     assert links({(2, 4): since(COLUMNS, 60, 0.005)}) == ()
+
+
+@pytest.mark.parametrize(("of_others", "is_found"), [(0.0, True), (0.04, False)])
+def test_one_number_for_all_links_is_held_against_the_other_devices(of_others: float, *, is_found: bool) -> None:
+    builder = built()
+    for number in range(DEVICES):
+        rate = since(COLUMNS, 60, 0.05) if number == 2 else of_others
+        builder.rate(device.LINK_ERRORS, rate, link="", error="replay", **ids(number))
+    found = LinkErrors().detect(builder.build()).candidates
+    assert uuids(found) == ["GPU-2"] * is_found
+    assert all("its NVLinks had 30 errors in 10 min, that of the median device 0," in one.summary for one in found)
 
 
 def test_one_recovery_counts() -> None:
@@ -258,6 +279,11 @@ def test_a_power_brake_is_told_with_where_to_look() -> None:
 def test_a_slowdown_without_heat_or_brake_is_told() -> None:
     (found,) = throttled(hw_slowdown=since(COLUMNS, 60, 0.3))
     assert "hardware slowdown" in found.summary
+
+
+def test_a_power_brake_on_a_hot_board_is_told_all_the_same() -> None:
+    (found,) = throttled(hw_power_brake=0.9, hw_slowdown=0.9, sw_thermal=0.9)
+    assert "power brake" in found.summary
 
 
 def test_the_power_cap_alone_is_normal() -> None:
@@ -423,6 +449,15 @@ def test_memory_that_grows_evenly_is_a_leak_with_the_time_until_it_is_full() -> 
     (found,) = memory((40 + 20 * RAMP) * GIB)
     assert (found.kind, found.severity) == (FindingKind.MEMORY_LEAK, Severity.WARNING)
     assert "full in 60 min" in found.summary
+
+
+@pytest.mark.parametrize(("grows", "is_leak"), [(1.0, True), (0.0, False)])
+def test_memory_used_and_free_are_enough_where_nobody_tells_the_total(grows: float, *, is_leak: bool) -> None:
+    used = (40 + 20 * grows * RAMP) * GIB
+    builder = built(devices=1)
+    builder.gauge(device.MEMORY_USED, used, **ids(0))
+    builder.gauge(device.MEMORY_FREE, 80 * GIB - used, **ids(0))
+    assert [one.kind for one in MemoryLeak().detect(builder.build()).candidates] == [FindingKind.MEMORY_LEAK] * is_leak
 
 
 @pytest.mark.parametrize(("growth", "severity"), [(5, "warning"), (3.5, "warning"), (2.8, "info")])

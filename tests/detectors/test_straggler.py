@@ -85,6 +85,14 @@ def test_phases_that_the_host_timed_say_nothing_about_an_accelerator() -> None:
     assert not raised(scene)
 
 
+def test_beside_a_rank_that_heat_slows_down_only_the_one_without_a_named_cause_is_a_straggler() -> None:
+    scene = slow()
+    scene.throttled = {2: {"sw_thermal": 1.0}}
+    scene.compute = {**scene.compute, 2: 1.5}
+    scene.sm_hertz = {**scene.sm_hertz, 2: 1.98e9 / 1.5}
+    assert [candidate.scope.rank for candidate in Straggler().detect(scene.frame()).candidates] == [5]
+
+
 def test_few_peers_never_make_it_critical() -> None:
     (candidate,) = raised(slow(5))
     assert candidate.severity is Severity.WARNING

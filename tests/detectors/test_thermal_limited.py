@@ -84,6 +84,50 @@ def test_a_device_without_peers_is_compared_with_its_own_highest_clock() -> None
     assert "its highest clock is 1.98 GHz" in candidate.summary
 
 
+def test_boards_of_another_model_are_no_peers() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    add_device(builder, "n0", "GPU-0", index=0, sm_hertz=0.99 * MAX_HERTZ, throttled={"sw_thermal": 1.0})
+    for index in range(1, 4):
+        add_device(builder, "n0", f"GPU-{index}", index=index, sm_hertz=1.3 * MAX_HERTZ)
+        builder.device("n0", f"GPU-{index}", index=index, model="a faster one")
+    assert not ThermalLimited().detect(builder.build()).candidates
+
+
+def hall(*, hot_nodes: int, clock: float = 0.7, activity: float = 0.95) -> FrameBuilder:
+    """Three machines of four devices, some heat up; no highest clock is told, as dcgm-exporter does by default."""
+    builder = FrameBuilder(columns=COLUMNS)
+    for at in range(12):
+        is_hot = at // 4 < hot_nodes
+        labels = {"node": f"n{at // 4}", "uuid": f"GPU-{at}", "index": str(at % 4)}
+        builder.device(labels["node"], labels["uuid"], index=at % 4)
+        builder.gauge(device.UTILIZATION, activity if is_hot else 0.95, engine="compute", **labels)
+        level = since(COLUMNS, TEN_MINUTES, clock * MAX_HERTZ, MAX_HERTZ) if is_hot else MAX_HERTZ
+        builder.gauge(device.CLOCK, level, clock="sm", **labels)
+        throttled = since(COLUMNS, TEN_MINUTES, 1.0) if is_hot else 0.0
+        builder.gauge(device.THROTTLE_ACTIVE, throttled, reason="sw_thermal", **labels)
+    return builder
+
+
+@pytest.mark.parametrize(("hot_nodes", "words"), [(2, "where its peers run at 1.98"), (3, "its highest clock is 1.98")])
+def test_where_all_neighbors_are_hot_the_fleet_tells_the_clock_and_where_all_are_each_ones_past(
+    hot_nodes: int, words: str
+) -> None:
+    found = ThermalLimited().detect(hall(hot_nodes=hot_nodes).build()).candidates
+    assert [one.scope.uuid for one in found] == [f"GPU-{at}" for at in range(4 * hot_nodes)]
+    assert all(words in one.summary for one in found)
+
+
+@pytest.mark.parametrize("changed", [{"clock": 0.97}, {"activity": 0.4}])
+def test_a_hall_that_keeps_its_clock_or_rests_in_between_is_not_slowed_by_heat(changed: dict[str, float]) -> None:
+    assert not ThermalLimited().detect(hall(hot_nodes=2, **changed).build()).candidates
+
+
+def test_cool_devices_are_judged_without_a_clock_to_compare_with() -> None:
+    detection = ThermalLimited().detect(hall(hot_nodes=0).build())
+    assert detection.judged is not None
+    assert (detection.judged.entities, detection.not_judged) == (12, ())
+
+
 def test_a_thermal_bit_that_costs_no_clock_is_no_finding() -> None:
     assert not ThermalLimited().detect(hot(clock=1.0).frame()).candidates
 

@@ -107,6 +107,14 @@ def test_a_receiver_with_the_key_can_check_it(tmp_path: Path) -> None:
         Webhook(NEW).verify(body.replace(b"prod", b"test"), headers)
 
 
+def test_a_proxy_of_the_environment_sees_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving() as proxy, receiving() as receiver:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "")
+        sink(receiver.url, tmp_path).deliver([BODY])
+    assert (len(proxy.requests), len(receiver.requests)) == (0, 1)
+
+
 def test_while_keys_are_exchanged_both_sign(tmp_path: Path) -> None:
     with receiving() as receiver:
         sink(receiver.url, tmp_path, keys=(NEW, OLD)).deliver([BODY])

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from warpgauge.analyzer import wording
-from warpgauge.analyzer.entities import DeviceEntity
-from warpgauge.analyzer.windows import confidence, coverage, mean, median, onset_columns, robust_z
+from warpgauge.analyzer.detection import wording
+from warpgauge.analyzer.detection.windows import confidence, coverage, mean, median, onset_columns, onset_time, robust_z
+from warpgauge.analyzer.frame import Frame
+from warpgauge.analyzer.frame.entities import DeviceEntity
 
 VALUES = arrays(
     np.float64, st.tuples(st.integers(1, 5), st.integers(1, 12)), elements=st.floats(-1e6, 1e6) | st.just(np.nan)
@@ -56,6 +57,12 @@ def test_among_normal_values_the_distance_counts_in_standard_deviations() -> Non
 @given(st.integers(1, 30), st.integers(1, 30))
 def test_the_onset_is_the_change_point(before: int, during: int) -> None:
     assert onset_columns(np.array([-0.5] * before + [0.5] * during)) == before
+
+
+def test_the_onset_is_told_as_the_start_of_its_first_column() -> None:
+    frame = Frame(step_seconds=10.0, window_seconds=100.0)
+    excess = np.array([-0.5] * 7 + [0.5] * 3)
+    assert frame.now - onset_time(frame, excess) == 30.0
 
 
 @given(st.integers(2, 20), st.integers(8, 20), st.integers(1, 6))

@@ -8,11 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.executors.executor_contract import advice
 from tests.kubernetes.made import node, pod
 from warpgauge.core.errors import InputError
-from warpgauge.core.kubernetes import KubePod, parse_node, parse_pod
+from warpgauge.core.kubernetes import KubeNode, KubePod, parse_node, parse_pod
+from warpgauge.core.recommendation import Precondition
+from warpgauge.executors import ExecutionError
 from warpgauge.executors.kubernetes import calls
-from warpgauge.executors.kubernetes.budgets import selects
+from warpgauge.executors.kubernetes.actions import Cordon, unfit_node
+from warpgauge.executors.kubernetes.budgets import check_budgets, selects
+from warpgauge.executors.kubernetes.evicting import evictions_of
 from warpgauge.executors.kubernetes.room import why_no_room
 
 ID = "0d0c9df8-2a0c-5d3e-9f2e-0a1b2c3d4e5f"
@@ -88,6 +93,43 @@ def pods(*made: dict[str, Any]) -> list[KubePod]:
 
 def room(moving: list[KubePod], *others: dict[str, Any], nodes: tuple[dict[str, Any], ...]) -> str | None:
     return why_no_room(moving, "a", [parse_node(one) for one in nodes], [*moving, *pods(*others)])
+
+
+class Cluster:
+    """A look at one node, some pods and one budget."""
+
+    def __init__(self, *pods: dict[str, Any], allowed: int = 0, **about: Any) -> None:
+        self._node, self._pods, self._allowed = parse_node(node(**about)), [parse_pod(one) for one in pods], allowed
+
+    def node(self, _: str) -> KubeNode:
+        return self._node
+
+    def pods_in(self, _: str) -> list[KubePod]:
+        return self._pods
+
+    def budgets(self, _: str) -> list[dict[str, Any]]:
+        return [{"metadata": {"name": "b"}, "spec": {"selector": {}}, "status": {"disruptionsAllowed": self._allowed}}]
+
+
+def test_a_node_that_was_set_up_anew_under_an_old_name_is_left_alone():
+    meant = advice(preconditions=(Precondition(check="kubernetesNodeUid", expected="uid-of-before"),))
+    assert "is another machine" in str(unfit_node(meant, Cluster()))
+    assert unfit_node(advice(preconditions=()), Cluster()) is None
+
+
+@pytest.mark.parametrize(("whose", "steps"), [("of this one", 1), ("of another", 0)])
+def test_only_the_cordon_of_the_same_recommendation_is_taken_back(whose: str, steps: int):
+    ours = advice()
+    marks = {"annotations": {calls.CORDONED_BY: ours.id if whose == "of this one" else ID}}
+    assert len(Cordon().way_back(ours, Cluster(spec={"unschedulable": True}, **marks))) == steps
+
+
+def test_a_gang_is_not_evicted_by_halves():
+    pods = [pod(name, at="gpu-a") for name in ("a", "b")]
+    going = evictions_of(map(parse_pod, pods))
+    check_budgets(going, Cluster(*pods, allowed=2))
+    with pytest.raises(ExecutionError, match="allows 1 of the 2 evictions that belong together"):
+        check_budgets(going, Cluster(*pods, allowed=1))
 
 
 def test_a_gang_has_room_only_if_all_of_it_has():

@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.detectors.test_desk import Site
 from tests.detectors.test_recommend import finding
 from tests.executors.executor_contract import advice
-from warpgauge.analyzer.acting_routes import acting_document, add_acting_routes
+from warpgauge.analyzer.service.acting_routes import acting_document, add_acting_routes
 from warpgauge.cli.main import main
 from warpgauge.core.ack import Phase
 from warpgauge.core.audit import verify
@@ -266,6 +266,17 @@ def test_a_file_of_recommendations_is_followed_line_by_line(tmp_path: Path) -> N
     assert orders(tmp_path) == ["cordon"]
     phases = [json.loads(line)["data"]["phase"] for line in (folder / "acks.jsonl").read_text().splitlines()]
     assert phases == ["received", "accepted", "dryRunOk", "executing", "executed"]
+
+
+def test_a_line_that_is_still_being_written_is_waited_for_without_a_word(tmp_path: Path) -> None:
+    path, line = tmp_path / "in.jsonl", json.dumps(advice().to_event())
+    inbox = FileInbox(path)
+    path.write_text(line[:50])
+    mail = inbox.read()
+    assert (mail.recommendations, mail.malformed) == ([], [])
+    path.write_text(f"{line}\n")
+    mail = inbox.read()
+    assert ([one.id for one in mail.recommendations], mail.malformed) == ([advice().id], [])
 
 
 def test_a_file_that_was_replaced_is_read_from_its_start(tmp_path: Path) -> None:

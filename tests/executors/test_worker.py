@@ -90,6 +90,13 @@ def test_another_cores_target_is_left_alone_without_a_word(tmp_path: Path) -> No
     assert one.acks == []
 
 
+def test_what_was_derived_from_simulated_data_is_refused(tmp_path: Path) -> None:
+    one = bench(tmp_path, Moody())
+    one.worker.take(advice(simulated=True))
+    assert (one.acks[-1].phase, one.acks[-1].reason) == (Phase.REJECTED, "simulated")
+    assert one.executor.done == []
+
+
 def test_the_dry_run_names_each_change_with_its_undo(tmp_path: Path) -> None:
     one = bench(tmp_path, Moody())
     one.worker.take(advice())

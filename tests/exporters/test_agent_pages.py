@@ -221,6 +221,20 @@ def test_readings_reach_the_page_when_it_is_published_and_not_before():
     assert desk.lines(device.POWER)
 
 
+def test_a_reading_that_comes_while_lines_are_made_is_on_the_page():
+    desk = Desk()
+    for watts in (1.0, 2.0):
+        desk.say(GPU, power(GPU, watts), Sample(device.ENERGY, GPU.labels, watts))
+        desk.text()
+    desk.say(GPU, power(GPU, 3.0), Sample(device.ENERGY, GPU.labels, 3.0))
+    making = desk.readings.freshen()
+    next(making)
+    desk.say(GPU, power(GPU, 4.0), Sample(device.ENERGY, GPU.labels, 4.0))
+    for _ in making:
+        pass
+    assert [line.rpartition(" ")[2] for line in desk.lines(device.POWER)] == ["4.0"]
+
+
 def test_each_family_stands_once_with_all_its_devices_together():
     desk = Desk()
     desk.say(GPU, power(GPU, 1.0))
@@ -273,6 +287,13 @@ def test_a_device_that_reports_a_failed_remap_is_degraded_until_it_says_otherwis
     assert desk.lines(device.DEVICE_UP)[0].endswith(" 1.0")
     desk.say(GPU, Sample(device.ROW_REMAP_FAILED, GPU.labels, 0.0), tier=Tier.SLOW)
     assert desk.readings.standings[0].state is DeviceState.OK
+
+
+def test_a_reading_that_does_not_speak_of_a_failed_remap_heals_nothing():
+    desk = Desk()
+    desk.say(GPU, Sample(device.ROW_REMAP_FAILED, GPU.labels, 1.0), tier=Tier.SLOW)
+    desk.say(GPU, Sample(device.POWER_LIMIT, (*GPU.labels, "enforced"), 700.0), tier=Tier.SLOW)
+    assert desk.readings.standings[0].state is DeviceState.DEGRADED
 
 
 def test_a_device_that_never_answered_is_not_up_and_has_no_last_sample():

@@ -49,6 +49,12 @@ def test_a_late_reading_does_not_shift_the_grid_and_what_passed_is_counted():
     assert schedule.seconds_to_next == pytest.approx(0.6)
 
 
+def test_a_single_missed_reading_is_counted():
+    schedule, clock = started()
+    clock.advance(2.1)
+    assert schedule.take() == ([Tier.FAST], {Tier.FAST: 1})
+
+
 def test_starting_over_counts_what_passed_while_nobody_read():
     schedule, clock = started()
     clock.advance(2.5)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from warpgauge.core.catalog import Tier
-from warpgauge.core.clock import ManualClock
+from warpgauge.core.clock import ManualClock, SystemClock
 from warpgauge.core.device import Device, DeviceKind, DeviceState
 from warpgauge.exporters.link import End, Program
 from warpgauge.exporters.messages import COMMON, Found, Positions
@@ -46,3 +48,13 @@ def test_a_child_that_was_told_to_end_leaves_everybody_as_they_were(supervisor):
     supervisor._settle_up(End("inventory"))
     assert states(supervisor) == [DeviceState.OK, DeviceState.OK]
     assert supervisor._quarantine.positions == set()
+
+
+def test_after_a_child_that_fails_of_itself_the_next_one_waits_longer_and_longer(supervisor):
+    async def pauses():
+        begun = SystemClock().monotonic()
+        for _ in range(2):
+            await supervisor._pause(End("failed"))
+        return SystemClock().monotonic() - begun
+
+    assert asyncio.run(pauses()) >= 0.2 * 0.8 + 0.4 * 0.8  # less by as much as chance may shorten them

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from warpgauge.core.catalog import device
 from warpgauge.core.device import Device, DeviceKind
+from warpgauge.core.sample import Histogram
 from warpgauge.exporters.increments import Gains, Increment
 from warpgauge.exporters.ledger import Ledger
 
@@ -37,3 +38,11 @@ def test_gains_in_columns_add_up_to_what_they_do_one_by_one(steps):
         lazy.add(GPU.uuid, gains(counts, total, fine, kind))
         plain.add(GPU.uuid, gains(counts, total, fine, "rows"))
     assert lazy.samples(GPU) == plain.samples(GPU)
+
+
+def test_what_was_gained_is_added_to_what_there_was():
+    ledger = Ledger()
+    for milliseconds, joules in ((5, 2.0), (7, 1.0)):
+        ledger.add(GPU.uuid, (Increment(ROW, (), (milliseconds,) * BUCKETS, joules, ((8, milliseconds),)),))
+    (sample,) = ledger.samples(GPU)
+    assert sample.value == Histogram(tuple(12 * place for place in range(1, BUCKETS + 1)), 3.0, ((8, 12),))

@@ -8,7 +8,7 @@ import io
 
 import pytest
 
-from warpgauge.core.clock import SystemClock
+from warpgauge.core.clock import ManualClock, SystemClock
 from warpgauge.exporters.link import Link, Program
 from warpgauge.exporters.messages import COMMON, At, Done, encode
 
@@ -83,6 +83,18 @@ def test_who_hangs_is_found_while_the_others_talk_without_a_pause():
     end, seconds = follow(talk)
     assert (end.reason, end.blamed) == ("hung", {1})
     assert DEADLINE_SECONDS <= seconds < 2.0
+
+
+def test_several_that_hang_cost_one_deadline_and_who_has_just_begun_is_not_blamed():
+    async def overdue():
+        clock = ManualClock()
+        link = Link(Mouth(), Program(command=(), deadline_seconds=2.0), clock)
+        for position, seconds in ((1, 0.9), (2, 0.2), (3, 0.9)):
+            link._note(At(position, "read"))
+            clock.advance(seconds)
+        return link._overdue()
+
+    assert asyncio.run(overdue()) == {1, 2}
 
 
 async def fall_silent(say):

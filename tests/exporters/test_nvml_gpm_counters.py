@@ -77,9 +77,10 @@ def test_pcie_bytes_come_from_the_fields_where_those_exist():
     assert values[device.PCIE_TRANSMIT, ()] == pytest.approx(1002e6)
 
 
-def test_pcie_bytes_come_from_gpm_where_the_fields_are_missing():
-    values = made({PCIE: (3.0, b"KiB")}, H100, "PCIE_COUNT_TX_BYTES")
-    assert values[device.PCIE_TRANSMIT, ()] == 3.0 * 1024
+@pytest.mark.parametrize(("unit", "factor"), [(b"KiB", 2**10), (b"MiB", 2**20), (b"kB", 1e3), (b"MB", 1e6)])
+def test_pcie_bytes_come_from_gpm_where_the_fields_are_missing_in_the_unit_that_it_says(unit, factor):
+    values = made({PCIE: (3.0, unit)}, H100, "PCIE_COUNT_TX_BYTES")
+    assert values[device.PCIE_TRANSMIT, ()] == 3.0 * factor
 
 
 def test_a_total_in_a_unit_that_nobody_stated_is_no_value():

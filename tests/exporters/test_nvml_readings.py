@@ -81,6 +81,23 @@ def test_values_are_in_base_units(bench):
     assert values[device.PROCESSES, ()] == 2
 
 
+@pytest.mark.parametrize(
+    ("label", "suffix"), [("graphics", "GRAPHICS"), ("sm", "SM"), ("memory", "MEM"), ("video", "VIDEO")]
+)
+def test_each_clock_is_the_one_it_is_called(bench, label, suffix):
+    (gpu,) = bench.open()
+    values, _ = bench.read(gpu)
+    assert values[device.CLOCK_MAX, (label,)] == H100.clocks_mhz[suffix] * 1e6
+
+
+def test_rows_remapped_for_errors_that_were_corrected_and_not_are_told_apart(bench):
+    bench.fake.gpus[0].remapped = (3, 1, 1, 0)
+    (gpu,) = bench.open()
+    values, _ = bench.read(gpu, Tier.SLOW)
+    assert [values[device.ROWS_REMAPPED, (errors,)] for errors in ("corrected", "uncorrected")] == [3, 1]
+    assert [values[row, ()] for row in (device.ROW_REMAP_PENDING, device.ROW_REMAP_FAILED)] == [1, 0]
+
+
 def test_the_memorys_part_of_the_power_and_the_time_below_base_clocks_are_in_base_units(bench):
     (gpu,) = bench.open()
     values, _ = bench.read(gpu)

@@ -15,12 +15,18 @@ from tests.fakes.nvml_abi_samples import Ring
 from tests.fakes.nvml_profiles import T4
 from warpgauge.core.catalog import Kind, Tier, detail, device
 from warpgauge.exporters.collectors.nvml_samples import SOURCES
-from warpgauge.exporters.collectors.sample_time import DRY_SECONDS, LONGEST_GAP_SECONDS, LONGEST_REST_SECONDS
+from warpgauge.exporters.collectors.sample_time import (
+    DRY_SECONDS,
+    LONGEST_GAP_SECONDS,
+    LONGEST_REST_SECONDS,
+    SampleTime,
+)
 from warpgauge.exporters.ledger import Ledger
 from warpgauge.exporters.messages import Gained, decode, encode
 
 POWER = pynvml.NVML_TOTAL_POWER_SAMPLES
 COMPUTE = pynvml.NVML_GPU_UTILIZATION_SAMPLES
+MEMORY = pynvml.NVML_MEMORY_UTILIZATION_SAMPLES
 RING_SECONDS = 12.0  # power: 120 samples of 100 ms
 SPIKE_WATTS = 650.0
 
@@ -226,6 +232,31 @@ def test_while_a_buffer_is_dry_the_present_value_stands_in_and_no_time_is_lost()
         counts = life.histograms()[labels].counts
         assert 409_400 - 1000 * LONGEST_REST_SECONDS <= counts[-1] <= 409_400
         assert counts[0] == pytest.approx(300_500, abs=400)
+
+
+def test_each_engine_stands_in_for_itself():
+    rings = {buffer: Ring(lambda _: 90, 166_667, stops_at=1003.0) for buffer in (COMPUTE, MEMORY)}
+    with life_of(rings=rings) as life:
+        life.run(3)
+        life.fake.gpus[0].utilization = 100  # and of the memory half of it
+        before = life.histograms()
+        life.run(60)
+        gained = {
+            engine: now.counts[at] - before[device.UTILIZATION_DISTRIBUTION, (engine,)].counts[at]
+            for engine in ("compute", "memory")
+            for now in [life.histograms()[device.UTILIZATION_DISTRIBUTION, (engine,)]]
+            for at in [device.UTILIZATION_DISTRIBUTION.buckets.index(0.5)]
+        }
+    assert gained["compute"] == 0
+    assert gained["memory"] > 30_000
+
+
+def test_no_millisecond_is_lost_however_samples_are_spread_over_readings():
+    time = SampleTime(0.0)
+    stamps = [1_000_000_500 + 16_667 * number for number in range(100)]
+    time.take([(stamps[0], 1.0)], 0.0)
+    told = [ms for number, at in enumerate(stamps[1:]) for _, ms in time.take([(at, 1.0)], number / 60)]
+    assert sum(told) == stamps[-1] // 1000 - stamps[0] // 1000
 
 
 def test_an_outage_of_minutes_is_left_out():

@@ -15,18 +15,45 @@ _HEAD: Final = """\
 _TITLE: Final = """\
 {{ define "warpgauge.title" -}}
 [{{ .Status | toUpper }}{{ if eq .Status "firing" }} {{ .Alerts.Firing | len }}{{ end }}] \
-{{ .CommonLabels.alertname }}{{ with .CommonLabels.severity }} ({{ . }}){{ end }}\
+{{ with .CommonLabels.alertname }}{{ . }}{{ else }}several alerts{{ end }}\
+{{ with .CommonLabels.severity }} ({{ . }}){{ end }}{{ with .CommonLabels.job_id }} about job {{ . }}{{ end }}\
 {{ with .CommonLabels.node }} on {{ . }}{{ end }}{{ with .CommonLabels.@CLUSTER@ }} in {{ . }}{{ end }}
+{{- end }}
+"""
+
+# A message of what fires may hold what ended as well, with the words it fired with.
+_TIMES: Final = """\
+{{ define "warpgauge.when" -}}
+since {{ .StartsAt.UTC.Format "2006-01-02 15:04 UTC" }}\
+{{ if eq .Status "resolved" }}, ended {{ .EndsAt.UTC.Format "2006-01-02 15:04 UTC" }}{{ end }}
+{{- end }}
+
+{{ define "warpgauge.ended" -}}
+{{ if eq .Status "resolved" }}ended: {{ end }}
+{{- end }}
+"""
+
+# Alertmanager's own form for a new silence, filled in with what the alerts of the message have in common. In HTML the
+# template's own escaping encodes the values, and urlquery is refused.
+_SILENCE: Final = """\
+{{ define "warpgauge.silence" -}}
+{{ .ExternalURL }}/#/silences/new?filter=%7B\
+{{ range $number, $label := .CommonLabels.SortedPairs }}{{ if $number }}%2C{{ end }}\
+{{ $label.Name }}%3D%22{{ $label.Value | urlquery | reReplaceAll "[+]" "%20" | reReplaceAll "(%22|%5C)" "%5C$1" }}%22\
+{{ end }}%7D
 {{- end }}
 """
 
 _TEXT: Final = """\
 {{ define "warpgauge.text" -}}
-{{ range $number, $alert := .Alerts }}{{ if lt $number 5 }}- {{ $alert.Annotations.summary }}
+{{ range $number, $alert := .Alerts }}{{ if lt $number 5 }}- \
+{{ template "warpgauge.ended" $alert }}{{ $alert.Annotations.summary }}
+  {{ template "warpgauge.when" $alert }}
   {{ $alert.Annotations.description }}
   runbook: {{ $alert.Annotations.runbook_url }}
   dashboard: {{ $alert.Annotations.dashboard_url }}
 {{ end }}{{ end }}{{ if gt (len .Alerts) 5 }}and more: {{ len .Alerts }} in all
+{{ end }}{{ if eq .Status "firing" }}silence: {{ template "warpgauge.silence" . }}
 {{ end }}
 {{- end }}
 """
@@ -37,10 +64,12 @@ _SLACK: Final = """\
 {{- end }}
 
 {{ define "warpgauge.slack.text" -}}
-{{ range $number, $alert := .Alerts }}{{ if lt $number 5 }}*{{ $alert.Annotations.summary }}*
+{{ range $number, $alert := .Alerts }}{{ if lt $number 5 }}\
+*{{ template "warpgauge.ended" $alert }}{{ $alert.Annotations.summary }}* {{ template "warpgauge.when" $alert }}
 {{ $alert.Annotations.description }}
 <{{ $alert.Annotations.runbook_url }}|runbook> · <{{ $alert.Annotations.dashboard_url }}|dashboard>
 {{ end }}{{ end }}{{ if gt (len .Alerts) 5 }}and more: {{ len .Alerts }} in all
+{{ end }}{{ if eq .Status "firing" }}<{{ template "warpgauge.silence" . }}|silence>
 {{ end }}
 {{- end }}
 """
@@ -50,11 +79,15 @@ _EMAIL: Final = """\
 <!doctype html><html><body style="font-family:sans-serif">
 <h2>{{ template "warpgauge.title" . }}</h2>
 <ul>{{ range $number, $alert := .Alerts }}{{ if lt $number 20 }}
-<li><b>{{ $alert.Annotations.summary }}</b><br>{{ $alert.Annotations.description }}<br>
+<li><b>{{ template "warpgauge.ended" $alert }}{{ $alert.Annotations.summary }}</b><br>
+{{ template "warpgauge.when" $alert }}<br>{{ $alert.Annotations.description }}<br>
 <a href="{{ $alert.Annotations.runbook_url }}">runbook</a>
 <a href="{{ $alert.Annotations.dashboard_url }}">dashboard</a>
 </li>{{ end }}{{ end }}
 </ul>{{ if gt (len .Alerts) 20 }}<p>and more: {{ len .Alerts }} in all</p>{{ end }}
+{{ if eq .Status "firing" }}<p><a href="{{ .ExternalURL }}/#/silences/new?filter=%7B\
+{{ range $number, $label := .CommonLabels.SortedPairs }}{{ if $number }}%2C{{ end }}\
+{{ $label.Name }}%3D%22{{ $label.Value | reReplaceAll `(["\\\\])` `\\$1` }}%22{{ end }}%7D">silence</a></p>{{ end }}
 </body></html>
 {{- end }}
 """
@@ -69,7 +102,7 @@ _PAGERDUTY: Final = """\
 {{- end }}
 """
 
-_ALL: Final = "\n".join((_HEAD + _TITLE, _TEXT, _SLACK, _EMAIL, _PAGERDUTY))
+_ALL: Final = "\n".join((_HEAD + _TITLE, _TIMES, _SILENCE, _TEXT, _SLACK, _EMAIL, _PAGERDUTY))
 
 
 def template(cluster_label: str) -> str:

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.detection.usage import Usage
 from warpgauge.analyzer.detectors import detectors_with
-from warpgauge.analyzer.layout import Layout
-from warpgauge.analyzer.muting import NOTHING_MUTED, Muting
+from warpgauge.analyzer.frame.layout import Layout
+from warpgauge.analyzer.incidents.muting import NOTHING_MUTED, Muting
 from warpgauge.analyzer.replay import Replay
 from warpgauge.analyzer.sources.access import Access
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.files import batches_of, files_of
 from warpgauge.analyzer.sources.prometheus import Prometheus
-from warpgauge.analyzer.usage import Usage
+from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import ssl
@@ -46,7 +47,7 @@ class Look:
     xid_overrides: tuple[str, ...] = ()
     layout: Layout = field(default_factory=Layout)  # of the topology file
     muting: Muting = NOTHING_MUTED
-    file_span: tuple[float, float] | None = None  # of long tables, seconds since the epoch; None is all of it
+    file_span: tuple[float, float] | None = None  # of files, seconds since the epoch; None is all of it
 
 
 async def analyze_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Callable[[str], None]) -> Report:
@@ -60,10 +61,12 @@ async def read_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Ca
     `say` gets a line before anything that takes long.
 
     Raises:
+        ConfigError: the look has what only a Prometheus can be asked for, and a source is none.
         InputError: a file or page is malformed or cannot be read.
         SourceError: a server cannot be reached, refuses us or answers something else.
 
     """
+    _must_fit(sources, look)
     detectors = detectors_with(look.xid_overrides, usage=Usage())
     replay = Replay(window_seconds=look.window_seconds, cluster=look.cluster, detectors=detectors, muting=look.muting)
     replay.frame.layout.take_over(look.layout)
@@ -79,6 +82,15 @@ async def read_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Ca
             say(f"scraping {', '.join(pages)} for {look.page_seconds:g} s: a page has no history")
             await asyncio.gather(*(_read_page(replay, session, url, look, clock) for url in pages))
     return replay
+
+
+def _must_fit(sources: Sequence[str], look: Look) -> None:
+    """A selector that is passed over would give a verdict about what nobody asked for."""
+    others = [source for source in sources if not _is_url(source) or _is_page(source)]
+    for flag, value in (("--match", look.span.match), ("--step", look.span.step_seconds)):
+        if others and value is not None:
+            msg = f"{flag} is for a Prometheus; {others[0]} is none and is read as it is: leave it out"
+            raise ConfigError(msg)
 
 
 def _is_url(source: str) -> bool:

@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit
 
 from warpgauge.core.client_tls import client_context
 from warpgauge.core.config import data_directory
-from warpgauge.core.errors import ConfigError, SourceError
+from warpgauge.core.errors import ConfigError, SourceError, StorageError
 from warpgauge.core.lane import TryLaterError
-from warpgauge.core.posting import HttpClient
+from warpgauge.core.posting import HttpClient, NoTlsError
 from warpgauge.core.token_file import TokenFile
 
 if TYPE_CHECKING:
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     from warpgauge.core.config import Config
 
-__all__ = ["add_order_arguments", "address", "ask", "client_of", "order", "printable", "take_back", "token_reader"]
+__all__ = [
+    "add_order_arguments",
+    "address",
+    "ask",
+    "client_of",
+    "look",
+    "order",
+    "printable",
+    "take_back",
+    "token_reader",
+]
 
 _EVERY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to be asked, not listened on
 
@@ -88,6 +98,16 @@ def ask(args: argparse.Namespace, config: Config, path: str) -> Any:  # noqa: AN
     return _called(args, config, "GET", path)
 
 
+def look(args: argparse.Namespace, config: Config, path: str) -> Any:  # noqa: ANN401 - a JSON document
+    """What the analyzer says to everybody. Our own one, or whose `--token-file` is given, sees a token: it may ask.
+
+    Raises:
+        SourceError: it cannot be reached, or does not say that.
+
+    """
+    return _called(args, config, "GET", path, is_open=True)
+
+
 def order(args: argparse.Namespace, config: Config, path: str, **body: object) -> Any:  # noqa: ANN401 - a JSON document
     """Give an order in the name of the person at the terminal; the answer.
 
@@ -104,15 +124,24 @@ def take_back(args: argparse.Namespace, config: Config, path: str) -> Any:  # no
     return _called(args, config, "DELETE", f"{path}?by={quote(_who())}")
 
 
-def _called(args: argparse.Namespace, config: Config, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - as above
+def _called(  # noqa: PLR0913 - the knobs of a request
+    args: argparse.Namespace,
+    config: Config,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    *,
+    is_open: bool = False,
+) -> Any:  # noqa: ANN401 - as above
     url = f"{address(args, config)}{path}"
-    headers = {"Authorization": f"Bearer {token_reader(args, config)().decode()}"}
+    headers = _authorization(args, config, is_open=is_open)
     headers |= {} if body is None else {"Content-Type": "application/json"}
     try:
         answer = client_of(args).request(method, url, body=body, headers=headers)
         document = json.loads(answer.body)
     except TryLaterError as error:
-        msg = f"no answer from the analyzer: {error}; is it running? --analyzer URL names another"
+        hint = "" if isinstance(error, NoTlsError) else "; is it running? --analyzer URL names another"
+        msg = f"no answer from the analyzer: {error}{hint}"
         raise SourceError(msg) from error
     except ValueError as error:
         msg = f"{url} is no analyzer: it answers HTTP {answer.status} without JSON"
@@ -122,6 +151,17 @@ def _called(args: argparse.Namespace, config: Config, method: str, path: str, bo
         msg = f"the analyzer refused: {printable(str(why))} (HTTP {answer.status})"
         raise SourceError(msg)
     return document
+
+
+def _authorization(args: argparse.Namespace, config: Config, *, is_open: bool) -> dict[str, str]:
+    if is_open and args.token_file is None and args.analyzer:
+        return {}
+    try:
+        return {"Authorization": f"Bearer {token_reader(args, config)().decode()}"}
+    except StorageError:
+        if is_open and args.token_file is None:
+            return {}
+        raise
 
 
 def printable(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from dataclasses import asdict
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -14,16 +16,21 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.replay import Report
     from warpgauge.core.finding import Evidence, Finding
 
-__all__ = ["as_json_lines", "as_text", "evidence_line", "finding_text", "wrapped"]
+__all__ = ["as_json_lines", "as_text", "counted", "evidence_line", "finding_text", "wrapped"]
 
 _WIDTH: Final = 100
+_LEAST_WIDTH: Final = 40
 _INDENT: Final = "  "
 
 
-def as_text(report: Report) -> str:
-    """Findings with evidence and remedy, what was checked and what could not be judged."""
+def as_text(report: Report, *, asked: tuple[float, float] | None = None) -> str:
+    """Findings with evidence and remedy, what was checked and what could not be judged.
+
+    `asked` is the span that somebody asked for, in seconds since the epoch.
+    """
     if report.last is None:
-        return "Nothing to judge: no source holds a metric that warpgauge knows."
+        when = f" between {_time(asked[0])} and {_time(asked[1])}" if asked else ""
+        return f"Nothing to judge: no source holds a metric that warpgauge knows{when}."
     parts = [_headline(report), *(finding_text(finding) for finding in report.findings)]
     parts.append("\n".join(["Checked:", *(_judged(item) for item in report.last.judged)]))
     if report.last.not_judged:
@@ -56,14 +63,14 @@ def as_json_lines(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _headline(report: Report) -> str:
-    nodes, devices = _counted(report.nodes, "node"), _counted(report.devices, "device")
+    nodes, devices = counted(report.nodes, "node"), counted(report.devices, "device")
     if report.unresolved_devices:
         devices += f" ({report.unresolved_devices} of unknown node)"
     seen = f"{nodes} and {devices}, {_time(report.start)} to {_time(report.end)}"
     count = len(report.findings)
     if not count:
         return f"Nothing found on {seen}."
-    return f"{_counted(count, 'finding')} on {seen}:"
+    return f"{counted(count, 'finding')} on {seen}:"
 
 
 def finding_text(finding: Finding) -> str:
@@ -110,14 +117,19 @@ def _not_judged(item: NotJudged) -> str:
 def wrapped(text: str, mark: str = "") -> str:
     """Wrapped and indented; control characters, which a label from outside may hold, never reach the terminal."""
     text = "".join(char if char.isprintable() else "?" for char in text)
-    return textwrap.fill(
-        text, _WIDTH, initial_indent=_INDENT + mark, subsequent_indent=_INDENT + " " * len(mark), break_long_words=False
-    )
+    first, rest = _INDENT + mark, _INDENT + " " * len(mark)
+    return textwrap.fill(text, _width(), initial_indent=first, subsequent_indent=rest, break_long_words=False)
+
+
+def _width() -> int:
+    """Of the terminal where it is narrower; what goes to a file or a pipe is the same everywhere."""
+    return min(_WIDTH, max(_LEAST_WIDTH, get_terminal_size().columns)) if sys.stdout.isatty() else _WIDTH
 
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """A number with its noun."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["client_context"]
+__all__ = ["client_context", "handshake_words"]
+
+# As OpenSSL 1.1 to 3.x say it.
+_NOT_TLS: Final = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"}
+_OTHER_NAME: Final = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
 def client_context(
@@ -48,3 +52,16 @@ def _show(context: ssl.SSLContext, certificate: Path | str, key: Path | str, pla
         files = f"{certificate} with {key}" if key else certificate
         msg = f"{place}cannot use {files} as client certificate: {error.strerror or error}"
         raise ConfigError(msg) from error
+
+
+def handshake_words(error: Exception) -> str:
+    """Why no TLS came about, and what to do; OpenSSL's own words name a line of its source."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message.rstrip(".")
+        if error.verify_code in _OTHER_NAME:
+            return f"its certificate is of another name ({why}); use a name that stands in it"
+        return f"its certificate is not trusted ({why}); name its authority with --ca-file or ca_file"
+    reason = getattr(error, "reason", None)
+    if reason in _NOT_TLS:
+        return "it speaks no TLS; is it http:// on this port?"
+    return f"no TLS came about: {str(reason or error).replace('_', ' ').lower()}"

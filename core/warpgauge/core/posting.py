@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import http.client
 import re
+import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.core.client_tls import handshake_words
 from warpgauge.core.lane import RefusedError, TryLaterError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
 
-__all__ = ["Answer", "HttpClient", "check_taken", "wait_seconds"]
+__all__ = ["Answer", "HttpClient", "NoTlsError", "check_taken", "wait_seconds"]
 
 _MOST_BYTES: Final = 16 * 2**20
 _LONGEST_WAIT_SECONDS: Final = 3600.0  # that a receiver may ask for
@@ -24,6 +25,10 @@ _ALREADY_HAD_IT: Final = 409
 _OVERLOADED: Final = frozenset({408, 425, 429})
 _SERVER_ERROR: Final = 500
 _WORDS: Final = 200  # of an answer that go into a message
+
+
+class NoTlsError(TryLaterError):
+    """Somebody listens there, and no TLS came about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class HttpClient:
         """Send and read the whole answer, whatever its status.
 
         Raises:
-            TryLaterError: no answer came, or one that is too long.
+            TryLaterError: no answer came, or one that is too long; a NoTlsError says that the handshake failed.
 
         """
         request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 - settings allow http and https only
@@ -72,6 +77,9 @@ class HttpClient:
                 return _answer(error.code, error)
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)  # urllib wraps what the system said
+            if isinstance(reason, ssl.SSLError):
+                why = f"{url}: {handshake_words(reason)}"
+                raise NoTlsError(why) from error
             why = f"{url}: {getattr(reason, 'strerror', None) or reason}"
             raise TryLaterError(why) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 
 import pytest
@@ -203,6 +204,12 @@ def test_an_unfinished_line_waits_for_its_end(tmp_path):
     append(path, b" and ended\n")
     reader.read()
     assert reader.contents == [b"begun and ended"]
+
+
+def test_a_pipe_is_no_log(tmp_path):
+    path = tmp_path / "app.log"
+    os.mkfifo(path)
+    assert FollowedFile(path, max_line_bytes=LIMIT).read(10) == []
 
 
 def test_reading_stops_at_the_number_of_lines_asked_for_and_goes_on_there(tmp_path):

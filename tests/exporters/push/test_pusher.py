@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,8 @@ from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import AnalyzerConfig, Config, OtlpConfig, PushConfig, RemoteWriteConfig
 from warpgauge.core.sample import Sample
 from warpgauge.exporters.push.pusher import Pusher, metric_sinks
+from warpgauge.exporters.push.queues import QueueTeller
+from warpgauge.exporters.push.worker import DeliveryStats
 from warpgauge.exporters.readings import Readings
 
 
@@ -78,6 +81,25 @@ def test_what_could_not_be_sent_is_in_the_queue_of_the_next_start(tmp_path, read
         never = settings(tmp_path, target.url)
         asyncio.run(push(Config(analyzer=never.analyzer, remote_write=never.remote_write), 0.3))  # pushes each 15 s
     assert target.requests
+
+
+def test_the_log_tells_of_losses_beside_a_receiver_that_is_away(readings, caplog):
+    counts = ("records", "bytes", "max_bytes", "acked", "dropped", "dead_lettered", "retries", "refused")
+    teller = QueueTeller(readings)
+
+    def tick(loss: str) -> None:
+        known = {"oldest_timestamp": None, "trouble": "batches wait: away", "loss": loss}
+        stats = DeliveryStats(**dict.fromkeys(counts, 0), **known)
+        delivery = SimpleNamespace(sink=SimpleNamespace(name="remote_write"), stats=lambda: stats)
+        asyncio.run(teller.tell([delivery]))
+
+    with caplog.at_level("INFO"):
+        for loss in ("", "a batch was dropped: disk full", "a batch was dropped: disk full", ""):
+            tick(loss)
+
+    assert [record.message for record in caplog.records] == [
+        "sink does not take all", "batches are lost", "batches are kept again"
+    ]  # fmt: skip
 
 
 def test_the_samples_are_those_of_the_page(readings):

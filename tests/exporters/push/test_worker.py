@@ -121,6 +121,18 @@ def test_a_batch_that_cannot_be_written_down_is_counted(make):
     assert delivery.stats().dropped == 1
 
 
+def test_a_receiver_that_is_away_does_not_hide_that_nothing_is_stored(make):
+    delivery = make(Script(Retry("away")))
+    delivery.store("a")
+    delivery.store("a batch without é")
+    delivery.step()
+
+    assert delivery.trouble.startswith("a batch was dropped: ")
+
+    delivery.store("b")
+    assert delivery.trouble == "batches wait: away"
+
+
 def test_a_batch_larger_than_the_queue_is_counted(make):
     delivery = make(Script())
     assert not delivery.store("x" * 101)

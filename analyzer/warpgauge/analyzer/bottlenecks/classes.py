@@ -17,10 +17,10 @@ from warpgauge.analyzer.bottlenecks.levels import Levels, column_levels, growth_
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, missing_for
 from warpgauge.analyzer.bottlenecks.step_shares import UNTIMED, JobShares, Shares, fleet_shares, job_shares
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal
-from warpgauge.analyzer.cpu import BUSY
-from warpgauge.analyzer.phases import BUCKETS, in_buckets
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import Array, Mask, columns_in, mean
+from warpgauge.analyzer.detection.cpu import BUSY
+from warpgauge.analyzer.detection.phases import BUCKETS, in_buckets
+from warpgauge.analyzer.detection.windows import Array, Mask, columns_in, mean
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.entities import Job
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.entities import Job
+    from warpgauge.analyzer.frame.table import Ints
 
 __all__ = [
     "MOST_PARTS",
@@ -118,7 +118,7 @@ def _first(frame: Frame) -> int:
 
 def _judge(frame: Frame, job: Job | None, rows: Sequence[int], steps: JobShares) -> Verdict:
     levels, parts, covered = _seen(frame, rows)
-    setting = _setting(frame, rows, job, growth=parts.fill[:, -1] - parts.fill[:, 0])
+    setting = _setting(frame, rows, job, growth=_lasting_growth(parts.fill))
     whole = classify(levels, _each(steps.whole), setting, RAISE)
     of_parts = classify(parts, steps.parts, _per_part(setting), RAISE)
     is_young = covered < LEAST_COVERAGE and not (steps.is_timed and not rows)
@@ -162,6 +162,15 @@ def _seen(frame: Frame, rows: Sequence[int]) -> tuple[Levels, Levels, float]:
     own = columns.map(lambda values: np.where(is_before, np.nan, values).T)
     is_measured = np.isfinite(own.engine) | np.isfinite(own.fill) | np.isfinite(own.clock)
     return own.map(mean), own.map(in_buckets), float(is_measured.mean())
+
+
+def _lasting_growth(fill: Array) -> Array:
+    """[device], how much of [device, part] was filled since the first part and since the second, whichever is less.
+
+    What was taken at one go is memory taken in advance: at a job's start, in the middle of a job, or by the job before,
+    whose last value an exporter that reads every 30 s still shows under the next job's name.
+    """
+    return np.minimum(fill[:, -1] - fill[:, 0], fill[:, -1] - fill[:, 1])
 
 
 def _setting(frame: Frame, rows: Sequence[int], job: Job | None, growth: Array) -> Setting:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import SIGNALS, Activity, read_activity
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.places import job_scope
-from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, onset_times_of
-from warpgauge.analyzer.wording import count, device_name, gibibytes, listed, percent, span
+from warpgauge.analyzer.detection.activity import SIGNALS, Activity, read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import job_scope
+from warpgauge.analyzer.detection.windows import Array, Mask, columns_in, confidence, onset_times_of
+from warpgauge.analyzer.detection.wording import count, device_name, gibibytes, listed, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
 
 if TYPE_CHECKING:
-    from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame.entities import JobKey
 
 __all__ = ["IdleAllocated"]
 
@@ -130,9 +130,12 @@ def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) ->
 
 
 def _since(frame: Frame, activity: Activity, rows: list[int]) -> Array:
-    """Onset of each device's idleness."""
+    """Onset of each device's idleness; where it did nothing at all for long enough, since its last work."""
     whole = activity.values(rows).T
     onsets = onset_times_of(frame, whole <= IDLE_ACTIVITY, np.isfinite(whole))
+    ago = np.argmax(whole[::-1] > IDLE_ACTIVITY, axis=0)  # columns since it last worked, 0 if it never did
+    rests = ago * frame.step_seconds >= WINDOW_SECONDS
+    onsets = np.where(rests, frame.now - ago * frame.step_seconds, onsets)
     return np.maximum(onsets, frame.allocated_since[rows])
 
 
@@ -141,12 +144,14 @@ def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int], seco
     names = listed([device_name(entities[row]) for row in rows])
     held = len(frame.jobs[key].devices)
     part = f"all {count(held, 'device')}" if held == len(rows) > 1 else f"{len(rows)} of {count(held, 'device')}"
-    memory = reading.memory_bytes[rows]
+    memory, peak = reading.memory_bytes[rows], float(reading.peak[rows].max())
     holding = f" while {gibibytes(float(np.nansum(memory)))} of device memory is held" if _is_held(memory) else ""
-    return (
-        f"Job {key[1]} has not used {names} ({part}) for {span(seconds)}: activity peaked at"
-        f" {percent(float(reading.peak[rows].max()))} in the last {span(WINDOW_SECONDS)}{holding}."
-    )
+    if peak > IDLE_ACTIVITY:
+        rested = percent(float(reading.idle_share[rows].mean()))
+        used = f"has hardly used {names} ({part}) for {span(seconds)}: without work for {rested} of"
+    else:
+        used = f"has not used {names} ({part}) for {span(seconds)}: activity peaked at {percent(peak)} in"
+    return f"Job {key[1]} {used} the last {span(WINDOW_SECONDS)}{holding}."
 
 
 def _is_held(memory: Array) -> bool:

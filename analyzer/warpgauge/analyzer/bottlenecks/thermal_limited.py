@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.activity import read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import device_scope
+from warpgauge.analyzer.detection.slowdown import job_slowdown
+from warpgauge.analyzer.detection.windows import Array, Mask, columns_in, confidence, median, onset_time, ratio
+from warpgauge.analyzer.detection.wording import device_name, gigahertz, percent, span
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.places import device_scope
-from warpgauge.analyzer.rolling import Picked, Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.slowdown import job_slowdown
-from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, median, onset_time, ratio
-from warpgauge.analyzer.wording import device_name, gigahertz, percent, span
+from warpgauge.analyzer.frame.rolling import Picked, Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Severity
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats
 
 __all__ = ["ThermalLimited", "ThermalReading", "clock_signal", "read_thermal", "sm_clock"]
 
@@ -46,6 +46,7 @@ LOWEST_CLOCK_RATIO: Final = 0.05  # below, the estimate of the cost means nothin
 LEAST_PEERS: Final = 3
 LEAST_COVERAGE: Final = 0.5
 BUSY: Final = 0.05  # clocks of idle devices say nothing about heat
+WORKING: Final = 0.8  # whoever rests in between runs slower than those elsewhere, or than before, without any heat
 
 _TEMPERATURE: Final = channel(device.TEMPERATURE, "core")
 _SM_CLOCK: Final = channel(device.CLOCK, "sm")
@@ -87,10 +88,15 @@ def _read_thermal(frame: Frame) -> ThermalReading:
     is_hot = share >= HOLD_SHARE
     if is_hot.any():
         may_be_peer = ~is_hot & ~_is_idle(frame) & np.isfinite(clock)
+        works = read_activity(frame, WINDOW_SECONDS).mean >= WORKING
+        alone = np.flatnonzero(is_hot & np.isnan(reference) & works)
+        reference[alone], has_peers[alone] = _from_afar(frame, alone, may_be_peer, clock)
+        near: set[int] = set()
         for row, peers in _peers(frame, np.flatnonzero(is_hot)):
             sound = peers[may_be_peer[peers]]
-            if len(sound) >= LEAST_PEERS and not has_peers[row]:
+            if len(sound) >= LEAST_PEERS and row not in near:
                 reference[row], has_peers[row] = float(median(clock[sound])), True
+                near.add(row)
     return ThermalReading(
         share=share,
         covered=throttled.coverage,
@@ -98,6 +104,23 @@ def _read_thermal(frame: Frame) -> ThermalReading:
         reference_hertz=reference,
         has_peers=has_peers,
     )
+
+
+def _from_afar(frame: Frame, rows: NDArray[np.intp], may_be_peer: Mask, clock: Array) -> tuple[Array, Mask]:
+    """What to hold hot devices against whose highest clock nobody tells: the fleet, or else what they once ran at.
+
+    Where a rack's cooling fails, all devices of a job and a node are hot, and dcgm-exporter's default fields lack the
+    highest clock. Devices of the model elsewhere that are sound and busy tell it; where all are hot, each one's past.
+    """
+    entities = frame.devices.entities
+    sound: dict[str, list[float]] = {entities[int(row)].model: [] for row in rows}
+    for row in np.flatnonzero(may_be_peer) if len(rows) else ():
+        sound.get(entities[int(row)].model, []).append(float(clock[row]))
+    levels = {model: float(np.median(of)) for model, of in sound.items() if len(of) >= LEAST_PEERS}
+    elsewhere = np.array([levels.get(entities[int(row)].model, np.nan) for row in rows])
+    before = np.fmax.reduce(sm_clock(frame, rows.tolist()), axis=1, initial=np.nan).astype(np.float64)
+    has_peers = np.isfinite(elsewhere)
+    return np.where(has_peers, elsewhere, before), has_peers
 
 
 def _throttled(columns: Columns) -> Floats:
@@ -161,7 +184,8 @@ class ThermalLimited:
         """Judge every device whose throttle reasons and clock are measured."""
         reading = read_thermal(frame)
         has_reason = reading.covered >= LEAST_COVERAGE
-        has_clock = np.isfinite(reading.clock_ratio)
+        needs_no_clock = (reading.share < HOLD_SHARE) & np.isfinite(reading.clock_hertz)
+        has_clock = np.isfinite(reading.clock_ratio) | needs_no_clock
         judged = has_reason & has_clock
         holds = judged & reading.is_limited
         ratios = reading.clock_ratio

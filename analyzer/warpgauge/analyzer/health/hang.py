@@ -1,12 +1,13 @@
 """Work that has stopped though everything looks busy.
 
-Two signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits;
+Three signs. A device that reports full utilization at next to idle power computes nothing: its kernel spins or waits;
 not so if its job goes on stepping, its pipes calculate or data flow (copies at full speed keep an H100 fully utilized
 at 130 W); and where no pipe is measured nobody can tell at a clock far down, which takes the power out of any work.
 And a job whose steps stopped while its devices stay busy at clearly less power than it draws when it steps waits in a
 collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL); so does one of work that draws
 little anyway, where the pipes that it calculates with stand still. An evaluation or a checkpoint also has no steps,
-but draws power and calculates, or leaves the devices idle.
+but draws power and calculates, or leaves the devices idle. Where nobody times steps, the devices of a job tell alone
+(`spinning`).
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.bottlenecks.thermal_limited import sm_clock
-from warpgauge.analyzer.detection import Candidate
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection import Candidate, Strength
+from warpgauge.analyzer.detection.activity import read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import is_simulated, job_scope, whole_job_scope
+from warpgauge.analyzer.detection.windows import mean, median, onset_time
+from warpgauge.analyzer.detection.wording import count, device_name, percent, span
 from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.frame.rolling import Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
-from warpgauge.analyzer.places import is_simulated, job_scope
-from warpgauge.analyzer.rolling import Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import mean, median, onset_time
-from warpgauge.analyzer.wording import count, device_name, percent, span
+from warpgauge.analyzer.health.spinning import spinning_jobs
+from warpgauge.analyzer.health.stillness import CALCULATING, FULL_UTILIZATION, LEAST_PIPE, USED, moves_data, power_roof
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
@@ -33,23 +36,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from warpgauge.analyzer.detection import Detection
-    from warpgauge.analyzer.entities import Job, JobKey
+    from warpgauge.analyzer.detection.windows import Array
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.analyzer.frame.entities import Job, JobKey
+    from warpgauge.analyzer.frame.rolling import Columns
     from warpgauge.core.finding import Evidence
 
 __all__ = ["Hang"]
 
 WINDOW_SECONDS: Final = 300.0
-FULL_UTILIZATION: Final = 0.99
 IDLE_POWER_RATIO: Final = 0.22  # of the limit: an H100 with a context draws 0.16, a collective that spins 0.4
-MOVED_OVER_PCIE: Final = 0.5e9  # bytes a second: whoever spins only polls
-MOVED_OVER_LINKS: Final = 20e9  # over all NVLinks, a twentieth of what Hopper's carry: peers poll there, too
-MOVED_SHARE: Final = 0.05  # of the cycles, in device memory
 SPINNING: Final = 0.90  # activity of a device that waits in a collective
 SPIN_POWER_RATIO: Final = 0.60  # of what the job draws while it steps
-LEAST_PIPE: Final = 0.02  # of the cycles: less is no calculating, and while the job steps it says nothing
 LEAST_CLOCK_RATIO: Final = 0.5  # of the highest: power goes with its 2.5th power, so full load takes a fifth of it here
 STILL_PIPE: Final = 0.1  # of what it is while the job steps; whoever waits compares integers and calculates nothing
 SILENT_STEPS: Final = 10.0  # usual steps without one
@@ -57,17 +55,13 @@ LEAST_SILENT_SECONDS: Final = 300.0
 LEAST_COVERAGE: Final = 0.8
 CONFIDENCE_DEVICE: Final = 0.8
 CONFIDENCE_JOB: Final = 0.85
-_TRAFFIC: Final = (
-    *((channel(one), MOVED_OVER_PCIE) for one in (device.PCIE_RECEIVE_RATE, device.PCIE_TRANSMIT_RATE)),
-    *((channel(one), MOVED_OVER_PCIE) for one in (device.PCIE_RECEIVE, device.PCIE_TRANSMIT)),
-    *((channel(one), MOVED_OVER_LINKS) for one in (device.LINK_RECEIVE_RATE, device.LINK_TRANSMIT_RATE)),
+_REMEDY: Final = (
+    "Find the rank that is not in the collective (py-spy dump on each, NCCL_DEBUG=INFO), look for XIDs and link errors"
+    " on its devices, then restart the job from its last checkpoint."
 )
-_BANDWIDTH: Final = channel(device.MEMORY_BANDWIDTH_ACTIVE)
-_CALCULATING: Final = ("tensor", "fp64", "fp32", "fp16")
 _STEPS: Final = channel(training.STEP_SECONDS, "count")
 _POWER: Final = channel(device.POWER)
-_USED: Final = channel(device.UTILIZATION, "compute")
-_BOTH: Final = Signal("power and utilization", TableName.DEVICES, lambda it: _POWER.read(it) + _USED.read(it))
+_BOTH: Final = Signal("power and utilization", TableName.DEVICES, lambda it: _POWER.read(it) + USED.read(it))
 
 
 class Hang:
@@ -77,28 +71,21 @@ class Hang:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every device with utilization and power, and every job that ever stepped."""
-        power, used, both = (frame.window(one, WINDOW_SECONDS) for one in (_POWER, _USED, _BOTH))
-        limit = frame.latest(device.POWER_LIMIT, "enforced", seconds=2 * WINDOW_SECONDS)
+        power, used, both = (frame.window(one, WINDOW_SECONDS) for one in (_POWER, USED, _BOTH))
+        limit = power_roof(frame, 2 * WINDOW_SECONDS)
         is_judged = (both.coverage >= LEAST_COVERAGE) & np.isfinite(limit)
         stuck = is_judged & (used.least >= FULL_UTILIZATION) & (power.peak < IDLE_POWER_RATIO * limit)
         if stuck.any():
-            stuck &= ~_moves_data(frame)
+            stuck &= ~moves_data(frame, WINDOW_SECONDS)
         full = np.flatnonzero(stuck).tolist()
         rows = [row for row in full if not _is_stepping(frame, row) and not _may_work(frame, row)]
         candidates = list(_of_devices(frame, rows, limit))
         jobs = [_waiting(frame, key, job) for key, job in _silent_jobs(frame)]
         candidates += [found for found in jobs if found is not None]
+        candidates += spinning_jobs(frame)
         what = "devices and jobs, for work that stopped while they look busy"
         missing = (device.POWER, device.UTILIZATION, device.POWER_LIMIT)
         return detection(frame, self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, needs=missing)
-
-
-def _moves_data(frame: Frame) -> Mask:
-    """[device], whether data flow to, from or within it: then it works, if not with its SMs."""
-    moves = frame.window(_BANDWIDTH, WINDOW_SECONDS).mean >= MOVED_SHARE
-    for signal, least in _TRAFFIC:
-        moves |= frame.window(signal, WINDOW_SECONDS).mean >= least
-    return np.asarray(moves)
 
 
 def _of_devices(frame: Frame, rows: list[int], limit: Array) -> Iterator[Candidate]:
@@ -120,7 +107,7 @@ def _stuck_together(frame: Frame, key: JobKey, rows: list[int], limit: Array) ->
     seconds = sum(frame.now - one.since for one in ones)
     return Candidate(
         kind=FindingKind.HANG,
-        scope=job_scope(frame, key, list(job.devices)),
+        scope=whole_job_scope(frame, job),
         severity=Severity.WARNING,
         since=since,
         confidence=CONFIDENCE_DEVICE,
@@ -192,7 +179,7 @@ def _may_work(frame: Frame, row: int) -> bool:
 
 def _calculating(frame: Frame, row: int) -> float:
     """Share of the cycles in which the busiest of the pipes worked, NaN if none is measured."""
-    pipes = [frame.values(device.PIPE_ACTIVE, pipe, seconds=WINDOW_SECONDS, rows=row) for pipe in _CALCULATING]
+    pipes = [frame.values(device.PIPE_ACTIVE, pipe, seconds=WINDOW_SECONDS, rows=row) for pipe in CALCULATING]
     return float(np.fmax.reduce([float(mean(pipe)) for pipe in pipes]))
 
 
@@ -211,7 +198,7 @@ def _stillness(frame: Frame, rows: list[int], last: int, window: int) -> Evidenc
         return measured(
             device.POWER, after, baseline=before, threshold=SPIN_POWER_RATIO * before, window_seconds=seconds
         )
-    pipes = [frame.values(device.PIPE_ACTIVE, pipe, rows=rows) for pipe in _CALCULATING]
+    pipes = [frame.values(device.PIPE_ACTIVE, pipe, rows=rows) for pipe in CALCULATING]
     worked, works = _around(np.fmax.reduce(pipes), last, window)
     if not (after < before and worked >= LEAST_PIPE and works <= STILL_PIPE * worked):
         return None
@@ -242,6 +229,8 @@ def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
     last, told = _last_step(frame, job)
     silent = (frame.columns - 1 - last) * frame.step_seconds
     window = columns_of(frame, silent) - 1
+    if last < 0 and told.sum() / (len(told) * len(ranks)) >= LEAST_COVERAGE:
+        return _still_waiting(frame, key, job)
     if last < 0 or silent < LEAST_SILENT_SECONDS or told[-window:].sum() / (window * len(ranks)) < LEAST_COVERAGE:
         return None  # it never stepped, or a moment ago; or the reporter is gone, not the steps
     busy = float(median(mean(read_activity(frame, WINDOW_SECONDS).values(rows, window * frame.step_seconds))))
@@ -257,7 +246,7 @@ def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
     since = float(frame.time_ms[last]) / 1000.0
     return Candidate(
         kind=FindingKind.HANG,
-        scope=job_scope(frame, key, rows),
+        scope=whole_job_scope(frame, job),
         severity=Severity.CRITICAL,
         since=since,
         confidence=CONFIDENCE_JOB,
@@ -271,10 +260,36 @@ def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
         summary=f"Job {key[1]} ({count(len(rows), 'device')}) made no step for {span(silent)}, usually one in"
         f" {usual:.1f} s;"
         f" its devices are {percent(busy)} busy at {after:.0f} W instead of {before:.0f} W: it waits in a collective.",
-        remedy="Find the rank that is not in the collective (py-spy dump on each, NCCL_DEBUG=INFO), look for XIDs and"
-        " link errors on its devices, then restart the job from its last checkpoint.",
+        remedy=_REMEDY,
         impact=Impact(
             lost_device_seconds=round(silent * len(rows), 1), method="time of all its devices since the last step"
         ),
         simulated=is_simulated(frame, job),
+    )  # fmt: skip
+
+
+def _still_waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
+    """No step in the whole frame, busy all along: what was found when the frame still held the last step stays open."""
+    rows, seconds = list(job.devices), frame.columns * frame.step_seconds
+    busy = float(median(mean(read_activity(frame, WINDOW_SECONDS).values(rows))))
+    if busy < SPINNING:
+        return None
+    return Candidate(
+        kind=FindingKind.HANG,
+        scope=job_scope(frame, key, rows),
+        severity=Severity.CRITICAL,
+        since=frame.now - seconds,
+        confidence=CONFIDENCE_JOB,
+        evidence=(
+            measured(
+                training.STEP_SECONDS, seconds, unit="seconds without a step",
+                threshold=LEAST_SILENT_SECONDS, window_seconds=seconds,
+            ),
+        ),
+        summary=f"Job {key[1]} ({count(len(rows), 'device')}) made no step for more than {span(seconds)}; its devices"
+        f" are {percent(busy)} busy: it waits in a collective.",
+        remedy=_REMEDY,
+        impact=Impact(lost_device_seconds=round(seconds * len(rows), 1), method="time of all its devices"),
+        simulated=is_simulated(frame, job),
+        strength=Strength.HOLD,
     )  # fmt: skip

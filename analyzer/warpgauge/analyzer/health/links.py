@@ -1,8 +1,9 @@
 """NVLinks that err more than their siblings, or are down where comparable boards have them up.
 
 Errors are held against the other links of the same device, because a noisy cable or connector is one link and not
-twelve. A link is down only where it was up before or where most boards of the model have it up: boards on PCIe have
-links that nothing is connected to (NVSentinel PR 1481).
+twelve; where an exporter tells one number for all of them (dcgm-exporter), against those of the median device. A link
+is down only where it was up before or where most boards of the model have it up: boards on PCIe have links that nothing
+is connected to (NVSentinel PR 1481).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import count, device_name, listed, span
 from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.frame.rolling import Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device, start_of
-from warpgauge.analyzer.rolling import Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.wording import count, device_name, listed, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.detection import Candidate, Detection
+    from warpgauge.analyzer.detection.windows import Array, Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats
-    from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats
     from warpgauge.core.catalog import Metric
 
 __all__ = ["LinkErrors"]
@@ -38,6 +39,7 @@ RAISE_ERRORS: Final = 10.0  # on one link in the window: one a minute
 HOLD_ERRORS: Final = 5.0
 SIBLING_RATIO: Final = 10.0  # times the median of the device's links
 RECOVERIES: Final = 1.0  # a recovery stops all traffic of the link, so one counts
+LEAST_DEVICES: Final = 4  # that tell what is usual where a device has one number for all its links
 PEER_SHARE: Final = 0.5  # of the model's boards that have the link up
 LEAST_PEERS: Final = 2
 FRESH_SECONDS: Final = 300.0
@@ -54,7 +56,7 @@ class LinkErrors:
         links, errors, recoveries = _errors(frame)
         is_judged = np.isfinite(errors).any(axis=0) if len(links) else np.zeros(len(frame.devices), dtype=bool)
         candidates = {
-            row: _noisy(frame, row, links, errors[:, row], recoveries[:, row])
+            row: _noisy(frame, row, links, errors[:, row], recoveries[:, row], usual=float(_usual(errors)[row]))
             for row in _noisy_rows(errors, recoveries)
         }
         down, has_state = _down(frame)
@@ -111,16 +113,27 @@ def _greatest(frame: Frame, metric: Metric, *extras: tuple[str, ...]) -> Signal:
 def _noisy_rows(errors: Array, recoveries: Array) -> list[int]:
     if not len(errors):
         return []
-    usual = np.nan_to_num(np.median(np.nan_to_num(errors), axis=0))
+    usual = _usual(errors)
     worst = np.fmax.reduce(errors, axis=0)
     stands_out = (worst >= HOLD_ERRORS) & (worst >= SIBLING_RATIO * usual)
     return [int(row) for row in np.flatnonzero(stands_out | (recoveries.max(axis=0) >= RECOVERIES - 0.01))]
 
 
-def _noisy(frame: Frame, row: int, links: list[str], errors: Array, recoveries: Array) -> Candidate:
+def _usual(errors: Array) -> Array:
+    """[device], errors of its median link; where one number stands for all its links, of the median device."""
+    of_links = np.nan_to_num(np.median(np.nan_to_num(errors), axis=0))
+    is_sum = np.isfinite(errors).sum(axis=0) == 1
+    sums = np.fmax.reduce(errors, axis=0)[is_sum]
+    return np.where(is_sum, np.median(sums) if len(sums) >= LEAST_DEVICES else 0.0, of_links)
+
+
+def _noisy(  # noqa: PLR0913 - what is known of a device's links
+    frame: Frame, row: int, links: list[str], errors: Array, recoveries: Array, *, usual: float
+) -> Candidate:
     has_recovered = recoveries.max() >= RECOVERIES - 0.01
     at = int(np.argmax(recoveries)) if has_recovered else int(np.nanargmax(errors))
-    usual, worst = float(np.median(np.nan_to_num(errors))), float(errors[at])
+    is_sum = int(np.isfinite(errors).sum()) == 1
+    worst = float(errors[at])
     since = _began(frame, row, links[at])
     recovered = f", {count(round(float(recoveries[at])), 'recovery')} of the link among them" if has_recovered else ""
     recovered = recovered.replace("recoverys", "recoveries")
@@ -136,14 +149,15 @@ def _noisy(frame: Frame, row: int, links: list[str], errors: Array, recoveries: 
                 device.LINK_ERRORS,
                 worst,
                 unit="errors",
-                labels=f'{{link="{links[at]}"}}',
+                labels="" if is_sum else f'{{link="{links[at]}"}}',
                 baseline=usual,
                 threshold=RECOVERIES if has_recovered else max(RAISE_ERRORS, SIBLING_RATIO * usual),
                 window_seconds=WINDOW_SECONDS,
             )
         ],
-        summary=f"{device_name(frame.devices.entities[row])}: NVLink {links[at]} had {count(round(worst), 'error')} in"
-        f" {span(WINDOW_SECONDS)}{recovered}, the median of its {len(links)} links {usual:.0f}, for"
+        summary=f"{device_name(frame.devices.entities[row])}: {'its NVLinks' if is_sum else f'NVLink {links[at]}'} had"
+        f" {count(round(worst), 'error')} in {span(WINDOW_SECONDS)}{recovered},"
+        f" {'that of the median device' if is_sum else f'the median of its {len(links)} links'} {usual:.0f}, for"
         f" {span(frame.now - since)}.",
         remedy="Look at both ends of the link (nvidia-smi nvlink -e -i INDEX; the switch's counters). When the node"
         " is free:"

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import count, device_name, gibibytes, span
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import detection, on_device
-from warpgauge.analyzer.wording import count, device_name, gibibytes, span
 from warpgauge.core.catalog import device, host
 from warpgauge.core.finding import FindingKind, Scope, Severity
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Detection
+    from warpgauge.analyzer.detection.windows import Array
     from warpgauge.analyzer.frame import Doubles, Frame, Ints
-    from warpgauge.analyzer.rolling import Window
-    from warpgauge.analyzer.windows import Array
+    from warpgauge.analyzer.frame.rolling import Window
 
 __all__ = ["MemoryLeak"]
 
@@ -106,7 +106,7 @@ class _DeviceMemory:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self.total: Doubles = frame.latest(device.MEMORY_TOTAL, seconds=LEAST_SECONDS).astype(np.float64)
+        self.total: Doubles = _device_total(frame)
 
     @property
     def covered(self) -> Array:
@@ -147,6 +147,15 @@ class _HostMemory:
 
     def _window(self, columns: int) -> Window:
         return self._frame.window(_AVAILABLE, columns * self._frame.step_seconds)
+
+
+def _device_total(frame: Frame) -> Doubles:
+    """[device], bytes; dcgm-exporter tells by default what is used and what is free, and no total."""
+    total, used, free = (
+        frame.latest(one, seconds=LEAST_SECONDS).astype(np.float64)
+        for one in (device.MEMORY_TOTAL, device.MEMORY_USED, device.MEMORY_FREE)
+    )
+    return np.where(np.isnan(total), used + free, total)
 
 
 def _trends(frame: Frame, memory: _DeviceMemory | _HostMemory) -> list[_Trend]:

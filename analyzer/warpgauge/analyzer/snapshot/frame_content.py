@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from warpgauge.analyzer.entities import DeviceEntity, NodeEntity, RankEntity
 from warpgauge.analyzer.frame import Frame
-from warpgauge.analyzer.identities import DIGEST_BYTES
-from warpgauge.analyzer.schema import PLACES, TableName
+from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity
+from warpgauge.analyzer.frame.identities import DIGEST_BYTES
+from warpgauge.analyzer.frame.schema import PLACES, TableName
+from warpgauge.analyzer.frame.workloads import Holding
 from warpgauge.analyzer.snapshot.container import Stored
-from warpgauge.analyzer.workloads import Holding
 from warpgauge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import FrameParts
+    from warpgauge.analyzer.frame.table import ChannelKey, Table
     from warpgauge.analyzer.snapshot.container import Reader
-    from warpgauge.analyzer.table import ChannelKey, Table
 
     Run = Callable[[Callable[[], NDArray[Any]]], NDArray[Any]]
 
-__all__ = ["FrameContent", "Interrupted", "content_of", "frame_of"]
+__all__ = ["FrameContent", "Interrupted", "OtherCatalogError", "content_of", "frame_of"]
 
 _ENTITIES: Final[dict[TableName, Any]] = {
     TableName.DEVICES: DeviceEntity,
@@ -45,6 +45,10 @@ _CELLS: Final = "cells."
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the next one will do
     """The frame changed so much that what was copied does not fit what is to come."""
+
+
+class OtherCatalogError(InputError):
+    """The frame was written by a version whose metrics stand in other places: its samples are of no use here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,13 +142,14 @@ def frame_of(document: Mapping[str, Any], reader: Reader, *, window_seconds: flo
     """The frame that was copied, with the window it shall have now; reads all arrays.
 
     Raises:
-        InputError: the catalog has other metrics or places since, or a part is damaged.
+        OtherCatalogError: the catalog has other metrics or places since.
+        InputError: a part is damaged.
         KeyError, TypeError, ValueError, IndexError: the parts do not fit together.
 
     """
     if document.get("schema") != _schema():
         msg = "the snapshot was written by a version with another catalog"
-        raise InputError(msg)
+        raise OtherCatalogError(msg)
     frame = Frame(step_seconds=float(document["step_seconds"]), window_seconds=window_seconds)
     parts = frame.parts()
     names = [_STATES + name for name in parts.states.content()] + [_CELLS + name for name in parts.cells.content()]

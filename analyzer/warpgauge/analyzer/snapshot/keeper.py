@@ -54,5 +54,6 @@ class Keeper:
         except InputError as error:
             _LOG.warning("snapshot not used, starting empty", extra={"error": str(error), "path": str(self.path)})
             return None
-        _LOG.info("snapshot restored", extra={"path": str(self.path), "findings": len(memory.state.open)})
+        event = "snapshot restored" if memory.has_samples else "snapshot restored without its samples: another catalog"
+        _LOG.info(event, extra={"path": str(self.path), "findings": len(memory.state.open)})
         return memory

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.analyzer.engine import EngineState, OpenFinding
+from warpgauge.analyzer.dialects.naming import NodeNames
+from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import KnownIncident
-from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.incidents.engine import EngineState, OpenFinding
 from warpgauge.analyzer.recommend import Ledger
-from warpgauge.analyzer.snapshot.frame_content import FrameContent, frame_of
+from warpgauge.analyzer.snapshot.frame_content import FrameContent, OtherCatalogError, frame_of
 from warpgauge.core.errors import InputError
 from warpgauge.core.finding import finding_from_json, incident_from_json
 from warpgauge.core.recommendation import recommendation_from_event
@@ -17,7 +18,6 @@ from warpgauge.core.recommendation import recommendation_from_event
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.snapshot.container import Reader, Stored
     from warpgauge.analyzer.snapshot.frame_content import Run
     from warpgauge.core.finding import Finding
@@ -70,7 +70,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What came out of one."""
+    """What came out of one. After an update that brought metrics the frame is empty, and all else is there."""
 
     frame: Frame
     state: EngineState
@@ -78,6 +78,7 @@ class Memory:
     ledger: Ledger
     usage: Any = None  # as `Usage.to_json` wrote it, not read yet
     opted_out: frozenset[tuple[str, str]] = frozenset()  # as in `Saved`
+    has_samples: bool = True
 
     @classmethod
     def of(cls, reader: Reader, *, window_seconds: float, cluster: str, now: float) -> Memory:
@@ -94,14 +95,25 @@ class Memory:
         if not -window_seconds <= age <= window_seconds:
             msg = f"the snapshot's newest sample is {age:.0f} s old, the window is {window_seconds:.0f} s"
             raise InputError(msg)
+        frame, has_samples = _frame(document["frame"], reader, window_seconds)
         return cls(
-            state=_state(document, now if age > _BRIDGED_SECONDS else None),
+            state=_state(document, now if age > _BRIDGED_SECONDS or not has_samples else None),
             names=NodeNames.of_document(cluster, document["names"]),
             ledger=_ledger(document),
             usage=document.get("usage"),
             opted_out=frozenset((str(cluster), str(node)) for cluster, node in document.get("opted_out", ())),
-            frame=frame_of(document["frame"], reader, window_seconds=window_seconds),
+            frame=frame,
+            has_samples=has_samples,
         )
+
+
+def _frame(document: Mapping[str, Any], reader: Reader, window_seconds: float) -> tuple[Frame, bool]:
+    """The frame, and whether it has what was saved."""
+    try:
+        return frame_of(document, reader, window_seconds=window_seconds), True
+    except OtherCatalogError:
+        reader.pass_over()
+        return Frame(window_seconds=window_seconds), False
 
 
 def _state(document: Mapping[str, Any], resumed: float | None) -> EngineState:

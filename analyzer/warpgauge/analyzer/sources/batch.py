@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
 
 __all__ = ["Batch", "Page", "Points", "Ranges", "SourceStatus", "Target"]
 
@@ -34,7 +34,8 @@ class Target:
 class Page:
     """One exposition page, not parsed yet: parsing belongs to the thread that owns the frame.
 
-    Lines without a timestamp are of `time`; None means that every line must have its own.
+    Lines without a timestamp are of `time`; None means that every line must have its own. Lines that lie outside of
+    `span` (seconds since the epoch, both ends in it) do not count.
     """
 
     target: Target
@@ -42,6 +43,7 @@ class Page:
     is_openmetrics: bool
     time: float | None
     interval_seconds: float  # between two samples of a series
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

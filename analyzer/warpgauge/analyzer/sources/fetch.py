@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
+from warpgauge.core.client_tls import handshake_words
 from warpgauge.core.errors import SourceError
 
 if TYPE_CHECKING:
@@ -113,7 +114,11 @@ def _refusal(url: str, status: int) -> str:
 
 def _complaint(url: str, error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"{url} has a certificate that is not trusted ({error.certificate_error}); pass --ca-file"
+        return f"cannot reach {url}: {handshake_words(error.certificate_error)}"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return f"cannot reach {url}: {handshake_words(error.os_error)}"
+    if isinstance(error, aiohttp.ServerDisconnectedError) and url.startswith("http://"):
+        return f"{url} broke off: {error}; does it want https://?"
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno
         why = os.strerror(number) if number is not None and number > 0 else error.os_error.strerror

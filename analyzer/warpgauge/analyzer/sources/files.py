@@ -69,7 +69,7 @@ def _walk(directory: Path) -> Iterator[Path]:
 
 
 def batches_of(path: Path, *, span: tuple[float, float] | None = None) -> Iterator[Batch]:
-    """What one file holds; of long tables, with a `span` in seconds since the epoch, what lies in it.
+    """What one file holds; with a `span` in seconds since the epoch what lies in it.
 
     Raises:
         InputError: as of `read_file`.
@@ -77,7 +77,7 @@ def batches_of(path: Path, *, span: tuple[float, float] | None = None) -> Iterat
 
     """
     if path.suffix not in {".parquet", ".csv"}:
-        yield read_file(path)
+        yield read_file(path, span=span)
         return
     hour = hour_of(path)
     if hour is not None and span is not None and not span[0] // _HOUR_SECONDS <= hour <= span[1] // _HOUR_SECONDS:
@@ -98,8 +98,8 @@ def _parquet(path: Path, span: tuple[float, float] | None) -> LongTable:
     return table
 
 
-def read_file(path: Path) -> Page:
-    """One file as a page.
+def read_file(path: Path, *, span: tuple[float, float] | None = None) -> Page:
+    """One file as a page, of which only what lies in the `span` counts.
 
     Raises:
         InputError: it cannot be read, is malformed, or a sample lacks its timestamp; `file:line: what is wrong`.
@@ -127,6 +127,7 @@ def read_file(path: Path) -> Page:
         is_openmetrics=is_openmetrics,
         time=None,
         interval_seconds=_interval(lines),
+        span=span,
     )
 
 

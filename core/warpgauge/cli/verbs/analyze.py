@@ -44,8 +44,9 @@ def add_reading_flags(parser: argparse.ArgumentParser, *, page: str) -> None:
                         help="how far back from the end (default 1h of a Prometheus, all of a file)")  # fmt: skip
     parser.add_argument("--start", metavar="TIME", help="RFC 3339 or seconds since the epoch; instead of --since")
     parser.add_argument("--end", metavar="TIME", help="RFC 3339 or seconds since the epoch (default now)")
-    parser.add_argument("--step", metavar="DURATION", help="thin out: not below the scrape interval (default raw)")
-    parser.add_argument("--match", metavar="{...}", help="only series that this selector matches")
+    parser.add_argument("--step", metavar="DURATION",
+                        help="of a Prometheus: thin out, not below the scrape interval (default raw)")  # fmt: skip
+    parser.add_argument("--match", metavar="{...}", help="of a Prometheus: only series that this selector matches")
     parser.add_argument("--for", dest="page_seconds", metavar="DURATION", default=page,
                         help=f"how long a metrics page is scraped, every 2 s (default {page})")  # fmt: skip
     parser.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="sent with requests")
@@ -72,14 +73,14 @@ def run(args: argparse.Namespace, config: Config) -> int:
         for document in as_json_lines(report):
             print(json.dumps(document, ensure_ascii=False, allow_nan=False))  # noqa: T201 - the answer
     else:
-        print(as_text(report))  # noqa: T201 - the answer
+        print(as_text(report, asked=look.file_span))  # noqa: T201 - the answer
     return int(any(finding.severity is not Severity.INFO and finding.muted is None for finding in report.findings))
 
 
 def look_of(args: argparse.Namespace, config: Config) -> Look:
     """How to read the sources, by the flags."""
-    from warpgauge.analyzer.layout import layout_of  # noqa: PLC0415 - as in run
-    from warpgauge.analyzer.muting_book import read_mutings  # noqa: PLC0415
+    from warpgauge.analyzer.frame.layout import layout_of  # noqa: PLC0415 - as in run
+    from warpgauge.analyzer.incidents.muting_book import read_mutings  # noqa: PLC0415
     from warpgauge.analyzer.once import Look  # noqa: PLC0415
     from warpgauge.analyzer.sources.access import Credentials, header_of, tls_context  # noqa: PLC0415
 
@@ -102,7 +103,7 @@ def look_of(args: argparse.Namespace, config: Config) -> Look:
         xid_overrides=config.analyzer.xid_overrides,
         layout=layout_of(config.analyzer),
         muting=read_mutings(data_path(config, os.environ)),
-        file_span=(span.start, span.end) if args.start or args.end or args.since else None,
+        file_span=_file_span(args, span),
     )
 
 
@@ -120,6 +121,13 @@ def _span(args: argparse.Namespace) -> Span:
     span = Span(start=start, end=end, step_seconds=step, match=args.match, replica_labels=replicas)
     _ = span.matchers  # a malformed selector ends here, before anything is asked
     return span
+
+
+def _file_span(args: argparse.Namespace, span: Span) -> tuple[float, float] | None:
+    """What counts of a file: all of it, unless a flag says where to begin or end."""
+    if args.start or args.since:
+        return span.start, span.end
+    return (0.0, span.end) if args.end else None
 
 
 def say(text: str) -> None:

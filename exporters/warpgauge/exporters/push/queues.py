@@ -67,6 +67,7 @@ class QueueTeller:
         self._readings = readings
         self._worker = Worker("queues")
         self._troubles: dict[str, str] = {}
+        self._losses: dict[str, str] = {}
 
     async def tell(self, deliveries: Iterable[Delivery[Any]]) -> None:
         """Ask every queue in a thread, since a disk may hang, and show what it says."""
@@ -91,7 +92,17 @@ class QueueTeller:
             tally.remove(own.QUEUE_OLDEST, sink)
         else:
             tally.put(own.QUEUE_OLDEST, sink, value=stats.oldest_timestamp)
+        self._log_loss(sink, stats.loss)
         self._log(sink, stats.trouble)
+
+    def _log_loss(self, sink: str, loss: str) -> None:
+        """Once per change: a receiver that is away as well must not hide that a full disk keeps nothing."""
+        before = self._losses.get(sink, "")
+        self._losses[sink] = loss
+        if loss and not before:
+            _LOG.error("batches are lost", extra={"sink": sink, "why": loss})
+        elif before and not loss:
+            _LOG.info("batches are kept again", extra={"sink": sink})
 
     def _log(self, sink: str, trouble: str) -> None:
         """Once per change between well and not."""

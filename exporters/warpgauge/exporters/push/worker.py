@@ -46,7 +46,8 @@ class DeliveryStats:
     dead_lettered: int
     retries: int  # since the start
     refused: int  # records in acknowledged batches that the receiver did not keep, since the start
-    trouble: str  # what is wrong now, one sentence; empty if nothing is
+    trouble: str  # what is wrong with sending now, one sentence; empty if nothing is
+    loss: str  # why the newest batch never came into the queue; empty if it did
 
 
 class Delivery(Generic[_BatchT]):
@@ -77,6 +78,7 @@ class Delivery(Generic[_BatchT]):
         self._retries = 0
         self._refused = 0
         self._trouble = ""
+        self._loss = ""
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -102,9 +104,10 @@ class Delivery(Generic[_BatchT]):
         except Exception as error:  # noqa: BLE001 - a batch that cannot be stored costs itself, not the thread
             with self._changed:
                 self._lost += 1
-                self._trouble = f"a batch was dropped: {error}"
+                self._loss = f"a batch was dropped: {error}"
             return False
         with self._changed:
+            self._loss = ""
             self._has_new = True
             self._changed.notify_all()
         return True
@@ -140,13 +143,14 @@ class Delivery(Generic[_BatchT]):
                 retries=self._retries,
                 refused=self._refused,
                 trouble=self._trouble,
+                loss=self._loss,
             )
 
     @property
     def trouble(self) -> str:
         """What is wrong now, one sentence; empty if nothing is. Waits for no disk."""
         with self._changed:
-            return self._trouble
+            return self._loss or self._trouble
 
     def close(self, seconds: float = 1.0) -> None:
         """Store what was offered and end; what was not sent waits in the queue for the next start."""

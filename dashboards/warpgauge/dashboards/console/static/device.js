@@ -1,7 +1,7 @@
 // One device: the last hour as small charts, its job, its findings.
 
 import { byId, element, replace } from "./dom.js";
-import { duration, withUnit, words } from "./format.js";
+import { clockTime, duration, withUnit, words } from "./format.js";
 import { lines } from "./charts.js";
 import * as place from "./place.js";
 
@@ -14,8 +14,12 @@ const CHARTS = [
   ["accel_memory_used_bytes", "Memory used", "bytes"],
 ];
 
+const REFRESH_MS = 15_000;
+let open = null; // {uuid, timer} of what is shown
+
 export async function openDevice(device) {
   place.set("device", device.uuid);
+  clearInterval(open?.timer);
   const box = byId("device");
   box.hidden = false;
   const charts = element("div", { class: "charts" });
@@ -28,31 +32,58 @@ export async function openDevice(device) {
       element("button", { type: "button", onclick: close }, "Close")),
     charts));
   byId("device-title").focus();
-  const shown = await Promise.all(CHARTS.map(([metric, title, unit, labels]) => chart(charts, device, metric, title, unit, labels)));
+  const drawings = CHARTS.map((chart) => drawing(charts, device, ...chart));
+  const draw = () => Promise.all(drawings.map((one) => one()));
+  open = { uuid: device.uuid, timer: setInterval(draw, REFRESH_MS) };
+  const shown = await draw();
   if (!shown.some(Boolean)) charts.append(element("p", { class: "empty" }, "This source reports no history for this device yet."));
 }
 
 function close() {
+  clearInterval(open?.timer);
   place.set("device", null);
   byId("device").hidden = true;
-  byId("fleet").querySelector("button")?.focus();
+  const cells = byId("fleet");
+  (cells.querySelector(`[data-key="${CSS.escape(open?.uuid ?? "")}"]`) ?? cells.querySelector("button"))?.focus();
 }
 
-async function chart(box, device, metric, title, unit, labels = {}) {
-  const holder = element("figure", { class: "scroll" });
+/** Escape closes the panel, from wherever in it. */
+export function closeOnEscape() {
+  byId("device").addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+}
+
+/** A chart's place, and the function that draws it as the history is now; false where there is none. */
+function drawing(box, device, metric, title, unit, labels = {}) {
+  const caption = element("figcaption");
+  const host = element("div", { class: "chart", role: "img" });
+  const holder = element("figure", { class: "scroll", hidden: true }, caption, host);
   box.append(holder);
+  let plot = null;
+  return async () => {
+    const values = await history(device, metric, labels);
+    if (!values) return false;
+    holder.hidden = false;
+    const points = values.filter((point) => point[1] !== null);
+    const covered = duration(points.at(-1)[0] - points[0][0]);
+    replace(caption, `${title}: ${withUnit(points.at(-1)[1], unit)} `, element("span", { class: "quiet" }, `at ${clockTime(points.at(-1)[0])}, over ${covered}`));
+    host.setAttribute("aria-label", `${title} of ${words(device.node ?? "")} device ${device.index}, last ${covered}`);
+    const data = [values.map((point) => point[0]), values.map((point) => point[1])];
+    if (plot) plot.setData(data);
+    else plot = lines(host, title, ...data, (value) => (value === null ? "" : withUnit(value, unit)));
+    return true;
+  };
+}
+
+/** The last hour as [[seconds, value or null], ...]; null where there is no value, or no answer. */
+async function history(device, metric, labels) {
   const end = Date.now() / 1000;
   const query = new URLSearchParams({ metric, start: String(end - 3600), end: String(end), uuid: device.uuid, ...labels });
-  const answer = await fetch(`api/v1/series?${query}`);
-  if (!answer.ok) { holder.remove(); return false; }
-  const { series } = await answer.json();
-  const first = series.find((one) => one.values.some((point) => point[1] !== null)); // [[seconds, value], ...]
-  if (!first) { holder.remove(); return false; }
-  const points = first.values.filter((point) => point[1] !== null);
-  const covered = duration(points.at(-1)[0] - points[0][0]);
-  holder.append(element("figcaption", {}, `${title}: ${withUnit(points.at(-1)[1], unit)} `, element("span", { class: "quiet" }, `now, over ${covered}`)));
-  const host = element("div", { class: "chart", role: "img", "aria-label": `${title} of ${words(device.node ?? "")} device ${device.index}, last ${covered}` });
-  holder.append(host);
-  lines(host, title, first.values.map((point) => point[0]), first.values.map((point) => point[1]), (value) => (value === null ? "" : withUnit(value, unit)));
-  return true;
+  try {
+    const answer = await fetch(`api/v1/series?${query}`);
+    if (!answer.ok) return null;
+    const { series } = await answer.json();
+    return series.find((one) => one.values.some((point) => point[1] !== null))?.values ?? null;
+  } catch {
+    return null; // the connection line says that nobody answers; what stands has its time
+  }
 }

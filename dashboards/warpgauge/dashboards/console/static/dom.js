@@ -1,5 +1,7 @@
 // Building elements without innerHTML: every text from the API is set as text, never as markup.
 
+import { hold } from "./keep.js";
+
 /** An element with attributes, listeners (onclick: f) and children (strings become text, null is skipped). */
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -13,11 +15,16 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Replace what is inside a node, keeping keyboard focus on the element with the same data-key. */
+/** Replace what is inside a node; a person's focus, marked text, scrolling and unfolding stay. */
 export function replace(node, ...children) {
-  const key = node.contains(document.activeElement) ? document.activeElement.dataset?.key : null;
+  const putBack = hold(node);
   node.replaceChildren(...children.flat().filter(Boolean));
-  if (key) node.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  putBack();
+}
+
+/** Set a text only if it is another: who listens to the page is told of each setting. */
+export function tell(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 export const byId = (id) => document.getElementById(id);

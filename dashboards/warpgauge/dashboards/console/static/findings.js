@@ -6,15 +6,16 @@ import * as place from "./place.js";
 
 const GLYPH = { critical: "✖", warning: "▲", info: "ℹ" };
 const MUTED = { silence: "silenced", dismissal: "dismissed", breaker: "held back" };
+const SILENT = "No source answers, so nothing can be said about now.";
 const RANK = { critical: 2, warning: 1, info: 0 };
 
-export function showFindings(findings, now, { ready }) {
+export function showFindings(findings, now, { ready, silent }) {
   const open = findings.filter((finding) => finding.ended === undefined);
   const ended = findings.filter((finding) => finding.ended !== undefined);
   open.sort((a, b) => Number(Boolean(a.muted)) - Number(Boolean(b.muted)) || RANK[b.severity] - RANK[a.severity] || (b.impact?.lost_device_seconds ?? 0) - (a.impact?.lost_device_seconds ?? 0));
   const heard = open.filter((finding) => !finding.muted).length;
   byId("findings-count").textContent = open.length ? (heard === open.length ? String(heard) : `${heard} + ${open.length - heard} muted`) : "";
-  const empty = element("p", { class: "empty" }, ready ? "Nothing found. What was checked, and what could not be judged, stands below." : "The first pass over the data has not finished yet.");
+  const empty = element("p", { class: "empty" }, silent ? SILENT : ready ? "Nothing found. What was checked, and what could not be judged, stands below." : "The first pass over the data has not finished yet.");
   replace(byId("findings"),
     open.length ? open.map((finding) => article(finding, now)) : empty,
     ended.length ? element("details", {},
@@ -24,7 +25,7 @@ export function showFindings(findings, now, { ready }) {
 
 function article(finding, now) {
   const isOpen = place.get("finding") === finding.id;
-  return element("article", { class: `finding ${finding.severity}`, "aria-label": `${finding.severity}: ${words(finding.kind)}` },
+  return element("article", { class: `finding ${finding.severity}`, "data-key": finding.id, "aria-label": `${finding.severity}: ${words(finding.kind)}` },
     element("header", {},
       element("span", { class: `severity ${finding.severity}` }, `${GLYPH[finding.severity]} ${finding.severity}`),
       element("h3", {}, words(finding.kind)),

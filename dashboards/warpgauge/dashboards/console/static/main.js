@@ -1,12 +1,12 @@
 // The console: asks once, then lives on the event stream; falls back to asking again when the stream breaks.
 
-import { byId } from "./dom.js";
+import { byId, tell } from "./dom.js";
 import { clockTime } from "./format.js";
-import { openDevice } from "./device.js";
+import { closeOnEscape, openDevice } from "./device.js";
 import { showFindings } from "./findings.js";
 import { showFleet, startFleet } from "./fleet.js";
 import { showHosts } from "./hosts.js";
-import { showCoverage, showNext, showRecommendations, showStatus } from "./overview.js";
+import { isSilent, showCoverage, showNext, showRecommendations, showStatus } from "./overview.js";
 import { askForPlan, showPlanAge } from "./plan.js";
 import * as place from "./place.js";
 
@@ -15,7 +15,7 @@ const state = { live: null, findings: [], openedFromUrl: false };
 function onTick(tick) {
   state.findings = tick.findings;
   showStatus(tick.status, tick.findings);
-  showFindings(tick.findings, tick.time, { ready: tick.status.checked.length > 0 });
+  showFindings(tick.findings, tick.time, { ready: tick.status.checked.length > 0, silent: isSilent(tick.status) });
   showCoverage(tick.status);
   showRecommendations(tick.recommendations);
   showNext(tick.status);
@@ -37,7 +37,9 @@ function onLive(live) {
 
 function connection(text, { lost = false } = {}) {
   const line = byId("connection");
-  line.textContent = text;
+  if (lost) line.setAttribute("role", "alert");
+  else line.removeAttribute("role"); // the time of each minute is news to nobody
+  tell(line, text);
   line.classList.toggle("lost", lost);
 }
 
@@ -79,6 +81,7 @@ async function first() {
 
 theme();
 startFleet(openDevice);
+closeOnEscape();
 await first();
 await askForPlan();
 listen();

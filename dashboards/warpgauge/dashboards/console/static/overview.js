@@ -1,14 +1,14 @@
 // The status line in words, what was checked, what could not be judged, and what to try next.
 
-import { byId, command, element, replace, table } from "./dom.js";
+import { byId, command, element, replace, table, tell } from "./dom.js";
 import { clockTime, duration, plural, words } from "./format.js";
 
 export function showStatus(status, findings) {
   const open = findings.filter((finding) => finding.ended === undefined && finding.severity !== "info" && !finding.muted);
   const real = open.filter((finding) => !finding.simulated);
   const simulated = open.length - real.length;
-  byId("status").textContent = headline(status, real, simulated);
-  byId("status-detail").textContent = detail(status);
+  tell(byId("status"), headline(status, real, simulated));
+  tell(byId("status-detail"), detail(status));
   byId("simulated").hidden = !status.simulated_targets;
   byId("about").textContent = `warpgauge ${status.version} · ${plural(status.series, "series", "series")} from ${plural(status.sources.length, "source")} · last pass ${clockTime(status.time)}`;
 }
@@ -17,7 +17,7 @@ function headline(status, real, simulated) {
   const down = status.sources.filter((source) => !source.up);
   const tail = simulated ? ` In the simulated fleet: ${plural(simulated, "finding")}.` : "";
   if (status.sources.length === 0) return "No source is configured, so nothing can be judged.";
-  if (down.length === status.sources.length) return `No source answers: ${down[0].error ?? "no reason given"}.`;
+  if (isSilent(status)) return sentence(`No source answers: ${down[0].error ?? "no reason given"}`);
   if (real.length) {
     const worst = real.find((finding) => finding.severity === "critical") ?? real[0];
     return `${plural(real.length, "finding needs", "findings need")} a look. First: ${words(worst.kind)} on ${worst.scope.node ?? worst.scope.job_id ?? worst.scope.cluster}.${tail}`;
@@ -25,6 +25,10 @@ function headline(status, real, simulated) {
   const partly = down.length ? ` ${plural(down.length, "source does", "sources do")} not answer.` : "";
   return `Nothing is wrong here: no finding on real machines.${partly}${tail}`;
 }
+
+/** Whether nobody tells anything now. */
+export const isSilent = (status) => status.sources.length > 0 && status.sources.every((source) => !source.up);
+const sentence = (text) => (/[.?!]$/.test(text) ? text : `${text}.`);
 
 function detail(status) {
   const read = status.sources.filter((source) => source.name !== "discovery").length;
