@@ -12,6 +12,9 @@ plays the TOML files of a directory instead of seeds; `--sound` plays only fleet
 false pages there are in less time, and in less still with `--devices N --hours H`: each seed then draws one large fleet
 that is watched for hours, with jobs that follow one another and troubles as frequent as in the small ones.
 
+Some sorts of fault came later and are rare in the seeds, which stay what they were; `--added` plays the same fleets
+with these alone, wherever there is a place for one.
+
 Two runs leave a kind out of what was tuned: `--unknown-kinds` plays each fault once more with no rule for its kind,
 `--leave-one-out` plays the tuning seeds as well and sets the confidence that all kinds share.
 """
@@ -32,7 +35,7 @@ from typing import TYPE_CHECKING, Final
 from detection_parts.drawing import draw, is_sound
 from detection_parts.figures import figures, left_out, unknown
 from detection_parts.large import MOST_DEVICES, draw_large
-from detection_parts.matching import match
+from detection_parts.matching import INFORMATION, match
 from detection_parts.playing import Outcome, watched
 from detection_parts.recording import recorded, streamed
 from detection_parts.unknown import detectors_without, kinds_to_forget
@@ -53,9 +56,9 @@ FEWEST_DEVICES: Final = 8
 LONGEST_HOURS: Final = 24.0
 
 
-def of_seed(seed: int, samples: Path | None = None) -> Outcome:
+def of_seed(seed: int, samples: Path | None = None, *, only_added: bool = False) -> Outcome:
     """What became of the scenario of a seed; its samples are kept in a directory, or found there."""
-    drawn = draw(seed)
+    drawn = draw(seed, only_added=only_added)
     return asyncio.run(watched(recorded(drawn.scenario, samples), drawn.scenario, drawn.true_of_jobs))
 
 
@@ -143,7 +146,9 @@ def _wanted(args: argparse.Namespace) -> list[Callable[[], Outcome]]:
     if args.devices:
         return [partial(of_large, seed, args.devices, args.hours) for seed in args.seeds]
     seeds = [seed for seed in args.seeds if is_sound(seed) or not args.sound]
-    return [partial(of_seed, seed, args.samples) for seed in seeds]
+    if args.added:
+        seeds = [seed for seed in seeds if draw(seed, only_added=True).scenario.faults]
+    return [partial(of_seed, seed, args.samples, only_added=args.added) for seed in seeds]
 
 
 def _loaded(path: Path) -> list[Outcome]:
@@ -178,8 +183,9 @@ def _print(rows: Sequence[Row], outcomes: Sequence[Outcome], args: argparse.Name
 def _tell(outcome: Outcome) -> None:
     """What was missed in a scenario and what was false."""
     matched = match(outcome, outcome.pages)
+    informed = match(outcome, [hint for hint in outcome.hints if hint.kind in INFORMATION], informs=True)
     start = outcome.truth["start"]
-    for found in matched.found:
+    for found in (*matched.found, *informed.found):
         if found.page is None and found.fault["must_be_found"]:
             fault = found.fault
             scope = {key: value for key, value in fault["scope"].items() if key not in {"cluster", "rack"}}
@@ -202,6 +208,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=_seeds, default=REPORTED, metavar="A-B", help="default 1000-1199")
     parser.add_argument("--scenarios", type=Path, metavar="DIR", help="play its *.toml instead of seeds")
     parser.add_argument("--sound", action="store_true", help="play only those seeds whose fleets have no fault")
+    parser.add_argument(
+        "--added", action="store_true", help="play the seeds' fleets with only those kinds of fault that came later"
+    )
     parser.add_argument(
         "--devices", type=int, default=0, metavar="N", help="with --sound: draw fleets of N devices, 8 to 1024"
     )
@@ -226,6 +235,8 @@ def _arguments() -> argparse.Namespace:
     try:
         if args.jobs < 1:
             parser.error("--jobs must be at least 1")
+        if args.added and (args.sound or args.unknown_kinds or args.leave_one_out):
+            parser.error("--added plays fleets with other faults than the seeds have: ask nothing else of them")
         if args.devices and (not args.sound or args.unknown_kinds or args.leave_one_out):
             parser.error("--devices draws fleets without a fault: say --sound, and ask nothing about faults")
         if args.devices and not FEWEST_DEVICES <= args.devices <= MOST_DEVICES:

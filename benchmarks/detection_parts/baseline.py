@@ -1,7 +1,8 @@
 """What plain thresholds say about the same samples: the rules one finds in public alert files, held for two minutes.
 
-Each is a fixed limit on one reading, as in the rule collections for dcgm-exporter and node_exporter; none looks at
-peers, history or steps. They get the kind right by what they watch.
+Each is a fixed limit on one reading, as in the rule collections for dcgm-exporter, node_exporter and vLLM (requests
+that wait, a cache above nine tenths, for five minutes); none looks at peers, history or steps. They get the kind right
+by what they watch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from warpgauge.core.catalog import device, host
+from warpgauge.core.catalog import device, host, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,12 @@ LOW: Final = 0.7
 IDLE: Final = 0.05
 IDLE_WATTS: Final = 150.0
 LITTLE_FREE: Final = 0.10
+FULL_CACHE: Final = 0.9
 _FOR_SECONDS: Final = 120.0
 _EVERY_SECONDS: Final = 30.0  # between two evaluations
 _TICKS: Final = round(_FOR_SECONDS / _EVERY_SECONDS)
+_QUEUE_TICKS: Final = round(300.0 / _EVERY_SECONDS)  # rules for vLLM wait five minutes
+_TICKS_OF: Final = {"queue_bound": _QUEUE_TICKS, "kv_cache_bound": _QUEUE_TICKS}
 _GONE_SECONDS: Final = 300.0
 
 Told = tuple[str, dict[str, Any]]
@@ -54,7 +58,7 @@ class Baseline:
         """What fires now and did not before."""
         holding = {(kind, str(sorted(scope.items()))): (kind, scope) for kind, scope in _rules(frame)}
         self._held = {key: self._held.get(key, 0) + 1 for key in holding}
-        return [holding[key] for key, ticks in self._held.items() if ticks == _TICKS]
+        return [holding[key] for key, ticks in self._held.items() if ticks == _TICKS_OF.get(key[0], _TICKS)]
 
 
 def _rules(frame: Frame) -> Iterator[Told]:
@@ -101,6 +105,8 @@ def _of_nodes(frame: Frame) -> Iterator[Told]:
         ("host_saturated", idle < 0.15 * count),
         ("memory_pressure", free < LITTLE_FREE),
         ("telemetry_gap", silent),
+        ("queue_bound", _any_server(frame, serving.WAITING, 0.0)),
+        ("kv_cache_bound", _any_server(frame, serving.KV_CACHE, FULL_CACHE)),
     ):
         for row in np.flatnonzero(fires):
             yield kind, {"node": frame.nodes.entities[row].node}
@@ -108,6 +114,13 @@ def _of_nodes(frame: Frame) -> Iterator[Told]:
 
 def _grew(frame: Frame, metric: Any, *extra: str) -> NDArray[np.bool_]:  # noqa: ANN401 - a catalog row
     return np.asarray(np.nansum(frame.values(metric, *extra, seconds=300.0), axis=1) > 0)
+
+
+def _any_server(frame: Frame, metric: Any, limit: float) -> NDArray[np.bool_]:  # noqa: ANN401 - a catalog row
+    fires = np.zeros(len(frame.nodes), dtype=bool)
+    for extra in frame.channels(metric):
+        fires |= frame.latest(metric, *extra, seconds=120.0)[: len(fires)] > limit
+    return fires
 
 
 def _any_xid(frame: Frame) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from detection_parts.drawn_jobs import FREE, Slot, devices_in, happens, job_of, log_uniform, roomy, slots_of, truths
 
@@ -24,16 +24,24 @@ from warpgauge.exporters.synthetic.scenario import (
     TroublePlan,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["SOUND_EVERY", "Drawn", "draw", "is_sound", "troubles_of"]
 
 SOUND_EVERY: Final = 10
 SOUND_OF_TEN: Final = 3  # 60 of 200 seeds are without any fault
 WIDE_NODES: Final = 4  # there is room for a third fault
 SELDOM_FIT: Final = ("slow_loader", "slow_network", "slow_stage", "slow_stage", "slow_host")  # few slots have the place
+ADDED: Final = ("overload", "long_contexts", "device_sharer", "noisy_riser", "fouling_heat_sink", "bad_cable")
+"""Causes that came later: each is drawn from a stream of its own, so that all before it of a seed stays what it was."""
+
 XIDS: Final = (48, 62, 64, 74, 79, 95, 119, 120)
 SLOWING: Final = ("slow_clock", "slow_kernels")
 LONG_SCRAPE: Final = 30.0  # large fleets are scraped less often
 LONG: Final = ("memory_leak", "abandoned")
+LATE: Final = ("noisy_riser", "fouling_heat_sink", "bad_cable")
+LATE_SECONDS: Final = 2100.0  # what is unlike its past must have one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +57,8 @@ def is_sound(seed: int) -> bool:
     return seed % SOUND_EVERY < SOUND_OF_TEN
 
 
-def draw(seed: int) -> Drawn:
-    """The scenario of a seed."""
+def draw(seed: int, *, only_added: bool = False) -> Drawn:
+    """The scenario of a seed; with `only_added` its fleet with faults of the sorts that came later alone."""
     random = Random(f"detection:{seed}")
     scrape = random.choice((15.0, 30.0, 30.0, 60.0))
     nodes, width = random.choice((2, 3, 4) if scrape < LONG_SCRAPE else (3, 4, 6)), random.choice((4, 8))
@@ -74,7 +82,10 @@ def draw(seed: int) -> Drawn:
         jobs=tuple(slot.job for slot in slots if slot.job),
         troubles=tuple(troubles_of(random, nodes, duration)),
     )
-    faults = () if is_sound(seed) else tuple(_faults(random, slots, duration, nodes))
+    faults: tuple[FaultPlan, ...] = ()
+    if not is_sound(seed):
+        faults = () if only_added else tuple(_faults(random, slots, duration, nodes))
+        faults += tuple(_added(seed, slots, faults, duration))
     jobs = tuple(roomy(job, faults) for job in scenario.jobs)
     scenario = replace(scenario, jobs=jobs, faults=faults)
     return Drawn(scenario=scenario, true_of_jobs=frozenset(truths(jobs)))
@@ -101,7 +112,7 @@ def _faults(random: Random, slots: list[Slot], duration: float, nodes: int) -> l
     """Two or three faults at places that have nothing to do with each other."""
     found: list[FaultPlan] = []
     taken: set[int] = set()  # machines
-    causes = [*CAUSES, *SLOWING, *SLOWING, *SELDOM_FIT]
+    causes = [*(name for name in CAUSES if name not in ADDED), *SLOWING, *SLOWING, *SELDOM_FIT]
     for _ in range(40):
         if len(found) == (3 if nodes >= WIDE_NODES else 2):
             break
@@ -115,6 +126,27 @@ def _faults(random: Random, slots: list[Slot], duration: float, nodes: int) -> l
     return found
 
 
+def _added(seed: int, slots: list[Slot], faults: tuple[FaultPlan, ...], duration: float) -> Iterator[FaultPlan]:
+    """One fault of each sort that came later, as far as there is a place that no other fault has to do with."""
+    taken = {node for fault in faults for node in _machines(fault, slots)}
+    first, second, *others = ADDED  # servers are rare: both causes that strike them have a turn
+    for cause in (first, second, *others) if seed % 2 else (second, first, *others):
+        random = Random(f"detection:{cause}:{seed}")
+        for slot in random.sample(slots, len(slots)):
+            fault, held = _fault(random, cause, slot, slots, duration)
+            if fault is not None and not held & taken:
+                taken |= held
+                yield fault
+                break
+
+
+def _machines(fault: FaultPlan, slots: list[Slot]) -> set[int]:
+    """Machines of all that shares one with what a fault strikes."""
+    struck = fault.node if fault.node >= 0 else int(fault.device.partition(":")[0] or -1)
+    own = {node for slot in slots if slot.job and slot.job.id == fault.job for node in slot.nodes} or {struck}
+    return {node for slot in slots if set(slot.nodes) & own for node in slot.nodes}
+
+
 def _fault(
     random: Random, name: str, slot: Slot, slots: list[Slot], duration: float
 ) -> tuple[FaultPlan | None, set[int]]:
@@ -122,9 +154,11 @@ def _fault(
     held = {node for one in slots if set(one.nodes) & set(slot.nodes) for node in one.nodes}
     place = _place(random, name, slot)
     onset = random.uniform(300.0, 1200.0) if name in LONG else random.uniform(900.0, duration - 2400.0)
+    if name in LATE:
+        onset = random.uniform(LATE_SECONDS, duration - 2400.0)
     if place is None or (slot.job and not _is_there(slot.job, onset, duration)):
         return None, set()
-    lasts = random.uniform(1200.0, 2400.0) if happens(random, 0.3) and name not in LONG else 0.0
+    lasts = random.uniform(1200.0, 2400.0) if happens(random, 0.3) and name not in {*LONG, *LATE} else 0.0
     return (
         FaultPlan(cause=name, start_seconds=onset, duration_seconds=lasts, size=_size(random, name), **place),
         held if cause.strikes is not Strikes.NODE else {*held, place["node"]},
@@ -143,7 +177,7 @@ def _place(random: Random, name: str, slot: Slot) -> dict[str, object] | None:
         return None
     if cause.strikes is Strikes.NODE:
         return {"node": random.choice(slot.nodes)}
-    if job and cause.strikes is Strikes.JOB:
+    if job and cause.strikes in {Strikes.JOB, Strikes.SERVER}:
         return {"job": job.id}
     if job and cause.strikes is Strikes.STAGE:
         return {"job": job.id, "stage": random.randrange(job.stages)}
@@ -178,9 +212,10 @@ _WANTED: Final = {
     "pcie_contact": ("training",),
     "power_brake": ("training",),  # of a device that does nothing nothing is taken
     "slow_host": ("training",),
+    "fouling_heat_sink": ("training",),  # whose load is steady enough to compare temperatures
 }
 _TOLD_BY_STEPS: Final = frozenset(
-    {"silent_collective", *(name for name, cause in CAUSES.items() if cause.slows)} - {"slow_clock"}
+    {"silent_collective", "device_sharer", *(name for name, cause in CAUSES.items() if cause.slows)} - {"slow_clock"}
 )
 
 
@@ -194,6 +229,12 @@ _SIZES: Final = {
     "cpu_hog": (0.2, 3.0),
     "memory_hog": (0.008, 0.3),
     "stuck_kernel": (0.004, 0.2),
+    "overload": (0.7, 3.0),
+    "long_contexts": (1.1, 5.0),
+    "device_sharer": (0.05, 0.6),
+    "noisy_riser": (0.1, 300.0),
+    "bad_cable": (0.1, 300.0),
+    "fouling_heat_sink": (0.1, 3.0),
 }
 
 

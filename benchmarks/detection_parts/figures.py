@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from detection_parts.matching import match
+from detection_parts.matching import INFORMATION, match
 from detection_parts.report import at_most, by_kind, by_size, f1_interval, poisson, score, wilson
 from detection_parts.tuning import leave_one_out
 from detection_parts.unknown import without_names
@@ -60,6 +60,7 @@ def figures(outcomes: Sequence[Outcome]) -> Iterator[Row]:
     yield row("median delay", total.delay or 0.0, "intervals", peer=peer.delay)
     yield from _false_pages(outcomes, ours, plain, days)
     yield from _of_kinds(ours, plain)
+    yield from _of_information(outcomes)
     yield from _of_sizes("straggler", ours, STRAGGLERS)
     yield from _of_sizes("any slowdown", ours, SLOWING)
 
@@ -106,6 +107,19 @@ def _of_kinds(ours: Sequence[Matched], plain: Sequence[Matched]) -> Iterator[Row
             f"F1 {kind}", one.f1, about, interval=f1_interval(ours, kind), peer=peer,
             budget="F1 of a kind" if asked else None,
         )  # fmt: skip
+        if one.delay is not None:
+            yield row(f"median delay {kind}", one.delay, "intervals")
+
+
+def _of_information(outcomes: Sequence[Outcome]) -> Iterator[Row]:
+    """Of what only the own history of a device or machine tells, how much it told."""
+    informed = [match(one, [hint for hint in one.hints if hint.kind in INFORMATION], informs=True) for one in outcomes]
+    for kind, one in by_kind(informed).items():
+        asked = one.right + one.missed
+        if not asked:
+            continue
+        about = f"{one.right} of {asked} told, as information; {one.false} elsewhere"
+        yield row(f"recall {kind}", one.recall, about, interval=wilson(one.right, asked))
         if one.delay is not None:
             yield row(f"median delay {kind}", one.delay, "intervals")
 

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from detection_parts.playing import Outcome, Page
 
-__all__ = ["GRACE_SECONDS", "INTERCHANGEABLE", "Found", "Matched", "is_in_time", "match"]
+__all__ = ["GRACE_SECONDS", "INFORMATION", "INTERCHANGEABLE", "Found", "Matched", "is_in_time", "match"]
 
 GRACE_SECONDS: Final = 1800.0
+INFORMATION: Final = frozenset({"level_shift", "drift", "spike"})
+"""Kinds that are never a page: that something is unlike its own past, and nothing says why. They are counted apart."""
+
 _PLACES: Final = ("uuid", "stage", "job_id", "node")
 """From the most to the least exact: the first that the fault's scope has must be named."""
 
@@ -47,9 +50,10 @@ class Matched:
     consequences: int
 
 
-def match(outcome: Outcome, pages: Sequence[Page]) -> Matched:
-    """Hold pages against the truth."""
-    faults = outcome.truth["faults"]
+def match(outcome: Outcome, pages: Sequence[Page], *, informs: bool = False) -> Matched:
+    """Hold pages against the truth; with `informs` information that something changed, against what only that tells."""
+    brought = outcome.truth["faults"]
+    faults = [fault for fault in brought if (fault["kind"] in INFORMATION) == informs]
     first: dict[int, Page] = {}
     false: list[Page] = []
     repeats = consequences = 0
@@ -59,7 +63,7 @@ def match(outcome: Outcome, pages: Sequence[Page]) -> Matched:
             first[number] = page
         elif number is not None:
             repeats += 1
-        elif _is_true(page, outcome) or any(_follows(page, fault, outcome) for fault in faults):
+        elif _is_true(page, outcome) or any(_follows(page, fault, outcome) for fault in brought):
             consequences += 1
         else:
             false.append(page)

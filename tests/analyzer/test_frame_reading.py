@@ -77,6 +77,16 @@ def test_a_job_that_ended_holds_nothing():
     assert np.isnan(frame.allocated_since[0])
 
 
+@pytest.mark.parametrize(("missed", "since"), [(4, 5.0), (5, 115.0)], ids=["four scrapes", "five"])
+def test_a_few_missed_scrapes_do_not_end_what_a_job_holds_and_more_do(missed: int, since: float):
+    known = np.ones(24, dtype=bool)
+    known[11 - missed : 11] = False
+    builder = FrameBuilder(columns=24, start=START)
+    builder.job("train", [("n1", "GPU-1")], held=np.where(known, 1.0, np.nan))
+
+    assert builder.build().allocated_since.tolist() == [START + since]
+
+
 def test_a_device_that_changes_hands_belongs_to_the_newcomer():
     builder = FrameBuilder(columns=12)
     builder.job("old", [("n1", "GPU-1")], held=np.where(np.arange(12) < 10, 1.0, np.nan))

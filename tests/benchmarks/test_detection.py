@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from detection_parts.drawing import draw, is_sound
+from detection_parts.drawing import ADDED, draw, is_sound
 from detection_parts.figures import figures
 from detection_parts.large import draw_large
 from detection_parts.matching import GRACE_SECONDS, match
@@ -33,6 +34,8 @@ from warpgauge.exporters.synthetic.scenario import (
 )
 
 ONSET, END = 1000.0, 9000.0
+BEFORE_ADDED = "ecfd9662eea6828b5213466f93805568982b94df69e56b2c75270efac0292df6"
+"""Digest of what seeds 40 to 69 drew before there were any others."""
 
 
 def fault(**changes):
@@ -193,6 +196,55 @@ def test_three_of_ten_seeds_have_no_fault_and_every_seed_gives_the_same_scenario
     assert not draw(1000).scenario.faults
     assert draw(1003) == draw(1003)
     assert draw(1003).scenario.faults
+
+
+def test_sorts_of_fault_that_came_later_leave_all_else_of_a_seed_what_it_was():
+    digest = hashlib.sha256()
+    for seed in range(40, 70):
+        scenario = draw(seed).scenario
+        faults = [fault for fault in scenario.faults if fault.cause not in ADDED]
+        digest.update(repr([_drawn(one) for one in (*scenario.jobs, *faults)]).encode())
+    assert digest.hexdigest() == BEFORE_ADDED
+
+
+def _drawn(one: JobPlan | FaultPlan) -> tuple[object, ...]:
+    """What tells a draw from another one, whatever keys the language gets."""
+    if isinstance(one, JobPlan):
+        return (one.id, one.kind, one.devices, round(one.memory_ratio, 6), round(one.end_seconds, 3))
+    return (
+        one.cause,
+        one.job,
+        one.rank,
+        one.stage,
+        one.node,
+        one.device,
+        round(one.start_seconds, 3),
+        round(one.size, 6),
+    )
+
+
+def test_they_strike_machines_that_no_other_fault_has_to_do_with_and_no_sound_fleet():
+    drawn = [draw(seed, only_added=alone).scenario for seed in range(100) for alone in (False, True)]
+    added = [fault for scenario in drawn for fault in scenario.faults if fault.cause in ADDED]
+    assert {fault.cause for fault in added} == set(ADDED)
+    assert not any(draw(seed, only_added=True).scenario.faults for seed in range(100) if is_sound(seed))
+    for scenario in drawn:
+        machines = [_machines_of(scenario, fault) for fault in scenario.faults]
+        assert sum(map(len, machines)) == len(set().union(*machines))
+
+
+def _machines_of(scenario: Scenario, fault: FaultPlan) -> set[int]:
+    """That a fault strikes."""
+    if fault.node >= 0:
+        return {fault.node}
+    texts = [fault.device] if fault.device else next(job.devices for job in scenario.jobs if job.id == fault.job)
+    return {int(text.partition(":")[0]) for text in texts}
+
+
+def test_alone_they_strike_the_same_fleets():
+    with_others, alone = (draw(43, only_added=one).scenario for one in (False, True))
+    assert alone.jobs == with_others.jobs
+    assert {fault.cause for fault in alone.faults} <= set(ADDED)
 
 
 def test_a_recording_that_was_kept_is_what_the_model_makes(tmp_path: Path):

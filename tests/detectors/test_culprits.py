@@ -138,6 +138,27 @@ def test_a_neighbor_that_comes_to_the_device_is_told_by_its_processes() -> None:
     assert candidate.evidence[-1].metric == device.PROCESSES.name
 
 
+def test_a_neighbor_that_has_just_come_is_told_at_once() -> None:
+    """The onset is the first slow step; the count of processes follows a scrape or two later."""
+    scene = Lockstep(compute={5: slow(1.4)}, processes={5: since(90, 2, 2.0, 1.0)})
+
+    assert [one.kind for one in raised(scene)] == [FindingKind.NOISY_NEIGHBOR]
+
+
+@pytest.mark.parametrize(
+    ("on_peers", "kind"), [(1.0, FindingKind.NOISY_NEIGHBOR), (2.0, FindingKind.STRAGGLER)], ids=["more", "as many"]
+)
+def test_a_neighbor_of_longer_than_the_frame_knows_is_told_from_the_peers(on_peers: float, kind: FindingKind) -> None:
+    processes = dict.fromkeys(range(8), np.full(90, on_peers)) | {5: np.full(90, 2.0)}
+
+    (candidate,) = raised(Lockstep(compute={5: 1.4}, processes=processes))
+
+    assert candidate.kind is kind
+    if kind is FindingKind.NOISY_NEIGHBOR:
+        assert "More processes use n1/gpu1 than the devices of its peers." in candidate.summary
+        assert candidate.evidence[-1].baseline == 1.0
+
+
 @pytest.mark.parametrize(
     ("guests", "words", "whose"),
     [
@@ -171,6 +192,17 @@ def test_a_device_whose_clock_is_low_is_slow_by_itself_whoever_else_is_there() -
     )
 
     assert [one.kind for one in raised(scene)] == [FindingKind.STRAGGLER]
+
+
+def test_a_clock_that_explains_a_little_of_it_hides_no_neighbor() -> None:
+    """Who computes all the time while its peers wait draws more power, and may reach its limit."""
+    scene = Lockstep(
+        compute={5: slow(1.8)},
+        sm_hertz={5: since(90, TEN_MINUTES, 1.84e9, 1.95e9)},
+        processes={5: since(90, TEN_MINUTES, 2.0, 1.0)},
+    )
+
+    assert [one.kind for one in raised(scene)] == [FindingKind.NOISY_NEIGHBOR]
 
 
 def test_the_processes_beside_the_rank_are_named_and_small_ones_are_not() -> None:

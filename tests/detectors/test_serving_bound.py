@@ -43,6 +43,15 @@ def test_a_standing_queue_has_the_reason_that_the_cache_tells(cache, kind):
     assert "24 that run" in found.summary
 
 
+def test_the_cache_counts_while_requests_wait_and_not_before():
+    """The first columns of the window are calm."""
+    (found,) = detect(since(COLUMNS, 25, 12.0), since(COLUMNS, 25, 0.95, 0.4)).candidates
+    assert found.kind is FindingKind.KV_CACHE_BOUND
+    assert "the KV cache is 95 % full" in found.summary
+    (other,) = detect(since(COLUMNS, 25, 12.0), since(COLUMNS, 25, 0.85, 1.0)).candidates
+    assert other.kind is FindingKind.QUEUE_BOUND
+
+
 @pytest.mark.parametrize(
     "waiting",
     [0.0, 0.9, since(COLUMNS, 10, 50.0), since(COLUMNS, 5, 1000.0)],

@@ -21,7 +21,8 @@ from warpgauge.exporters.synthetic.scenario import (
 
 ONSET = 120.0
 TRAINING = JobPlan(id="a", devices=["0:0-3", "1:0-3"], stages=2)
-NOTEBOOK = JobPlan(id="n", kind="notebook", devices=["2:0-3"])
+NOTEBOOK = JobPlan(id="n", kind="notebook", devices=["2:0-1"])
+SERVER = JobPlan(id="s", kind="serving", devices=["2:2-3"])
 
 
 def scenario(**changes) -> Scenario:
@@ -29,7 +30,7 @@ def scenario(**changes) -> Scenario:
         schema=SCENARIO_SCHEMA,
         duration_seconds=300.0,
         fleet=FleetPlan(nodes=3, devices_per_node=4, racks=3),
-        jobs=(TRAINING, NOTEBOOK),
+        jobs=(TRAINING, NOTEBOOK, SERVER),
     )
     return replace(plain, **changes)
 
@@ -41,6 +42,7 @@ def fault_of(cause: str, **more) -> FaultPlan:
         Strikes.JOB: {"job": job},
         Strikes.STAGE: {"job": "a", "stage": 1},
         Strikes.DEVICE: {"job": "a", "rank": 5},
+        Strikes.SERVER: {"job": "s"},
     }[CAUSES[cause].strikes]
     return FaultPlan(cause=cause, start_seconds=ONSET, **place, **more)
 

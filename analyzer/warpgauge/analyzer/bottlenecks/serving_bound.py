@@ -47,7 +47,7 @@ class _Queue:
     waiting: Array  # [column of the window]
     bar: Array  # [column of the window], how many may wait
     running: float
-    cache: float  # mean over the window, NaN where the server tells none
+    cache: float  # mean while requests waited, NaN where the server tells none
 
     @property
     def share(self) -> float:
@@ -102,14 +102,16 @@ def _queues(frame: Frame) -> Iterator[_Queue]:
     for extra in frame.channels(serving.WAITING):
         waiting = frame.values(serving.WAITING, *extra, seconds=WINDOW_SECONDS)
         bars = _bars(frame.values(serving.RUNNING, *extra, seconds=WINDOW_SECONDS))
+        caches = frame.values(serving.KV_CACHE, *extra, seconds=WINDOW_SECONDS)
         for row in np.flatnonzero(np.isfinite(waiting).any(axis=1)):
+            is_queued = waiting[row] >= bars[row]  # how full it was before says nothing of what they wait for
             yield _Queue(
                 row=int(row),
                 extra=extra,
                 waiting=waiting[row],
                 bar=bars[row],
                 running=_level(frame, serving.RUNNING, extra, int(row)),
-                cache=_level(frame, serving.KV_CACHE, extra, int(row)),
+                cache=float(mean(np.where(is_queued, caches[row], np.nan))),
             )
 
 

@@ -249,7 +249,7 @@ class Frame(Samples):
 
     @property
     def allocated_since(self) -> Doubles:
-        """Per device: when its job was first seen on it, without a gap since; NaN without a job."""
+        """Per device: when its job was first seen on it, without a gap of five scrapes since; NaN without a job."""
         return self._current_roster().allocated_since
 
     @property

@@ -29,6 +29,7 @@ T = TypeVar("T", Ints, Doubles)
 _FIRST_CAPACITY: Final = 256
 _LARGEST: Final = 1e30  # nothing measured is larger; what is cannot be kept as float32
 _NEVER: Final = int(np.iinfo(np.int64).min) // 4
+_HOLDS_IN_RUN: Final = 2  # hold times: two or three scrapes that failed do not end what a job holds
 _EACH: Final = slice(None)  # every sample begins and ends a column of its own: the usual batch, one sample a series
 
 
@@ -73,7 +74,7 @@ class SeriesStates:
         self.increase: Doubles = np.zeros(_FIRST_CAPACITY)  # within the column of the last sample
         self.covered_ms: Ints = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # the time that `increase` took
         self.instant: Doubles = np.full(_FIRST_CAPACITY, np.nan)  # newest value; of a counter its newest rate
-        self.run_start_ms: Ints = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # first sample since the last gap
+        self.run_start_ms: Ints = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # first sample since the last long gap
 
     def add(self, behavior: Behavior) -> int:
         """Make room for one more series; gives its id."""
@@ -136,7 +137,7 @@ class SeriesStates:
             begins = of_counters if isinstance(starts, slice) else starts[of_counters]
             carried = new_series[begins] & (before_ms[begins] // step_ms == columns[begins])
             rates[of_counters], fillers[of_counters] = self._rates(pieces, carried)
-        self._remember(ids, times_ms, values, is_near, hold_ms)
+        self._remember(ids, times_ms, values, before_ms, hold_ms)
         yield ColumnValues(ids[ends], columns[ends], rates)
         yield from _between(ids[ends], columns[ends], gaps, fillers)
 
@@ -163,7 +164,7 @@ class SeriesStates:
             rates[counters], singles = self._rates(pieces, before_ms.take(counters) >= start_ms)
             is_counter = behavior[wide] == Behavior.COUNTER
             fillers[is_counter] = singles[np.searchsorted(counters, wide[is_counter])]
-        self._remember(ids, times_ms, values, is_near, hold_ms)
+        self._remember(ids, times_ms, values, before_ms, hold_ms)
         yield ColumnValues(ids, column, rates)
         yield from _between(ids[wide], np.full(len(wide), column), gaps, fillers)
 
@@ -184,12 +185,12 @@ class SeriesStates:
         self.increase[owners], self.covered_ms[owners] = increase, elapsed_ms  # a series' last column stands
         return _ratio(increase, elapsed_ms), each[starts]
 
-    def _remember(self, ids: Ints, times_ms: Ints, values: Doubles, is_near: Bools, hold_ms: int) -> None:
+    def _remember(self, ids: Ints, times_ms: Ints, values: Doubles, before_ms: Ints, hold_ms: int) -> None:
         self.last_ms[ids], self.last[ids] = times_ms, values
         if (self.hold_ms.take(ids) != hold_ms).any():
             self.hold_ms[ids] = hold_ms
             self.holds += 1
-        begins = np.flatnonzero(~is_near)
+        begins = np.flatnonzero(times_ms - before_ms > _HOLDS_IN_RUN * hold_ms)
         self.run_start_ms[ids[begins]] = times_ms[begins]
 
     def _grow(self) -> None:

@@ -120,6 +120,13 @@ IDLE: Final = Work(
 )
 """Nothing runs and nobody holds the device; the driver's own few MiB stay."""
 
+STRANGER: Final = Work(
+    Kernel(sm=0.6, tensor=0.15, dram=0.4, occupancy=0.3, power=0.6, memory_bound=0.35),
+    memory_bytes=3.0 * 1024.0 * _MIB,
+    processes=1,
+)
+"""A process that somebody started by hand beside whatever runs there: a small model and its context."""
+
 TIMED_REASONS: Final = ("sw_power_cap", "sync_boost", "sw_thermal", "hw_thermal", "hw_power_brake")
 """Throttle reasons whose time the driver counts (NVML fields 74, 76, 269-271)."""
 
@@ -135,6 +142,21 @@ _SOFT_FLOOR: Final = 0.45
 _HARD_FACTOR: Final = 0.5
 _LOAD_MEMORY_SECONDS: Final = 20.0
 _CORRECTED_ERRORS_PER_SECOND: Final = 2e-7
+
+
+def _beside(work: Work, share: float) -> Work:
+    """The work of a device on which a stranger gets that share of the time.
+
+    The driver gives each process its turn. While the job's kernels compute, they already take longer by the cause;
+    while they wait in a collective, or while the device has nothing to do, the stranger's kernels are on top.
+    """
+    return work._replace(
+        kernel=work.kernel if work.processes else STRANGER.kernel,
+        compute=work.compute + share * (1.0 - work.compute),
+        communication=work.communication * (1.0 - share),
+        memory_bytes=work.memory_bytes + STRANGER.memory_bytes,
+        processes=work.processes + STRANGER.processes,
+    )
 
 
 class Gpu:
@@ -158,8 +180,10 @@ class Gpu:
         self.broken_rows = 0  # memory rows that lost a word for good and wait to be remapped
         self.leaked_bytes = 0.0  # that an application keeps on top of what it needs
         self.locked_ratio = 1.0  # share of the highest SM clock that an administrator allows
-        self.kernel_cost_ratio = 1.0  # time of a kernel at the same clock: memory that lost speed, someone beside it
+        self.kernel_cost_ratio = 1.0  # time of a kernel at the same clock: memory that lost speed
         self.launch_cost_ratio = 1.0  # the same, where the host has no CPU left to launch kernels in time
+        self.stranger_share = 0.0  # of the time, that kernels of a process beside the job's get
+        self.replays_per_second = 0.0  # PCIe packets that are garbled and sent again
         self.link_errors_per_second = 0.0  # of the first NVLink
         self.state = DeviceState.OK  # what the driver answers
         self.answered = 0.0  # when it last did, seconds since the epoch
@@ -188,7 +212,7 @@ class Gpu:
         self.link_receive_bytes = self.link_transmit_bytes * random.uniform(0.98, 1.02)
         self.corrected_errors_volatile = 0
         self.corrected_errors_aggregate = random.choice((0, 0, 0, 0, 1, 2, 5))
-        self.link_errors = 0
+        self.link_errors = self.pcie_replays = 0
         self.xids: dict[int, int] = {}  # how often each happened
 
     # ---- what the counters say about the last interval
@@ -271,6 +295,8 @@ class Gpu:
         if self.spin_ratio is not None:
             kernel = Kernel(sm=0.01, tensor=0.0, dram=0.0, occupancy=0.01, power=self.spin_ratio, memory_bound=0.0)
             work = work._replace(kernel=kernel, compute=1.0, communication=0.0, processes=max(1, work.processes))
+        if self.stranger_share:
+            work = _beside(work, self.stranger_share)
         self.work = work
         self._interval_seconds = seconds
         self._jitter(seconds)
@@ -293,6 +319,9 @@ class Gpu:
         if self.link_errors_per_second:
             expected = seconds * self.link_errors_per_second
             self.link_errors += int(expected) + (self._random.random() < expected % 1.0)
+        if self.replays_per_second:
+            expected = seconds * self.replays_per_second
+            self.pcie_replays += int(expected) + (self._random.random() < expected % 1.0)
 
     def _jitter(self, seconds: float) -> None:
         """Load varies from batch to batch: an Ornstein-Uhlenbeck process with a memory of 20 s and 1 % deviation."""

@@ -58,9 +58,11 @@ class Host:
         self.disk_busy_seconds = up * 0.01
         self.network_receive_bytes = random.uniform(1e12, 9e13)
         self.network_transmit_bytes = random.uniform(1e12, 9e12)
+        self.network_receive_errors = 0
         self.pressure_seconds = dict.fromkeys(PRESSURES, 0.0)
         self.foreign_cores = 0.0  # a cause: what programs beside the jobs would like to have
         self.foreign_bytes = 0.0
+        self.frame_errors_per_second = 0.0
         self.slow_ratio = 1.0  # how much longer its cores take: a power profile, a memory channel that is missing
         self.root_used_ratio = random.uniform(0.2, 0.5)
         self.scratch_used_ratio = random.uniform(0.15, 0.6)
@@ -107,6 +109,9 @@ class Host:
         self.disk_busy_seconds += min(seconds, disk / _DISK_BANDWIDTH + 0.002 * seconds)
         self.network_receive_bytes += demand.network_receive_bytes + _NETWORK_BYTES * noise * seconds
         self.network_transmit_bytes += demand.network_transmit_bytes + _NETWORK_BYTES * noise * seconds
+        if self.frame_errors_per_second:
+            expected = seconds * self.frame_errors_per_second
+            self.network_receive_errors += int(expected) + (self._random.random() < expected % 1.0)
 
     def _spend(self, seconds: float, user: float, system: float, iowait: float, softirq: float) -> None:
         """Spread core-seconds over the CPUs by weight; what one CPU cannot hold spills to the next."""

@@ -175,7 +175,7 @@ class TrainingJob:
             fetch = _FETCH_RATIO * row.step_seconds * (1.0 + 0.5 * abs(gauss(0.0, 1.0)))
             waits.append(fetch + max(0.0, ready - self._busy_seconds[rank]))
             share = self.share_ratios[rank] * seat.gpu.kernel_cost_ratio * seat.gpu.launch_cost_ratio
-            cost = self._clock_cost(seat) * share
+            cost = self._clock_cost(seat) * share / (1.0 - seat.gpu.stranger_share)
             computes.append(row.compute_seconds * batch * cost * (1.0 + gauss(0.0, _RANK_DEVIATION)))
         if self.wandering_ratio > 1.0:
             computes[self._random.randrange(len(computes))] *= self.wandering_ratio

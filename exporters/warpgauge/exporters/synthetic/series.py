@@ -100,7 +100,8 @@ def _host(machine: Host) -> Iterator[Series]:
     yield from _host_disk(machine)
     yield Series(host.NETWORK_RECEIVE, _NETWORK, lambda: float(int(machine.network_receive_bytes)))
     yield Series(host.NETWORK_TRANSMIT, _NETWORK, lambda: float(int(machine.network_transmit_bytes)))
-    yield still(host.NETWORK_RECEIVE_ERRORS, _NETWORK, 0.0)
+    errors = Series(host.NETWORK_RECEIVE_ERRORS, _NETWORK, lambda: float(machine.network_receive_errors), is_still=True)
+    yield errors
     yield still(host.NETWORK_TRANSMIT_ERRORS, _NETWORK, 0.0)
 
 
@@ -230,7 +231,7 @@ def _limits(gpu: Gpu) -> Iterator[Series]:
 
 def _errors(gpu: Gpu) -> Iterator[Series]:
     ids = _ids(gpu)
-    yield still(device.PCIE_REPLAY, ids, 0.0)
+    yield Series(device.PCIE_REPLAY, ids, lambda: float(gpu.pcie_replays), is_still=True)
     corrected = (*ids, "corrected")
     yield Series(
         device.ECC_ERRORS, (*corrected, "volatile"), lambda: float(gpu.corrected_errors_volatile), is_still=True

@@ -28,7 +28,7 @@ def of_server(job: Server) -> Iterator[Series]:
     yield Series(serving.RUNNING, model, lambda: float(requests.running))
     yield Series(serving.WAITING, model, lambda: float(requests.waiting))
     yield Series(serving.KV_CACHE, model, lambda: round(requests.cache_used_ratio, 4))
-    yield still(serving.PREEMPTIONS, model, 0.0)
+    yield Series(serving.PREEMPTIONS, model, lambda: float(requests.preemptions), is_still=True)
     yield Series(serving.PROMPT_TOKENS, model, lambda: float(int(requests.prompt_tokens)))
     yield Series(serving.GENERATED_TOKENS, model, lambda: float(int(requests.generated_tokens)))
     yield Series(serving.FIRST_TOKEN, model, lambda: requests.first_token)

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.exporters.synthetic.gpu import Work
+from warpgauge.exporters.synthetic.request_queue import served_per_second
 from warpgauge.exporters.synthetic.requests import Requests
 
 if TYPE_CHECKING:
@@ -103,17 +104,30 @@ class Server(_SessionJob):
         self._phase = random.uniform(0.0, 2.0 * pi)
         self._walk = 0.0
         self.requests = Requests(Random(self._phase))  # draws of its own: what it shows changes nothing elsewhere
+        # Causes that a fault may change.
+        self.overload_ratio = 0.0  # requests that come, relative to what a full batch serves; 0: as people ask
+        self.context_ratio = 1.0  # length of contexts, relative to average ones
 
     def advance(self, to: float, demands: Sequence[Demand]) -> list[Work]:
-        """Work per device until `to`; the requests follow."""
-        span = to - self._time
+        """Work per device until `to`; the requests follow, or lead where they are more than the devices serve."""
+        span, is_queued = to - self._time, self._is_queued
         works = super().advance(to, demands)
-        if span > 0.0:
+        if span > 0.0 and not is_queued:
             self.requests.follow(works[0].compute + works[0].communication, span)
         return works
+
+    @property
+    def _is_queued(self) -> bool:
+        """Whether requests are followed one by one; nobody sends any to a server that nobody uses."""
+        is_struck = self.overload_ratio > 0.0 or self.context_ratio != 1.0
+        return not self.is_abandoned and (is_struck or self.requests.is_queue_left)
 
     def _active_ratio(self, start: float, end: float) -> float:
         kept = exp(-(end - start) / _TRAFFIC_MEMORY_SECONDS)
         self._walk = self._walk * kept + self._random.gauss(0.0, 0.08) * (1.0 - kept * kept) ** 0.5
         wave = 0.16 * sin(2.0 * pi * end / _TRAFFIC_DAY_SECONDS + self._phase)
-        return min(0.95, max(0.12, 0.55 + wave + self._walk))
+        asked = min(0.95, max(0.12, 0.55 + wave + self._walk))
+        if not self._is_queued:
+            return asked
+        arrivals = self.overload_ratio * served_per_second(1.0) or served_per_second(asked)
+        return self.requests.serve(arrivals, self.context_ratio, end - start)

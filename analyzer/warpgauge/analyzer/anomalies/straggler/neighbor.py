@@ -2,7 +2,8 @@
 
 On the CPUs the kernel's pressure tells: time in which tasks were ready and waited for a CPU. It must have risen with
 the rank's slowness and be long enough to explain it. On a device it is another job that holds it too, or one process
-more.
+more than before; where nobody knows how many were there before (the slowness is older than the frame, or the job has
+just been told anew), one more than on the devices of its peers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection.evidence import measured
-from warpgauge.analyzer.detection.windows import mean
+from warpgauge.analyzer.detection.windows import Array, mean, median
 from warpgauge.analyzer.detection.wording import listed, percent
 from warpgauge.core.catalog import device, host
 from warpgauge.core.finding import Whose
@@ -83,18 +84,33 @@ def _on_device(place: Place, since: float) -> Neighbor | None:
     if row < 0:
         return None
     others = sorted(key for key, job in frame.jobs.items() if row in job.devices and key != place.group.key)
-    before, after = around(frame, frame.values(device.PROCESSES, rows=row), since, begin=_held_since(place))
-    if not others and not after - before >= _LEAST_MORE_PROCESSES:
+    processes = frame.values(device.PROCESSES, rows=row)
+    before, after = around(frame, processes, since, begin=_held_since(place))
+    after = float(np.fmax(after, _newest(processes)))  # who came a moment ago hardly moves the mean since the onset
+    usual = before if np.isfinite(before) else _of_peers(place)
+    if not others and not after - usual >= _LEAST_MORE_PROCESSES:
         return None
-    words = f"more processes use {place.name} than before"
+    words = f"more processes use {place.name} than {'before' if np.isfinite(before) else 'the devices of its peers'}"
     if others:
         holds = "hold" if len(others) > 1 else "holds"
         words = f"{listed([f'job {key[1]}' for key in others])} {holds} {place.name} too"
     known = np.isfinite(after)
-    rows = (measured(device.PROCESSES, after, baseline=before if np.isfinite(before) else None),) if known else ()
+    rows = (measured(device.PROCESSES, after, baseline=usual if np.isfinite(usual) else None),) if known else ()
     if len(others) == 1:  # of several nobody knows which it is
         rows = (*rows, measured(device.WORKLOAD_INFO, 1.0, whose=_whose(frame, others[0])))
     return Neighbor(words=words, evidence=rows, is_on_cpus=False)
+
+
+def _newest(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known[-1]) if len(known) else float("nan")
+
+
+def _of_peers(place: Place) -> float:
+    """Processes on the devices of the rank's peers now: what is usual where its own past is not known."""
+    rows = [row for row in place.group.devices if row not in {place.device, -1}]
+    newest = [_newest(values) for values in place.frame.values(device.PROCESSES, rows=rows)] if rows else []
+    return float(median(np.array(newest))) if newest else float("nan")
 
 
 def _whose(frame: Frame, key: JobKey) -> Whose:

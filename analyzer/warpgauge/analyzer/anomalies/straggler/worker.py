@@ -35,6 +35,7 @@ RAISE_EFFECT: Final = 0.10  # Megatron-LM's sniff test and Greyhound ask for a t
 RAISE_Z: Final = 3.5
 HOLD_Z: Final = 2.5
 SUPPORTING_CLOCK_RATIO: Final = 0.95
+_LEAST_BY_CLOCK: Final = 0.5  # of the extra time, by the clock
 CRITICAL_SLOWDOWN: Final = 1.2
 
 
@@ -85,9 +86,14 @@ def _candidate(frame: Frame, group: Group, reading: Reading, member: int, streng
 
 
 def _neighbor(place: Place, reading: Reading, since: float, clocks: tuple[float, float]) -> Neighbor | None:
-    """Who shares the place with a rank that computes longer; a device whose clock is low has that for a reason."""
+    """Who shares the place with a rank that computes longer.
+
+    A device whose clock is low enough to explain it has that for a reason; a little lower it is by the load as well,
+    for who works all the time while its peers wait draws more power than they.
+    """
     own, peers = clocks
-    if reading.compute is None or own < SUPPORTING_CLOCK_RATIO * peers:
+    explained = peers / own - 1 if own < SUPPORTING_CLOCK_RATIO * peers else 0.0
+    if reading.compute is None or explained >= _LEAST_BY_CLOCK * (float(reading.slowness[place.member]) - 1):
         return None
     rows = list(place.group.ranks)
     step = float(median(mean(place.frame.values(training.STEP_SECONDS, "mean", seconds=reading.seconds, rows=rows))))

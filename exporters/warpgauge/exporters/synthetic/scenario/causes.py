@@ -8,22 +8,21 @@ page: Greyhound, ATC'25), or an error rate that a vendor's guide calls one to ac
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
 from math import exp, pi, sin
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.core.device import DeviceState
 from warpgauge.core.finding import FindingKind
 from warpgauge.exporters.synthetic.job import TrainingJob
+from warpgauge.exporters.synthetic.scenario.cause import Cause, Strikes, Target
+from warpgauge.exporters.synthetic.scenario.load import LOAD
+from warpgauge.exporters.synthetic.scenario.wear import WEAR
 from warpgauge.exporters.synthetic.sessions import Notebook, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from warpgauge.exporters.synthetic.gpu import Gpu
-    from warpgauge.exporters.synthetic.host import Host
-    from warpgauge.exporters.synthetic.workload import Workload
 
 __all__ = ["CAUSES", "LEAST_SLOWDOWN", "NIGHT_SECONDS", "Cause", "Strikes", "Target"]
 
@@ -34,54 +33,6 @@ _GIB: Final = 1024.0**3
 _COOLING_RAMP_SECONDS: Final = 90.0  # a pump or fan that fails takes a while
 _HUNTING: Final = ((0.16, 43.0), (0.06, 17.0))  # its speed hunts: amplitude, period in seconds
 _LOWEST_CEILING: Final = 0.2
-
-
-class Strikes(StrEnum):
-    """What sort of thing a cause strikes."""
-
-    DEVICE = "device"
-    JOB = "job"
-    NODE = "node"
-    STAGE = "stage"
-
-
-@dataclass(slots=True, kw_only=True)
-class Target:
-    """What a fault strikes in the model; a part that the cause has no use for is empty."""
-
-    gpus: Sequence[Gpu] = ()
-    host: Host | None = None
-    job: Workload | None = None
-    ranks: Sequence[int] = ()  # of the job
-    peers: Sequence[Gpu] = ()  # the job's other devices
-    is_silent: bool = False  # a cause of the telemetry: nothing is heard of it
-    baseline: dict[str, float] = field(default_factory=dict)  # what was there before
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """One row of the table. `strike(target, size, seconds since the onset)`; a size of None takes the fault away."""
-
-    kind: FindingKind
-    strikes: Strikes
-    measure: str
-    sizes: tuple[float, float]
-    usual: float
-    least: float
-    strike: Callable[[Target, float | None, float], None]
-    consequences: tuple[FindingKind, ...] = ()
-    needs: tuple[str, ...] = ()  # kinds of job
-    is_larger_worse: bool = True
-    slows: bool = False  # whether the size is the slowdown of what it strikes
-    felt: Callable[[Target], float] | None = None
-    """What is felt of it just now, where the size alone does not tell; on average it must be at least `least_felt`."""
-    least_felt: float = 0.0
-    asked: str = ""
-    """In words what is asked of it beside its size."""
-
-    def is_due(self, size: float) -> bool:
-        """Whether a fault of that size must be found."""
-        return size >= self.least if self.is_larger_worse else size <= self.least
 
 
 def _slow_clock(target: Target, size: float | None, _seconds: float) -> None:
@@ -371,4 +322,6 @@ CAUSES: Final[dict[str, Cause]] = {
         kind=FindingKind.TELEMETRY_GAP, strikes=Strikes.DEVICE, sizes=(1.0, 1.0), usual=1.0, least=1.0,
         measure="1: the device vanished from its machine's page", strike=_silence,
     ),
+    **LOAD,
+    **WEAR,
 }  # fmt: skip

@@ -235,8 +235,8 @@ class _Check:
         """The one thing that the cause strikes must be named, and exist."""
         if strikes is Strikes.NODE and not 0 <= fault.node < self._scenario.fleet.nodes:
             place.fail("node", f"must be named: {fault.cause} strikes a machine, 0 to {self._last}")
-        if strikes is Strikes.JOB and job is None:
-            place.fail("job", f"must be named: {fault.cause} strikes a job")
+        if strikes in {Strikes.JOB, Strikes.SERVER} and job is None:
+            place.fail("job", f"must be named: {fault.cause} strikes a {strikes}")
         if strikes is Strikes.STAGE and (job is None or not 0 <= fault.stage < job.stages):
             place.fail("stage", f"must be named with its job: {fault.cause} strikes a pipeline stage")
         if strikes is Strikes.DEVICE:

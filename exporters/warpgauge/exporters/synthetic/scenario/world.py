@@ -260,6 +260,9 @@ class World:
         if job and cause.strikes is Strikes.STAGE and isinstance(job, TrainingJob):
             ranks = [rank for rank in ranks if job.stage_of(rank) == plan.stage]
             return Target(job=job, ranks=ranks), {"job_id": plan.job, "stage": plan.stage}, f"stage {plan.stage}"
+        if job and cause.strikes is Strikes.SERVER:  # its page tells of a model, on the machine of its first device
+            first = job.seats[0].node
+            return Target(job=job), {"node": self.nodes[first].name, "rack": self.rack_of(first)}, plan.job
         return Target(job=job, ranks=ranks), {"job_id": plan.job}, plan.job
 
     def _device_target(self, plan: FaultPlan, job: Workload | None) -> tuple[Target, dict[str, Any], str]:
