@@ -24,13 +24,23 @@ if TYPE_CHECKING:
 __all__ = ["Group", "Groups", "peer_groups"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """Peers, one entry per member: its device and, where it reports steps, its rank."""
 
     key: JobKey
     devices: tuple[int, ...]  # rows of frame.devices, -1 for a rank without a device
     ranks: tuple[int, ...]  # rows of frame.ranks, -1 for a device without a reporting rank
+
+    @cached_property
+    def device_rows(self) -> Ints:
+        """The devices as an array."""
+        return np.array(self.devices, dtype=np.int64)
+
+    @cached_property
+    def rank_rows(self) -> Ints:
+        """The ranks as an array."""
+        return np.array(self.ranks, dtype=np.int64)
 
 
 class Groups:

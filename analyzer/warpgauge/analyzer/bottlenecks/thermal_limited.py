@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats
+    from warpgauge.analyzer.table import Floats, Ints
 
 __all__ = ["ThermalLimited", "ThermalReading", "clock_signal", "read_thermal", "sm_clock"]
 
@@ -130,10 +130,10 @@ def clock_signal(frame: Frame) -> Signal:
     return _SM_CLOCK if frame.has(device.CLOCK, "sm") else _GRAPHICS_CLOCK
 
 
-def sm_clock(frame: Frame, rows: Sequence[int], seconds: float | None = None) -> Array:
+def sm_clock(frame: Frame, rows: Sequence[int] | Ints, seconds: float | None = None) -> Array:
     """SM clock of some devices in hertz, [device, column]; the graphics clock where no SM clock is measured."""
     name = "sm" if frame.has(device.CLOCK, "sm") else "graphics"
-    return frame.values(device.CLOCK, name, seconds=seconds, rows=list(rows))
+    return frame.values(device.CLOCK, name, seconds=seconds, rows=rows)
 
 
 def _is_idle(frame: Frame) -> Mask:

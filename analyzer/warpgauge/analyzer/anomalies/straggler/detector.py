@@ -211,7 +211,7 @@ def _supported(frame: Frame, group: Group, one: Candidate, early: EarlyLag | Non
 
 def _within(frame: Frame, group: Group, left_out: Mask, look: _Look) -> Iterator[Candidate]:
     """Slow links and hosts, then the slow ranks that no host explains."""
-    has_named_cause = np.append(left_out, False)[list(group.devices)]  # row -1, no device, is the last
+    has_named_cause = np.append(left_out, False)[group.device_rows]  # row -1, no device, is the last
     lag = read_lag(frame, group, look.seconds, parts=look.parts)
     shared = () if lag is None else tuple(
         candidates_of(
