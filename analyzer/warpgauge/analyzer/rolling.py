@@ -45,6 +45,15 @@ class Columns:
         found = self._table.rows_of_columns(metric.name, extra, self._first, self._last)
         return self._table.blank(self._last - self._first) if found is None else found
 
+    def has(self, metric: Metric, *extra: str) -> bool:
+        """Whether a channel ever appeared."""
+        return self._table.number_of(metric.name, extra) is not None
+
+    def told(self, metric: Metric, names: Sequence[str]) -> list[Floats]:
+        """The values of those of several channels that ever appeared; where none did, one that is all gaps."""
+        found = [self.of(metric, name) for name in names if self.has(metric, name)]
+        return found or [self.of(metric, names[0])]
+
 
 class Picked(Columns):
     """The columns of some rows only; with `columns` only these of them."""
@@ -58,6 +67,10 @@ class Picked(Columns):
         """A channel's values, [column, picked row]."""
         picked: Floats = self._whole.of(metric, *extra)[self._columns][:, self._rows]
         return picked
+
+    def has(self, metric: Metric, *extra: str) -> bool:
+        """Whether a channel ever appeared."""
+        return self._whole.has(metric, *extra)
 
 
 @dataclass(frozen=True, slots=True)

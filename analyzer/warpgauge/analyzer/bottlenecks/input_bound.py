@@ -188,7 +188,7 @@ def _wait(columns: Columns) -> Floats:
 
 def _step(columns: Columns) -> Floats:
     """Seconds per second inside steps, of the phases that are known."""
-    parts = [columns.of(training.PHASE_SECONDS, phase) for phase in _PROPER_PHASES]
+    parts = columns.told(training.PHASE_SECONDS, _PROPER_PHASES)
     is_unknown = np.logical_and.reduce([np.isnan(part) for part in parts])
     step: Floats = np.add.reduce([np.where(np.isnan(part), np.float32(0), part) for part in parts])
     return np.where(is_unknown, np.float32(np.nan), step)
@@ -273,12 +273,12 @@ class _Phases:
     def of(cls, columns: Columns, rows: Sequence[int] | Ints) -> _Phases:
         """Read some ranks."""
         own = Picked(columns, rows)
-        parts = {phase: own.of(training.PHASE_SECONDS, phase).T for phase in _PROPER_PHASES}
-        stacked = np.stack(list(parts.values()))
+        stacked = np.stack([part.T for part in own.told(training.PHASE_SECONDS, _PROPER_PHASES)])
         is_there = np.isfinite(stacked).any(axis=0)
         known = np.where(np.isnan(stacked), np.float32(0), stacked)
         step = np.asarray(np.where(is_there, np.add.reduce(known, axis=0), np.nan))
-        return cls(input=parts["input"], communication=parts["communication"], step=step)
+        waits = {phase: own.of(training.PHASE_SECONDS, phase).T for phase in ("input", "communication")}
+        return cls(**waits, step=step)
 
     def last_to_arrive(self, values: Array) -> Array:
         """Of each column the value of the rank that waited least for others; the median rank's if none tells that."""

@@ -102,13 +102,14 @@ def _read_thermal(frame: Frame) -> ThermalReading:
 
 def _throttled(columns: Columns) -> Floats:
     """Share of each column in which heat held a device's clocks down, 0-1."""
-    parts: list[Floats] = []
-    brake = columns.of(device.THROTTLE_ACTIVE, "hw_power_brake")
+    parts = [np.clip(held, 0, 1) for held in columns.told(device.THROTTLE_SECONDS, THERMAL_REASONS)]
     for reason in THERMAL_REASONS:
+        if not columns.has(device.THROTTLE_ACTIVE, reason):
+            continue
         bit = columns.of(device.THROTTLE_ACTIVE, reason)
         if reason == "hw_slowdown":  # the driver sets it for a power brake too
-            bit = np.where(brake == 1, np.float32(0), bit)
-        parts += [bit, np.clip(columns.of(device.THROTTLE_SECONDS, reason), 0, 1)]
+            bit = np.where(columns.of(device.THROTTLE_ACTIVE, "hw_power_brake") == 1, np.float32(0), bit)
+        parts.append(bit)
     throttled: Floats = np.fmax.reduce(parts)
     return throttled
 
