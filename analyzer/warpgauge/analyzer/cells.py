@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from warpgauge.analyzer.rooms import room, roomy, widened
 from warpgauge.analyzer.schema import Reduce
 from warpgauge.analyzer.states import ColumnValues
-from warpgauge.analyzer.table import doubled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ __all__ = ["NOWHERE", "Cells", "combine", "fold"]
 NOWHERE: Final = -1
 """Table number of a series without values over time (info series)."""
 
-_FIRST_CAPACITY: Final = 256
+_FIRST_TURN: Final = 8  # after those of the series states
 _REDUCES: Final = tuple(Reduce)
 _TABLE_BITS: Final = 32  # channel numbers stay below
 
@@ -33,11 +33,12 @@ class Cells:
 
     def __init__(self) -> None:
         self.size = 0
-        self.table = np.zeros(_FIRST_CAPACITY, dtype=np.int8)
-        self.reduce = np.zeros(_FIRST_CAPACITY, dtype=np.int8)
-        self.channel = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
-        self.row = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
-        self.origin = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
+        self.table = room(_FIRST_TURN, np.int8)
+        self.reduce = room(_FIRST_TURN + 1, np.int8)
+        self.channel = room(_FIRST_TURN + 2, np.int64)
+        self.row = room(_FIRST_TURN + 3, np.int64)
+        self.origin = room(_FIRST_TURN + 4, np.int64)
+        self._room = len(self.table)
         self._members: dict[int, Ints] | None = None
         self._groups: Ints = np.empty(0, dtype=np.int64)
         self._next_group = 0
@@ -45,9 +46,8 @@ class Cells:
     def add(self, table: int, reduce: Reduce, channel: int, row: int, origin: int) -> None:
         """Place the next series."""
         self._members = None
-        if self.size == len(self.table):
-            for name in _ARRAYS:
-                setattr(self, name, doubled(getattr(self, name)))
+        if self.size == self._room:
+            self._room = widened(self, _ARRAYS, self.size)
         self.table[self.size], self.reduce[self.size] = table, _REDUCES.index(reduce)
         self.channel[self.size], self.row[self.size], self.origin[self.size] = channel, row, origin
         self.size += 1
@@ -68,10 +68,9 @@ class Cells:
         """Take over what `content` gave."""
         self.size = len(arrays[_ARRAYS[0]])
         self._forget()
-        for name in _ARRAYS:
-            room = np.zeros(max(_FIRST_CAPACITY, self.size), dtype=getattr(self, name).dtype)
-            room[: self.size] = arrays[name]
-            setattr(self, name, room)
+        for turn, name in enumerate(_ARRAYS, start=_FIRST_TURN):
+            setattr(self, name, roomy(arrays[name], turn, getattr(self, name).dtype))
+        self._room = len(self.table)
 
     @property
     def groups(self) -> Ints:

@@ -336,9 +336,9 @@ class Samples:
     def _held_since_ms(self) -> Ints:
         """Per workload info series when it came into force, -1 if it is not."""
         states, ids = self._states, self._roster.ids
-        silence_ms = np.maximum(states.hold_ms[ids], self._step_ms)
-        is_held = (states.last_ms[ids] + silence_ms >= self._newest_ms) & (states.last[ids] == 1.0)
-        since: Ints = np.where(is_held, states.run_start_ms[ids], -1)
+        silence_ms = np.maximum(states.hold_ms.take(ids), self._step_ms)
+        is_held = (states.last_ms.take(ids) + silence_ms >= self._newest_ms) & (states.last.take(ids) == 1.0)
+        since: Ints = np.where(is_held, states.run_start_ms.take(ids), -1)
         return since
 
 

@@ -9,7 +9,7 @@ them move in the same tick.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.schema import TableName
 
-__all__ = ["CHANNELS_PER_METRIC", "ChannelKey", "Floats", "Ints", "Table", "doubled"]
+__all__ = ["CHANNELS_PER_METRIC", "ChannelKey", "Floats", "Ints", "Table"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -37,13 +37,6 @@ _FIRST_CHANNELS: Final = 16
 _GOLDEN: Final = (5**0.5 - 1) / 2
 
 E = TypeVar("E", DeviceEntity, NodeEntity, RankEntity)
-
-
-def doubled(array: NDArray[Any]) -> NDArray[Any]:
-    """The array with room for as many more; the room is zero, and its memory is taken only where it is used."""
-    room = np.zeros((2 * len(array), *array.shape[1:]), dtype=array.dtype)
-    room[: len(array)] = array
-    return room
 
 
 class Table(Generic[E]):

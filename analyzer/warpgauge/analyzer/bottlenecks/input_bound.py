@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import chain
-from math import ceil
+from math import ceil, isnan
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -226,7 +226,7 @@ def _read(frame: Frame, job: Job) -> _Reading | None:
     stages = frame.of_job(key, "stages", lambda: _stages(frame, job))
     measured_of = (rows[count[rows] > 0] for rows in stages)
     readings = [_read_stage(frame, job, rows) for rows in measured_of if len(rows)]
-    return max(readings, key=lambda reading: np.nan_to_num(reading.share), default=None)
+    return max(readings, key=lambda reading: 0.0 if isnan(reading.share) else reading.share, default=None)
 
 
 def _stages(frame: Frame, job: Job) -> list[Ints]:
