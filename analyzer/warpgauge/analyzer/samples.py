@@ -189,11 +189,10 @@ class Samples:
 
     def left_lately(self, seconds: float) -> list[Holding]:
         """Holdings that were in force within the last so many seconds and are not now: given back, or silent."""
-        states, roster = self._states, self._roster
-        ids = roster.ids
-        is_over = (self._held_since_ms() < 0) & (states.last[ids] == 1.0)
-        is_late = states.last_ms[ids] > (self.now - seconds) * 1000.0
-        return [roster.holdings[number] for number in ids[is_over & is_late].tolist()]
+        states, roster = self._states, self._current_roster()
+        over = roster.ids[roster.starts_ms < 0]
+        over = over[(states.last[over] == 1.0) & (states.last_ms[over] > (self.now - seconds) * 1000.0)]
+        return [roster.holdings[number] for number in over.tolist()]
 
     def is_new(self, ids: Ints, times_ms: Ints) -> NDArray[np.bool_]:
         """Which samples are newer than all that their series had before."""

@@ -144,7 +144,7 @@ class _Sums:
 
     @cached_property
     def _first(self) -> Ints:
-        return np.argmax(self._from_each, axis=1)
+        return np.asarray(np.argmax(self._from_each, axis=1), dtype=np.int64)
 
     @cached_property
     def evidence(self) -> Array:
