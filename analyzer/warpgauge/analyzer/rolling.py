@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from warpgauge.analyzer.pieces import LEAST, PEAK, SUMS, Pieces
+from warpgauge.analyzer.pieces import LEAST, PEAK, SHORT_COLUMNS, SUMS, Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -219,12 +219,13 @@ class Rolling:
         return min(int(written[0]), is_new) if len(written) else is_new
 
     def merged(self, signal: Signal, columns: int, how: Aggregate) -> tuple[NDArray[Any], ...]:
-        """Aggregates over a window; of one with few values all is read anew, of one without any nothing is read."""
+        """Aggregates over a window; of one that is short all is read anew, of one without values nothing is read."""
         table = self._table
-        if columns * len(table) <= self._few_values:
-            return how.of(signal.read(Columns(table, table.columns - columns, table.columns)))
-        if self._is_blank(signal):
+        has_few = columns * len(table) <= self._few_values
+        if not has_few and self._is_blank(signal):
             return how.of_nothing(len(table))
+        if has_few or columns <= SHORT_COLUMNS:
+            return how.of(signal.read(Columns(table, table.columns - columns, table.columns)))
         pieces = self._pieces.get((signal.name, how.name))
         if pieces is None:
             pieces = Pieces(signal.name, how, lambda first, last: signal.read(Columns(table, first, last)))
