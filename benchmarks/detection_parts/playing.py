@@ -9,6 +9,7 @@ import numpy as np
 from detection_parts.baseline import Baseline
 
 from warpgauge.analyzer.detectors import DETECTORS
+from warpgauge.analyzer.samples import HOLD_INTERVALS
 from warpgauge.analyzer.watch import Watch
 from warpgauge.core.catalog import ALL
 from warpgauge.core.clock import ManualClock
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Page", "watched"]
 
-_HOLD_INTERVALS: Final = 2.5  # as the sources of the service have it
 _UNASKED: Final = -9
 _METRICS: Final = {metric.name: metric for metric in ALL}
 _Told = TypeVar("_Told", "Finding", "Incident")
@@ -135,7 +135,7 @@ class _Feed:
         self._second = self._first.copy()  # of a histogram its count
         self._generation = 0
         self._known: set[int] = set()  # pages all of whose series were asked for
-        self._hold_seconds = _HOLD_INTERVALS * scrape_seconds
+        self._hold_seconds = HOLD_INTERVALS * scrape_seconds
 
     def take(self, frame: Frame, told: list[Told]) -> None:
         """Bring a round of scrapes into the frame."""

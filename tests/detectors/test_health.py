@@ -15,6 +15,8 @@ from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from warpgauge.analyzer.detection import Candidate
 
 COLUMNS = 60
@@ -158,9 +160,45 @@ def test_ninety_seconds_of_silence_are_a_restart() -> None:
     assert not fleet({"n2": 9})
 
 
-def test_of_scrapes_a_minute_apart_a_few_may_be_missed_and_five_may_not() -> None:
-    assert not fleet({"n2": 4}, step_seconds=60.0)
-    assert [one.scope.node for one in fleet({"n2": 5}, step_seconds=60.0)] == ["n2"]
+@pytest.mark.parametrize(("step_seconds", "missed"), [(60.0, 7), (30.0, 7)])
+def test_scrapes_that_fail_by_chance_seven_times_in_a_row_are_no_silence(step_seconds, missed) -> None:
+    assert not fleet({"n2": missed}, step_seconds=step_seconds)
+    assert [one.scope.node for one in fleet({"n2": missed + 1}, step_seconds=step_seconds)] == ["n2"]
+
+
+def test_a_device_that_is_missing_on_five_pages_of_a_minute_vanished() -> None:
+    assert not fleet({"n1": 4}, silent_devices=1, step_seconds=60.0)
+    assert [one.scope.uuid for one in fleet({"n1": 5}, silent_devices=1, step_seconds=60.0)] == ["GPU-n1-0"]
+
+
+def of_device(heard_of_node: NDArray[np.float64], heard_of_device: NDArray[np.float64]) -> list[Candidate]:
+    """A node with one device beside another node that always reports, scraped each 30 s."""
+    builder = FrameBuilder(columns=COLUMNS, step_seconds=30.0)
+    add_host(builder, "n0", busy=0.1)
+    add_host(builder, "n1", busy=0.1 * heard_of_node, available=0.5 * heard_of_node)
+    builder.gauge(device.POWER, 300.0 * heard_of_device, node="n1", uuid="GPU-a", index="0")
+    return list(TelemetryGap().detect(builder.build()).candidates)
+
+
+def test_a_node_that_misses_scrapes_does_not_make_its_devices_vanish() -> None:
+    heard = since(COLUMNS, 6, np.nan, 1.0)
+    assert of_device(heard, heard) == []
+
+
+def test_a_device_is_missed_only_for_as_long_as_its_node_speaks() -> None:
+    assert of_device(since(COLUMNS, 4, np.nan, 1.0), since(COLUMNS, 7, np.nan, 1.0)) == []
+    (found,) = of_device(since(COLUMNS, 2, np.nan, 1.0), since(COLUMNS, 8, np.nan, 1.0))
+    assert found.scope.uuid == "GPU-a"
+
+
+def test_a_device_that_was_replaced_long_ago_does_not_speak_for_its_node() -> None:
+    builder = FrameBuilder(columns=COLUMNS, step_seconds=30.0)
+    add_host(builder, "n0", busy=0.1)
+    heard = since(COLUMNS, 10, np.nan, 1.0)
+    add_host(builder, "n1", busy=0.1 * heard, available=0.5 * heard)
+    builder.gauge(device.POWER, 300.0 * heard, node="n1", uuid="GPU-new", index="0")
+    builder.gauge(device.POWER, np.nan, node="n1", uuid="GPU-old", index="0")
+    assert [one.scope.uuid for one in TelemetryGap().detect(builder.build()).candidates] == [None]
 
 
 def test_a_node_that_is_back_is_fine() -> None:

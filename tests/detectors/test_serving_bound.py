@@ -85,3 +85,25 @@ def test_of_two_models_on_one_node_the_longer_queue_is_named():
         builder.gauge(serving.WAITING, waiting, **{**MODEL, "model": model})
     (found,) = ServingBound().detect(builder.build()).candidates
     assert "30 requests of vllm long" in found.summary
+
+
+@pytest.mark.parametrize(("waiting", "running"), [(1.4, 53.0), (4.9, 50.0), (25.0, 256.0)])
+def test_a_short_queue_beside_a_large_batch_costs_nobody_a_tenth(waiting, running):
+    assert detect(waiting, 0.72, running).candidates == ()
+
+
+@pytest.mark.parametrize(("waiting", "running", "bar"), [(5.2, 50.0, 5.0), (26.0, 256.0, 25.6), (1.0, 4.0, 1.0)])
+def test_a_queue_of_a_tenth_of_the_batch_is_named_with_that_bar(waiting, running, bar):
+    (found,) = detect(waiting, 0.72, running).candidates
+    assert found.kind is FindingKind.QUEUE_BOUND
+    assert found.evidence[0].threshold == pytest.approx(bar)
+
+
+def test_where_nobody_tells_how_many_run_one_that_waits_is_a_queue():
+    (found,) = detect(1.0, 0.72, np.nan).candidates
+    assert "1 request of vllm m waits for their turn, for" in found.summary
+
+
+def test_a_server_that_serves_nobody_while_requests_wait_is_named():
+    (found,) = detect(2.0, 0.1, 0.0).candidates
+    assert "2 requests of vllm m wait" in found.summary

@@ -15,6 +15,7 @@ from warpgauge.analyzer.last_codes import LastCodes
 from warpgauge.analyzer.layout import WHOLE_NODE
 from warpgauge.analyzer.naming import DESCRIBING
 from warpgauge.analyzer.opt_outs import OptOuts
+from warpgauge.analyzer.samples import HOLD_INTERVALS
 from warpgauge.analyzer.sources import Page
 from warpgauge.core.catalog import device
 from warpgauge.core.errors import InputError
@@ -35,15 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Counts", "Intake", "Samples", "hold_of"]
 
-"""Label of a target, so of its series in a Prometheus: "true" where nothing disruptive is to be done to the node."""
-
 _FOREIGN: Final = -3
 _FIRST_FAN: Final = -10  # a series that says several things: its entry in the list of fans, counted downward
 _FIRST_ASIDE: Final = -(1 << 39)  # what only the history keeps: the number of its series there, counted downward
 _FIRST_CODE: Final = -(1 << 40)  # a series that holds the last code: its number in `LastCodes`, counted downward
 _LEAST_HOLD_SECONDS: Final = 25.0
 _INDEX_DIGITS: Final = 4
-_HOLD_INTERVALS: Final = 2.5  # one missed sample is bridged, two are a gap
 
 Key = tuple[str, object]
 
@@ -329,7 +327,7 @@ class Intake:
 
 def hold_of(interval_seconds: float) -> float:
     """How far apart two samples may be, in seconds, for what lies between them to count as known."""
-    return max(_LEAST_HOLD_SECONDS, _HOLD_INTERVALS * interval_seconds)
+    return max(_LEAST_HOLD_SECONDS, HOLD_INTERVALS * interval_seconds)
 
 
 def _newest_ms(series: Points) -> int:

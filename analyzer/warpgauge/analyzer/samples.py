@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.table import Ints
     from warpgauge.core.catalog import Metric
 
-__all__ = ["DESCRIPTION", "NOT_KEPT", "FrameParts", "Ingested", "Samples"]
+__all__ = ["DESCRIPTION", "HOLD_INTERVALS", "NOT_KEPT", "FrameParts", "Ingested", "Samples"]
 
 NOT_KEPT: Final = -1
 """Series id of what the frame has no place for."""
 
 DESCRIPTION: Final = -2
 """Series id of what was taken in at once: an info series without values."""
+
+HOLD_INTERVALS: Final = 2.5
+"""Sample intervals for which a value stays known: one missed sample is bridged, two are a gap."""
 
 _RANK_SILENCE_SECONDS: Final = 120.0  # a rank whose series vanished for longer is gone
 _SILENT_HOLDS: Final = 2.0  # or so many times what may lie between two samples: read once a minute, two may be missed
@@ -81,7 +84,7 @@ class Samples:
         self._newest: int | None = None  # column number since the epoch
         self._newest_ms = 0  # newest sample
         self._rank_silence_ms = _RANK_SILENCE_SECONDS * 1000.0
-        self._patience: dict[TableName, tuple[tuple[int, ...], Doubles]] = {}
+        self._intervals: dict[TableName, tuple[tuple[int, ...], Doubles]] = {}
         self._roster = Roster()
         self._is_roster_old = True
         self._changes = 0  # rises whenever something in the frame may read differently
@@ -164,28 +167,28 @@ class Samples:
             self._advance_to(round(now * 1000.0))
             self._change()
 
-    def patience_seconds(self, table: TableName) -> Doubles:
-        """Per row: how far apart its samples may be, by the source that tells of it most often; NaN without any.
+    def interval_seconds(self, table: TableName) -> Doubles:
+        """Per row: how far apart its samples are, by the source that tells of it most often; NaN without any.
 
         The array is shared: do not write into it.
         """
         number, rows = _TABLES.index(table), len(self._tables.by_number[_TABLES.index(table)])
         state = (self.generation, self._states.holds, rows)
-        known = self._patience.get(table)
+        known = self._intervals.get(table)
         if known is None or known[0] != state:
-            known = self._patience[table] = (state, self._patience_of(number, rows))
+            known = self._intervals[table] = (state, self._intervals_of(number, rows))
         return known[1]
 
-    def _patience_of(self, number: int, rows: int) -> Doubles:
+    def _intervals_of(self, number: int, rows: int) -> Doubles:
         size = self._cells.size
         own = np.flatnonzero((self._cells.table[:size] == number) & (self._states.hold_ms[:size] > 0))
         rows_of, holds_ms = self._cells.row[own], self._states.hold_ms[own]
-        patience = np.full(rows, np.inf)
+        seconds = np.full(rows, np.inf)
         if len(own) and holds_ms.min() == holds_ms.max():  # the usual case, in a fifth of the time
-            patience[rows_of] = holds_ms[0] / 1000.0
+            seconds[rows_of] = holds_ms[0] / (1000.0 * HOLD_INTERVALS)
         else:
-            np.minimum.at(patience, rows_of, holds_ms / 1000.0)
-        return np.where(np.isfinite(patience), patience, np.nan)
+            np.minimum.at(seconds, rows_of, holds_ms / (1000.0 * HOLD_INTERVALS))
+        return np.where(np.isfinite(seconds), seconds, np.nan)
 
     def left_lately(self, seconds: float) -> list[Holding]:
         """Holdings that were in force within the last so many seconds and are not now: given back, or silent."""

@@ -1,7 +1,9 @@
 """Inference servers whose requests wait: for room in the KV cache, or for their turn.
 
-A queue alone says little, it comes and goes; one that stands for most of five minutes has a reason. With a full KV
-cache it is memory for the contexts; with room in the cache it is the rate at which the server works.
+A queue alone says little, it comes and goes; one that stands for most of five minutes has a reason. A short one beside
+a large batch costs little: by Little's law requests that wait, divided by those that run, is the time in the queue as a
+share of the time of being served. With a full KV cache it is memory for the contexts; with room in the cache it is the
+rate at which the server works.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.evidence import measured
 from warpgauge.analyzer.windows import Array, confidence, coverage, mean, onset_time
-from warpgauge.analyzer.wording import percent, span
+from warpgauge.analyzer.wording import count, percent, span
 from warpgauge.core.catalog import serving
 from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
 
@@ -29,6 +31,7 @@ __all__ = ["ServingBound"]
 WINDOW_SECONDS: Final = 300.0
 LEAST_COVERAGE: Final = 0.8
 WAITING: Final = 1.0  # requests, on average over a column
+WAITING_SHARE: Final = 0.1  # of those that run: who waits for less is served a tenth later at most
 RAISE_SHARE: Final = 0.8  # of the window in which requests wait
 HOLD_SHARE: Final = 0.5
 FULL_CACHE: Final = 0.9  # vLLM preempts at 1; a cache this full takes no long prompt any more
@@ -41,14 +44,15 @@ class _Queue:
 
     row: int
     extra: tuple[str, ...]  # server, endpoint, model
-    waiting: Array
+    waiting: Array  # [column of the window]
+    bar: Array  # [column of the window], how many may wait
     running: float
     cache: float  # mean over the window, NaN where the server tells none
 
     @property
     def share(self) -> float:
         """Share of the measured window in which requests waited, 0-1."""
-        return float(np.nanmean(np.where(np.isnan(self.waiting), np.nan, self.waiting >= WAITING)))
+        return float(np.nanmean(np.where(np.isnan(self.waiting), np.nan, self.waiting >= self.bar)))
 
 
 class ServingBound:
@@ -97,14 +101,22 @@ def _worst(frame: Frame, queues: list[_Queue]) -> tuple[Candidate, ...]:
 def _queues(frame: Frame) -> Iterator[_Queue]:
     for extra in frame.channels(serving.WAITING):
         waiting = frame.values(serving.WAITING, *extra, seconds=WINDOW_SECONDS)
+        bars = _bars(frame.values(serving.RUNNING, *extra, seconds=WINDOW_SECONDS))
         for row in np.flatnonzero(np.isfinite(waiting).any(axis=1)):
             yield _Queue(
                 row=int(row),
                 extra=extra,
                 waiting=waiting[row],
+                bar=bars[row],
                 running=_level(frame, serving.RUNNING, extra, int(row)),
                 cache=_level(frame, serving.KV_CACHE, extra, int(row)),
             )
+
+
+def _bars(running: Array) -> Array:
+    """How many may wait beside so many that run; one where nobody tells how many run."""
+    bars: Array = np.fmax(WAITING, WAITING_SHARE * running)
+    return bars
 
 
 def _level(frame: Frame, metric: Metric, extra: tuple[str, ...], row: int) -> float:
@@ -114,8 +126,8 @@ def _level(frame: Frame, metric: Metric, extra: tuple[str, ...], row: int) -> fl
 def _candidate(frame: Frame, one: _Queue) -> Candidate:
     entity = frame.nodes.entities[one.row]
     is_full = one.cache >= (FULL_CACHE if one.share >= RAISE_SHARE else HOLD_FULL)
-    whole = frame.values(serving.WAITING, *one.extra, rows=one.row)
-    since = onset_time(frame, whole - WAITING)
+    whole, running = (frame.values(metric, *one.extra, rows=one.row) for metric in (serving.WAITING, serving.RUNNING))
+    since = onset_time(frame, whole - _bars(running))
     return Candidate(
         kind=FindingKind.KV_CACHE_BOUND if is_full else FindingKind.QUEUE_BOUND,
         scope=Scope(cluster=entity.cluster, node=entity.node),
@@ -142,20 +154,19 @@ _SLOW: Final = (
 def _summary(frame: Frame, node: str, one: _Queue, since: float, *, is_full: bool) -> str:
     server, _, model = one.extra
     who = f"{server} {model}".strip()
+    waiting = round(float(mean(one.waiting)))
+    verb = "waits" if waiting == 1 else "wait"
     running = "" if np.isnan(one.running) else f" beside {one.running:.0f} that run"
     room = "" if np.isnan(one.cache) else f"; the KV cache is {percent(one.cache)} full"
     why = "for room in the KV cache" if is_full else "for their turn"
-    return (
-        f"{node}: {float(mean(one.waiting)):.0f} requests of {who} wait {why}{running}, for"
-        f" {span(frame.now - since)}{room}."
-    )
+    return f"{node}: {count(waiting, 'request')} of {who} {verb} {why}{running}, for {span(frame.now - since)}{room}."
 
 
 def _evidence(one: _Queue) -> tuple[Evidence, ...]:
     first = measured(
         serving.WAITING,
         float(mean(one.waiting)),
-        threshold=WAITING,
+        threshold=float(mean(one.bar)),
         window_seconds=WINDOW_SECONDS,
         samples=int(np.isfinite(one.waiting).sum()),
     )

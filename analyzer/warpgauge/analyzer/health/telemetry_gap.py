@@ -7,12 +7,14 @@ falls silent at once, the fault lies with the telemetry and not with the nodes, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement
 from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.schema import TableName
 from warpgauge.analyzer.wording import count, device_name, listed, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Scope, Severity
@@ -20,17 +22,16 @@ from warpgauge.core.finding import FindingKind, Scope, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
     from warpgauge.analyzer.entities import DeviceEntity, NodeEntity
-    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame import Doubles, Frame, Ints
     from warpgauge.analyzer.sites import Site
     from warpgauge.analyzer.table import Table
 
 __all__ = ["TelemetryGap"]
 
 SILENCE_SECONDS: Final = 120.0  # at least: twelve missed scrapes of ten seconds
-SILENT_PATIENCES: Final = 2.0  # of two and a half intervals each: five scrapes of sixty seconds
+SILENT_SCRAPES: Final = 8.0  # missed in a row: where one in seven fails anyway, that happens once in ten million times
+VANISHED_SCRAPES: Final = 5.0  # answered in a row without the device: of those that fail none counts
 FLEET_SHARE: Final = 0.5
 LEAST_FLEET: Final = 4
 CONFIDENCE: Final = 0.9
@@ -43,40 +44,67 @@ class TelemetryGap:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every node and device that was heard of in the window."""
-        nodes, devices = (_silence(frame, table) for table in (frame.nodes, frame.devices))
-        entities = len(nodes) + len(devices)
+        silence = _Silence.of(frame)
+        entities = len(silence.nodes) + len(silence.devices)
         what = "nodes and devices, for samples that stopped"
         judged = Judgement(detector=self.name, what=what, entities=entities, window_seconds=SILENCE_SECONDS)
-        is_quiet = not ((nodes >= SILENCE_SECONDS).any() or (devices >= SILENCE_SECONDS).any())
-        found = () if is_quiet else tuple(_candidates(frame, nodes, devices))
+        found = tuple(_candidates(frame, silence)) if silence.is_any else ()
         return Detection(candidates=found, judged=judged if entities else None)
 
 
-def _silence(frame: Frame, table: Table[Any]) -> NDArray[np.float64]:
-    """Seconds since each entity's last sample; 0 for what is not silent by its own rhythm, or silent for so long.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Silence:
+    """Seconds since the last sample; infinite for what was not heard of in the whole window: that is forgotten."""
 
-    What was not heard of in the whole window is forgotten.
-    """
+    nodes: Doubles  # [row of frame.nodes]
+    devices: Doubles  # [row of frame.devices]
+
+    @classmethod
+    def of(cls, frame: Frame) -> _Silence:
+        return cls(nodes=_seconds_silent(frame, frame.nodes), devices=_seconds_silent(frame, frame.devices))
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything at all was silent for long enough to be looked at."""
+        return any(bool(((of >= SILENCE_SECONDS) & np.isfinite(of)).any()) for of in (self.nodes, self.devices))
+
+    def of_sites(self, frame: Frame) -> Doubles:
+        """[site]: of whatever on it spoke last."""
+        return _least_per_site(frame, self.nodes, self.devices)
+
+
+def _seconds_silent(frame: Frame, table: Table[Any]) -> Doubles:
     last_seen_ms = table.last_seen_ms[: len(table)]
-    seconds = frame.newest_sample - last_seen_ms / 1000.0
-    seconds = np.where(last_seen_ms < frame.time_ms[0], 0.0, seconds)
-    if (seconds >= SILENCE_SECONDS).any():
-        is_usual = seconds < SILENT_PATIENCES * np.nan_to_num(frame.patience_seconds(table.name))
-        seconds = np.where(is_usual, 0.0, seconds)
-    return seconds
+    return np.where(last_seen_ms < frame.time_ms[0], np.inf, frame.newest_sample - last_seen_ms / 1000.0)
 
 
-def _silent_sites(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Silence of each site: of whatever on it spoke last."""
-    seconds = np.full(len(frame.sites.keys), np.inf)
-    np.minimum.at(seconds, frame.sites.of_node, nodes)
-    np.minimum.at(seconds, frame.sites.of_device, devices)
-    return seconds
+def _least_per_site(frame: Frame, nodes: Doubles, devices: Doubles) -> Doubles:
+    least = np.full(len(frame.sites.keys), np.inf)
+    np.fmin.at(least, frame.sites.of_node, nodes)
+    np.fmin.at(least, frame.sites.of_device, devices)
+    return least
 
 
-def _candidates(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.float64]) -> Iterator[Candidate]:
-    sites, silence = frame.sites.keys, _silent_sites(frame, nodes, devices)
-    gone = {sites[at]: float(silence[at]) for at in np.flatnonzero(silence >= SILENCE_SECONDS)}
+def _silent_sites(frame: Frame, silence: Doubles) -> Ints:
+    """Sites of which nobody spoke for long, by their own rhythm."""
+    intervals = _least_per_site(
+        frame, frame.interval_seconds(TableName.NODES), frame.interval_seconds(TableName.DEVICES)
+    )
+    bar = np.fmax(SILENCE_SECONDS, SILENT_SCRAPES * np.where(np.isfinite(intervals), intervals, np.nan))
+    return np.flatnonzero(np.isfinite(silence) & (silence >= bar))
+
+
+def _vanished(frame: Frame, silence: _Silence, of_sites: Doubles) -> Ints:
+    """Rows of devices that were missing on many pages of a node which itself was heard of."""
+    known = np.flatnonzero(np.isfinite(silence.devices))
+    without = silence.devices[known] - of_sites[frame.sites.of_device[known]]
+    intervals = frame.interval_seconds(TableName.DEVICES)[known]
+    return known[without >= np.fmax(SILENCE_SECONDS, VANISHED_SCRAPES * intervals)]
+
+
+def _candidates(frame: Frame, silence: _Silence) -> Iterator[Candidate]:
+    sites, of_sites = frame.sites.keys, silence.of_sites(frame)
+    gone = {sites[at]: float(of_sites[at]) for at in _silent_sites(frame, of_sites)}
     totals = frame.sites.totals
     for cluster in {site[0] for site in gone}:
         own = {site[1]: seconds for site, seconds in gone.items() if site[0] == cluster}
@@ -84,17 +112,21 @@ def _candidates(frame: Frame, nodes: NDArray[np.float64], devices: NDArray[np.fl
             yield _of_fleet(frame, cluster, own, totals[cluster])
         else:
             yield from (_of_node(frame, (cluster, node), seconds) for node, seconds in own.items())
-    silent = np.flatnonzero(devices >= SILENCE_SECONDS)
-    parts = any(frame.devices.entities[row].instance_id for row in silent)
-    answered_for = _answered_for(frame, devices) if parts else set()
-    for row in silent:
+    yield from _of_devices(frame, silence, of_sites, gone)
+
+
+def _of_devices(frame: Frame, silence: _Silence, of_sites: Doubles, gone: Mapping[Site, float]) -> Iterator[Candidate]:
+    vanished = _vanished(frame, silence, of_sites)
+    parts = any(frame.devices.entities[row].instance_id for row in vanished)
+    answered_for = _answered_for(frame, silence.devices) if parts else set()
+    for row in vanished:
         entity = frame.devices.entities[row]
         is_part = bool(entity.instance_id) and (entity.node, entity.uuid) in answered_for
         if (entity.cluster, entity.node) not in gone and not is_part:
-            yield _of_device(frame, entity, float(devices[row]))
+            yield _of_device(frame, entity, float(silence.devices[row]))
 
 
-def _answered_for(frame: Frame, devices: NDArray[np.float64]) -> set[tuple[str, str]]:
+def _answered_for(frame: Frame, devices: Doubles) -> set[tuple[str, str]]:
     """Node and uuid of devices whose parts may go without a word, because somebody partitioned them anew (MIG).
 
     Those that are judged themselves, and those of which another part still speaks.

@@ -51,7 +51,6 @@ LEAST_SECONDS: Final = 30.0
 BY_CHANCE: Final = 1e-3  # that work which moves hits one and the same rank at each step so far
 NOISE: Final = 0.04  # of the compute time: even ranks that never scattered may, sound ones do by 1 to 3 %
 
-_HOLD_SAMPLES: Final = 2.5  # how far apart samples may be, in samples: see `Samples.ingest`
 _ALL: Final = slice(None)
 
 
@@ -109,7 +108,7 @@ class EarlyLag:
 
 def rank_sample_seconds(frame: Frame) -> Array:
     """[rank], how far apart its samples are; NaN where it has none."""
-    return frame.once("rank sample seconds", lambda: frame.patience_seconds(TableName.RANKS) / _HOLD_SAMPLES)
+    return frame.interval_seconds(TableName.RANKS)
 
 
 def sample_seconds(frame: Frame, group: Group) -> float:
