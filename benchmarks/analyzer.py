@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # tools/, which
 from support import peers
 from support.fleet import CHANNELS, STEP_MS, Fleet, key_of
 
-from warpgauge.analyzer.advisor import Advisor
 from warpgauge.analyzer.detectors import DETECTORS
 from warpgauge.analyzer.recommend import FileSink, Ledger, Outbox
+from warpgauge.analyzer.service.advisor import Advisor
+from warpgauge.analyzer.service.watch import Watch
 from warpgauge.analyzer.snapshot import Keeper
-from warpgauge.analyzer.watch import Watch
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import AnalyzerConfig
 from warpgauge.core.table import table
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.detection import Detection, Detector
-    from warpgauge.analyzer.engine import Result
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.incidents.engine import Result
 
     Doubles = NDArray[np.float64]
     Ints = NDArray[np.int64]

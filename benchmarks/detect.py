@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the labeled seri
 
 from tests.detectors.labeled_series import Labeled, labeled_series
 from warpgauge.analyzer.scoring import scored
-from warpgauge.analyzer.series_file import Piece
+from warpgauge.analyzer.sources.series_file import Piece
 from warpgauge.core.table import table
 
 if TYPE_CHECKING:

@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.detectors.test_recommendation_document import example
 from tests.real_servers import free_port, get_json, wait_until
-from warpgauge.analyzer.advisor import BOOK_FILE
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk
 from warpgauge.analyzer.recommend.ledger import Ledger
+from warpgauge.analyzer.service.advisor import BOOK_FILE
 from warpgauge.core.ack import Ack, Phase, ack_id
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.posting import HttpClient

@@ -21,13 +21,13 @@ import cramjam
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.analyzer.prompb import message, samples_of
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.intake import Intake
-from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.intake.written import WrittenSamples
 from warpgauge.analyzer.sources.replicas import REPLICA_LABELS
 from warpgauge.analyzer.sources.snappy import decompressed
 from warpgauge.analyzer.sources.write_request import SeriesBook
-from warpgauge.analyzer.written import WrittenSamples
 from warpgauge.core.table import table
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from detection_parts.baseline import Baseline
 
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.samples import HOLD_INTERVALS
-from warpgauge.analyzer.watch import Watch
+from warpgauge.analyzer.frame.samples import HOLD_INTERVALS
+from warpgauge.analyzer.service.watch import Watch
 from warpgauge.core.catalog import ALL
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import AnalyzerConfig

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 import warpgauge.core.catalog as catalog_package
-from warpgauge.analyzer import schema
+from warpgauge.analyzer.frame import schema
 from warpgauge.core.atomic import write_atomically
 from warpgauge.core.catalog import Kind
 from warpgauge.core.sample import Histogram

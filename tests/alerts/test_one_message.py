@@ -14,8 +14,8 @@ from tests.alerts.hurry import write_site
 from tests.real_servers import get_json, wait_until
 from warpgauge.alerts.groups import alerts
 from warpgauge.alerts.site import Site
-from warpgauge.analyzer.alerting import Naming
-from warpgauge.analyzer.alertmanager import Pusher
+from warpgauge.analyzer.service.alerting import Naming
+from warpgauge.analyzer.service.alertmanager import Pusher
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import AlertsConfig

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from tests.analyzer.http_stub import serving
 from tests.detectors.test_recommendation_document import example
-from warpgauge.analyzer.alerting import Naming, finding_alert, recommendation_alert
-from warpgauge.analyzer.alertmanager import Pusher
+from warpgauge.analyzer.service.alerting import Naming, finding_alert, recommendation_alert
+from warpgauge.analyzer.service.alertmanager import Pusher
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.core.config import AlertsConfig
 from warpgauge.core.finding import Finding, FindingKind, Scope, Severity

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgauge.analyzer.cells import Cells, fold
-from warpgauge.analyzer.schema import Reduce
-from warpgauge.analyzer.states import ColumnValues
+from warpgauge.analyzer.frame.cells import Cells, fold
+from warpgauge.analyzer.frame.schema import Reduce
+from warpgauge.analyzer.frame.states import ColumnValues
 
 COLUMN = 7
 

@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from warpgauge.analyzer.close_frame import MOST_TARGETS, CloseFrame
 from warpgauge.analyzer.detectors import DETECTORS
+from warpgauge.analyzer.service.close_frame import MOST_TARGETS, CloseFrame
+from warpgauge.analyzer.service.watch import Watch
 from warpgauge.analyzer.sources import Page, Target
-from warpgauge.analyzer.watch import Watch
 from warpgauge.core.catalog import training
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import AnalyzerConfig

@@ -9,11 +9,11 @@ import pytest
 from tests.analyzer.fleets import DCGM_IDLE, UUIDS, WORKLOAD, Fleet, dcgm, idle_device, kinds_of, lacks_of
 from warpgauge.analyzer.dialects import DIALECTS, map_series
 from warpgauge.analyzer.dialects.dcgm_exporter import DCGM_EXPORTER
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.dialects.rows import throttle_bits
 from warpgauge.analyzer.dialects.verdicts import VERDICTS, missing_for
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.intake import Intake
-from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.sources import Page, Points, Ranges, Target
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from warpgauge.analyzer.dialects import DIALECTS, is_known, map_series
 from warpgauge.analyzer.dialects.verdicts import VERDICTS
-from warpgauge.analyzer.schema import PLACES
+from warpgauge.analyzer.frame.schema import PLACES
 from warpgauge.cli.docs.findings import detected_kinds
 from warpgauge.core.catalog import ALL, Kind, device, host, training
 

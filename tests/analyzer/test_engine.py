@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, ProcessReading, Strength
-from warpgauge.analyzer.engine import CLEAR_TICKS, REFRACTORY_SECONDS, REMEMBER_SECONDS, EngineState, analyze
+from warpgauge.analyzer.incidents.engine import CLEAR_TICKS, REFRACTORY_SECONDS, REMEMBER_SECONDS, EngineState, analyze
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Scope, Severity
 
 T0 = 1_750_000_000.0

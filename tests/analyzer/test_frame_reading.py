@@ -7,7 +7,7 @@ import pytest
 
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.frame import DESCRIPTION, NOT_KEPT, Frame
-from warpgauge.analyzer.table import CHANNELS_PER_METRIC
+from warpgauge.analyzer.frame.table import CHANNELS_PER_METRIC
 from warpgauge.core.catalog import device, host, own, training
 
 START = 1_750_000_000.0

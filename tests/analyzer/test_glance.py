@@ -10,14 +10,14 @@ import pytest
 
 from tests.analyzer.http_stub import answer, serving
 from tests.detectors.scenes import Lockstep
-from warpgauge.analyzer.advisor import Advisor
 from warpgauge.analyzer.detection import Candidate, Detection
-from warpgauge.analyzer.engine import EngineState, Result, analyze
+from warpgauge.analyzer.incidents.engine import EngineState, Result, analyze
 from warpgauge.analyzer.recommend import FileSink, Outbox
-from warpgauge.analyzer.service import Service
+from warpgauge.analyzer.service.advisor import Advisor
+from warpgauge.analyzer.service.service import Service
+from warpgauge.analyzer.service.watch import Census
 from warpgauge.analyzer.sources import Page, Target
 from warpgauge.analyzer.sources.fetch import new_session
-from warpgauge.analyzer.watch import Census
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import Config
 from warpgauge.core.finding import FindingKind, Scope, Severity

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.intake import Intake
-from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.sources import Page, Points, Ranges, Target
 from warpgauge.core.catalog import device, host
 from warpgauge.core.errors import InputError

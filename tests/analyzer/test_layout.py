@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
+from warpgauge.analyzer.frame.layout import Layout, read_layout
 from warpgauge.analyzer.intake import Intake
-from warpgauge.analyzer.layout import Layout, read_layout
-from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.sources import Page, Target
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.finding import Level

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.frame_builder import FrameBuilder
-from warpgauge.analyzer.load_watcher import load_document
+from warpgauge.analyzer.service.load_watcher import load_document
 from warpgauge.core.catalog import device, host
 
 STEP = 10.0

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.intake import Intake
-from warpgauge.analyzer.live import live_document
-from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.service.live import live_document
 from warpgauge.analyzer.sources import Page, Target
 from warpgauge.core.catalog import device
 

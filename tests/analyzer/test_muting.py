@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from warpgauge.analyzer.muting import DISMISSED_SECONDS, NOTHING_MUTED, excess_of
-from warpgauge.analyzer.muting_book import MUTINGS_FILE, MutingBook, read_mutings
+from warpgauge.analyzer.incidents.muting import DISMISSED_SECONDS, NOTHING_MUTED, excess_of
+from warpgauge.analyzer.incidents.muting_book import MUTINGS_FILE, MutingBook, read_mutings
 from warpgauge.core.audit import AUDIT_FILE, AuditLog, verify
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.errors import InputError, StorageError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warpgauge.analyzer.naming import DESCRIBING, NodeNames, host_part
+from warpgauge.analyzer.dialects.naming import DESCRIBING, NodeNames, host_part
 
 words = st.text(max_size=20)
 labels = st.dictionaries(

@@ -13,9 +13,9 @@ from tests.analyzer.prompb import message
 from tests.detectors.test_recommend import finding
 from warpgauge.analyzer.recommend import Ledger, recommend
 from warpgauge.analyzer.recommend.topology import topology_of
+from warpgauge.analyzer.service.watch import Watch
 from warpgauge.analyzer.snapshot import Keeper
 from warpgauge.analyzer.sources.batch import Page, Points, Ranges, Target
-from warpgauge.analyzer.watch import Watch
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config.sections import AnalyzerConfig
 from warpgauge.core.finding import FindingKind

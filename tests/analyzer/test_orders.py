@@ -11,9 +11,9 @@ from aiohttp import ClientSession, web
 
 from tests.analyzer.http_stub import serving
 from tests.analyzer.test_service import Full, Machine, advisor, config, get
-from warpgauge.analyzer.api import make_api
-from warpgauge.analyzer.muting_book import MutingBook
-from warpgauge.analyzer.service import Service
+from warpgauge.analyzer.incidents.muting_book import MutingBook
+from warpgauge.analyzer.service.api import make_api
+from warpgauge.analyzer.service.service import Service
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.cli.main import main

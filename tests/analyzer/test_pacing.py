@@ -14,7 +14,7 @@ from warpgauge.analyzer.anomalies.peers import Group
 from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.detection import Detection, Explainer, Judgement
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.pacing import PACE_SECONDS, TURNS, paced
+from warpgauge.analyzer.incidents.pacing import PACE_SECONDS, TURNS, paced
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.frame import Frame

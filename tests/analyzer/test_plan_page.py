@@ -14,8 +14,8 @@ import pytest
 
 from tests.analyzer.test_service import Machine, get, service
 from tests.detectors.test_recommendation_document import example
-from warpgauge.analyzer.plan_page import page_of
-from warpgauge.analyzer.pool_reading import MOST_BYTES, PoolCommand, PoolReader
+from warpgauge.analyzer.service.plan_page import page_of
+from warpgauge.analyzer.service.pool_reading import MOST_BYTES, PoolCommand, PoolReader
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import PlanningConfig
 from warpgauge.core.recommendation import RecommendationKind

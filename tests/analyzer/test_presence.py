@@ -10,15 +10,15 @@ import pytest
 from tests.detectors.scenes import MAX_HERTZ, add_device
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.thermal_limited import WINDOW_SECONDS, ThermalLimited
-from warpgauge.analyzer.engine import CLEAR_TICKS, EngineState, analyze
-from warpgauge.analyzer.presence import Presence
+from warpgauge.analyzer.incidents.engine import CLEAR_TICKS, EngineState, analyze
+from warpgauge.analyzer.incidents.presence import Presence
 from warpgauge.core.finding import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from warpgauge.analyzer.engine import Result
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.incidents.engine import Result
 
 WINDOW = round(WINDOW_SECONDS / 10.0)  # columns
 GAP = 9  # columns, too long for a detector to look over

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from tests.analyzer.prompb import message
-from warpgauge.analyzer import receiver
-from warpgauge.analyzer.receiver import PATH, RemoteWriteReceiver
+from warpgauge.analyzer.service import receiver
+from warpgauge.analyzer.service.receiver import PATH, RemoteWriteReceiver
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import AnalyzerConfig
 from warpgauge.core.errors import ConfigError, InputError

@@ -9,7 +9,7 @@ import pytest
 
 from tests.analyzer.http_stub import serving
 from tests.analyzer.test_service import Full, Machine, advisor, config, get, service
-from warpgauge.analyzer.service import Service
+from warpgauge.analyzer.service.service import Service
 from warpgauge.analyzer.snapshot import Keeper
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session

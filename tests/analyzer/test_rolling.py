@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from warpgauge.analyzer.detection.windows import coverage, mean
 from warpgauge.analyzer.frame import Frame, channel
-from warpgauge.analyzer.rolling import FEW_VALUES, Columns, Picked, Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import coverage, mean
+from warpgauge.analyzer.frame.rolling import FEW_VALUES, Columns, Picked, Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 
 START_MS = 1_750_000_000_000

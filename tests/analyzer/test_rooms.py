@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from warpgauge.analyzer.frame.states import Behavior, SeriesStates
 from warpgauge.analyzer.rooms import room, roomy, widened
-from warpgauge.analyzer.states import Behavior, SeriesStates
 
 NAMES = ("early", "late")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.frame_builder import FrameBuilder
-from warpgauge.analyzer.series_query import MAX_SERIES, parse_query, series_document
+from warpgauge.analyzer.service.series_query import MAX_SERIES, parse_query, series_document
 from warpgauge.core.catalog import device, host, training
 from warpgauge.core.errors import InputError
 

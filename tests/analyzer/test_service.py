@@ -13,16 +13,16 @@ from aiohttp import ClientSession, web
 
 from tests.analyzer.http_stub import answer, serving
 from tests.analyzer.prompb import message
-from warpgauge.analyzer.acting_routes import POSTS
-from warpgauge.analyzer.advisor import RECOMMENDATIONS_FILE, Advisor
-from warpgauge.analyzer.api import make_api
 from warpgauge.analyzer.detection import Candidate, Detection
-from warpgauge.analyzer.documents import findings_list
-from warpgauge.analyzer.openapi import ORDERS, PATHS
-from warpgauge.analyzer.own_metrics import acting_samples
 from warpgauge.analyzer.recommend import FileSink, Outbox
-from warpgauge.analyzer.running import run_service
-from warpgauge.analyzer.service import Service
+from warpgauge.analyzer.service.acting_routes import POSTS
+from warpgauge.analyzer.service.advisor import RECOMMENDATIONS_FILE, Advisor
+from warpgauge.analyzer.service.api import make_api
+from warpgauge.analyzer.service.documents import findings_list
+from warpgauge.analyzer.service.openapi import ORDERS, PATHS
+from warpgauge.analyzer.service.own_metrics import acting_samples
+from warpgauge.analyzer.service.running import run_service
+from warpgauge.analyzer.service.service import Service
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.core.catalog import findings_queue, host, own

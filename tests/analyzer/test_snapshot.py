@@ -24,12 +24,12 @@ from tests.detectors.scenes import Lockstep, since
 from tests.detectors.test_any_frame import frames
 from tests.detectors.test_breaker import hot
 from tests.frame_builder import FrameBuilder
-from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.engine import CLEAR_TICKS, EngineState, analyze
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
-from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.incidents.breaker import suspicions
+from warpgauge.analyzer.incidents.engine import CLEAR_TICKS, EngineState, analyze
 from warpgauge.analyzer.recommend import Ledger, recommend
 from warpgauge.analyzer.recommend.topology import topology_of
 from warpgauge.analyzer.snapshot import Keeper, Memory, Saved, content_of, open_container, write_container

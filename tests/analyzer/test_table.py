@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.table import Table
-from warpgauge.analyzer.watch import Watch
+from warpgauge.analyzer.frame.schema import TableName
+from warpgauge.analyzer.frame.table import Table
+from warpgauge.analyzer.service.watch import Watch
 from warpgauge.core.catalog import device
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import AnalyzerConfig

@@ -9,12 +9,12 @@ import pytest
 
 from tests.analyzer.fleets import EXPORTER_POD, OPERATOR_TARGET, UUIDS, WORKLOAD, dcgm, pod_info, renamed
 from tests.analyzer.prompb import message
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.intake import Intake
-from warpgauge.analyzer.naming import NodeNames
-from warpgauge.analyzer.replica_election import FAILOVER_SECONDS
+from warpgauge.analyzer.intake.replica_election import FAILOVER_SECONDS
+from warpgauge.analyzer.intake.written import FIRST_SETTLE_SECONDS, LEAST_SWEEP, SETTLE_SECONDS, WrittenSamples
 from warpgauge.analyzer.sources.replicas import REPLICA_LABELS
-from warpgauge.analyzer.written import FIRST_SETTLE_SECONDS, LEAST_SWEEP, SETTLE_SECONDS, WrittenSamples
 from warpgauge.core.catalog import device, host
 from warpgauge.core.errors import InputError
 

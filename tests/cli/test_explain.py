@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from warpgauge.analyzer.muting_book import MutingBook
+from warpgauge.analyzer.incidents.muting_book import MutingBook
 from warpgauge.cli.main import main
 from warpgauge.core.audit import AUDIT_FILE, AuditLog
 from warpgauge.core.catalog import device, training

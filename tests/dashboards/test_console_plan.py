@@ -13,7 +13,7 @@ import pytest
 
 from tests.planning.pools import node, pod
 from tests.planning.test_plan_document import HOSTILE, document, scattered
-from warpgauge.analyzer.plan_page import page_without_core
+from warpgauge.analyzer.service.plan_page import page_without_core
 from warpgauge.cli.folders import console_folder
 
 if TYPE_CHECKING:

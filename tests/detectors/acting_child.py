@@ -18,12 +18,12 @@ from tests.detectors.test_recommend import NOW, finding, fleet
 from tests.detectors.test_webhook import NEW
 from tests.executors import following, together
 from tests.killing import Request, Scenario, main
-from warpgauge.analyzer.advisor import Advisor, Step
 from warpgauge.analyzer.recommend import FileSink, Outbox, recommend
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk
 from warpgauge.analyzer.recommend.lease import DirectoryLock
 from warpgauge.analyzer.recommend.webhook import Secrets, WebhookSink
+from warpgauge.analyzer.service.advisor import Advisor, Step
 from warpgauge.core.ack import Phase, ack_id
 from warpgauge.core.audit import AuditLog, verify
 from warpgauge.core.clock import ManualClock

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.engine import EngineState, Result, analyze
 from warpgauge.analyzer.frame import Frame
+from warpgauge.analyzer.incidents.engine import EngineState, Result, analyze
 from warpgauge.core.sample import Histogram
 from warpgauge.exporters.synthetic.fleet import CLUSTER, PAST_SECONDS, Fleet
 

@@ -18,13 +18,13 @@ import numpy as np
 from tests.core.documents import ack
 from tests.detectors.test_recommend import NOW, finding, fleet
 from tests.killing import Scenario, unwatched
-from warpgauge.analyzer.advisor import Advisor, Step
 from warpgauge.analyzer.history.folder import Folder
-from warpgauge.analyzer.muting_book import MutingBook
+from warpgauge.analyzer.incidents.muting_book import MutingBook
 from warpgauge.analyzer.recommend import Outbox, recommend
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk
 from warpgauge.analyzer.recommend.lease import LEASE_SECONDS, Lease
+from warpgauge.analyzer.service.advisor import Advisor, Step
 from warpgauge.analyzer.snapshot import Keeper
 from warpgauge.analyzer.snapshot.container import Stored, open_container
 from warpgauge.core.ack import Phase, ack_id

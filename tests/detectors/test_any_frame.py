@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from tests.detectors.scenes import Lockstep
 from tests.frame_builder import FrameBuilder
-from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.engine import EngineState, analyze
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
+from warpgauge.analyzer.incidents.breaker import suspicions
+from warpgauge.analyzer.incidents.engine import EngineState, analyze
 from warpgauge.analyzer.recommend import Ledger, recommend
 from warpgauge.analyzer.recommend.topology import topology_of
 from warpgauge.core.catalog import ALL, Kind, Metric

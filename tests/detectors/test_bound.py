@@ -20,7 +20,7 @@ from warpgauge.analyzer.bottlenecks.reasons import reason_of
 from warpgauge.analyzer.bottlenecks.rules import RAISE
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.engine import EngineState, analyze
+from warpgauge.analyzer.incidents.engine import EngineState, analyze
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Severity
 

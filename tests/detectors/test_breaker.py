@@ -8,10 +8,10 @@ import pytest
 
 from tests.analyzer.test_engine import Scripted
 from tests.frame_builder import FrameBuilder
-from warpgauge.analyzer.breaker import suspicions
 from warpgauge.analyzer.detection import Candidate
-from warpgauge.analyzer.engine import EngineState, Result, analyze
 from warpgauge.analyzer.incidents import join
+from warpgauge.analyzer.incidents.breaker import suspicions
+from warpgauge.analyzer.incidents.engine import EngineState, Result, analyze
 from warpgauge.analyzer.recommend import Ledger, recommend
 from warpgauge.analyzer.recommend.topology import topology_of
 from warpgauge.core.finding import Evidence, FindingKind, MutedBy, Scope, Severity

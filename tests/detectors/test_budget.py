@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.analyzer.test_engine import Run, candidate
 from warpgauge.analyzer.anomalies.chances import chance_of_level, chi_square_tail, student_tail
-from warpgauge.analyzer.budget import WANTED_SHARE, admitted, largest_admitted
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Strength
+from warpgauge.analyzer.incidents.budget import WANTED_SHARE, admitted, largest_admitted
 from warpgauge.core.finding import Evidence, FindingKind, Scope
 
 

@@ -14,13 +14,13 @@ from tests.core.documents import ack, verification
 from tests.detectors.scenes import Lockstep
 from tests.detectors.test_recommend import NOW, finding, fleet
 from tests.frame_builder import FrameBuilder
-from warpgauge.analyzer.advisor import Advisor, Step
 from warpgauge.analyzer.recommend import FileSink, Outbox, recommend
 from warpgauge.analyzer.recommend.book import Book, Pending
 from warpgauge.analyzer.recommend.desk import Desk, NotNowError, UnknownError, parse_who
 from warpgauge.analyzer.recommend.lease import LEASE_SECONDS, DirectoryLock, Lease
 from warpgauge.analyzer.recommend.undoing import undo_of
 from warpgauge.analyzer.recommend.verifying import SETTLE_SECONDS, WINDOW_SECONDS, due, verify
+from warpgauge.analyzer.service.advisor import Advisor, Step
 from warpgauge.core.ack import Phase, ack_id
 from warpgauge.core.audit import AuditLog
 from warpgauge.core.audit import verify as verify_log

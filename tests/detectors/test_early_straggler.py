@@ -10,7 +10,7 @@ from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.anomalies.straggler.sequential import EVIDENCE, read_early
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.phases import mean_per_step, phase_rate, whole_per_step
+from warpgauge.analyzer.detection.phases import mean_per_step, phase_rate, whole_per_step
 from warpgauge.core.catalog import training
 
 COLUMNS = 90  # of ten seconds, a sample in each

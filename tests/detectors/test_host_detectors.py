@@ -11,7 +11,7 @@ from tests.detectors.scenes import add_host, since
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.anomalies.host import HostSaturated, MemoryPressure
 from warpgauge.analyzer.detection import Candidate, ProcessReading, Strength
-from warpgauge.analyzer.engine import EngineState, analyze
+from warpgauge.analyzer.incidents.engine import EngineState, analyze
 from warpgauge.core.catalog import host
 from warpgauge.core.finding import Severity
 

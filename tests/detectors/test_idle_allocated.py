@@ -9,9 +9,9 @@ import pytest
 
 from tests.detectors.scenes import Lockstep, add_device, since
 from tests.frame_builder import FrameBuilder
-from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.detection import Candidate, Strength
+from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:

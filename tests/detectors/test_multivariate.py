@@ -14,7 +14,7 @@ from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.anomalies.forest import Forests
 from warpgauge.analyzer.anomalies.multivariate import Multivariate
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.engine import EngineState, analyze
+from warpgauge.analyzer.incidents.engine import EngineState, analyze
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
 

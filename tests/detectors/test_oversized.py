@@ -11,15 +11,15 @@ import pytest
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.oversized import Oversized
 from warpgauge.analyzer.detection import Detection
+from warpgauge.analyzer.detection.usage import BINS, Usage
 from warpgauge.analyzer.detectors import detectors_with
-from warpgauge.analyzer.engine import EngineState, analyze
+from warpgauge.analyzer.incidents.engine import EngineState, analyze
 from warpgauge.analyzer.planning.mig_profiles import profiles_of
 from warpgauge.analyzer.recommend import Ledger, Limits, recommend
 from warpgauge.analyzer.recommend.site_rules import SiteRules
 from warpgauge.analyzer.recommend.topology import topology_of
 from warpgauge.analyzer.replay import Replay
 from warpgauge.analyzer.sources import Points, Ranges, Target
-from warpgauge.analyzer.usage import BINS, Usage
 from warpgauge.core.catalog import device
 from warpgauge.core.errors import InputError
 from warpgauge.core.finding import Severity

@@ -18,7 +18,7 @@ from benchmarks.workloads.results import EDGE_SECONDS, series_of
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.classes import judge
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.engine import EngineState, analyze
+from warpgauge.analyzer.incidents.engine import EngineState, analyze
 from warpgauge.core.catalog import Kind, device
 from warpgauge.core.finding import FindingKind as Finding
 from warpgauge.exporters.recording import read_recording

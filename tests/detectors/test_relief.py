@@ -10,8 +10,8 @@ import pytest
 from tests.detectors.scenes import MAX_HERTZ, add_device
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.thermal_limited import ThermalLimited
-from warpgauge.analyzer.engine import EngineState, Result, analyze
 from warpgauge.analyzer.health.throttle import HardwareThrottle
+from warpgauge.analyzer.incidents.engine import EngineState, Result, analyze
 from warpgauge.analyzer.planning.watched import watched_cluster
 from warpgauge.analyzer.recommend import Ledger, Limits, Plan, recommend
 from warpgauge.analyzer.recommend.relief import relief_of

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.detectors.labeled_series import KINDS, labeled_series
 from warpgauge.analyzer.anomalies.season import found_period
 from warpgauge.analyzer.scoring import scored
-from warpgauge.analyzer.series_file import Piece
+from warpgauge.analyzer.sources.series_file import Piece
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

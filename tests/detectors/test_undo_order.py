@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.detectors.test_recommend import NOW, finding, plan
-from warpgauge.analyzer.advisor import Advisor, Step
 from warpgauge.analyzer.recommend import Outbox, StreamSink
 from warpgauge.analyzer.recommend.desk import NotNowError, UnknownError
+from warpgauge.analyzer.service.advisor import Advisor, Step
 from warpgauge.core.ack import Ack, Phase, ack_id
 from warpgauge.core.clock import ManualClock
 from warpgauge.core.finding import Evidence, FindingKind

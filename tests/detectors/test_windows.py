@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from warpgauge.analyzer import wording
-from warpgauge.analyzer.entities import DeviceEntity
-from warpgauge.analyzer.windows import confidence, coverage, mean, median, onset_columns, robust_z
+from warpgauge.analyzer.detection import wording
+from warpgauge.analyzer.detection.windows import confidence, coverage, mean, median, onset_columns, robust_z
+from warpgauge.analyzer.frame.entities import DeviceEntity
 
 VALUES = arrays(
     np.float64, st.tuples(st.integers(1, 5), st.integers(1, 12)), elements=st.floats(-1e6, 1e6) | st.just(np.nan)

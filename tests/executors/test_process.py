@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.detectors.test_desk import Site
 from tests.detectors.test_recommend import finding
 from tests.executors.executor_contract import advice
-from warpgauge.analyzer.acting_routes import acting_document, add_acting_routes
+from warpgauge.analyzer.service.acting_routes import acting_document, add_acting_routes
 from warpgauge.cli.main import main
 from warpgauge.core.ack import Phase
 from warpgauge.core.audit import verify

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from tests.core.documents import verification
 from tests.detectors.test_recommend import NOW, finding, fleet
 from tests.killing import Scenario
-from warpgauge.analyzer.advisor import Advisor, Step
 from warpgauge.analyzer.recommend import FileSink, Outbox, recommend
 from warpgauge.analyzer.recommend.book import Book
 from warpgauge.analyzer.recommend.desk import Desk
+from warpgauge.analyzer.service.advisor import Advisor, Step
 from warpgauge.core.ack import Phase, ack_from_event
 from warpgauge.core.audit import AuditLog, verify
 from warpgauge.core.clock import ManualClock

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.history.recorder import Recorder
 from warpgauge.analyzer.history.writer import HistoryWriter
 from warpgauge.analyzer.intake import Intake
-from warpgauge.analyzer.naming import NodeNames
 from warpgauge.analyzer.parquet import encoded, encoded_told
 from warpgauge.analyzer.sources import Page, Target
 from warpgauge.core.clock import ManualClock

@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 
 from tests.analyzer.http_stub import serving
 from tests.analyzer.test_service import Machine, config, until_ready
-from warpgauge.analyzer.running import run_service
+from warpgauge.analyzer.service.running import run_service
 from warpgauge.core.config import HistoryConfig
 
 

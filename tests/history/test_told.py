@@ -10,8 +10,8 @@ import duckdb
 from tests.analyzer.test_alerting import finding
 from tests.detectors.test_recommendation_document import example
 from tests.history.conftest import START
-from warpgauge.analyzer.engine import EngineState, Result
 from warpgauge.analyzer.history.told import MOST_WAITING, Teller, Told
+from warpgauge.analyzer.incidents.engine import EngineState, Result
 from warpgauge.core.finding import Incident, Severity, finding_from_json
 
 

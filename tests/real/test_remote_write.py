@@ -11,8 +11,8 @@ from aiohttp import web
 
 from tests.live_pages import serve
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.receiver import PATH, RemoteWriteReceiver
-from warpgauge.analyzer.watch import Watch
+from warpgauge.analyzer.service.receiver import PATH, RemoteWriteReceiver
+from warpgauge.analyzer.service.watch import Watch
 from warpgauge.core.catalog import device
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import AnalyzerConfig

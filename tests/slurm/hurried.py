@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from warpgauge.analyzer import watch
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.recommend import rails, verifying
+from warpgauge.analyzer.service import watch
 from warpgauge.cli.main import main
 
 COLUMN_SECONDS = 2.0  # instead of 10

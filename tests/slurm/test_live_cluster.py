@@ -12,8 +12,8 @@ import pytest
 
 from tests.real_servers import wait_until
 from tests.running import warpgauge
-from warpgauge.analyzer.plan_page import page_of
-from warpgauge.analyzer.pool_reading import PoolReader
+from warpgauge.analyzer.service.plan_page import page_of
+from warpgauge.analyzer.service.pool_reading import PoolReader
 from warpgauge.cli.planner import planner_of
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import Config, PlanningConfig

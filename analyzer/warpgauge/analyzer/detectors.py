@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.anomalies.forest import Forests
     from warpgauge.analyzer.detection import Detector
-    from warpgauge.analyzer.usage import Usage
+    from warpgauge.analyzer.detection.usage import Usage
 
 __all__ = ["CLOSE_DETECTORS", "DETECTORS", "detectors_with"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from warpgauge.analyzer.bottlenecks.bound import confidence_of
 from warpgauge.analyzer.bottlenecks.classes import WINDOW_SECONDS, Verdict, judge
 from warpgauge.analyzer.bottlenecks.reasons import reason_of
-from warpgauge.analyzer.places import is_simulated
-from warpgauge.analyzer.wording import device_name
+from warpgauge.analyzer.detection.places import is_simulated
+from warpgauge.analyzer.detection.wording import device_name
 from warpgauge.core.catalog import training
 from warpgauge.core.errors import InputError
 from warpgauge.core.finding import FindingKind
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warpgauge.analyzer.bottlenecks.reason import Reason
-    from warpgauge.analyzer.entities import Job
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame.entities import Job
     from warpgauge.core.finding import Finding
 
 __all__ = ["EXPLANATION_SCHEMA", "DeviceLine", "Explanation", "explain"]

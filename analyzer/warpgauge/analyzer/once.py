@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.detection.usage import Usage
 from warpgauge.analyzer.detectors import detectors_with
-from warpgauge.analyzer.layout import Layout
-from warpgauge.analyzer.muting import NOTHING_MUTED, Muting
+from warpgauge.analyzer.frame.layout import Layout
+from warpgauge.analyzer.incidents.muting import NOTHING_MUTED, Muting
 from warpgauge.analyzer.replay import Replay
 from warpgauge.analyzer.sources.access import Access
 from warpgauge.analyzer.sources.agent import read_page
 from warpgauge.analyzer.sources.fetch import new_session
 from warpgauge.analyzer.sources.files import batches_of, files_of
 from warpgauge.analyzer.sources.prometheus import Prometheus
-from warpgauge.analyzer.usage import Usage
 
 if TYPE_CHECKING:
     import ssl

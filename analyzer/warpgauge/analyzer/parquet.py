@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
     from warpgauge.analyzer.history.rows import Rows
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
 
     Codes = NDArray[np.int32]
 

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.breaker import suspicions
-from warpgauge.analyzer.engine import EngineState, Result, analyze
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.incidents import join
+from warpgauge.analyzer.incidents.breaker import suspicions
+from warpgauge.analyzer.incidents.engine import EngineState, Result, analyze
+from warpgauge.analyzer.incidents.muting import NOTHING_MUTED
+from warpgauge.analyzer.incidents.presence import Presence
 from warpgauge.analyzer.intake import Counts, Intake, Samples
-from warpgauge.analyzer.muting import NOTHING_MUTED
-from warpgauge.analyzer.naming import NodeNames
-from warpgauge.analyzer.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from warpgauge.analyzer.detection import Detector
-    from warpgauge.analyzer.muting import Muting
+    from warpgauge.analyzer.incidents.muting import Muting
     from warpgauge.analyzer.sources import Batch
     from warpgauge.core.finding import Finding, Incident
 

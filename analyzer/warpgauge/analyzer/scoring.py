@@ -13,7 +13,7 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.self_history import BLOCK_ROWS
 from warpgauge.analyzer.anomalies.series import SeriesScorer, score_of
-from warpgauge.analyzer.series_file import Piece
+from warpgauge.analyzer.sources.series_file import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import argparse
 
-    from warpgauge.analyzer.pool_reading import PoolCommand
+    from warpgauge.analyzer.service.pool_reading import PoolCommand
     from warpgauge.core.config import Config
 
 __all__ = ["CORES", "SIMULATED", "planner_of"]
@@ -19,7 +19,7 @@ SIMULATED: Final = "simulated"  # no core: the fleet model that `up --demo` show
 
 def planner_of(args: argparse.Namespace, config: Config, *, may_be_simulated: bool = False) -> PoolCommand | None:
     """The command for the core that the settings name; else for the simulated fleet where one may be shown."""
-    from warpgauge.analyzer.pool_reading import PoolCommand  # noqa: PLC0415 - --help needs no analyzer
+    from warpgauge.analyzer.service.pool_reading import PoolCommand  # noqa: PLC0415 - --help needs no analyzer
 
     settings = config.planning
     core = SIMULATED if settings.core == "none" else settings.core

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.windows import Array, median
+from warpgauge.analyzer.detection.windows import Array, median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.anomalies.chances import chance_of_level
 from warpgauge.analyzer.anomalies.self_history import BLOCK_ROWS, LEAST_EFFECT, SelfHistory
 from warpgauge.analyzer.bottlenecks.thermal_limited import sm_clock
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Strength
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.activity import read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import device_scope
+from warpgauge.analyzer.detection.windows import Array, Mask, mean, median
+from warpgauge.analyzer.detection.wording import device_name, percent, span
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.places import device_scope
-from warpgauge.analyzer.rolling import Picked
-from warpgauge.analyzer.windows import Array, Mask, mean, median
-from warpgauge.analyzer.wording import device_name, percent, span
+from warpgauge.analyzer.frame.rolling import Picked
 from warpgauge.core.catalog import device, host, training
 from warpgauge.core.finding import FindingKind, Scope, Severity
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Signal as Standing
-    from warpgauge.analyzer.rolling import Window
+    from warpgauge.analyzer.frame.rolling import Signal as Standing
+    from warpgauge.analyzer.frame.rolling import Window
     from warpgauge.core.catalog import Metric
 
 __all__ = ["SIGNALS", "Change", "Signal"]

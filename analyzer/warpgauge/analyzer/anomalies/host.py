@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, ProcessReading, Strength
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.windows import Array, Mask, confidence, mean, onset_times, ratio
-from warpgauge.analyzer.wording import count, gibibytes, percent, span
+from warpgauge.analyzer.detection.cpu import busy_ratio
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, onset_times, ratio
+from warpgauge.analyzer.detection.wording import count, gibibytes, percent, span
 from warpgauge.core.catalog import host
 from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from warpgauge.analyzer.entities import NodeEntity
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame.entities import NodeEntity
     from warpgauge.core.catalog import Metric
 
 __all__ = ["HostSaturated", "MemoryPressure"]

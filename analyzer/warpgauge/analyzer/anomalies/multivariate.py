@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.anomalies.peer_distance import (
     LEAST_COVERAGE,
     SIGNALS,
@@ -31,13 +30,14 @@ from warpgauge.analyzer.anomalies.peer_distance import (
 )
 from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, Strength
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.activity import read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import device_scope
+from warpgauge.analyzer.detection.windows import median
+from warpgauge.analyzer.detection.wording import device_name, listed, percent, span
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.places import device_scope
-from warpgauge.analyzer.rolling import Picked
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import median
-from warpgauge.analyzer.wording import device_name, listed, percent, span
+from warpgauge.analyzer.frame.rolling import Picked
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.finding import FindingKind, Severity
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.anomalies.forest import Forests
+    from warpgauge.analyzer.detection.windows import Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.windows import Mask
     from warpgauge.core.finding import Evidence
 
     Doubles = NDArray[np.float64]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.anomalies.chances import chi_square_tail
+from warpgauge.analyzer.detection.windows import median
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.windows import median
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from zlib import crc32
 
 import numpy as np
 
-from warpgauge.analyzer.windows import Array, Mask, median
+from warpgauge.analyzer.detection.windows import Array, Mask, median
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.entities import Job, JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame.entities import Job, JobKey
 
     Ints = NDArray[np.int64]
 

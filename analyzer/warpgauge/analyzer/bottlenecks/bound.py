@@ -39,20 +39,20 @@ from warpgauge.analyzer.bottlenecks.risen import COMMUNICATION_RISE, risen, shar
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, code_of
 from warpgauge.analyzer.bottlenecks.step_shares import LEAST_HEARD
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
-from warpgauge.analyzer.places import device_scope, is_simulated, job_scope
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.slowdown import impact_of
-from warpgauge.analyzer.windows import confidence, onset_time
-from warpgauge.analyzer.wording import count, device_name, span
+from warpgauge.analyzer.detection.places import device_scope, is_simulated, job_scope
+from warpgauge.analyzer.detection.slowdown import impact_of
+from warpgauge.analyzer.detection.windows import confidence, onset_time
+from warpgauge.analyzer.detection.wording import count, device_name, span
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Scope, Severity
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.bottlenecks.reason import Reason
-    from warpgauge.analyzer.entities import Job
+    from warpgauge.analyzer.detection.windows import Array, Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.analyzer.frame.entities import Job
+    from warpgauge.analyzer.frame.rolling import Columns
 
 __all__ = ["COMMUNICATION_RISE", "GAINFUL", "Bound", "confidence_of"]
 

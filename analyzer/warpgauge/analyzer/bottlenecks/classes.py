@@ -17,10 +17,10 @@ from warpgauge.analyzer.bottlenecks.levels import Levels, column_levels, growth_
 from warpgauge.analyzer.bottlenecks.rules import HOLD, ORDER, RAISE, Setting, classify, missing_for
 from warpgauge.analyzer.bottlenecks.step_shares import UNTIMED, JobShares, Shares, fleet_shares, job_shares
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal
-from warpgauge.analyzer.cpu import BUSY
-from warpgauge.analyzer.phases import BUCKETS, in_buckets
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import Array, Mask, columns_in, mean
+from warpgauge.analyzer.detection.cpu import BUSY
+from warpgauge.analyzer.detection.phases import BUCKETS, in_buckets
+from warpgauge.analyzer.detection.windows import Array, Mask, columns_in, mean
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.entities import Job
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.entities import Job
+    from warpgauge.analyzer.frame.table import Ints
 
 __all__ = [
     "MOST_PARTS",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from warpgauge.analyzer.entities import Job
+    from warpgauge.analyzer.detection.windows import Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.windows import Mask
-    from warpgauge.analyzer.workloads import Holding
+    from warpgauge.analyzer.frame.entities import Job
+    from warpgauge.analyzer.frame.workloads import Holding
 
 __all__ = ["has_shrunk", "were_left"]
 

@@ -10,8 +10,8 @@ from warpgauge.analyzer.bottlenecks.levels import METRICS
 from warpgauge.analyzer.bottlenecks.reason import Reason
 from warpgauge.analyzer.bottlenecks.rules import HOLD, RAISE
 from warpgauge.analyzer.bottlenecks.step_reasons import cpu_evidence
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.wording import gibibytes, percent, span
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import gibibytes, percent, span
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import SIGNALS, Activity, read_activity
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.places import job_scope
-from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, onset_times_of
-from warpgauge.analyzer.wording import count, device_name, gibibytes, listed_of, percent, span
+from warpgauge.analyzer.detection.activity import SIGNALS, Activity, read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import job_scope
+from warpgauge.analyzer.detection.windows import Array, Mask, columns_in, confidence, onset_times_of
+from warpgauge.analyzer.detection.wording import count, device_name, gibibytes, listed_of, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
 
 if TYPE_CHECKING:
-    from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame.entities import JobKey
 
 __all__ = ["IdleAllocated"]
 

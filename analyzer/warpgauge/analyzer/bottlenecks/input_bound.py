@@ -17,17 +17,26 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.cpu import busy_ratio
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.phases import BUCKETS, in_buckets
+from warpgauge.analyzer.detection.places import is_simulated, job_scope, nodes_of_jobs, only
+from warpgauge.analyzer.detection.slowdown import impact_of
+from warpgauge.analyzer.detection.windows import (
+    Array,
+    columns_in,
+    confidence,
+    coverage,
+    mean,
+    median,
+    onset_time,
+    ratio,
+)
+from warpgauge.analyzer.detection.wording import count, listed, percent, span, times
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.phases import BUCKETS, in_buckets
-from warpgauge.analyzer.places import is_simulated, job_scope, nodes_of_jobs, only
-from warpgauge.analyzer.rolling import Picked, Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.slowdown import impact_of
-from warpgauge.analyzer.windows import Array, columns_in, confidence, coverage, mean, median, onset_time, ratio
-from warpgauge.analyzer.wording import count, listed, percent, span, times
+from warpgauge.analyzer.frame.rolling import Picked, Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device, host, training
 from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
 
@@ -36,10 +45,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.entities import Job, JobKey
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats, Ints
+    from warpgauge.analyzer.frame.entities import Job, JobKey
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats, Ints
 
 __all__ = ["InputBound", "loader_remedy"]
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.rolling import Picked, Signal
-from warpgauge.analyzer.schema import TableName
+from warpgauge.analyzer.frame.rolling import Picked, Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from warpgauge.analyzer.detection.windows import Array
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats
-    from warpgauge.analyzer.windows import Array
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats
     from warpgauge.core.catalog import Metric
 
 __all__ = ["METRICS", "PIPES", "Levels", "column_levels", "growth_bound", "latest_busy", "mean_levels", "pcie_capacity"]

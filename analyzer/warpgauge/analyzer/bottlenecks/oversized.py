@@ -11,8 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.places import job_scope
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import job_scope
+from warpgauge.analyzer.detection.usage import alone
+from warpgauge.analyzer.detection.windows import confidence
+from warpgauge.analyzer.detection.wording import device_name, gibibytes, percent, span
 from warpgauge.analyzer.planning.mig_profiles import profiles_of
 from warpgauge.analyzer.planning.sizing import (
     COMPUTE_HEADROOM,
@@ -22,16 +25,13 @@ from warpgauge.analyzer.planning.sizing import (
     Profile,
     right_size,
 )
-from warpgauge.analyzer.usage import alone
-from warpgauge.analyzer.windows import confidence
-from warpgauge.analyzer.wording import device_name, gibibytes, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
 
 if TYPE_CHECKING:
-    from warpgauge.analyzer.entities import JobKey
+    from warpgauge.analyzer.detection.usage import Usage, Used
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.usage import Usage, Used
+    from warpgauge.analyzer.frame.entities import JobKey
     from warpgauge.core.finding import Evidence
 
 __all__ = ["Oversized"]

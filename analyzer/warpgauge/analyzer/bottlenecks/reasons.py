@@ -10,7 +10,7 @@ from warpgauge.analyzer.bottlenecks import device_reasons, step_reasons
 from warpgauge.analyzer.bottlenecks.device_reasons import level_evidence
 from warpgauge.analyzer.bottlenecks.reason import Reason
 from warpgauge.analyzer.bottlenecks.rules import HOLD
-from warpgauge.analyzer.wording import listed, percent
+from warpgauge.analyzer.detection.wording import listed, percent
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind
 

@@ -15,16 +15,16 @@ import numpy as np
 from warpgauge.analyzer.anomalies.imbalance.moving import LEAST_STEPS
 from warpgauge.analyzer.bottlenecks.classes import MOST_PARTS, WINDOW_SECONDS
 from warpgauge.analyzer.bottlenecks.step_shares import shares_over_time
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import Array, columns_in, median
-from warpgauge.analyzer.wording import percent
+from warpgauge.analyzer.detection.windows import Array, columns_in, median
+from warpgauge.analyzer.detection.wording import percent
+from warpgauge.analyzer.frame.schema import TableName
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.bottlenecks.classes import Verdict
     from warpgauge.analyzer.bottlenecks.reason import Reason
-    from warpgauge.analyzer.entities import Job
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.frame.entities import Job
+    from warpgauge.analyzer.frame.rolling import Columns
 
 __all__ = ["COMMUNICATION_RISE", "risen", "share_over_time"]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.bottlenecks.levels import Levels
     from warpgauge.analyzer.bottlenecks.step_shares import Shares
-    from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.analyzer.detection.windows import Array, Mask
 
     Codes = NDArray[np.int64]
 

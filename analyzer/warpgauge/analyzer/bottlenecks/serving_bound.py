@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.windows import Array, confidence, coverage, mean, onset_time
-from warpgauge.analyzer.wording import count, percent, span
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.windows import Array, confidence, coverage, mean, onset_time
+from warpgauge.analyzer.detection.wording import count, percent, span
 from warpgauge.core.catalog import serving
 from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
 

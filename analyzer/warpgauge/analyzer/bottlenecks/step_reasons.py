@@ -10,8 +10,8 @@ import numpy as np
 from warpgauge.analyzer.bottlenecks.input_bound import loader_remedy
 from warpgauge.analyzer.bottlenecks.reason import Reason
 from warpgauge.analyzer.bottlenecks.rules import RAISE
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.wording import count, percent
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import count, percent
 from warpgauge.core.catalog import host, training
 
 if TYPE_CHECKING:

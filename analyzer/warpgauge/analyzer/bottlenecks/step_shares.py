@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.detection.phases import in_buckets
+from warpgauge.analyzer.detection.windows import Array, Mask, mean, median, ratio
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.phases import in_buckets
-from warpgauge.analyzer.rolling import Picked, Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
+from warpgauge.analyzer.frame.rolling import Picked, Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from warpgauge.analyzer.entities import Job
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats, Ints
+    from warpgauge.analyzer.frame.entities import Job
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats, Ints
 
 __all__ = ["LEAST_COVERAGE", "UNTIMED", "JobShares", "Shares", "fleet_shares", "job_shares", "shares_over_time"]
 

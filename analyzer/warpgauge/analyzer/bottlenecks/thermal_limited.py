@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.activity import read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import device_scope
+from warpgauge.analyzer.detection.slowdown import job_slowdown
+from warpgauge.analyzer.detection.windows import Array, Mask, columns_in, confidence, median, onset_time, ratio
+from warpgauge.analyzer.detection.wording import device_name, gigahertz, percent, span
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.places import device_scope
-from warpgauge.analyzer.rolling import Picked, Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.slowdown import job_slowdown
-from warpgauge.analyzer.windows import Array, Mask, columns_in, confidence, median, onset_time, ratio
-from warpgauge.analyzer.wording import device_name, gigahertz, percent, span
+from warpgauge.analyzer.frame.rolling import Picked, Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Severity
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats, Ints
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats, Ints
 
 __all__ = ["ThermalLimited", "ThermalReading", "clock_signal", "read_thermal", "sm_clock"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.dialects.dialect import Dialect, Mapped, is_counted
-from warpgauge.analyzer.schema import HISTOGRAM_PARTS, PLACES
+from warpgauge.analyzer.frame.schema import HISTOGRAM_PARTS, PLACES
 from warpgauge.core.catalog import BY_NAME, Kind, Metric, device, host
 
 if TYPE_CHECKING:

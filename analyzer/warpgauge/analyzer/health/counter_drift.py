@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection import Detection, Judgement
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import count, device_name, span, times
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.ecc import tail_probability
 from warpgauge.analyzer.health.judging import on_device, start_of
-from warpgauge.analyzer.wording import count, device_name, span, times
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import device_scope
+from warpgauge.analyzer.detection.windows import onset_times
+from warpgauge.analyzer.detection.wording import device_name, span
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.places import device_scope
-from warpgauge.analyzer.windows import onset_times
-from warpgauge.analyzer.wording import device_name, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Signal
+    from warpgauge.analyzer.frame.rolling import Signal
 
 __all__ = ["DeviceState"]
 

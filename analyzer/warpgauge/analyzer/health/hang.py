@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.bottlenecks.thermal_limited import sm_clock
 from warpgauge.analyzer.detection import Candidate
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.activity import read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.places import is_simulated, job_scope
+from warpgauge.analyzer.detection.windows import mean, median, onset_time
+from warpgauge.analyzer.detection.wording import count, device_name, percent, span
 from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.frame.rolling import Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
-from warpgauge.analyzer.places import is_simulated, job_scope
-from warpgauge.analyzer.rolling import Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import mean, median, onset_time
-from warpgauge.analyzer.wording import count, device_name, percent, span
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from warpgauge.analyzer.detection import Detection
-    from warpgauge.analyzer.entities import Job, JobKey
+    from warpgauge.analyzer.detection.windows import Array, Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.analyzer.frame.entities import Job, JobKey
+    from warpgauge.analyzer.frame.rolling import Columns
     from warpgauge.core.finding import Evidence
 
 __all__ = ["Hang"]

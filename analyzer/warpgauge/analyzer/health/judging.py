@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
+from warpgauge.analyzer.detection.places import device_scope
+from warpgauge.analyzer.detection.wording import span
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.places import device_scope
-from warpgauge.analyzer.wording import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from warpgauge.analyzer.detection.windows import Array, Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.windows import Array, Mask
     from warpgauge.core.catalog import Metric
     from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
 

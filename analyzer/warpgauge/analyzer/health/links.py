@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import count, device_name, listed, span
 from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.frame.rolling import Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device, start_of
-from warpgauge.analyzer.rolling import Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.wording import count, device_name, listed, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.detection import Candidate, Detection
+    from warpgauge.analyzer.detection.windows import Array, Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats
-    from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats
     from warpgauge.core.catalog import Metric
 
 __all__ = ["LinkErrors"]

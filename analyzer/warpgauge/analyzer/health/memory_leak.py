@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import count, device_name, gibibytes, span
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import detection, on_device
-from warpgauge.analyzer.wording import count, device_name, gibibytes, span
 from warpgauge.core.catalog import device, host
 from warpgauge.core.finding import FindingKind, Scope, Severity
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Detection
+    from warpgauge.analyzer.detection.windows import Array
     from warpgauge.analyzer.frame import Doubles, Frame, Ints
-    from warpgauge.analyzer.rolling import Window
-    from warpgauge.analyzer.windows import Array
+    from warpgauge.analyzer.frame.rolling import Window
 
 __all__ = ["MemoryLeak"]
 

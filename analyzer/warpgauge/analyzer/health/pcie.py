@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import read_activity
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.activity import read_activity
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.windows import confidence
+from warpgauge.analyzer.detection.wording import device_name, percent, span
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import detection, on_device, start_of
-from warpgauge.analyzer.windows import confidence
-from warpgauge.analyzer.wording import device_name, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Candidate, Detection
+    from warpgauge.analyzer.detection.windows import Array, Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Window
-    from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.analyzer.frame.rolling import Window
     from warpgauge.core.catalog import Metric
 
 __all__ = ["PcieDowntrained"]

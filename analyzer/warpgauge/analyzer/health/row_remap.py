@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import count, device_name, span
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import detection, on_device, start_of
-from warpgauge.analyzer.wording import count, device_name, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Candidate, Detection
+    from warpgauge.analyzer.detection.windows import Array
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.windows import Array
     from warpgauge.core.catalog import Metric
 
 __all__ = ["RowRemap"]

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.wording import count, device_name, listed, span
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import count, device_name, listed, span
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Scope, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from warpgauge.analyzer.entities import DeviceEntity, NodeEntity
     from warpgauge.analyzer.frame import Doubles, Frame, Ints
-    from warpgauge.analyzer.sites import Site
-    from warpgauge.analyzer.table import Table
+    from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity
+    from warpgauge.analyzer.frame.sites import Site
+    from warpgauge.analyzer.frame.table import Table
 
 __all__ = ["TelemetryGap"]
 

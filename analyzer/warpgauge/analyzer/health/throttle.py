@@ -14,22 +14,22 @@ import numpy as np
 
 from warpgauge.analyzer.bottlenecks.thermal_limited import WINDOW_SECONDS as THERMAL_SECONDS
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal, sm_clock
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.slowdown import job_slowdown
+from warpgauge.analyzer.detection.windows import confidence, mean, onset_time
+from warpgauge.analyzer.detection.wording import device_name, gigahertz, percent, span
+from warpgauge.analyzer.frame.rolling import Picked, Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
-from warpgauge.analyzer.rolling import Picked, Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.slowdown import job_slowdown
-from warpgauge.analyzer.windows import confidence, mean, onset_time
-from warpgauge.analyzer.wording import device_name, gigahertz, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.detection import Candidate, Detection
+    from warpgauge.analyzer.detection.windows import Array, Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats
-    from warpgauge.analyzer.windows import Array, Mask
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats
 
 __all__ = ["HardwareThrottle", "braked_ratio"]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.wording import count, device_name, span
 from warpgauge.analyzer.health.judging import columns_of, detection, happened, on_device
-from warpgauge.analyzer.wording import count, device_name, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
 from warpgauge.core.xid import CATALOG, STICKY, Action, Blame, Xid, entry_of
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from warpgauge.analyzer.detection import Candidate, Detection
+    from warpgauge.analyzer.detection.windows import Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.windows import Mask
 
 __all__ = ["XidEvents"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.table import Ints
 
     Codes = NDArray[np.int32]
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
     from warpgauge.core.config import HistoryConfig
 
 __all__ = ["MOST_SERIES", "Recorder", "Taker", "recorder_of"]

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.conversions import Conversions
 from warpgauge.analyzer.dialects import Mapped
+from warpgauge.analyzer.dialects.conversions import Conversions
 from warpgauge.core.catalog import BY_NAME, Kind
 from warpgauge.core.finding import Level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
     from warpgauge.analyzer.history.recorder import Recorder
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
 
 __all__ = ["Recording"]
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
     from warpgauge.analyzer.history.book import Book
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
 
 __all__ = ["HOUR_MS", "Rows", "Sheet", "sheets_of"]
 

@@ -17,8 +17,8 @@ from warpgauge.core.recommendation import TargetType
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from warpgauge.analyzer.engine import Result
     from warpgauge.analyzer.history.folder import Folder
+    from warpgauge.analyzer.incidents.engine import Result
     from warpgauge.core.finding import Finding, Incident
     from warpgauge.core.recommendation import Recommendation
 

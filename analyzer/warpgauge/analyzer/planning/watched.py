@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.bottlenecks.thermal_limited import LEAST_COVERAGE, read_thermal
+from warpgauge.analyzer.detection.places import nodes_of_jobs
 from warpgauge.analyzer.health.throttle import braked_ratio
-from warpgauge.analyzer.places import nodes_of_jobs
 from warpgauge.analyzer.planning.cluster import Seat
 from warpgauge.analyzer.planning.occupancy import Occupancy
 from warpgauge.analyzer.planning.pool import MILLI, Node, Pod, Request
@@ -24,8 +24,8 @@ from warpgauge.core.finding import FindingKind, Level
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from warpgauge.analyzer.entities import DeviceEntity, JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame.entities import DeviceEntity, JobKey
 
 __all__ = ["SLOWED_NODE", "Watched", "pod_of", "watched_cluster"]
 

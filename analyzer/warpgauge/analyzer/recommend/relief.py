@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.analyzer.places import nodes_of_jobs
+from warpgauge.analyzer.detection.places import nodes_of_jobs
 from warpgauge.analyzer.planning.displacement import cool_down, nothing_to_move
 from warpgauge.analyzer.planning.watched import SLOWED_NODE, pod_of, watched_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame.entities import JobKey
     from warpgauge.analyzer.planning.moves import MovePlan
     from warpgauge.analyzer.planning.watched import Watched
     from warpgauge.core.finding import Finding

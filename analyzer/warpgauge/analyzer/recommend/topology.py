@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warpgauge.analyzer.places import nodes_of_jobs
+from warpgauge.analyzer.detection.places import nodes_of_jobs
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from warpgauge.core.verification import Control, Effect, Verdict, Verification, 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame.entities import JobKey
     from warpgauge.analyzer.recommend.book import Pending
     from warpgauge.core.catalog import Metric
     from warpgauge.core.recommendation import Recommendation

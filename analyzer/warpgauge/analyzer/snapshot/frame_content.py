@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from warpgauge.analyzer.entities import DeviceEntity, NodeEntity, RankEntity
 from warpgauge.analyzer.frame import Frame
-from warpgauge.analyzer.identities import DIGEST_BYTES
-from warpgauge.analyzer.schema import PLACES, TableName
+from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity
+from warpgauge.analyzer.frame.identities import DIGEST_BYTES
+from warpgauge.analyzer.frame.schema import PLACES, TableName
+from warpgauge.analyzer.frame.workloads import Holding
 from warpgauge.analyzer.snapshot.container import Stored
-from warpgauge.analyzer.workloads import Holding
 from warpgauge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import FrameParts
+    from warpgauge.analyzer.frame.table import ChannelKey, Table
     from warpgauge.analyzer.snapshot.container import Reader
-    from warpgauge.analyzer.table import ChannelKey, Table
 
     Run = Callable[[Callable[[], NDArray[Any]]], NDArray[Any]]
 

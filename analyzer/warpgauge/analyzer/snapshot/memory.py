@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from warpgauge.analyzer.engine import EngineState, OpenFinding
+from warpgauge.analyzer.dialects.naming import NodeNames
 from warpgauge.analyzer.incidents import KnownIncident
-from warpgauge.analyzer.naming import NodeNames
+from warpgauge.analyzer.incidents.engine import EngineState, OpenFinding
 from warpgauge.analyzer.recommend import Ledger
 from warpgauge.analyzer.snapshot.frame_content import FrameContent, frame_of
 from warpgauge.core.errors import InputError

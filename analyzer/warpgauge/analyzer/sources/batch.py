@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
 
 __all__ = ["Batch", "Page", "Points", "Ranges", "SourceStatus", "Target"]
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.series_file import fields_of, lines_of, number_of, seconds_of
 from warpgauge.analyzer.sources.long_table import FIXED, LongTable, check_labels
+from warpgauge.analyzer.sources.series_file import fields_of, lines_of, number_of, seconds_of
 from warpgauge.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
 
 __all__ = ["read_csv"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.naming import DESCRIBING
+from warpgauge.analyzer.dialects.naming import DESCRIBING
 from warpgauge.analyzer.sources.batch import Points, Ranges, Target
 from warpgauge.core.errors import InputError
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
 
 __all__ = ["FIXED", "LongTable", "check_labels"]
 

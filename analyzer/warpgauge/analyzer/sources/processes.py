@@ -8,9 +8,9 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.analyzer.detection import ProcessReading
+from warpgauge.analyzer.frame.workloads import job_name
 from warpgauge.analyzer.sources.access import Terms
 from warpgauge.analyzer.sources.fetch import get, json_of
-from warpgauge.analyzer.workloads import job_name
 from warpgauge.core.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from warpgauge.analyzer.dialects import DIALECTS
-from warpgauge.analyzer.naming import DESCRIBING
+from warpgauge.analyzer.dialects.naming import DESCRIBING
 from warpgauge.analyzer.sources.batch import Points, Ranges, Target
 from warpgauge.analyzer.sources.fetch import get, json_of
 from warpgauge.analyzer.sources.replicas import REPLICA_LABELS, merge_replicas

@@ -16,8 +16,8 @@ from warpgauge.analyzer.sources.batch import Points
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
 
 __all__ = ["REPLICA_LABELS", "merge_replicas", "without"]
 

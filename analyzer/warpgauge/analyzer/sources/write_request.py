@@ -20,8 +20,8 @@ from warpgauge.core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from warpgauge.analyzer.states import Doubles
-    from warpgauge.analyzer.table import Ints
+    from warpgauge.analyzer.frame.states import Doubles
+    from warpgauge.analyzer.frame.table import Ints
 
 __all__ = ["SeriesBook", "Written", "labels_in"]
 

@@ -78,8 +78,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 def look_of(args: argparse.Namespace, config: Config) -> Look:
     """How to read the sources, by the flags."""
-    from warpgauge.analyzer.layout import layout_of  # noqa: PLC0415 - as in run
-    from warpgauge.analyzer.muting_book import read_mutings  # noqa: PLC0415
+    from warpgauge.analyzer.frame.layout import layout_of  # noqa: PLC0415 - as in run
+    from warpgauge.analyzer.incidents.muting_book import read_mutings  # noqa: PLC0415
     from warpgauge.analyzer.once import Look  # noqa: PLC0415
     from warpgauge.analyzer.sources.access import Credentials, header_of, tls_context  # noqa: PLC0415
 

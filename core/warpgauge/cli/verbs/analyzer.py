@@ -11,7 +11,7 @@ from warpgauge.cli.planner import planner_of
 if TYPE_CHECKING:
     import argparse
 
-    from warpgauge.analyzer.pool_reading import PoolCommand
+    from warpgauge.analyzer.service.pool_reading import PoolCommand
     from warpgauge.core.config import Config
 
 __all__ = ["add_arguments", "overrides", "run"]
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 async def _serve(config: Config, planner: PoolCommand | None) -> None:
-    from warpgauge.analyzer.running import run_service  # noqa: PLC0415 - numpy loads only for this verb
+    from warpgauge.analyzer.service.running import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
     from warpgauge.core.clock import SystemClock  # noqa: PLC0415
     from warpgauge.exporters.logs.findings import shipped_findings  # noqa: PLC0415

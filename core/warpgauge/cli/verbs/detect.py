@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
-    from warpgauge.analyzer.chosen_series import Choice
     from warpgauge.analyzer.scoring import Scored
-    from warpgauge.analyzer.series_file import Piece
+    from warpgauge.analyzer.sources.chosen_series import Choice
+    from warpgauge.analyzer.sources.series_file import Piece
     from warpgauge.core.config import Config
 
 __all__ = ["add_arguments", "run"]
@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:  # noqa: ARG001 - every verb is called alike
     """Score row by row; 0 without an alarm, 1 with one."""
-    from warpgauge.analyzer.chosen_series import Choice  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.analyzer.scoring import scored  # noqa: PLC0415 - as above
+    from warpgauge.analyzer.sources.chosen_series import Choice  # noqa: PLC0415 - numpy loads only for this verb
 
     alarms = 0
     with _pieces(args.file, Choice(args.metric, dict(args.label))) as pieces, _output(args.out) as sink:
@@ -70,11 +70,11 @@ def _label(text: str) -> tuple[str, str]:
 def _pieces(name: str, choice: Choice) -> Iterator[Iterator[Piece]]:
     path = Path(name)
     if name != "-" and (path.suffix == ".parquet" or path.is_dir()):
-        from warpgauge.analyzer.parquet_series import read_parquet  # noqa: PLC0415 - an extra brings it
+        from warpgauge.analyzer.sources.parquet_series import read_parquet  # noqa: PLC0415 - an extra brings it
 
         yield read_parquet(path, choice)
         return
-    from warpgauge.analyzer.series_file import read_pieces  # noqa: PLC0415 - numpy loads only for this verb
+    from warpgauge.analyzer.sources.series_file import read_pieces  # noqa: PLC0415 - numpy loads only for this verb
 
     with _opened(name) as source:
         yield read_pieces(source, "standard input" if name == "-" else name, choice=choice)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from warpgauge.analyzer.pool_reading import PoolCommand
+    from warpgauge.analyzer.service.pool_reading import PoolCommand
     from warpgauge.core.config import Config
 
 __all__ = ["add_arguments", "overrides", "run"]
@@ -97,7 +97,7 @@ def _agent_command(command: list[str], config: Config) -> list[str]:
 
 
 async def _up(config: Config, agent_command: list[str], executors: Executors, planner: PoolCommand | None) -> int:
-    from warpgauge.analyzer.running import run_service  # noqa: PLC0415 - numpy loads only for this verb
+    from warpgauge.analyzer.service.running import run_service  # noqa: PLC0415 - numpy loads only for this verb
     from warpgauge.cli.folders import console_folder, runbooks_folder  # noqa: PLC0415
     from warpgauge.core.clock import SystemClock  # noqa: PLC0415
     from warpgauge.exporters.logs.findings import shipped_findings  # noqa: PLC0415

@@ -33,7 +33,7 @@ from warpgauge.analyzer.anomalies.imbalance.stages import STAGE_HOLD_EFFECT, STA
 from warpgauge.analyzer.anomalies.imbalance.steps import LEAST_COVERAGE, timed_groups
 from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.detection import Detection, Judgement, NotJudged
-from warpgauge.analyzer.phases import BUCKETS
+from warpgauge.analyzer.detection.phases import BUCKETS
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind
 

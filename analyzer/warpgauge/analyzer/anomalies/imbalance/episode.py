@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE
-from warpgauge.analyzer.windows import Array, mean, median, onset_time, ratio
+from warpgauge.analyzer.detection.windows import Array, mean, median, onset_time, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:

@@ -23,22 +23,22 @@ from warpgauge.analyzer.anomalies.straggler.neighbor import around, pressure_of
 from warpgauge.analyzer.anomalies.straggler.place import nodes_of
 from warpgauge.analyzer.anomalies.straggler.sequential import rank_sample_seconds, sample_seconds
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.phases import in_buckets, mean_per_step
-from warpgauge.analyzer.places import is_simulated
-from warpgauge.analyzer.rolling import Signal
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.slowdown import impact_of
-from warpgauge.analyzer.windows import Array, Mask, confidence, mean, median, onset_time, ratio
-from warpgauge.analyzer.wording import count, milliseconds, span, times
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.phases import in_buckets, mean_per_step
+from warpgauge.analyzer.detection.places import is_simulated
+from warpgauge.analyzer.detection.slowdown import impact_of
+from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, median, onset_time, ratio
+from warpgauge.analyzer.detection.wording import count, milliseconds, span, times
+from warpgauge.analyzer.frame.rolling import Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Scope, Severity
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.peers import Group, Groups
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats
 
 __all__ = ["expected_maximum", "most_lost_to_moving", "moving_candidate", "moving_suspects"]
 

@@ -9,15 +9,15 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.imbalance.steps import COMPUTE, LEAST_COVERAGE, STEPS, TOTAL, stage_of
 from warpgauge.analyzer.anomalies.straggler.place import nodes_of
-from warpgauge.analyzer.cpu import busy_ratio
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.phases import BUCKETS, in_buckets, mean_per_step
-from warpgauge.analyzer.places import is_simulated, only
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.slowdown import impact_of
-from warpgauge.analyzer.windows import Array, Mask, confidence, mean, median, onset_time, ratio
-from warpgauge.analyzer.wording import count, listed, milliseconds, percent, span, times
+from warpgauge.analyzer.detection.cpu import busy_ratio
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.phases import BUCKETS, in_buckets, mean_per_step
+from warpgauge.analyzer.detection.places import is_simulated, only
+from warpgauge.analyzer.detection.slowdown import impact_of
+from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, median, onset_time, ratio
+from warpgauge.analyzer.detection.wording import count, listed, milliseconds, percent, span, times
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Scope, Severity
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from warpgauge.analyzer.anomalies.peers import Group, Groups
-    from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.frame.entities import JobKey
+    from warpgauge.analyzer.frame.rolling import Columns
 
 __all__ = ["slow_stages"]
 

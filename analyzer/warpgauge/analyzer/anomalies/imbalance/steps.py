@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.rolling import Signal
-from warpgauge.analyzer.schema import TableName
+from warpgauge.analyzer.frame.rolling import Signal
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.peers import Groups
+    from warpgauge.analyzer.detection.windows import Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
-    from warpgauge.analyzer.table import Floats
-    from warpgauge.analyzer.windows import Mask
+    from warpgauge.analyzer.frame.rolling import Columns
+    from warpgauge.analyzer.frame.table import Floats
 
 __all__ = ["COMPUTE", "STEPS", "TOTAL", "compute_and_steps", "stage_of", "timed_groups"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from warpgauge.analyzer.wording import listed, percent
+from warpgauge.analyzer.detection.wording import listed, percent
 from warpgauge.core.finding import Whose
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from warpgauge.analyzer.anomalies.straggler.neighbor import neighbor_of
 from warpgauge.analyzer.anomalies.straggler.place import members_by_node
 from warpgauge.analyzer.anomalies.straggler.words import lag_evidence, lag_remedy, lag_summary
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.slowdown import impact_of
-from warpgauge.analyzer.windows import Mask, confidence, median
+from warpgauge.analyzer.detection.slowdown import impact_of
+from warpgauge.analyzer.detection.windows import Mask, confidence, median
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Severity
 

@@ -23,7 +23,7 @@ from warpgauge.analyzer.anomalies.straggler.lag import OWN_PHASES, Limits, read_
 from warpgauge.analyzer.anomalies.straggler.named import with_processes
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal
 from warpgauge.analyzer.detection import Detection, Judgement, Strength
-from warpgauge.analyzer.windows import mean, median
+from warpgauge.analyzer.detection.windows import mean, median
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.detection import Candidate, ProcessReading
+    from warpgauge.analyzer.detection.windows import Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.windows import Mask
     from warpgauge.core.finding import Scope
 
 __all__ = ["CloseUp", "closely_seen"]

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from warpgauge.analyzer.anomalies.straggler.place import Hosts, Place
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import Array, median, onset_time, ratio
+from warpgauge.analyzer.detection.windows import Array, median, onset_time, ratio
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.anomalies.straggler.lag import Lag
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.frame.rolling import Columns
 
 __all__ = ["Culprit"]
 

@@ -56,8 +56,8 @@ from warpgauge.analyzer.anomalies.straggler.worker import (
 )
 from warpgauge.analyzer.bottlenecks.thermal_limited import read_thermal
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
-from warpgauge.analyzer.phases import BUCKETS
-from warpgauge.analyzer.wording import span
+from warpgauge.analyzer.detection.phases import BUCKETS
+from warpgauge.analyzer.detection.wording import span
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Scope
 
@@ -68,8 +68,8 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.straggler.reading import Reading
     from warpgauge.analyzer.anomalies.straggler.sequential import EarlyLag
     from warpgauge.analyzer.detection import ProcessReading
+    from warpgauge.analyzer.detection.windows import Mask
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.windows import Mask
 
 __all__ = [
     "CRITICAL_SLOWDOWN",

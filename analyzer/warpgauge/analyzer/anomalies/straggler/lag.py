@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.phases import in_buckets
-from warpgauge.analyzer.windows import Array, Mask, median, ratio
+from warpgauge.analyzer.detection.phases import in_buckets
+from warpgauge.analyzer.detection.windows import Array, Mask, median, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:

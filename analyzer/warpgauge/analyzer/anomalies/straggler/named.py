@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.anomalies.straggler.beside import beside
 from warpgauge.analyzer.anomalies.straggler.words import processes_words
-from warpgauge.analyzer.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.core.catalog import host
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.windows import mean
-from warpgauge.analyzer.wording import listed, percent
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.windows import mean
+from warpgauge.analyzer.detection.wording import listed, percent
 from warpgauge.core.catalog import device, host
 from warpgauge.core.finding import Whose
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.straggler.place import Place
-    from warpgauge.analyzer.entities import JobKey
     from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame.entities import JobKey
     from warpgauge.core.finding import Evidence
 
 __all__ = ["Neighbor", "around", "neighbor_of", "pressure_of"]

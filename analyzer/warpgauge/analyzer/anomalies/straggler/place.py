@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warpgauge.analyzer.places import only
-from warpgauge.analyzer.wording import device_name, listed
+from warpgauge.analyzer.detection.places import only
+from warpgauge.analyzer.detection.wording import device_name, listed
 from warpgauge.core.finding import Scope
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.peers import Group
-    from warpgauge.analyzer.entities import RankEntity
     from warpgauge.analyzer.frame import Frame, Ints
+    from warpgauge.analyzer.frame.entities import RankEntity
 
 __all__ = ["Hosts", "Place", "members_by_node", "nodes_of", "scopes_of"]
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.activity import read_activity
 from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal, sm_clock
-from warpgauge.analyzer.phases import BUCKETS, in_buckets, per_step, phase_rate, whole_per_step
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import Array, Mask, coverage, mean, median, ratio, robust_z
+from warpgauge.analyzer.detection.activity import read_activity
+from warpgauge.analyzer.detection.phases import BUCKETS, in_buckets, per_step, phase_rate, whole_per_step
+from warpgauge.analyzer.detection.windows import Array, Mask, coverage, mean, median, ratio, robust_z
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.frame import Frame
-    from warpgauge.analyzer.rolling import Columns
+    from warpgauge.analyzer.frame.rolling import Columns
 
 __all__ = ["Reading", "read", "read_phases", "slowness_over_time"]
 

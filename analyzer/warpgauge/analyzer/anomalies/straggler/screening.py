@@ -10,9 +10,9 @@ import numpy as np
 from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.anomalies.straggler.reading import LEAST_COVERAGE, WINDOW_SECONDS
 from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal
+from warpgauge.analyzer.detection.phases import mean_per_step
+from warpgauge.analyzer.detection.windows import Array, Mask, ratio
 from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.phases import mean_per_step
-from warpgauge.analyzer.windows import Array, Mask, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.straggler.lag import are_timed_by_device
 from warpgauge.analyzer.anomalies.straggler.place import members_by_node
-from warpgauge.analyzer.schema import TableName
-from warpgauge.analyzer.windows import Array, Mask, mean, median, ratio
+from warpgauge.analyzer.detection.windows import Array, Mask, mean, median, ratio
+from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.bottlenecks.input_bound import loader_remedy
-from warpgauge.analyzer.cpu import busy_ratio
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.windows import mean, median
-from warpgauge.analyzer.wording import count, listed, milliseconds, percent, span, times
+from warpgauge.analyzer.detection.cpu import busy_ratio
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.windows import mean, median
+from warpgauge.analyzer.detection.wording import count, listed, milliseconds, percent, span, times
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import Evidence, FindingKind
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.straggler.lag import Limits
     from warpgauge.analyzer.anomalies.straggler.neighbor import Neighbor
     from warpgauge.analyzer.detection import ProcessReading
-    from warpgauge.analyzer.windows import Array
+    from warpgauge.analyzer.detection.windows import Array
 
 __all__ = [
     "lag_evidence",

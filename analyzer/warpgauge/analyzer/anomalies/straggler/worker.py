@@ -13,10 +13,10 @@ from warpgauge.analyzer.anomalies.straggler.screening import HOLD_EFFECT
 from warpgauge.analyzer.anomalies.straggler.words import neighbor_remedy, worker_remedy
 from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal
 from warpgauge.analyzer.detection import Candidate, Strength
-from warpgauge.analyzer.evidence import measured
-from warpgauge.analyzer.slowdown import impact_of
-from warpgauge.analyzer.windows import Array, Mask, confidence, mean, median, onset_time
-from warpgauge.analyzer.wording import count, gigahertz, percent, span, times
+from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.slowdown import impact_of
+from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, median, onset_time
+from warpgauge.analyzer.detection.wording import count, gigahertz, percent, span, times
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
 

@@ -1,0 +1,98 @@
+"""The whole-fleet breaker: if most of a cluster's nodes look bad at once, suspect what they share, not each of them.
+
+Sick nodes come one by one. When more than half of the nodes begin to look bad within minutes of each other, the
+telemetry is the likelier culprit (a changed exporter, a clock, a broken scrape), or something all of them stand on
+(a driver roll-out, a power cap, the cooling). One finding says so; the single findings are computed and shown, but
+muted (NVSentinel PR 1629: 77 healthy nodes in 11 racks were flagged after one job crashed).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Final
+
+from warpgauge.analyzer.detection import Candidate, Strength
+from warpgauge.analyzer.detection.wording import count, listed, span
+from warpgauge.analyzer.incidents.together import TOGETHER_SECONDS
+from warpgauge.core.finding import Evidence, Finding, FindingKind, Mute, MutedBy, Scope, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from warpgauge.analyzer.frame import Frame
+
+__all__ = ["BREAKER", "mute_of", "suspicions"]
+
+BREAKER: Final = "breaker"
+"""As a detector is named."""
+
+LEAST_NODES: Final = 4
+RAISE_SHARE: Final = 0.5
+HOLD_SHARE: Final = 0.3
+CONFIDENCE: Final = 0.8
+
+
+def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Candidate]:
+    """A candidate for each cluster of which too many nodes look bad at once; `seen` holds now or is to be raised."""
+    onsets: dict[str, dict[str, float]] = defaultdict(dict)
+    kinds: dict[str, Counter[str]] = defaultdict(Counter)
+    simulated: set[str] = set()
+    for one in seen:
+        cluster, node = one.scope.cluster or "", one.scope.node
+        if node is not None and one.severity is not Severity.INFO:
+            onsets[cluster][node] = max(one.since, onsets[cluster].get(node, one.since))
+            kinds[cluster][str(one.kind)] += 1
+            simulated |= {cluster} if one.simulated else set()
+    if max((len(nodes) for nodes in onsets.values()), default=0) < HOLD_SHARE * LEAST_NODES:
+        return
+    totals = frame.sites.totals
+    for cluster, nodes in onsets.items():
+        since, together = _largest_burst(list(nodes.values()))
+        share = together / max(totals[cluster], 1)
+        if totals[cluster] >= LEAST_NODES and share > HOLD_SHARE:
+            words = _words(nodes, kinds[cluster], totals[cluster], together, frame.now - since)
+            yield _candidate(cluster, since, share, words, is_simulated=cluster in simulated)
+
+
+def mute_of(finding: Finding, fleet: Mapping[str, Finding]) -> Mute | None:
+    """Why a finding is muted by that of its whole cluster, if one is in `fleet` and began with it."""
+    one = fleet.get(finding.scope.cluster or "")
+    if one is None or finding.id == one.id or finding.since < one.since - TOGETHER_SECONDS:
+        return None
+    return Mute(by=MutedBy.BREAKER, id=one.id, reason="most of the cluster looks bad at once")
+
+
+def _largest_burst(onsets: list[float]) -> tuple[float, int]:
+    """When the most onsets within three minutes began, and how many they are."""
+    onsets.sort()
+    best, first = (onsets[0], 0), 0
+    for last, onset in enumerate(onsets):
+        while onset - onsets[first] > TOGETHER_SECONDS:
+            first += 1
+        best = max(best, (onsets[first], last - first + 1), key=lambda burst: burst[1])
+    return best
+
+
+def _words(nodes: Iterable[str], kinds: Counter[str], total: int, together: int, seconds: float) -> str:
+    what = ", ".join(kind for kind, _ in kinds.most_common(3))
+    return (
+        f"{together} of {count(total, 'node')} began to look bad within {span(TOGETHER_SECONDS)} ({what}; on"
+        f" {listed(sorted(nodes))}), {span(seconds)} ago: more likely the telemetry, or something that all share."
+    )
+
+
+def _candidate(cluster: str, since: float, share: float, words: str, *, is_simulated: bool) -> Candidate:
+    return Candidate(
+        kind=FindingKind.TELEMETRY_GAP,
+        scope=Scope(cluster=cluster),
+        severity=Severity.CRITICAL,
+        since=since,
+        confidence=CONFIDENCE,
+        evidence=(Evidence(metric="nodes that look bad", value=round(share, 4), unit="ratio", threshold=RAISE_SHARE),),
+        summary=f"Cluster {cluster}: {words}",
+        remedy="See first whether the numbers are true: look at one of the nodes itself. Then what changed for all of"
+        " them at that time: exporter or agent version, driver roll-out, power cap, cooling, clock. The single findings"
+        " are shown as muted and come back by themselves if they outlast this.",
+        simulated=is_simulated,
+        strength=Strength.RAISE if share > RAISE_SHARE else Strength.HOLD,
+    )
