@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from warpgauge.analyzer.frame.cells import Cells, fold
 from warpgauge.analyzer.frame.schema import Reduce
@@ -23,3 +25,41 @@ def test_series_of_one_cell_add_up_across_the_parts_of_a_batch():
     found = [(one.ids.tolist(), one.values.tolist()) for one in fold(cells, parts)]
 
     assert [one for one in found if one[0]] == [([2], [4.0]), ([0], [3.0])]
+
+
+def test_a_series_that_comes_later_joins_the_one_of_its_cell_and_no_other():
+    cells = Cells()
+    cells.add(0, Reduce.SUM, 0, 0, 0)
+    cells.add(0, Reduce.SUM, 0, 1, 0)
+    cells.add(0, Reduce.SUM, 0, 1, 0)
+    before = cells.groups.tolist()
+    cells.add(0, Reduce.LAST, 1, 0, 0)
+    cells.add(0, Reduce.SUM, 0, 0, 0)
+
+    alone, one, other, apart, late = cells.groups.tolist()
+
+    assert before == [-1, one, other] == [-1, one, one]
+    assert apart == -1
+    assert alone == late != -1
+    assert late != one
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from(list(Reduce)), *[st.integers(0, 2)] * 3), max_size=30),
+    st.data(),
+)
+def test_groups_do_not_depend_on_when_they_were_asked_for(
+    places: list[tuple[int, Reduce, int, int, int]], data: st.DataObject
+):
+    asked, whole = Cells(), Cells()
+    for place in places:
+        asked.add(*place)
+        whole.add(*place)
+        if data.draw(st.booleans()):
+            assert len(asked.groups) == asked.size
+
+    one, other = asked.groups.tolist(), whole.groups.tolist()
+
+    assert [at < 0 for at in one] == [at < 0 for at in other]
+    pairs = {(a, b) for a, b in zip(one, other, strict=True) if a >= 0}
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})

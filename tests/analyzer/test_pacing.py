@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import Lockstep, since
+from warpgauge.analyzer.anomalies.peers import Group
 from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.detection import Detection, Explainer, Judgement
 from warpgauge.analyzer.detectors import DETECTORS
@@ -91,6 +93,13 @@ def test_only_detectors_that_look_back_five_minutes_have_turns() -> None:
     assert set(turns) <= set(names)
     assert not [one.name for one in DETECTORS if one.name in turns and isinstance(one, Explainer)]
     assert {"device_state", "telemetry_gap", "xid", "straggler", "close_up", "host_saturated"}.isdisjoint(turns)
+
+
+def test_groups_of_equal_jobs_are_spread_evenly_over_the_turns() -> None:
+    jobs = range(3, 1203, 12)  # of 64 ranks each; by their rows alone all of these had the same turn
+    groups = [Group(key=("c", f"job-{job}"), devices=(64 * job,), ranks=(64 * job,)) for job in jobs]
+    numbers = Counter(group.turn % 3 for group in groups)
+    assert min(numbers.values()) > len(groups) / 5
 
 
 def test_what_five_minutes_show_of_a_rank_stands_until_the_turn_of_its_peers() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from warpgauge.analyzer.detection.windows import coverage, mean
 from warpgauge.analyzer.frame import Frame, channel
-from warpgauge.analyzer.frame.rolling import FEW_VALUES, Columns, Signal
+from warpgauge.analyzer.frame.rolling import FEW_VALUES, Columns, Picked, Signal
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 
@@ -181,3 +181,20 @@ def test_what_is_kept_once_is_built_anew_only_when_what_it_depends_on_changes():
 
     assert first == again
     assert (later[0] != first[0], later[1] == first[1]) == (True, True)
+
+
+def test_of_several_channels_those_are_read_that_ever_appeared():
+    devices, names = Devices(), ("1", "0", "2")
+    for step in range(3):
+        devices.sample(0, device.POWER, 10_000 * step, 1.0)
+    columns = devices.frame.columns_of(TableName.DEVICES)
+    nothing = columns.told(device.CLOCK, names)
+    clock = devices.frame.series_id(device.CLOCK, {"cluster": "c", "node": "n0", "uuid": "GPU-0", "clock": "0"})
+    devices.frame.ingest(np.array([clock]), np.array([START_MS + 30_000]), np.array([7.0]))
+
+    found = devices.frame.columns_of(TableName.DEVICES).told(device.CLOCK, names)
+    picked = Picked(devices.frame.columns_of(TableName.DEVICES), [0]).told(device.CLOCK, names)
+
+    assert len(nothing) == 1
+    assert np.isnan(nothing[0]).all()
+    assert [values[-1].tolist() for values in (*found, *picked)] == [[7.0], [7.0]]

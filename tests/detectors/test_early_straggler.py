@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import Lockstep, in_columns, since
+from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.anomalies.straggler.detector import Straggler
+from warpgauge.analyzer.anomalies.straggler.sequential import EVIDENCE, read_early
 from warpgauge.analyzer.detection import Candidate, Strength
+from warpgauge.analyzer.detection.phases import mean_per_step, phase_rate, whole_per_step
+from warpgauge.core.catalog import training
 
 COLUMNS = 90  # of ten seconds, a sample in each
 
@@ -99,3 +103,23 @@ def test_a_rank_whose_clock_the_hardware_holds_down_is_left_to_what_names_the_ca
 def test_few_long_steps_are_not_enough() -> None:
     compute = dict.fromkeys(range(8), 12.0) | {5: since(COLUMNS, 4, 24.0, 12.0)}
     assert not raised(Lockstep(columns=COLUMNS, compute=compute))
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.2, 3.0])
+def test_the_evidence_about_some_ranks_is_what_all_of_it_says_about_them(ratio: float) -> None:
+    frame = slow_for(12, ratio).frame()
+    early = read_early(frame, peer_groups(frame).groups[0])
+    assert early is not None
+    found = early.samples.of_ranks()
+    alone = [float(found.evidence_of(np.arange(8) == rank)[0]) for rank in range(8)]
+    assert alone == found.whole.evidence.tolist()
+    assert (max(alone) >= EVIDENCE) is (ratio > 1.0)
+
+
+def test_compute_time_read_of_some_ranks_is_what_a_window_of_all_says() -> None:
+    slow = {2: 1.7, 5: since(COLUMNS, 9, 2.0, 1.0)}
+    gap = (np.arange(COLUMNS) >= COLUMNS - 20) & (np.arange(COLUMNS) < COLUMNS - 16)
+    frame, rows = Lockstep(columns=COLUMNS, compute=slow, gap=gap).frame(), np.array([5, 2])
+    steps = frame.values(training.STEP_SECONDS, "count", seconds=300.0, rows=rows)
+    read = whole_per_step(phase_rate(frame, "compute", rows, 300.0), steps)
+    assert read.tolist() == pytest.approx(mean_per_step(frame, "compute", 300.0)[rows].tolist(), rel=1e-12)

@@ -11,6 +11,7 @@ from tests.detectors.scenes import Lockstep, add_device, since
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.bottlenecks.idle_allocated import IdleAllocated
 from warpgauge.analyzer.detection import Candidate, Strength
+from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:
@@ -122,6 +123,18 @@ def test_utilization_serves_where_nothing_better_is_measured() -> None:
     builder.job("notebook", [("n1", "GPU-0")])
     (candidate,) = raised(builder.build())
     assert candidate.evidence[0].metric == "accel_utilization_ratio"
+
+
+def test_the_one_device_of_many_that_nothing_better_is_measured_of_is_judged_by_its_utilization() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    for index in range(40):
+        add_device(builder, "n1", f"GPU-{index}", index=index, activity=0.5)
+    for uuid in ("GPU-40", "GPU-41"):
+        add_device(builder, "n1", uuid, activity=None)
+    builder.gauge(device.UTILIZATION, 0.0, engine="compute", node="n1", uuid="GPU-40", index="40")
+    activity = read_activity(builder.build(), 300.0)
+    assert activity.signal.tolist() == [0] * 40 + [2, -1]
+    assert activity.mean[[0, 40]].tolist() == [0.5, 0.0]
 
 
 def test_a_gap_of_ten_minutes_leaves_too_little_to_judge() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.anomalies.chances import chi_square_tail
+from warpgauge.analyzer.detection.windows import median
 from warpgauge.analyzer.frame import channel
 from warpgauge.core.catalog import device
 
@@ -140,7 +141,7 @@ def inverse_covariance(scaled: Doubles) -> Doubles:
 def chances_of(squared: Doubles, signals: int) -> Doubles:
     """Chance of so large a distance; half of the devices are taken to be as scattered as chance has it."""
     usual = signals * (1.0 - 2.0 / (9.0 * signals)) ** 3  # median of the chi-square distribution
-    ratio = np.maximum(squared / max(float(np.median(squared)) / usual, 1.0), 0.0)
+    ratio = np.maximum(squared / max(float(median(squared)) / usual, 1.0), 0.0)
     lighter = TAIL_FREEDOM * np.log1p(ratio / TAIL_FREEDOM)
     large = lighter > 3.0 * signals  # the others are likelier than one in a hundred
     chances = np.ones(len(squared))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 
@@ -24,13 +25,29 @@ if TYPE_CHECKING:
 __all__ = ["Group", "Groups", "peer_groups"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """Peers, one entry per member: its device and, where it reports steps, its rank."""
 
     key: JobKey
     devices: tuple[int, ...]  # rows of frame.devices, -1 for a rank without a device
     ranks: tuple[int, ...]  # rows of frame.ranks, -1 for a device without a reporting rank
+
+    @cached_property
+    def turn(self) -> int:
+        """When it has its turn, where groups take turns: rows alone are even multiples of what jobs are large."""
+        first = self.devices[0] if self.ranks[0] < 0 else self.ranks[0]
+        return crc32("/".join(self.key).encode("utf-8", "surrogateescape")) + first
+
+    @cached_property
+    def device_rows(self) -> Ints:
+        """The devices as an array."""
+        return np.array(self.devices, dtype=np.int64)
+
+    @cached_property
+    def rank_rows(self) -> Ints:
+        """The ranks as an array."""
+        return np.array(self.ranks, dtype=np.int64)
 
 
 class Groups:

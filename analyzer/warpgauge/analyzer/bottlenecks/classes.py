@@ -202,7 +202,8 @@ def _cpu_of_sites(frame: Frame) -> Array:
 
 def _cpu_of_ranks(frame: Frame, job: Job | None) -> Array:
     ranks = [frame.ranks.entities[row] for row in (job.ranks if job else ())]
-    sites = {frame.sites.numbers.get((rank.cluster, rank.node), -1) for rank in ranks} - {-1}
+    numbers = frame.sites.numbers
+    sites = {numbers.get((rank.cluster, rank.node), -1) for rank in ranks} - {-1}
     busy = _cpu_of_sites(frame)[sorted(sites)]
     return np.array([np.fmax.reduce(busy) if len(busy) else np.nan])
 

@@ -16,7 +16,7 @@ from warpgauge.analyzer.detection.activity import SIGNALS, Activity, read_activi
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import job_scope
 from warpgauge.analyzer.detection.windows import Array, Mask, columns_in, confidence, onset_times_of
-from warpgauge.analyzer.detection.wording import count, device_name, gibibytes, listed, percent, span
+from warpgauge.analyzer.detection.wording import count, device_name, gibibytes, listed_of, percent, span
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
 
@@ -141,7 +141,7 @@ def _since(frame: Frame, activity: Activity, rows: list[int]) -> Array:
 
 def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int], seconds: float) -> str:
     entities = frame.devices.entities
-    names = listed([device_name(entities[row]) for row in rows])
+    names = listed_of(len(rows), lambda at: device_name(entities[rows[at]]))
     held = len(frame.jobs[key].devices)
     part = f"all {count(held, 'device')}" if held == len(rows) > 1 else f"{len(rows)} of {count(held, 'device')}"
     memory, peak = reading.memory_bytes[rows], float(reading.peak[rows].max())

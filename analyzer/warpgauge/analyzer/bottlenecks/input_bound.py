@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import chain
-from math import ceil
+from math import ceil, isnan
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -197,7 +197,7 @@ def _wait(columns: Columns) -> Floats:
 
 def _step(columns: Columns) -> Floats:
     """Seconds per second inside steps, of the phases that are known."""
-    parts = [columns.of(training.PHASE_SECONDS, phase) for phase in _PROPER_PHASES]
+    parts = columns.told(training.PHASE_SECONDS, _PROPER_PHASES)
     is_unknown = np.logical_and.reduce([np.isnan(part) for part in parts])
     step: Floats = np.add.reduce([np.where(np.isnan(part), np.float32(0), part) for part in parts])
     return np.where(is_unknown, np.float32(np.nan), step)
@@ -235,7 +235,7 @@ def _read(frame: Frame, job: Job) -> _Reading | None:
     stages = frame.of_job(key, "stages", lambda: _stages(frame, job))
     measured_of = (rows[count[rows] > 0] for rows in stages)
     readings = [_read_stage(frame, job, rows) for rows in measured_of if len(rows)]
-    return max(readings, key=lambda reading: np.nan_to_num(reading.share), default=None)
+    return max(readings, key=lambda reading: 0.0 if isnan(reading.share) else reading.share, default=None)
 
 
 def _stages(frame: Frame, job: Job) -> list[Ints]:
@@ -282,12 +282,12 @@ class _Phases:
     def of(cls, columns: Columns, rows: Sequence[int] | Ints) -> _Phases:
         """Read some ranks."""
         own = Picked(columns, rows)
-        parts = {phase: own.of(training.PHASE_SECONDS, phase).T for phase in _PROPER_PHASES}
-        stacked = np.stack(list(parts.values()))
+        stacked = np.stack([part.T for part in own.told(training.PHASE_SECONDS, _PROPER_PHASES)])
         is_there = np.isfinite(stacked).any(axis=0)
         known = np.where(np.isnan(stacked), np.float32(0), stacked)
         step = np.asarray(np.where(is_there, np.add.reduce(known, axis=0), np.nan))
-        return cls(input=parts["input"], communication=parts["communication"], step=step)
+        waits = {phase: own.of(training.PHASE_SECONDS, phase).T for phase in ("input", "communication")}
+        return cls(**waits, step=step)
 
     def last_to_arrive(self, values: Array) -> Array:
         """Of each column the value of the rank that waited least for others; the median rank's if none tells that."""

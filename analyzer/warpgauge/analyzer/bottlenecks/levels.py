@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -113,7 +114,7 @@ def _compute(columns: Columns) -> Floats:
 
 
 def _pipe(columns: Columns) -> Floats:
-    busiest: Floats = np.fmax.reduce([columns.of(device.PIPE_ACTIVE, pipe) for pipe in PIPES])
+    busiest: Floats = np.fmax.reduce(columns.told(device.PIPE_ACTIVE, PIPES))
     return busiest
 
 
@@ -139,10 +140,13 @@ def pcie_capacity(generation: Array, width: Array) -> Array:
 
 
 def _fill(columns: Columns) -> Floats:
-    used, free = columns.of(device.MEMORY_USED), columns.of(device.MEMORY_FREE)
-    reserved = columns.of(device.MEMORY_RESERVED)
-    total = columns.of(device.MEMORY_TOTAL) - np.where(np.isnan(reserved), np.float32(0), reserved)
-    return _quotient(used, _filled(used + free, total))
+    used, total = columns.of(device.MEMORY_USED), columns.of(device.MEMORY_TOTAL)
+    if columns.has(device.MEMORY_RESERVED):
+        reserved = columns.of(device.MEMORY_RESERVED)
+        total = total - np.where(np.isnan(reserved), np.float32(0), reserved)
+    if columns.has(device.MEMORY_FREE):
+        total = _filled(used + columns.of(device.MEMORY_FREE), total)
+    return _quotient(used, total)
 
 
 def _capped(columns: Columns) -> Floats:
@@ -152,9 +156,10 @@ def _capped(columns: Columns) -> Floats:
 
 
 def _clock(columns: Columns) -> Floats:
-    sm, graphics = columns.of(device.CLOCK, "sm"), columns.of(device.CLOCK, "graphics")
-    highest = _filled(columns.of(device.CLOCK_MAX, "sm"), columns.of(device.CLOCK_MAX, "graphics"))
-    return _quotient(_filled(sm, graphics), highest)
+    clock, highest = (
+        reduce(_filled, columns.told(one, ("sm", "graphics"))) for one in (device.CLOCK, device.CLOCK_MAX)
+    )
+    return _quotient(clock, highest)
 
 
 def _power(columns: Columns) -> Floats:

@@ -60,7 +60,7 @@ class JobShares:
 
 def _step(columns: Columns) -> Floats:
     """Seconds per second inside steps; a checkpoint is none of the waits that the rules are about."""
-    parts = [columns.of(training.PHASE_SECONDS, phase) for phase in (*PROPER_PHASES, training.TRANSFER)]
+    parts = columns.told(training.PHASE_SECONDS, (*PROPER_PHASES, training.TRANSFER))
     is_unknown = np.logical_and.reduce([np.isnan(part) for part in parts])
     total = np.add.reduce([np.where(np.isnan(part), np.float32(0), part) for part in parts])
     step: Floats = np.where(is_unknown, np.float32(np.nan), total)

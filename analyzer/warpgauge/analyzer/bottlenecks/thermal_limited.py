@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.frame.rolling import Columns
-    from warpgauge.analyzer.frame.table import Floats
+    from warpgauge.analyzer.frame.table import Floats, Ints
 
 __all__ = ["ThermalLimited", "ThermalReading", "clock_signal", "read_thermal", "sm_clock"]
 
@@ -125,13 +125,14 @@ def _from_afar(frame: Frame, rows: NDArray[np.intp], may_be_peer: Mask, clock: A
 
 def _throttled(columns: Columns) -> Floats:
     """Share of each column in which heat held a device's clocks down, 0-1."""
-    parts: list[Floats] = []
-    brake = columns.of(device.THROTTLE_ACTIVE, "hw_power_brake")
+    parts = [np.clip(held, 0, 1) for held in columns.told(device.THROTTLE_SECONDS, THERMAL_REASONS)]
     for reason in THERMAL_REASONS:
+        if not columns.has(device.THROTTLE_ACTIVE, reason):
+            continue
         bit = columns.of(device.THROTTLE_ACTIVE, reason)
         if reason == "hw_slowdown":  # the driver sets it for a power brake too
-            bit = np.where(brake == 1, np.float32(0), bit)
-        parts += [bit, np.clip(columns.of(device.THROTTLE_SECONDS, reason), 0, 1)]
+            bit = np.where(columns.of(device.THROTTLE_ACTIVE, "hw_power_brake") == 1, np.float32(0), bit)
+        parts.append(bit)
     throttled: Floats = np.fmax.reduce(parts)
     return throttled
 
@@ -153,10 +154,10 @@ def clock_signal(frame: Frame) -> Signal:
     return _SM_CLOCK if frame.has(device.CLOCK, "sm") else _GRAPHICS_CLOCK
 
 
-def sm_clock(frame: Frame, rows: Sequence[int], seconds: float | None = None) -> Array:
+def sm_clock(frame: Frame, rows: Sequence[int] | Ints, seconds: float | None = None) -> Array:
     """SM clock of some devices in hertz, [device, column]; the graphics clock where no SM clock is measured."""
     name = "sm" if frame.has(device.CLOCK, "sm") else "graphics"
-    return frame.values(device.CLOCK, name, seconds=seconds, rows=list(rows))
+    return frame.values(device.CLOCK, name, seconds=seconds, rows=rows)
 
 
 def _is_idle(frame: Frame) -> Mask:

@@ -16,7 +16,7 @@ from warpgauge.core.catalog import device
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from warpgauge.analyzer.detection.windows import Array
+    from warpgauge.analyzer.detection.windows import Array, Mask
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.frame.rolling import Columns
     from warpgauge.analyzer.frame.table import Floats, Ints
@@ -30,6 +30,9 @@ SIGNALS: Final[tuple[tuple[Metric, tuple[str, ...]], ...]] = (
     (device.UTILIZATION, ("compute",)),
 )
 """Best first: any engine at work, then any SM, then the driver's own coarse utilization."""
+
+
+FEW_SHARE: Final = 0.05  # of all devices: below, reading their columns takes less time than a standing window of all
 
 
 def _any_engine(columns: Columns) -> Floats:
@@ -127,10 +130,18 @@ def read_activity(frame: Frame, seconds: float) -> Activity:
     def build() -> Activity:
         signal = np.full(len(frame.devices), -1, dtype=np.int64)
         for number, one in enumerate(_CHANNELS):
-            is_open = signal < 0
-            if not is_open.any():
+            rows = np.flatnonzero(signal < 0)
+            if not len(rows):
                 break
-            signal[is_open & (frame.window(one, seconds).count > 0)] = number
+            signal[rows[_is_measured(frame, one, seconds, rows)]] = number
         return Activity(frame=frame, seconds=seconds, signal=signal)
 
     return frame.once(("activity", seconds), build)
+
+
+def _is_measured(frame: Frame, signal: Signal, seconds: float, rows: Ints) -> Mask:
+    """Which of some devices have a value of the signal; of a few only these are read."""
+    if len(rows) > FEW_SHARE * len(frame.devices):
+        return np.asarray(frame.window(signal, seconds).count[rows] > 0)
+    newest = frame.columns_of(TableName.DEVICES, frame.columns - columns_in(frame, seconds))
+    return np.asarray(np.isfinite(signal.read(Picked(newest, rows))).any(axis=0))

@@ -41,7 +41,7 @@ def busy_ratio(frame: Frame, seconds: float | None = None, rows: Sequence[int] |
 def _busy(columns: Columns) -> Floats:
     idle = columns.of(host.CPU_SECONDS, "idle")
     rest = np.nan_to_num(columns.of(host.CPU_SECONDS, "iowait")) + idle
-    work = np.add.reduce([np.nan_to_num(columns.of(host.CPU_SECONDS, mode)) for mode in BUSY_MODES])
+    work = np.add.reduce([np.nan_to_num(part) for part in columns.told(host.CPU_SECONDS, BUSY_MODES)])
     busy: Floats = ratio(work, work + rest).astype(np.float32)
     return busy
 

@@ -13,25 +13,23 @@ from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame import Frame, Ints
     from warpgauge.analyzer.frame.rolling import Columns
     from warpgauge.analyzer.frame.table import Floats
 
-__all__ = ["BUCKETS", "in_buckets", "mean_per_step", "per_step", "phase_rate"]
+__all__ = ["BUCKETS", "in_buckets", "mean_per_step", "per_step", "phase_rate", "whole_per_step"]
 
 BUCKETS: Final = 5
 """A window is judged as a whole and in this many parts, of which most must agree."""
 
 
-def phase_rate(frame: Frame, phase: str, rows: Sequence[int], seconds: float | None = None) -> Array:
+def phase_rate(frame: Frame, phase: str, rows: Ints, seconds: float | None = None) -> Array:
     """Seconds per second that ranks spent in a phase, [rank, column], whichever clock timed it."""
-    return frame.values(training.PHASE_SECONDS, phase, seconds=seconds, rows=list(rows))
+    return frame.values(training.PHASE_SECONDS, phase, seconds=seconds, rows=rows)
 
 
 def mean_per_step(frame: Frame, phase: str, seconds: float) -> Array:
-    """Seconds of a phase per step over the window, of all ranks [rank]; what `per_step` says of some of them."""
+    """Seconds of a phase per step over the window, of all ranks [rank]; what `whole_per_step` says of some of them."""
     spent, steps = (frame.window(one, seconds) for one in _both(phase))
     return frame.once(("per step", phase, seconds), lambda: ratio(spent.mean, steps.mean))
 
@@ -62,15 +60,24 @@ def in_buckets(values: Array, buckets: int = BUCKETS) -> Array:
     return np.stack([mean(part) for part in np.array_split(values, buckets, axis=-1)], axis=-1)
 
 
-def per_step(
-    frame: Frame, phase: str, rows: Sequence[int], seconds: float, buckets: int = BUCKETS
-) -> tuple[Array, Array]:
-    """Seconds of a phase per step: [rank] over the window and [rank, bucket] in its parts.
+def whole_per_step(spent: Array, steps: Array) -> Array:
+    """Seconds of a phase per step over all columns, [rank]: what `mean_per_step` says, where only some ranks are read.
+
+    `spent` are seconds per second in the phase, `steps` steps per second, both [rank, column].
+    """
+    spent, steps = _both_known(spent, steps)
+    return ratio(mean(spent), mean(steps))
+
+
+def per_step(spent: Array, steps: Array, buckets: int = BUCKETS) -> tuple[Array, Array]:
+    """`whole_per_step`, and the same in equal parts of the columns, [rank, bucket].
 
     Pauses between steps (evaluation, a checkpoint) count in neither, because both sums stand still.
     """
-    spent = phase_rate(frame, phase, rows, seconds)
-    steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=list(rows))
-    both = np.isfinite(spent) & np.isfinite(steps)
-    spent, steps = np.where(both, spent, np.nan), np.where(both, steps, np.nan)
+    spent, steps = _both_known(spent, steps)
     return ratio(mean(spent), mean(steps)), ratio(in_buckets(spent, buckets), in_buckets(steps, buckets))
+
+
+def _both_known(spent: Array, steps: Array) -> tuple[Array, Array]:
+    both = np.isfinite(spent) & np.isfinite(steps)
+    return np.where(both, spent, np.nan), np.where(both, steps, np.nan)

@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from warpgauge.analyzer.frame import DeviceEntity
 
-__all__ = ["count", "device_name", "gibibytes", "gigahertz", "listed", "milliseconds", "percent", "span", "times"]
+__all__ = [
+    "count",
+    "device_name",
+    "gibibytes",
+    "gigahertz",
+    "listed",
+    "listed_of",
+    "milliseconds",
+    "percent",
+    "span",
+    "times",
+]
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -63,7 +74,14 @@ def count(number: int, noun: str) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """`a, b and c`; `a, b, c and 5 more` when there are many."""
-    shown = list(names) if len(names) <= _FEW + 1 else [*names[:_FEW], f"{len(names) - _FEW} more"]
+    return listed_of(len(names), names.__getitem__)
+
+
+def listed_of(total: int, name: Callable[[int], str]) -> str:
+    """`listed` of so many, only those that are shown by their names."""
+    shown = [name(at) for at in range(total if total <= _FEW + 1 else _FEW)]
+    if total > len(shown):
+        shown.append(f"{total - _FEW} more")
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from warpgauge.analyzer.frame.rooms import room, roomy, widened
 from warpgauge.analyzer.frame.schema import Reduce
 from warpgauge.analyzer.frame.states import ColumnValues
-from warpgauge.analyzer.frame.table import doubled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ __all__ = ["NOWHERE", "Cells", "combine", "fold"]
 NOWHERE: Final = -1
 """Table number of a series without values over time (info series)."""
 
-_FIRST_CAPACITY: Final = 256
+_FIRST_TURN: Final = 8  # after those of the series states
 _REDUCES: Final = tuple(Reduce)
 _TABLE_BITS: Final = 32  # channel numbers stay below
 
@@ -33,20 +33,21 @@ class Cells:
 
     def __init__(self) -> None:
         self.size = 0
-        self.table = np.zeros(_FIRST_CAPACITY, dtype=np.int8)
-        self.reduce = np.zeros(_FIRST_CAPACITY, dtype=np.int8)
-        self.channel = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
-        self.row = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
-        self.origin = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
+        self.table = room(_FIRST_TURN, np.int8)
+        self.reduce = room(_FIRST_TURN + 1, np.int8)
+        self.channel = room(_FIRST_TURN + 2, np.int64)
+        self.row = room(_FIRST_TURN + 3, np.int64)
+        self.origin = room(_FIRST_TURN + 4, np.int64)
+        self._room = len(self.table)
         self._members: dict[int, Ints] | None = None
-        self._groups: Ints | None = None
+        self._groups: Ints = np.empty(0, dtype=np.int64)
+        self._next_group = 0
 
     def add(self, table: int, reduce: Reduce, channel: int, row: int, origin: int) -> None:
         """Place the next series."""
-        self._forget()
-        if self.size == len(self.table):
-            for name in _ARRAYS:
-                setattr(self, name, doubled(getattr(self, name)))
+        self._members = None
+        if self.size == self._room:
+            self._room = widened(self, _ARRAYS, self.size)
         self.table[self.size], self.reduce[self.size] = table, _REDUCES.index(reduce)
         self.channel[self.size], self.row[self.size], self.origin[self.size] = channel, row, origin
         self.size += 1
@@ -67,31 +68,41 @@ class Cells:
         """Take over what `content` gave."""
         self.size = len(arrays[_ARRAYS[0]])
         self._forget()
-        for name in _ARRAYS:
-            room = np.zeros(max(_FIRST_CAPACITY, self.size), dtype=getattr(self, name).dtype)
-            room[: self.size] = arrays[name]
-            setattr(self, name, room)
+        for turn, name in enumerate(_ARRAYS, start=_FIRST_TURN):
+            setattr(self, name, roomy(arrays[name], turn, getattr(self, name).dtype))
+        self._room = len(self.table)
 
     @property
     def groups(self) -> Ints:
         """Per series the number of the group (cell and origin) that it folds with, -1 where it has its cell alone."""
-        if self._groups is None:
-            self._groups = self._grouped()
+        if len(self._groups) < self.size:
+            self._group(np.arange(len(self._groups), self.size))
         return self._groups
 
-    def _grouped(self) -> Ints:
-        groups = np.full(self.size, -1, dtype=np.int64)
-        several = np.flatnonzero(self.reduce[: self.size] != _REDUCES.index(Reduce.LAST))
-        keys = tuple(array[several] for array in (self.origin, self.row, self.channel, self.table))
+    def _group(self, new: Ints) -> None:
+        """Number the groups anew of all rows that new series came to; the others keep their numbers."""
+        self._groups = np.concatenate([self._groups, np.full(len(new), -1)])
+        new = new[self._may_share(new)]
+        if not len(new):
+            return
+        is_touched = np.zeros(int(self.row[: self.size].max()) + 1, dtype=bool)
+        is_touched[self.row[new]] = True
+        touched = np.flatnonzero(is_touched[self.row[: self.size]])
+        touched = touched[self._may_share(touched)]
+        keys = tuple(array[touched] for array in (self.origin, self.row, self.channel, self.table))
         order = np.lexsort(keys)
         cells = np.cumsum(_begins(keys[1:], order)) - 1
-        is_shared = np.bincount(cells)[cells] > 1 if len(several) else np.zeros(0, dtype=bool)
-        groups[several[order]] = np.where(is_shared, np.cumsum(_begins(keys, order)), -1)
-        return groups
+        is_shared = np.bincount(cells)[cells] > 1
+        numbers = self._next_group + np.cumsum(_begins(keys, order))
+        self._groups[touched[order]] = np.where(is_shared, numbers, -1)
+        self._next_group = int(numbers[-1])
+
+    def _may_share(self, ids: Ints) -> NDArray[np.bool_]:
+        return np.asarray(self.reduce[ids] != _REDUCES.index(Reduce.LAST))
 
     def _forget(self) -> None:
         """Drop what was worked out for the series as they were."""
-        self._members = self._groups = None
+        self._members, self._groups = None, self._groups[:0]
 
     def members(self, table: int, channel: int) -> Ints:
         """Ids of the series in a channel."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.frame.table import doubled
+from warpgauge.analyzer.frame.rooms import doubled, room, roomy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["DIGEST_BYTES", "Identities", "digest_of"]
 
 DIGEST_BYTES: Final = 16
-_FIRST_CAPACITY: Final = 256
+_TURN: Final = 13  # after the cells
 
 
 def digest_of(metric: str, labels: Mapping[str, str], part: str, origin: str) -> bytes:
@@ -38,7 +38,7 @@ class Identities:
 
     def __init__(self) -> None:
         self.size = 0
-        self._digests: NDArray[np.uint8] = np.zeros((_FIRST_CAPACITY, DIGEST_BYTES), dtype=np.uint8)
+        self._digests: NDArray[np.uint8] = room(_TURN, np.uint8, DIGEST_BYTES)
         self._waiting: dict[bytes, int] = {}
 
     def add(self, digest: bytes) -> None:
@@ -65,7 +65,7 @@ class Identities:
     def fill(self, digests: NDArray[np.uint8]) -> None:
         """Take over what `content` gave; all of them may be asked for again."""
         self.size = len(digests)
-        self._digests = np.concatenate([digests, np.zeros((_FIRST_CAPACITY, DIGEST_BYTES), dtype=np.uint8)])
+        self._digests = roomy(digests, _TURN, digests.dtype)
         self._wait()
 
     def _wait(self) -> None:

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     Parts = tuple[NDArray[Any], ...]
 
-__all__ = ["LEAST", "PEAK", "SUMS", "TILE_COLUMNS", "Aggregate", "Pieces"]
+__all__ = ["LEAST", "PEAK", "SHORT_COLUMNS", "SUMS", "TILE_COLUMNS", "Aggregate", "Pieces"]
 
 TILE_COLUMNS: Final = 3
+SHORT_COLUMNS: Final = 2 * TILE_COLUMNS  # of so few the pieces would be all columns too
 _UNITS: Final = (TILE_COLUMNS, 8 * TILE_COLUMNS, 64 * TILE_COLUMNS)
 """Columns of a tile, a block and a span."""
 
@@ -173,7 +174,7 @@ def _padded(part: NDArray[Any], entities: int, nothing: float) -> NDArray[Any]:
 
 def _sums(values: Floats) -> Parts:
     is_there = np.isfinite(values)
-    if 0 < len(values) <= TILE_COLUMNS:  # column by column it takes less time than a reduction of so few
+    if 0 < len(values) <= SHORT_COLUMNS:  # column by column it takes less time than a reduction of so few
         known = values if is_there.all() else np.where(is_there, values, np.float32(0))
         sums, counts = known[0].astype(np.float64), is_there[0].astype(np.int32)
         for column, measured in zip(known[1:], is_there[1:], strict=True):

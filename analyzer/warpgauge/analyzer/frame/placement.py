@@ -125,17 +125,17 @@ class Tables:
         cluster, node, job_id = _text(labels, "cluster"), _text(labels, "node"), _text(labels, "job_id")
         rank = _number(labels, "rank")
         key = (cluster, job_id, -1 if rank is None else rank)
-        seen = RankEntity(
-            cluster=cluster,
-            job_id=job_id,
-            rank=key[2],
-            stage=_number(labels, "stage"),
-            node=node,
-            simulated=(cluster, node) in self._simulated_nodes,
-        )
-        row = self.ranks.row(key, lambda: seen)
-        if (self.ranks.entities[row].node, self.ranks.entities[row].stage) != (seen.node, seen.stage):
-            self.ranks.replace(row, seen)  # the rank was started anew elsewhere
+        stage = _number(labels, "stage")
+
+        def make() -> RankEntity:
+            is_simulated = (cluster, node) in self._simulated_nodes
+            return RankEntity(
+                cluster=cluster, job_id=job_id, rank=key[2], stage=stage, node=node, simulated=is_simulated
+            )
+
+        row = self.ranks.row(key, make)
+        if (self.ranks.entities[row].node, self.ranks.entities[row].stage) != (node, stage):
+            self.ranks.replace(row, make())  # the rank was started anew elsewhere
         if labels.get("clock") == "device":
             self._device_clocks.add(key)
             self._is_clocked[row : row + 1] = True  # of a row that is known there

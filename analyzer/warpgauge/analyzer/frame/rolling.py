@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from warpgauge.analyzer.frame.pieces import LEAST, PEAK, SUMS, Pieces
+from warpgauge.analyzer.frame.pieces import LEAST, PEAK, SHORT_COLUMNS, SUMS, Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -45,6 +45,15 @@ class Columns:
         found = self._table.rows_of_columns(metric.name, extra, self._first, self._last)
         return self._table.blank(self._last - self._first) if found is None else found
 
+    def has(self, metric: Metric, *extra: str) -> bool:
+        """Whether a channel ever appeared."""
+        return self._table.number_of(metric.name, extra) is not None
+
+    def told(self, metric: Metric, names: Sequence[str]) -> list[Floats]:
+        """The values of those of several channels that ever appeared; where none did, one that is all gaps."""
+        found = [self.of(metric, name) for name in names if self.has(metric, name)]
+        return found or [self.of(metric, names[0])]
+
 
 class Picked(Columns):
     """The columns of some rows only; with `columns` only these of them."""
@@ -58,6 +67,10 @@ class Picked(Columns):
         """A channel's values, [column, picked row]."""
         picked: Floats = self._whole.of(metric, *extra)[self._columns][:, self._rows]
         return picked
+
+    def has(self, metric: Metric, *extra: str) -> bool:
+        """Whether a channel ever appeared."""
+        return self._whole.has(metric, *extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +219,13 @@ class Rolling:
         return min(int(written[0]), is_new) if len(written) else is_new
 
     def merged(self, signal: Signal, columns: int, how: Aggregate) -> tuple[NDArray[Any], ...]:
-        """Aggregates over a window; of one with few values all is read anew, of one without any nothing is read."""
+        """Aggregates over a window; of one that is short all is read anew, of one without values nothing is read."""
         table = self._table
-        if columns * len(table) <= self._few_values:
-            return how.of(signal.read(Columns(table, table.columns - columns, table.columns)))
-        if self._is_blank(signal):
+        has_few = columns * len(table) <= self._few_values
+        if not has_few and self._is_blank(signal):
             return how.of_nothing(len(table))
+        if has_few or columns <= SHORT_COLUMNS:
+            return how.of(signal.read(Columns(table, table.columns - columns, table.columns)))
         pieces = self._pieces.get((signal.name, how.name))
         if pieces is None:
             pieces = Pieces(signal.name, how, lambda first, last: signal.read(Columns(table, first, last)))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgauge.analyzer.frame.table import Ints, doubled
+from warpgauge.analyzer.frame.rooms import room, roomy, widened
+from warpgauge.analyzer.frame.table import Ints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +27,6 @@ Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 T = TypeVar("T", Ints, Doubles)
 
-_FIRST_CAPACITY: Final = 256
 _LARGEST: Final = 1e30  # nothing measured is larger; what is cannot be kept as float32
 _NEVER: Final = int(np.iinfo(np.int64).min) // 4
 _HOLDS_IN_RUN: Final = 2  # hold times: two or three scrapes that failed do not end what a job holds
@@ -66,20 +66,21 @@ class SeriesStates:
 
     def __init__(self) -> None:
         self.size = 0
-        self.behavior = np.zeros(_FIRST_CAPACITY, dtype=np.uint8)
-        self.hold_ms = np.zeros(_FIRST_CAPACITY, dtype=np.int32)
-        self.holds = 0  # rises when one of these changes
-        self.last_ms: Ints = np.full(_FIRST_CAPACITY, _NEVER, dtype=np.int64)
-        self.last: Doubles = np.zeros(_FIRST_CAPACITY)
-        self.increase: Doubles = np.zeros(_FIRST_CAPACITY)  # within the column of the last sample
-        self.covered_ms: Ints = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # the time that `increase` took
-        self.instant: Doubles = np.full(_FIRST_CAPACITY, np.nan)  # newest value; of a counter its newest rate
-        self.run_start_ms: Ints = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # first sample since the last long gap
+        self.holds = 0  # rises when one of `hold_ms` changes
+        self.behavior = room(0, np.uint8)
+        self.hold_ms = room(1, np.int32)
+        self.last_ms: Ints = room(2, np.int64)
+        self.last: Doubles = room(3, np.float64)
+        self.increase: Doubles = room(4, np.float64)  # within the column of the last sample
+        self.covered_ms: Ints = room(5, np.int64)  # the time that `increase` took
+        self.instant: Doubles = room(6, np.float64)  # newest value; of a counter its newest rate
+        self.run_start_ms: Ints = room(7, np.int64)  # first sample since the last long gap
+        self._room = len(self.behavior)
 
     def add(self, behavior: Behavior) -> int:
         """Make room for one more series; gives its id."""
-        if self.size == len(self.behavior):
-            self._grow()
+        if self.size == self._room:
+            self._room = widened(self, _ARRAYS, self.size)
         self.behavior[self.size] = behavior
         self.last_ms[self.size] = _NEVER
         self.size += 1
@@ -99,12 +100,13 @@ class SeriesStates:
     def fill(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `content` gave."""
         self.size = len(arrays[_ARRAYS[0]])
-        for name in _ARRAYS:
-            setattr(self, name, _roomy(arrays[name], getattr(self, name).dtype))
+        for turn, name in enumerate(_ARRAYS):
+            setattr(self, name, roomy(arrays[name], turn, getattr(self, name).dtype))
+        self._room = len(self.behavior)
 
     def is_fresh(self, ids: Ints, times_ms: Ints) -> Bools:
         """Which samples are newer than everything their series has seen."""
-        fresh: Bools = times_ms > self.last_ms[ids]
+        fresh: Bools = times_ms > self.last_ms.take(ids)
         return fresh
 
     def absorb(self, ids: Ints, times_ms: Ints, values: Doubles, step_ms: int, hold_ms: int) -> Iterator[ColumnValues]:
@@ -193,19 +195,8 @@ class SeriesStates:
         begins = np.flatnonzero(times_ms - before_ms > _HOLDS_IN_RUN * hold_ms)
         self.run_start_ms[ids[begins]] = times_ms[begins]
 
-    def _grow(self) -> None:
-        for name in _ARRAYS:
-            setattr(self, name, doubled(getattr(self, name)))
-
 
 _ARRAYS: Final = ("behavior", "hold_ms", "last_ms", "last", "increase", "covered_ms", "instant", "run_start_ms")
-
-
-def _roomy(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A copy with room for more; at least the first capacity."""
-    room = np.zeros(max(_FIRST_CAPACITY, len(values)), dtype=dtype)
-    room[: len(values)] = values
-    return room
 
 
 def _sound(values: Doubles, times_ms: Ints, is_age: Bools) -> Doubles:

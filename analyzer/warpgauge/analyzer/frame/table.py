@@ -1,14 +1,16 @@
 """Storage of the frame: for each channel a window of float32 columns, one value per entity, gaps as NaN.
 
 Memory is laid out [channel, column, entity], so that a tick writes whole rows; readers get the transposed view.
-Each channel's window slides through a block with some slack and moves back to the front when it reaches the end; the
-channels start staggered, so that they do not all move in the same tick.
+Each channel's window slides through a block with some slack and moves back to the front when it reaches the end. Where
+the channels start is spread over the slack by the golden ratio, and apart from the other tables, so that hardly two of
+them move in the same tick.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.frame.schema import TableName
 
-__all__ = ["CHANNELS_PER_METRIC", "ChannelKey", "Floats", "Ints", "Table", "doubled"]
+__all__ = ["CHANNELS_PER_METRIC", "ChannelKey", "Floats", "Ints", "Table"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -32,16 +34,9 @@ CHANNELS_PER_METRIC: Final = 64
 
 _FIRST_ENTITIES: Final = 16
 _FIRST_CHANNELS: Final = 16
-_STAGGER: Final = 7
+_GOLDEN: Final = (5**0.5 - 1) / 2
 
 E = TypeVar("E", DeviceEntity, NodeEntity, RankEntity)
-
-
-def doubled(array: NDArray[Any]) -> NDArray[Any]:
-    """The array with room for as many more; the room is zero, and its memory is taken only where it is used."""
-    room = np.zeros((2 * len(array), *array.shape[1:]), dtype=array.dtype)
-    room[: len(array)] = array
-    return room
 
 
 class Table(Generic[E]):
@@ -104,7 +99,7 @@ class Table(Generic[E]):
         self._block[channel] = np.nan
         self._channels[(metric, extra)] = channel
         self._channel_counts[metric] = self._channel_counts.get(metric, 0) + 1
-        self._first[channel] = (channel * _STAGGER) % self._slack
+        self._first[channel] = self._start_of(channel)
         return channel
 
     def number_of(self, metric: str, extra: tuple[str, ...]) -> int | None:
@@ -159,13 +154,22 @@ class Table(Generic[E]):
         self.stamps[-steps:] = self.writes
         full = self._block.shape[1]
         for channel in used[self._first[used] + self.columns + steps > full]:
-            first = int(self._first[channel])
-            kept = self._block[channel, first + steps : first + self.columns]
-            self._block[channel, : self.columns - steps] = kept.copy()
+            self._to_front(self._block[channel], int(self._first[channel]) + steps, self.columns - steps)
             self._first[channel] = -steps
         self._first[used] += steps
         for back in range(1, steps + 1):
             self._block[used, self._first[used] + self.columns - back] = np.nan
+
+    def _start_of(self, channel: int) -> int:
+        """Where a channel's window begins at first."""
+        return (int(channel * _GOLDEN % 1.0 * self._slack) + crc32(self.name.encode())) % self._slack
+
+    @staticmethod
+    def _to_front(block: Floats, first: int, count: int) -> None:
+        """Copy columns to the front of a block, no more at a time than lie before them: so none is held twice."""
+        for at in range(0, count, first):
+            last = min(at + first, count)
+            block[at:last] = block[first + at : first + last]
 
     def keep_rows(self, kept: Ints) -> Ints:
         """Forget all rows but these (in this order); gives the new number of each old row, -1 for the forgotten."""
@@ -202,7 +206,7 @@ class Table(Generic[E]):
         self.last_seen_ms = np.zeros(size, dtype=np.int64)
         self._channels = {key: number for number, key in enumerate(keys)}
         self._channel_counts = Counter(metric for metric, _ in keys)
-        self._first[: len(keys)] = np.arange(len(keys)) * _STAGGER % self._slack
+        self._first[: len(keys)] = [self._start_of(channel) for channel in range(len(keys))]
         self.writes += 1
         self.stamps[:] = self.writes
 

@@ -77,8 +77,8 @@ class Roster:
         self._since: dict[int, float] = {}  # of the holdings in force
         self._rank_rows: dict[JobKey, list[int]] = {}
         self._known_ranks = 0
+        self.starts_ms: Ints = np.empty(0, dtype=np.int64)  # beside `ids`: when it came into force, -1 where it is not
         self._ids: Ints = np.empty(0, dtype=np.int64)
-        self._starts_ms: Ints = np.empty(0, dtype=np.int64)  # beside `_ids`, -1 where not in force
         self._reports: Bools = np.empty(0, dtype=bool)  # [rank]
         for number, holding in sorted((holdings or {}).items()):
             self.add(number, holding)
@@ -103,7 +103,7 @@ class Roster:
         jobs = {self.holdings[number].job for number in changed_ids}
         jobs |= {self.holdings[number].job for row in devices.touched for number in self._by_device.get(row, ())}
         jobs |= {_key(ranks.entities[row]) for row in (*self._newly_silent_or_loud(reports), *ranks.touched)}
-        self._starts_ms, self._reports = starts_ms, reports
+        self.starts_ms, self._reports = starts_ms, reports
         self._place({self.holdings[number].device for number in changed_ids}, len(devices))
         for key in sorted(jobs):  # findings about equals come in the order of jobs
             self._rebuild(key)
@@ -119,7 +119,7 @@ class Roster:
 
     def _changed(self, starts_ms: Ints) -> list[int]:
         """Numbers of holdings that came, went or began anew; `_since` follows."""
-        before = np.concatenate([self._starts_ms, np.full(len(starts_ms) - len(self._starts_ms), -1)])
+        before = np.concatenate([self.starts_ms, np.full(len(starts_ms) - len(self.starts_ms), -1)])
         ids = self.ids
         changed = [(int(ids[at]), int(starts_ms[at])) for at in np.flatnonzero(before != starts_ms)]
         for number, start_ms in changed:

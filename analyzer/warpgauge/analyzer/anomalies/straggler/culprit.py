@@ -51,7 +51,7 @@ class Culprit:
 
     def since(self) -> float:
         """When the lag began, in seconds since the epoch."""
-        rows, members, phase = list(self.group.ranks), list(self.members), self.phase
+        rows, members, phase = self.group.rank_rows, list(self.members), self.phase
 
         def read(columns: Columns) -> Array:
             steps = columns.of(training.STEP_SECONDS, "count")[:, rows]
@@ -59,5 +59,5 @@ class Culprit:
             rest = np.delete(each, members, axis=1)
             return median(each[:, members]) - median(rest)
 
-        key = ("lag", phase, tuple(rows), self.members)
+        key = ("lag", phase, self.group, self.members)
         return onset_time(self.frame, self.frame.trace(TableName.RANKS, key, read) / max(self.extra, 1e-9) - 1 / 2)

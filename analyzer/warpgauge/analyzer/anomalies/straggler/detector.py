@@ -192,7 +192,7 @@ def _of_group(frame: Frame, group: Group, thermal: Mask) -> Iterator[Candidate]:
 def _standing(frame: Frame, group: Group, thermal: Mask) -> list[Candidate]:
     """What five minutes show; it stands until the group's next turn, and the groups of a fleet take turns."""
     kept: dict[str, Any] = frame.of_job(group.key, ("standing", group), dict)
-    turn = frame.turn(group.devices[0] if group.ranks[0] < 0 else group.ranks[0])
+    turn = frame.turn(group.turn)
     if kept.get("turn") != turn:
         early = read_early(frame, group)
         found = [_supported(frame, group, one, early) for one in _within(frame, group, thermal, _STANDING)]
@@ -211,7 +211,7 @@ def _supported(frame: Frame, group: Group, one: Candidate, early: EarlyLag | Non
 
 def _within(frame: Frame, group: Group, left_out: Mask, look: _Look) -> Iterator[Candidate]:
     """Slow links and hosts, then the slow ranks that no host explains."""
-    has_named_cause = np.append(left_out, False)[list(group.devices)]  # row -1, no device, is the last
+    has_named_cause = np.append(left_out, False)[group.device_rows]  # row -1, no device, is the last
     lag = read_lag(frame, group, look.seconds, parts=look.parts)
     shared = () if lag is None else tuple(
         candidates_of(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from warpgauge.analyzer.anomalies.peers import Group
-    from warpgauge.analyzer.frame import Frame
+    from warpgauge.analyzer.frame import Frame, Ints
 
 __all__ = ["OWN_PHASES", "Lag", "Limits", "are_timed_by_device", "read_lag"]
 
@@ -110,7 +110,7 @@ class Lag:
 
 def are_timed_by_device(frame: Frame, group: Group) -> bool:
     """Whether compute and sending may be believed: the device's clock timed them, or there is no device."""
-    return max(group.devices) < 0 or bool(frame.has_device_clock[list(group.ranks)].all())
+    return max(group.devices) < 0 or bool(frame.has_device_clock[group.rank_rows].all())
 
 
 def read_lag(
@@ -123,14 +123,15 @@ def read_lag(
     """
     if min(group.ranks) < 0:
         return None
-    rows = list(group.ranks)
+    rows = group.rank_rows
     steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=rows).astype(np.float64)
     together = np.isfinite(steps).all(axis=0)  # who is compared is compared over the same time
     steps = np.where(together, steps, np.nan)
     total = frame.values(training.STEP_SECONDS, "sum", seconds=seconds, rows=rows).astype(np.float64)
     total = np.where(together, total, np.nan)
     phases = OWN_PHASES if are_timed_by_device(frame, group) else ("input",)
-    spent = {one: _spent(frame, one, seconds, rows, steps) for one in (*phases, "communication")}
+    told = [one for one in phases if frame.has(training.PHASE_SECONDS, one)]
+    spent = {one: _spent(frame, one, seconds, rows, steps) for one in (*told, "communication")}
     count = np.nansum(steps, axis=1)
     if not (count > 0).all() or not np.isfinite(spent["communication"]).any(axis=1).all():
         return None
@@ -146,7 +147,7 @@ def read_lag(
     )
 
 
-def _usual(frame: Frame, rows: list[int], phases: list[str], past_seconds: float) -> Array | None:
+def _usual(frame: Frame, rows: Ints, phases: list[str], past_seconds: float) -> Array | None:
     """[member], the lag of most columns before the newest seconds, None where they are too few."""
     before = slice(None, -max(round(past_seconds / frame.step_seconds), 1))
     steps = frame.values(training.STEP_SECONDS, "count", rows=rows)[:, before].astype(np.float64)
@@ -156,7 +157,7 @@ def _usual(frame: Frame, rows: list[int], phases: list[str], past_seconds: float
     return median(known - median(known.T)) if known.shape[1] >= _LEAST_PAST else None
 
 
-def _spent(frame: Frame, phase: str, seconds: float, rows: list[int], steps: Array) -> Array:
+def _spent(frame: Frame, phase: str, seconds: float, rows: Ints, steps: Array) -> Array:
     """[member, column], seconds per second in a phase, where steps are known."""
     values = frame.values(training.PHASE_SECONDS, phase, seconds=seconds, rows=rows)
     return np.where(np.isfinite(steps), values, np.nan).astype(np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal, sm_clock
 from warpgauge.analyzer.detection.activity import read_activity
-from warpgauge.analyzer.detection.phases import BUCKETS, in_buckets, mean_per_step, per_step, phase_rate
+from warpgauge.analyzer.detection.phases import BUCKETS, in_buckets, per_step, phase_rate, whole_per_step
 from warpgauge.analyzer.detection.windows import Array, Mask, coverage, mean, median, ratio, robust_z
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
@@ -69,14 +69,18 @@ def read_phases(
     """
     if min(group.ranks) < 0:
         return None
-    rows = list(group.ranks)
+    rows = group.rank_rows
     if max(group.devices) >= 0 and not frame.has_device_clock[rows].all():
         return None
-    covered = float(coverage(phase_rate(frame, "compute", rows, seconds)).min())
-    compute, buckets = per_step(frame, "compute", rows, seconds, parts)
-    communication = mean_per_step(frame, "communication", seconds)[rows]
-    if covered < least_coverage or not np.isfinite(compute).all():
+    steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=rows)
+    spent = phase_rate(frame, "compute", rows, seconds)
+    covered = float(coverage(spent).min())
+    if covered < least_coverage:
         return None
+    compute, buckets = per_step(spent, steps, parts)
+    if not np.isfinite(compute).all():
+        return None
+    communication = whole_per_step(phase_rate(frame, "communication", rows, seconds), steps)
     slowness = ratio(compute, median(compute))
     return Reading(
         slowness=slowness,
@@ -92,7 +96,7 @@ def read_phases(
 
 def _by_clock(frame: Frame, group: Group) -> Reading | None:
     """How far the SM clock stays below that of the peers; 1 for devices that have less to do than these."""
-    rows = list(group.devices)
+    rows = group.device_rows
     clock = sm_clock(frame, rows, WINDOW_SECONDS)
     covered = float(coverage(clock).min())
     if covered < LEAST_COVERAGE:
@@ -112,7 +116,7 @@ def _by_clock(frame: Frame, group: Group) -> Reading | None:
 
 def slowness_over_time(frame: Frame, group: Group, reading: Reading, member: int) -> Array:
     """How slow a member was, [column of the whole frame], for the onset."""
-    rows = list(group.ranks if reading.rests_on_phases else group.devices)
+    rows = group.rank_rows if reading.rests_on_phases else group.device_rows
 
     def by_phases(columns: Columns) -> Array:
         compute = columns.of(training.PHASE_SECONDS, "compute")[:, rows]
@@ -124,5 +128,5 @@ def slowness_over_time(frame: Frame, group: Group, reading: Reading, member: int
         return ratio(median(clock), clock[:, member])
 
     if reading.rests_on_phases:
-        return frame.trace(TableName.RANKS, ("compute", tuple(rows), member), by_phases)
-    return frame.trace(TableName.DEVICES, (clock_signal(frame).name, tuple(rows), member), by_clock)
+        return frame.trace(TableName.RANKS, ("compute", group, member), by_phases)
+    return frame.trace(TableName.DEVICES, (clock_signal(frame).name, group, member), by_clock)

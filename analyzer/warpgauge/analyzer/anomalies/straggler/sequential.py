@@ -51,6 +51,8 @@ LEAST_SECONDS: Final = 30.0
 BY_CHANCE: Final = 1e-3  # that work which moves hits one and the same rank at each step so far
 NOISE: Final = 0.04  # of the compute time: even ranks that never scattered may, sound ones do by 1 to 3 %
 
+_ALL: Final = slice(None)
+
 
 @dataclass(frozen=True)
 class EarlyLag:
@@ -65,22 +67,22 @@ class EarlyLag:
     @property
     def evidence(self) -> Array:
         """[member]."""
-        return self._by_rank.evidence
+        return self._by_rank.whole.evidence
 
     @property
     def of_host(self) -> Array:
         """[member], held against ranks on other machines only: those of its own may be slow with it."""
-        return self._by_host.evidence
+        return self._by_host.whole.evidence
 
     @property
     def is_lasting(self) -> Mask:
         """[member], whether it rests on enough samples, seconds and steps."""
-        return np.asarray(self._by_rank.is_lasting | self._by_host.is_lasting)
+        return np.asarray(self._by_rank.whole.is_lasting | self._by_host.whole.is_lasting)
 
     @property
     def seconds(self) -> float:
         """The newest seconds that the most evidence rests on."""
-        return max(self._by_rank.seconds, self._by_host.seconds)
+        return max(self._by_rank.whole.seconds, self._by_host.whole.seconds)
 
     @cached_property
     def _by_rank(self) -> _Found:
@@ -92,7 +94,7 @@ class EarlyLag:
 
     def raises(self, members: Mask, *, is_host: bool) -> bool:
         """Whether the lag of all of these is more than their peers scatter by chance."""
-        return bool(((self.of_host if is_host else self.evidence)[members] >= EVIDENCE).all())
+        return bool(((self._by_host if is_host else self._by_rank).evidence_of(members) >= EVIDENCE).all())
 
     def holds(self, members: Mask, *, is_host: bool) -> bool:
         """Whether a finding about these stays open."""
@@ -111,14 +113,14 @@ def rank_sample_seconds(frame: Frame) -> Array:
 
 def sample_seconds(frame: Frame, group: Group) -> float:
     """How far apart the samples of a group's ranks are; at least a column."""
-    return float(np.fmax(np.fmax.reduce(rank_sample_seconds(frame)[list(group.ranks)]), frame.step_seconds))
+    return float(np.fmax(np.fmax.reduce(rank_sample_seconds(frame)[group.rank_rows]), frame.step_seconds))
 
 
 def read_early(frame: Frame, group: Group) -> EarlyLag | None:
     """The evidence of a group whose ranks all report steps that may be believed, else None."""
     if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
         return None
-    rows = list(group.ranks)
+    rows = group.rank_rows
     steps = frame.values(training.STEP_SECONDS, "count", seconds=LOOK_SECONDS, rows=rows).astype(np.float64)
     spent = frame.values(training.PHASE_SECONDS, "compute", seconds=LOOK_SECONDS, rows=rows).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -127,11 +129,78 @@ def read_early(frame: Frame, group: Group) -> EarlyLag | None:
     return EarlyLag(samples, members_by_node(frame, group))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class _Sums:
+    """The best sum of evidence that ends now, of each member; what it rests on is worked out when it is asked for."""
+
+    samples: _Samples
+    added: Array  # [member, column], by each sample
+
+    @cached_property
+    def _from_each(self) -> Array:
+        """[member, column], the sum of all evidence from a column on."""
+        return np.asarray(np.cumsum(self.added[:, ::-1], axis=1)[:, ::-1] / self.samples.width)
+
+    @cached_property
+    def _first(self) -> Ints:
+        return np.asarray(np.argmax(self._from_each, axis=1), dtype=np.int64)
+
+    @cached_property
+    def evidence(self) -> Array:
+        """[member]."""
+        return np.asarray(self._from_each.max(axis=1))
+
+    @cached_property
+    def is_lasting(self) -> Mask:
+        """[member], of all."""
+        samples, column_seconds = self.samples, self.samples.frame.step_seconds
+        is_since = np.arange(self.added.shape[1]) >= self._first[:, None]
+        known = (is_since & np.isfinite(samples.each)).sum(axis=1)
+        lagging = np.nan_to_num(samples.steps) * np.sign(self.added)  # less those in which it did not lag
+        taken = np.where(is_since, lagging, 0.0).sum(axis=1) * column_seconds
+        lasts = (known >= LEAST_SAMPLES * samples.width - 1) & (known * column_seconds >= LEAST_SECONDS)
+        return np.asarray(lasts & (taken >= least_steps(len(taken))) & (self.evidence > 0))
+
+    @cached_property
+    def seconds(self) -> float:
+        """The newest seconds that the most evidence rests on."""
+        best = int(np.argmax(self.evidence))
+        if not self.evidence[best] > 0:
+            return 0.0
+        return float((self.added.shape[1] - self._first[best]) * self.samples.frame.step_seconds)
+
+
+@dataclass(frozen=True)
 class _Found:
-    evidence: Array  # [member]
-    is_lasting: Mask  # [member]
-    seconds: float  # of the member with the most
+    """The best sums; if one is enough, held once more against how the peers scatter while it lasts.
+
+    Long steps are few in a sample: work that moves may come back to a rank before it hit a third one lately.
+    """
+
+    samples: _Samples
+    held_against: Callable[[int, Mask | slice], Array]  # so many columns, of these members -> what each column adds
+
+    @cached_property
+    def _at_first(self) -> _Sums:
+        return _Sums(self.samples, self.held_against(0, _ALL))
+
+    @cached_property
+    def _columns(self) -> int:
+        """While the best sum lasts, if it is enough; else 0."""
+        if not (self._at_first.evidence >= EVIDENCE).any():
+            return 0
+        return round(self._at_first.seconds / self.samples.frame.step_seconds)
+
+    @cached_property
+    def whole(self) -> _Sums:
+        """Of all members."""
+        return _Sums(self.samples, self.held_against(self._columns, _ALL)) if self._columns else self._at_first
+
+    def evidence_of(self, members: Mask) -> Array:
+        """Of some members, at the cost of these."""
+        if not self._columns:
+            return np.asarray(self._at_first.evidence[members])
+        return _Sums(self.samples, self.held_against(self._columns, members)).evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +217,15 @@ class _Samples:
         lag = self.each - median(self.each.T)
         scatter, is_self = self._scatter(lag), np.eye(len(lag), dtype=bool)
 
-        def held_against(columns: int) -> Array:
-            others = np.where(is_self, 0.0, scatter(columns))
-            return _evidence(lag, _mean_but_worst(others, len(lag) - 1))
+        def held_against(columns: int, members: Mask | slice) -> Array:
+            others = np.where(is_self[members], 0.0, scatter(columns))
+            return _evidence(lag[members], _mean_but_worst(others, len(lag) - 1))
 
-        return self._found_twice(held_against)
+        return _Found(self, held_against)
 
     def of_hosts(self, hosts: Sequence[Ints]) -> _Found:
         """Each member against those on other machines, whose own may be slow with it: half of a job may be."""
-        return self._found_twice(lambda columns: self._against_elsewhere(hosts, columns))
+        return _Found(self, lambda columns, members: self._against_elsewhere(hosts, columns)[members])
 
     def _against_elsewhere(self, hosts: Sequence[Ints], columns: int) -> Array:
         evidence = np.zeros_like(self.each)
@@ -187,34 +256,6 @@ class _Samples:
 
         usual = np.fmax(over(len(squares.T)), over(self._recent))
         return lambda columns: np.asarray(np.fmax(usual, over(columns)))
-
-    def _found_twice(self, held_against: Callable[[int], Array]) -> _Found:
-        """The best sums; if one is enough, held once more against how the peers scatter while it lasts.
-
-        Long steps are few in a sample: work that moves may come back to a rank before it hit a third one lately.
-        """
-        found = self._found(held_against(0))
-        if not (found.evidence >= EVIDENCE).any():
-            return found
-        return self._found(held_against(round(found.seconds / self.frame.step_seconds)))
-
-    def _found(self, evidence: Array) -> _Found:
-        """The best sum that ends now, of each member."""
-        sums = np.cumsum(evidence[:, ::-1], axis=1)[:, ::-1] / self.width
-        first = np.argmax(sums, axis=1)
-        total = sums[np.arange(len(sums)), first]
-        is_since = np.arange(sums.shape[1]) >= first[:, None]
-        known = (is_since & np.isfinite(self.each)).sum(axis=1)
-        seconds = self.frame.step_seconds
-        lagging = np.nan_to_num(self.steps) * np.sign(evidence)  # less those in which it did not lag
-        taken = np.where(is_since, lagging, 0.0).sum(axis=1) * seconds
-        lasts = (known >= LEAST_SAMPLES * self.width - 1) & (known * seconds >= LEAST_SECONDS)
-        best = int(np.argmax(total))
-        return _Found(
-            evidence=total,
-            is_lasting=lasts & (taken >= least_steps(len(sums))) & (total > 0),
-            seconds=float((sums.shape[1] - first[best]) * seconds) if total[best] > 0 else 0.0,
-        )
 
 
 def _mean_but_worst(scatter: Array, members: int) -> Array:

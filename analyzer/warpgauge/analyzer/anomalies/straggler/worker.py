@@ -95,7 +95,7 @@ def _neighbor(place: Place, reading: Reading, since: float, clocks: tuple[float,
     explained = peers / own - 1 if own < SUPPORTING_CLOCK_RATIO * peers else 0.0
     if reading.compute is None or explained >= _LEAST_BY_CLOCK * (float(reading.slowness[place.member]) - 1):
         return None
-    rows = list(place.group.ranks)
+    rows = place.group.rank_rows
     step = float(median(mean(place.frame.values(training.STEP_SECONDS, "mean", seconds=reading.seconds, rows=rows))))
     extra = float(reading.compute[place.member]) - float(median(reading.compute))
     return neighbor_of(place, since, extra_seconds=extra, step_seconds=step)
@@ -119,7 +119,7 @@ def _clocks(place: Place, seconds: float) -> tuple[float, float]:
     """SM clock of the culprit and the median of its peers, NaN where not measured."""
     if min(place.group.devices) < 0:
         return float("nan"), float("nan")
-    frame, devices = place.frame, list(place.group.devices)
+    frame, devices = place.frame, place.group.device_rows
     clock = frame.window(clock_signal(frame), seconds).mean[devices]
     return float(clock[place.member]), float(median(clock))
 
