@@ -5,10 +5,10 @@ labels are said and checked once, and then again only when they change: the line
 beside them stand two short ones that refer to the last long one of the same position.
 
     {"say":"values","position":0,"tier":"fast","errors":[...],"values":"base64 of doubles"}
-    {"say":"gains","position":0,"fine":[[[bucket,count],...],...],"numbers":"base64 of doubles"}
+    {"say":"gains","position":0,"places":2,"fine":[[[bucket,count],...],...],"numbers":"base64 of doubles"}
 
-The numbers of a gain are the counts of each histogram in turn, the sum of each, and those of the bookmark. Narrower
-buckets stand there where they are kept.
+The numbers of a gain are the places of the buckets that gained, counted through all histograms in turn, what each of
+them gained, the sum of each histogram, and those of the bookmark. Narrower buckets stand there where they are kept.
 """
 
 from __future__ import annotations
@@ -25,22 +25,19 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.sample import ReadError, Samples
-from warpgauge.exporters.increments import Gains
+from warpgauge.exporters.increments import Gains, buckets_of
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode, fine_counts
 
 if TYPE_CHECKING:
     from warpgauge.core.catalog import Metric, Tier
     from warpgauge.core.sample import Sample
-    from warpgauge.exporters.increments import Bookmark, Increment
+    from warpgauge.exporters.increments import Bookmark
 
 __all__ = ["Listener", "Speaker"]
 
 _METRIC: Final = attrgetter("metric")
 _LABELS: Final = attrgetter("labels")
 _VALUE: Final = attrgetter("value")
-_COUNTS: Final = attrgetter("counts")
-_SUM: Final = attrgetter("sum")
-_IS_WHOLE: Final = float.is_integer
 _DECODER: Final = json.JSONDecoder()
 _MOST_USUAL: Final = 1024  # a bound on what a child makes us keep
 _PLAIN: Final = frozenset({float, int})
@@ -84,16 +81,16 @@ class Speaker:
         return about.encode() + b2a_base64(array("d", cast("list[float]", values)), newline=False) + b'"}\n'
 
     def _gained(self, gained: Gained) -> bytes:
+        gains = Gains.of(gained.increments)
         said = self._marks.get(gained.position)
-        marks = self._marks[gained.position] = _marks(gained)
+        marks = self._marks[gained.position] = _marks(gains, gained.bookmark)
         if said != marks:
             return encode(gained if self.says_fine else _without_fine(gained))
-        increments, bookmark = gained.increments, gained.bookmark
-        has_fine = self.says_fine and any(gain.fine for gain in increments)
-        fine = [list(map(list, gain.fine)) for gain in increments] if has_fine else []
-        counts, sums = map(_COUNTS, increments), map(_SUM, increments)
-        numbers = array("d", [*chain.from_iterable(counts), *sums, *chain.from_iterable(bookmark.values())])
-        about = f'{_GAINS}"position":{gained.position},"fine":{fine},"numbers":"'
+        fine = [list(map(list, narrow)) for narrow in gains.fine] if self.says_fine else []
+        numbers = array(
+            "d", [*gains.places, *gains.counts, *gains.sums, *chain.from_iterable(gained.bookmark.values())]
+        )
+        about = f'{_GAINS}"position":{gained.position},"places":{len(gains.places)},"fine":{fine},"numbers":"'
         return about.encode() + b2a_base64(numbers, newline=False) + b'"}\n'
 
 
@@ -102,7 +99,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._series: dict[tuple[int, str], tuple[Tier, _Series]] = {}
-        self._marks: dict[int, _Marks] = {}
+        self._marks: dict[int, tuple[_Marks, int, int]] = {}  # and how many buckets and numbers these are
         self._usual: dict[bytes, Message] = {}  # what is said about each position at each tick, by its line
 
     def decode(self, line: bytes) -> Message:
@@ -132,7 +129,9 @@ class Listener:
         elif isinstance(message, Read):
             self._series[message.position, message.tier] = (message.tier, _series(message.samples))
         elif isinstance(message, Gained):
-            self._marks[message.position] = _marks(message)
+            gains, bookmark = Gains.of(message.increments), message.bookmark
+            buckets, numbers = sum(map(buckets_of, gains.metrics)), sum(map(len, bookmark.values()))
+            self._marks[message.position] = (_marks(gains, bookmark), buckets, numbers)
         return message
 
     def _values(self, *, say: str, position: int, tier: str, values: str, errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
@@ -140,18 +139,18 @@ class Listener:
         samples = Samples(*series, _doubles(values, len(series[0])))
         return Read(position, known, samples, tuple(ReadError(*error) for error in errors))
 
-    def _gains(self, *, say: str, position: int, numbers: str, fine: list[list[list[int]]]) -> Gained:  # noqa: ARG002 - as above
-        (metrics, labels), names = self._marks[position]
-        counts = sum(len(metric.buckets) + 1 for metric in metrics)
-        gained = counts + len(metrics)
-        heard = _doubles(numbers, gained + sum(length for _, length in names))
-        if not all(map(_IS_WHOLE, heard[:counts])) or (counts and min(heard[:counts]) < 0):
-            msg = "not counts of milliseconds"
+    def _gains(self, *, say: str, position: int, places: int, numbers: str, fine: list[list[list[int]]]) -> Gained:  # noqa: ARG002 - as above
+        if places < 0:
+            msg = f"{places} buckets"
             raise ValueError(msg)
+        ((metrics, labels), names), buckets, length = self._marks[position]
+        told, gained = 2 * places, 2 * places + len(metrics)
+        heard = _doubles(numbers, gained + length)
         if fine and len(fine) != len(metrics):
             msg = f"narrower buckets of {len(fine)} histograms"
             raise ValueError(msg)
-        increments = Gains(metrics, labels, heard[:gained], list(map(fine_counts, fine)))
+        where, counts = _counts(heard[:places], heard[places:told], buckets)
+        increments = Gains(metrics, labels, where, counts, heard[told:gained], list(map(fine_counts, fine)))
         return Gained(position, increments, _bookmark(names, heard[gained:]))
 
 
@@ -165,14 +164,24 @@ def _without_fine(gained: Gained) -> Gained:
     return replace(gained, increments=tuple(replace(gain, fine=()) for gain in gained.increments))
 
 
-def _series(rows: Sequence[Sample] | Sequence[Increment]) -> _Series:
-    if isinstance(rows, Samples | Gains):
+def _series(rows: Sequence[Sample]) -> _Series:
+    if isinstance(rows, Samples):
         return rows.metrics, rows.labels
     return list(map(_METRIC, rows)), list(map(_LABELS, rows))
 
 
-def _marks(gained: Gained) -> _Marks:
-    return _series(gained.increments), [(name, len(numbers)) for name, numbers in gained.bookmark.items()]
+def _marks(gains: Gains, bookmark: Bookmark) -> _Marks:
+    return (gains.metrics, gains.labels), [(name, len(numbers)) for name, numbers in bookmark.items()]
+
+
+def _counts(places: list[float], counts: list[float], buckets: int) -> tuple[list[int], list[int]]:
+    """Buckets, each once, and the milliseconds that each of them gained."""
+    where, told = list(map(int, places)), list(map(int, counts))
+    is_bucket = not where or (len(set(where)) == len(where) and 0 <= min(where) <= max(where) < buckets)
+    if where != places or told != counts or not is_bucket or (told and min(told) < 0):
+        msg = "not buckets and counts of milliseconds"
+        raise ValueError(msg)
+    return where, told
 
 
 def _bookmark(names: list[tuple[str, int]], numbers: list[float]) -> Bookmark:
