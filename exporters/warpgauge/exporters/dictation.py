@@ -17,7 +17,7 @@ import json
 import math
 from array import array
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
@@ -29,6 +29,8 @@ from warpgauge.exporters.increments import Gains, buckets_of
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode, fine_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from warpgauge.core.catalog import Metric, Tier
     from warpgauge.core.sample import Sample
     from warpgauge.exporters.increments import Bookmark
@@ -45,8 +47,8 @@ _VALUES: Final = '{"say":"values",'
 _GAINS: Final = '{"say":"gains",'  # Python writes finite numbers and lists of them as JSON does, and sooner
 
 _Series = tuple[Sequence["Metric"], Sequence[tuple[str, ...]]]
-_Marks = tuple[_Series, list[tuple[str, int]]]
-"""Series of histograms, and each name in the bookmark with how many numbers it has."""
+_Marks = tuple[_Series, tuple[str, ...], tuple[int, ...]]
+"""Series of histograms, the names in the bookmark, and how many numbers each has."""
 
 
 class Speaker:
@@ -82,9 +84,9 @@ class Speaker:
 
     def _gained(self, gained: Gained) -> bytes:
         gains = Gains.of(gained.increments)
-        said = self._marks.get(gained.position)
-        marks = self._marks[gained.position] = _marks(gains, gained.bookmark)
-        if said != marks:
+        marks = _marks(gains, gained.bookmark)
+        if self._marks.get(gained.position) != marks:
+            self._marks[gained.position] = marks
             return encode(gained if self.says_fine else _without_fine(gained))
         fine = [list(map(list, narrow)) for narrow in gains.fine] if self.says_fine else []
         numbers = array(
@@ -99,7 +101,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._series: dict[tuple[int, str], tuple[Tier, _Series]] = {}
-        self._marks: dict[int, tuple[_Marks, int, int]] = {}  # and how many buckets and numbers these are
+        self._marks: dict[int, tuple[_Marks, int]] = {}  # and how many buckets these are
         self._usual: dict[bytes, Message] = {}  # what is said about each position at each tick, by its line
 
     def decode(self, line: bytes) -> Message:
@@ -130,8 +132,7 @@ class Listener:
             self._series[message.position, message.tier] = (message.tier, _series(message.samples))
         elif isinstance(message, Gained):
             gains, bookmark = Gains.of(message.increments), message.bookmark
-            buckets, numbers = sum(map(buckets_of, gains.metrics)), sum(map(len, bookmark.values()))
-            self._marks[message.position] = (_marks(gains, bookmark), buckets, numbers)
+            self._marks[message.position] = (_marks(gains, bookmark), sum(map(buckets_of, gains.metrics)))
         return message
 
     def _values(self, *, say: str, position: int, tier: str, values: str, errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
@@ -143,15 +144,15 @@ class Listener:
         if places < 0:
             msg = f"{places} buckets"
             raise ValueError(msg)
-        ((metrics, labels), names), buckets, length = self._marks[position]
+        ((metrics, labels), names, lengths), buckets = self._marks[position]
         told, gained = 2 * places, 2 * places + len(metrics)
-        heard = _doubles(numbers, gained + length)
+        heard = _doubles(numbers, gained + sum(lengths)).tolist()
         if fine and len(fine) != len(metrics):
             msg = f"narrower buckets of {len(fine)} histograms"
             raise ValueError(msg)
         where, counts = _counts(heard[:places], heard[places:told], buckets)
         increments = Gains(metrics, labels, where, counts, heard[told:gained], list(map(fine_counts, fine)))
-        return Gained(position, increments, _bookmark(names, heard[gained:]))
+        return Gained(position, increments, _Place(names, lengths, array("d", heard[gained:])))
 
 
 @lru_cache(maxsize=_MOST_USUAL)
@@ -171,7 +172,7 @@ def _series(rows: Sequence[Sample]) -> _Series:
 
 
 def _marks(gains: Gains, bookmark: Bookmark) -> _Marks:
-    return (gains.metrics, gains.labels), [(name, len(numbers)) for name, numbers in bookmark.items()]
+    return (gains.metrics, gains.labels), tuple(bookmark), tuple(map(len, bookmark.values()))
 
 
 def _counts(places: list[float], counts: list[float], buckets: int) -> tuple[list[int], list[int]]:
@@ -184,17 +185,33 @@ def _counts(places: list[float], counts: list[float], buckets: int) -> tuple[lis
     return where, told
 
 
-def _bookmark(names: list[tuple[str, int]], numbers: list[float]) -> Bookmark:
-    found, first = {}, 0
-    for name, length in names:
-        found[name] = tuple(numbers[first : first + length])
-        first += length
-    return found
+class _Place(Mapping[str, tuple[float, ...]]):
+    """A bookmark, as numbers in a row until somebody looks: nobody does but the next child."""
+
+    __slots__ = ("_lengths", "_names", "_numbers")
+
+    def __init__(self, names: tuple[str, ...], lengths: tuple[int, ...], numbers: array[float]) -> None:
+        self._names = names
+        self._lengths = lengths
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __getitem__(self, name: str) -> tuple[float, ...]:
+        at = self._names.index(name) if name in self._names else None
+        if at is None:
+            raise KeyError(name)
+        first = sum(self._lengths[:at])
+        return tuple(self._numbers[first : first + self._lengths[at]])
 
 
-def _doubles(text: str, count: int) -> list[float]:
+def _doubles(text: str, count: int) -> array[float]:
     """So many finite numbers. Where their sum is one they all are, which is sooner told than of each."""
-    numbers = array("d", a2b_base64(text, strict_mode=True)).tolist()
+    numbers = array("d", a2b_base64(text, strict_mode=True))
     if len(numbers) != count or not (math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers))):
         msg = f"not {count} finite numbers: {numbers!r}"
         raise ValueError(msg)

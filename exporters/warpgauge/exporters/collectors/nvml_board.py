@@ -66,6 +66,9 @@ class _Plan:
     told: frozenset[Metric]  # by any of them
 
 
+_Columns = tuple[list["Metric"], list[tuple[str, ...]], list[tuple[str, ...]]]
+"""Metrics, labels after the identity, and all labels."""
+
 _NO_PLAN: Final = _Plan(-1, {}, frozenset())
 
 
@@ -92,6 +95,9 @@ class Board:
     standing: Standing = WHOLE  # towards MIG, as of the last reading
     _plan: _Plan = field(default=_NO_PLAN, init=False)
     _telling: Telling = field(default_factory=Telling, init=False)
+    _said: dict[Tier, _Columns] = field(
+        default_factory=dict, init=False
+    )  # made anew they would be cold memory each time
     _batches: dict[Tier, FieldBatch] = field(default_factory=dict, init=False)
     _getters: dict[Tier, list[Getter]] = field(init=False)
     _asking: dict[tuple[str, tuple[int, ...]], Callable[[], Any]] = field(init=False)  # of those that need no pynvml
@@ -121,10 +127,17 @@ class Board:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
             return [], [self._error(GONE[failure.verdict], failure.detail)]
-        identity = self.device.labels
-        labels = [identity + it[1] for it in readings]
-        samples = Samples([it[0] for it in readings], labels, [it[2] for it in readings])
+        samples = Samples(*self._series(tier, readings), [it[2] for it in readings])
         return ([*samples, *self._infos()] if tier is Tier.SLOW else samples), errors
+
+    def _series(self, tier: Tier, readings: Sequence[Reading]) -> tuple[list[Metric], list[tuple[str, ...]]]:
+        """Their columns, the same objects as at the last reading where the series are: see `_said`."""
+        metrics, after = [it[0] for it in readings], [it[1] for it in readings]
+        said = self._said.get(tier)
+        if said is None or said[0] != metrics or said[1] != after:
+            identity = self.device.labels
+            said = self._said[tier] = metrics, after, [identity + labels for labels in after]
+        return said[0], said[2]
 
     def gained(self) -> tuple[Gains, Bookmark]:
         """What the histograms gained since this was last asked, and where another process can go on."""
