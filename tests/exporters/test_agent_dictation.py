@@ -180,6 +180,16 @@ def test_a_collector_that_goes_on_with_the_same_bookmark_is_understood_all_the_s
     assert heard.bookmark == {"power": (1.0, 3.0)}
 
 
+def test_each_place_of_a_bookmark_is_found_by_its_name():
+    speaker, listener, bookmark = Speaker(), Listener(), {"power": (1.0, 2.0), "activity": (3.0,), "none": ()}
+    for _ in range(2):  # in full, and then in short
+        heard = listener.decode(speaker.encode(Gained(0, (), bookmark)))
+    assert isinstance(heard, Gained)
+    assert dict(heard.bookmark) == bookmark
+    with pytest.raises(KeyError):
+        heard.bookmark["memory"]
+
+
 @pytest.mark.parametrize("says_fine", [True, False])
 def test_narrow_buckets_are_said_only_where_somebody_wants_them(says_fine):
     speaker, listener = Speaker(), Listener()
