@@ -81,12 +81,14 @@ def values(*numbers, position=b"0", tier=b"fast", errors=b"[]"):
     return b'{"say":"values","position":%b,"tier":"%b","errors":%b,"values":"%b"}' % (position, tier, errors, packed)
 
 
-NOTHING = (*[0.0] * BUCKETS, 0.0)  # counts and sum of one histogram; two numbers of a bookmark follow
+BOOKMARK = (1.0, 2.0)
 
 
-def gained(*numbers, position=b"0", fine=b"[]"):
+def gained(*numbers, places=b"0", position=b"0", fine=b"[]"):
+    """Places, what each of them gained, the sum of the one histogram, and two numbers of a bookmark."""
     packed = base64.b64encode(struct.pack(f"={len(numbers)}d", *numbers))
-    return b'{"say":"gains","position":%b,"fine":%b,"numbers":"%b"}' % (position, fine, packed)
+    about = b'"position":%b,"places":%b,"fine":%b' % (position, places, fine)
+    return b'{"say":"gains",%b,"numbers":"%b"}' % (about, packed)
 
 
 def test_gains_go_over_as_numbers():
@@ -94,7 +96,7 @@ def test_gains_go_over_as_numbers():
     listener.decode(speaker.encode(gain([0] * BUCKETS, 0.0, (1.0, 2.0))))
     said = gain([3, *[0] * (BUCKETS - 1)], 4.5, (5.0, 6.0))
     line = speaker.encode(said)
-    assert line == gained(3.0, *NOTHING[1:-1], 4.5, 5.0, 6.0) + b"\n"
+    assert line == gained(0.0, 3.0, 4.5, 5.0, 6.0, places=b"1") + b"\n"
     heard = listener.decode(line)
     assert heard == said
     assert all(type(count) is int for count in heard.increments[0].counts)
@@ -131,20 +133,29 @@ def test_numbers_go_over_as_they_are():
         values(1.0, 2.0, position=b"[]"),
         values(1.0, 2.0).replace(b'"errors":[],', b""),
         b'{"say":"values",\xff',
-        gained(*NOTHING),
-        gained(*NOTHING, 1.0, 2.0, 3.0),
-        gained(-1.0, *NOTHING[1:], 1.0, 2.0),
-        gained(1.5, *NOTHING[1:], 1.0, 2.0),
-        gained(*NOTHING[1:], inf, 1.0, 2.0),
-        gained(*NOTHING, nan, 1.0),
-        gained(*NOTHING, 1.0, 2.0, fine=b"[[],[]]"),
-        gained(*NOTHING, 1.0, 2.0, fine=b"[[[0,-1]]]"),
-        gained(*NOTHING, 1.0, 2.0, fine=b"[[[0,1.5]]]"),
-        gained(*NOTHING, 1.0, 2.0, fine=b"7"),
-        gained(*NOTHING, 1.0, 2.0, position=b"1"),
-        gained(*NOTHING, 1.0, 2.0).replace(b'"fine":[],', b""),
-        gained(*NOTHING, 1.0, 2.0).replace(b'"numbers":"', b'"numbers":"!'),
-        b'{"say":"gains","position":0,"fine":[],"numbers":[1.0]}',
+        gained(0.0),
+        gained(0.0, *BOOKMARK, 3.0),
+        gained(0.0, 1.0, 0.0, *BOOKMARK, places=b"2"),
+        gained(1.0, places=b"-1"),
+        gained(0.0, 1.0, 0.0, *BOOKMARK, places=b"1.0"),
+        gained(0.0, 1.0, 0.0, *BOOKMARK, places=b'"1"'),
+        gained(0.0, -1.0, 0.0, *BOOKMARK, places=b"1"),
+        gained(0.0, 1.5, 0.0, *BOOKMARK, places=b"1"),
+        gained(0.5, 1.0, 0.0, *BOOKMARK, places=b"1"),
+        gained(-1.0, 1.0, 0.0, *BOOKMARK, places=b"1"),
+        gained(float(BUCKETS), 1.0, 0.0, *BOOKMARK, places=b"1"),
+        gained(3.0, 3.0, 1.0, 1.0, 0.0, *BOOKMARK, places=b"2"),
+        gained(inf, *BOOKMARK),
+        gained(0.0, nan, 1.0),
+        gained(0.0, *BOOKMARK, fine=b"[[],[]]"),
+        gained(0.0, *BOOKMARK, fine=b"[[[0,-1]]]"),
+        gained(0.0, *BOOKMARK, fine=b"[[[0,1.5]]]"),
+        gained(0.0, *BOOKMARK, fine=b"7"),
+        gained(0.0, *BOOKMARK, position=b"1"),
+        gained(0.0, *BOOKMARK).replace(b'"fine":[],', b""),
+        gained(0.0, *BOOKMARK).replace(b'"places":0,', b""),
+        gained(0.0, *BOOKMARK).replace(b'"numbers":"', b'"numbers":"!'),
+        b'{"say":"gains","position":0,"places":0,"fine":[],"numbers":[1.0]}',
     ],
 )
 def test_a_short_line_that_does_not_fit_what_was_said_is_refused(line):
@@ -167,6 +178,16 @@ def test_a_collector_that_goes_on_with_the_same_bookmark_is_understood_all_the_s
     heard = listener.decode(speaker.encode(Gained(0, (), bookmark)))
     assert isinstance(heard, Gained)
     assert heard.bookmark == {"power": (1.0, 3.0)}
+
+
+def test_each_place_of_a_bookmark_is_found_by_its_name():
+    speaker, listener, bookmark = Speaker(), Listener(), {"power": (1.0, 2.0), "activity": (3.0,), "none": ()}
+    for _ in range(2):  # in full, and then in short
+        heard = listener.decode(speaker.encode(Gained(0, (), bookmark)))
+    assert isinstance(heard, Gained)
+    assert dict(heard.bookmark) == bookmark
+    with pytest.raises(KeyError):
+        heard.bookmark["memory"]
 
 
 @pytest.mark.parametrize("says_fine", [True, False])

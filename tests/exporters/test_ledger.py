@@ -26,7 +26,8 @@ def gains(counts, total, fine, kind):
     if kind == "rows":
         return (Increment(ROW, (), tuple(counts), float(total), fine),)
     columns = (METRICS, LABELS) if kind == "columns" else ([ROW], [()])
-    return Gains(*columns, [*map(float, counts), float(total)], [fine] if fine else ())
+    places = [place for place, count in enumerate(counts) if count]
+    return Gains(*columns, places, [counts[place] for place in places], [float(total)], [fine] if fine else ())
 
 
 @given(steps)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pynvml
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from warpgauge.core.catalog import device
 from warpgauge.core.clock import ManualClock
 from warpgauge.exporters.calls import CallTimes
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, NvmlApi
 from warpgauge.exporters.collectors.nvml_field_batch import FieldBatch
-from warpgauge.exporters.collectors.nvml_fields import Field
+from warpgauge.exporters.collectors.nvml_fields import FIELDS, Field, FieldValue, Unwrapped, to_readings
+from warpgauge.exporters.collectors.nvml_links import link_fields
 
 ENERGY = Field(id=pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, metric=device.ENERGY)
 LINK = Field(id=pynvml.NVML_FI_DEV_NVLINK_GET_SPEED, metric=device.LINK_SPEED, labels=("5",), scope=5)
@@ -94,3 +97,65 @@ def test_answers_are_new_when_a_code_changed():
 
     asked, _ = batch(answer, ENERGY)
     assert [asked.is_new(asked.ask()) for _ in range(3)] == [True, False, True]
+
+
+TYPES = {"UNSIGNED_INT": ("uiVal", 32), "UNSIGNED_LONG_LONG": ("ullVal", 64), "DOUBLE": ("dVal", 0)}
+ROWS = [field for field in (*FIELDS, *link_fields(2)) if not field.stands_in]
+SINGLE = list({(field.metric.name, field.labels): field for field in ROWS}.values())  # one for each series
+fields_answered = st.lists(
+    st.tuples(st.sampled_from(SINGLE), st.sampled_from(sorted(TYPES)), st.integers(0, 5) | st.integers(0, 2**32 - 1)),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda asked: asked[0],
+)
+
+
+def says(answers):
+    def answer(slots):
+        for slot, (_, kind, number) in zip(slots, answers, strict=True):
+            slot.valueType = getattr(pynvml, f"NVML_VALUE_TYPE_{kind}")
+            setattr(slot.value, TYPES[kind][0], number)
+
+    return answer
+
+
+@given(fields_answered)
+def test_an_answer_that_looks_like_the_last_one_reads_the_same_as_value_by_value(answers):
+    asked, _ = batch(says(answers), *[field for field, _, _ in answers])
+    values = [FieldValue(field, 0, float(number), TYPES[kind][1]) for field, kind, number in answers]
+    assert asked.readings(Unwrapped(), 1.0) is None  # nothing is known yet
+    assert asked.values() == values
+    assert asked.readings(Unwrapped(), 1.0) == list(to_readings(values, Unwrapped(), 1.0))
+
+
+def test_an_answer_of_another_shape_is_read_value_by_value():
+    shapes = iter([("UNSIGNED_INT", 0), ("UNSIGNED_INT", 0), ("UNSIGNED_LONG_LONG", 0), ("UNSIGNED_LONG_LONG", 3)])
+
+    def answer(slots):
+        kind, slots[0].nvmlReturn = next(shapes)
+        slots[0].valueType, slots[0].value.ullVal = getattr(pynvml, f"NVML_VALUE_TYPE_{kind}"), 7
+
+    asked, _ = batch(answer, LINK)
+    read = []
+    for _ in range(4):
+        read.append(asked.readings(Unwrapped(), 1.0))
+        asked.values()
+    assert read == [None, [(LINK.metric, ("5",), 7.0)], None, None]
+
+
+def test_a_failed_answer_is_never_taken_for_a_number_however_often_it_comes():
+    def answer(slots):
+        slots[0].nvmlReturn = pynvml.NVML_ERROR_UNKNOWN
+
+    asked, _ = batch(answer, ENERGY)
+    for _ in range(3):
+        assert asked.readings(Unwrapped(), 1.0) is None
+        assert [value.code for value in asked.values()] == [pynvml.NVML_ERROR_UNKNOWN]
+
+
+def test_of_two_fields_for_one_series_the_answers_decide():
+    other = Field(id=pynvml.NVML_FI_DEV_POWER_INSTANT, metric=device.ENERGY)
+    asked, _ = batch(lambda _: None, ENERGY, other)
+    for _ in range(2):
+        assert asked.readings(Unwrapped(), 1.0) is None
+        asked.values()

@@ -11,6 +11,7 @@ from tests.exporters.test_nvml_readings import Bench
 from tests.fakes.nvml_abi import ENGINES, installed
 from warpgauge.core.catalog import Tier, detail, device
 from warpgauge.exporters.collectors.activity_time import ActivityTime
+from warpgauge.exporters.collectors.time_gain import Telling
 
 EVERY = 5.0
 SECONDS_DEAR = 2e-3
@@ -161,7 +162,7 @@ def test_an_engine_is_absent_until_it_works_and_then_tells_when_it_does_not(benc
 
 def gained(time):
     """Milliseconds and mean by activity."""
-    told = {gain.labels[0]: gain for gain in time.take()}
+    told = {gain.labels[0]: gain for gain in Telling().gains([*time.gains])}
     return {name: (sum(gain.counts), gain.sum / sum(gain.counts)) for name, gain in told.items()}
 
 

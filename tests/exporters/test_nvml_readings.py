@@ -474,3 +474,21 @@ def test_a_gpm_metric_that_a_device_lacks_is_absent_and_not_asked_again(bench):
     assert not seen[1] & {"fp64", "fp32"}
     assert "fp32" in seen[2]  # what failed for once is tried again
     assert "fp64" not in seen[2]
+
+
+def test_names_stay_the_same_objects_while_the_series_do(bench):
+    (gpu,) = bench.open()
+    bench.read(gpu)
+    bench.pass_time()
+    bench.read(gpu)
+    seen = []
+    for _ in range(2):
+        bench.pass_time()
+        seen.append(bench.collector.read(Tier.FAST, gpu)[0])
+    assert seen[0].labels is seen[1].labels
+    assert seen[0].metrics is seen[1].metrics
+    bench.fake.fail(pynvml.NVML_ERROR_UNKNOWN, function="nvmlDeviceGetPowerUsage", times=1)
+    bench.pass_time()
+    without = bench.collector.read(Tier.FAST, gpu)[0]
+    assert device.POWER not in without.metrics
+    assert len(without.labels) == len(seen[1].labels) - 1

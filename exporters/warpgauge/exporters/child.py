@@ -217,7 +217,7 @@ class Child:
         if device is None or self._accumulating is None:
             return []
         increments, bookmark = self._accumulating.gained(device)
-        return [Gained(position, tuple(increments), bookmark)] if increments or bookmark else []
+        return [Gained(position, increments, bookmark)] if increments or bookmark else []
 
     def _holding(self, position: int) -> list[Message]:
         device = self._devices[position]

@@ -5,10 +5,10 @@ labels are said and checked once, and then again only when they change: the line
 beside them stand two short ones that refer to the last long one of the same position.
 
     {"say":"values","position":0,"tier":"fast","errors":[...],"values":"base64 of doubles"}
-    {"say":"gains","position":0,"fine":[[[bucket,count],...],...],"numbers":"base64 of doubles"}
+    {"say":"gains","position":0,"places":2,"fine":[[[bucket,count],...],...],"numbers":"base64 of doubles"}
 
-The numbers of a gain are the counts of each histogram in turn, the sum of each, and those of the bookmark. Narrower
-buckets stand there where they are kept.
+The numbers of a gain are the places of the buckets that gained, counted through all histograms in turn, what each of
+them gained, the sum of each histogram, and those of the bookmark. Narrower buckets stand there where they are kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import math
 from array import array
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
@@ -25,22 +25,21 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from warpgauge.core.sample import ReadError, Samples
-from warpgauge.exporters.increments import Gains
+from warpgauge.exporters.increments import Gains, buckets_of
 from warpgauge.exporters.messages import At, BadMessageError, Done, Gained, Message, Read, decode, encode, fine_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from warpgauge.core.catalog import Metric, Tier
     from warpgauge.core.sample import Sample
-    from warpgauge.exporters.increments import Bookmark, Increment
+    from warpgauge.exporters.increments import Bookmark
 
 __all__ = ["Listener", "Speaker"]
 
 _METRIC: Final = attrgetter("metric")
 _LABELS: Final = attrgetter("labels")
 _VALUE: Final = attrgetter("value")
-_COUNTS: Final = attrgetter("counts")
-_SUM: Final = attrgetter("sum")
-_IS_WHOLE: Final = float.is_integer
 _DECODER: Final = json.JSONDecoder()
 _MOST_USUAL: Final = 1024  # a bound on what a child makes us keep
 _PLAIN: Final = frozenset({float, int})
@@ -48,8 +47,8 @@ _VALUES: Final = '{"say":"values",'
 _GAINS: Final = '{"say":"gains",'  # Python writes finite numbers and lists of them as JSON does, and sooner
 
 _Series = tuple[Sequence["Metric"], Sequence[tuple[str, ...]]]
-_Marks = tuple[_Series, list[tuple[str, int]]]
-"""Series of histograms, and each name in the bookmark with how many numbers it has."""
+_Marks = tuple[_Series, tuple[str, ...], tuple[int, ...]]
+"""Series of histograms, the names in the bookmark, and how many numbers each has."""
 
 
 class Speaker:
@@ -84,16 +83,16 @@ class Speaker:
         return about.encode() + b2a_base64(array("d", cast("list[float]", values)), newline=False) + b'"}\n'
 
     def _gained(self, gained: Gained) -> bytes:
-        said = self._marks.get(gained.position)
-        marks = self._marks[gained.position] = _marks(gained)
-        if said != marks:
+        gains = Gains.of(gained.increments)
+        marks = _marks(gains, gained.bookmark)
+        if self._marks.get(gained.position) != marks:
+            self._marks[gained.position] = marks
             return encode(gained if self.says_fine else _without_fine(gained))
-        increments, bookmark = gained.increments, gained.bookmark
-        has_fine = self.says_fine and any(gain.fine for gain in increments)
-        fine = [list(map(list, gain.fine)) for gain in increments] if has_fine else []
-        counts, sums = map(_COUNTS, increments), map(_SUM, increments)
-        numbers = array("d", [*chain.from_iterable(counts), *sums, *chain.from_iterable(bookmark.values())])
-        about = f'{_GAINS}"position":{gained.position},"fine":{fine},"numbers":"'
+        fine = [list(map(list, narrow)) for narrow in gains.fine] if self.says_fine else []
+        numbers = array(
+            "d", [*gains.places, *gains.counts, *gains.sums, *chain.from_iterable(gained.bookmark.values())]
+        )
+        about = f'{_GAINS}"position":{gained.position},"places":{len(gains.places)},"fine":{fine},"numbers":"'
         return about.encode() + b2a_base64(numbers, newline=False) + b'"}\n'
 
 
@@ -102,7 +101,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._series: dict[tuple[int, str], tuple[Tier, _Series]] = {}
-        self._marks: dict[int, _Marks] = {}
+        self._marks: dict[int, tuple[_Marks, int]] = {}  # and how many buckets these are
         self._usual: dict[bytes, Message] = {}  # what is said about each position at each tick, by its line
 
     def decode(self, line: bytes) -> Message:
@@ -132,7 +131,8 @@ class Listener:
         elif isinstance(message, Read):
             self._series[message.position, message.tier] = (message.tier, _series(message.samples))
         elif isinstance(message, Gained):
-            self._marks[message.position] = _marks(message)
+            gains, bookmark = Gains.of(message.increments), message.bookmark
+            self._marks[message.position] = (_marks(gains, bookmark), sum(map(buckets_of, gains.metrics)))
         return message
 
     def _values(self, *, say: str, position: int, tier: str, values: str, errors: list[list[Any]]) -> Read:  # noqa: ARG002 - looked at before
@@ -140,19 +140,19 @@ class Listener:
         samples = Samples(*series, _doubles(values, len(series[0])))
         return Read(position, known, samples, tuple(ReadError(*error) for error in errors))
 
-    def _gains(self, *, say: str, position: int, numbers: str, fine: list[list[list[int]]]) -> Gained:  # noqa: ARG002 - as above
-        (metrics, labels), names = self._marks[position]
-        counts = sum(len(metric.buckets) + 1 for metric in metrics)
-        gained = counts + len(metrics)
-        heard = _doubles(numbers, gained + sum(length for _, length in names))
-        if not all(map(_IS_WHOLE, heard[:counts])) or (counts and min(heard[:counts]) < 0):
-            msg = "not counts of milliseconds"
+    def _gains(self, *, say: str, position: int, places: int, numbers: str, fine: list[list[list[int]]]) -> Gained:  # noqa: ARG002 - as above
+        if places < 0:
+            msg = f"{places} buckets"
             raise ValueError(msg)
+        ((metrics, labels), names, lengths), buckets = self._marks[position]
+        told, gained = 2 * places, 2 * places + len(metrics)
+        heard = _doubles(numbers, gained + sum(lengths)).tolist()
         if fine and len(fine) != len(metrics):
             msg = f"narrower buckets of {len(fine)} histograms"
             raise ValueError(msg)
-        increments = Gains(metrics, labels, heard[:gained], list(map(fine_counts, fine)))
-        return Gained(position, increments, _bookmark(names, heard[gained:]))
+        where, counts = _counts(heard[:places], heard[places:told], buckets)
+        increments = Gains(metrics, labels, where, counts, heard[told:gained], list(map(fine_counts, fine)))
+        return Gained(position, increments, _Place(names, lengths, array("d", heard[gained:])))
 
 
 @lru_cache(maxsize=_MOST_USUAL)
@@ -165,27 +165,53 @@ def _without_fine(gained: Gained) -> Gained:
     return replace(gained, increments=tuple(replace(gain, fine=()) for gain in gained.increments))
 
 
-def _series(rows: Sequence[Sample] | Sequence[Increment]) -> _Series:
-    if isinstance(rows, Samples | Gains):
+def _series(rows: Sequence[Sample]) -> _Series:
+    if isinstance(rows, Samples):
         return rows.metrics, rows.labels
     return list(map(_METRIC, rows)), list(map(_LABELS, rows))
 
 
-def _marks(gained: Gained) -> _Marks:
-    return _series(gained.increments), [(name, len(numbers)) for name, numbers in gained.bookmark.items()]
+def _marks(gains: Gains, bookmark: Bookmark) -> _Marks:
+    return (gains.metrics, gains.labels), tuple(bookmark), tuple(map(len, bookmark.values()))
 
 
-def _bookmark(names: list[tuple[str, int]], numbers: list[float]) -> Bookmark:
-    found, first = {}, 0
-    for name, length in names:
-        found[name] = tuple(numbers[first : first + length])
-        first += length
-    return found
+def _counts(places: list[float], counts: list[float], buckets: int) -> tuple[list[int], list[int]]:
+    """Buckets, each once, and the milliseconds that each of them gained."""
+    where, told = list(map(int, places)), list(map(int, counts))
+    is_bucket = not where or (len(set(where)) == len(where) and 0 <= min(where) <= max(where) < buckets)
+    if where != places or told != counts or not is_bucket or (told and min(told) < 0):
+        msg = "not buckets and counts of milliseconds"
+        raise ValueError(msg)
+    return where, told
 
 
-def _doubles(text: str, count: int) -> list[float]:
+class _Place(Mapping[str, tuple[float, ...]]):
+    """A bookmark, as numbers in a row until somebody looks: nobody does but the next child."""
+
+    __slots__ = ("_lengths", "_names", "_numbers")
+
+    def __init__(self, names: tuple[str, ...], lengths: tuple[int, ...], numbers: array[float]) -> None:
+        self._names = names
+        self._lengths = lengths
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __getitem__(self, name: str) -> tuple[float, ...]:
+        at = self._names.index(name) if name in self._names else None
+        if at is None:
+            raise KeyError(name)
+        first = sum(self._lengths[:at])
+        return tuple(self._numbers[first : first + self._lengths[at]])
+
+
+def _doubles(text: str, count: int) -> array[float]:
     """So many finite numbers. Where their sum is one they all are, which is sooner told than of each."""
-    numbers = array("d", a2b_base64(text, strict_mode=True)).tolist()
+    numbers = array("d", a2b_base64(text, strict_mode=True))
     if len(numbers) != count or not (math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers))):
         msg = f"not {count} finite numbers: {numbers!r}"
         raise ValueError(msg)

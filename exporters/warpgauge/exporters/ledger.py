@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from warpgauge.core.fine_buckets import summed
 from warpgauge.core.sample import Histogram, Sample
-from warpgauge.exporters.increments import Gains
+from warpgauge.exporters.increments import Gains, buckets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.device import Device
@@ -27,28 +27,49 @@ _Account = dict[tuple[str, tuple[str, ...]], tuple["Metric", tuple[int, ...], fl
 """Name and labels after the identity -> metric, counts per bucket, not cumulative, the sum, and narrower buckets."""
 
 
+class _Unbooked:
+    """Gains of the same histograms, by the same columns of names, added up until somebody looks."""
+
+    __slots__ = ("_counts", "_sums", "labels", "metrics")
+
+    def __init__(self, metrics: Sequence[Metric], labels: Sequence[tuple[str, ...]]) -> None:
+        self.metrics = metrics
+        self.labels = labels
+        self._counts = [0] * sum(map(buckets_of, metrics))
+        self._sums = [0.0] * len(metrics)
+
+    def add(self, gains: Gains) -> None:
+        counts = self._counts
+        for place, count in zip(gains.places, gains.counts, strict=True):
+            counts[place] += count
+        self._sums = list(map(add, self._sums, gains.sums))
+
+    def gains(self) -> Gains:
+        return Gains(self.metrics, self.labels, range(len(self._counts)), self._counts, self._sums)
+
+
 class Ledger:
     """One account per device, by uuid: an index can change with the next load of the driver. Counts never fall."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, _Account] = {}
-        self._unbooked: dict[str, Gains] = {}  # of each device: nobody has looked since
+        self._unbooked: dict[str, _Unbooked] = {}  # of each device: nobody has looked since
 
     def add(self, uuid: str, increments: Iterable[Increment]) -> None:
         """Add what a device's histograms gained."""
-        if not isinstance(increments, Gains):
+        if not isinstance(increments, Gains) or increments.fine:
             self._book(uuid, increments)
             return
-        before = self._unbooked.get(uuid)
-        together = before.plus(increments) if before is not None else increments
-        if together is None:
+        unbooked = self._unbooked.get(uuid)
+        if unbooked is None or unbooked.metrics is not increments.metrics or unbooked.labels is not increments.labels:
             self._book(uuid)
-            together = increments
-        self._unbooked[uuid] = together
+            unbooked = self._unbooked[uuid] = _Unbooked(increments.metrics, increments.labels)
+        unbooked.add(increments)
 
     def _book(self, uuid: str, increments: Iterable[Increment] = ()) -> None:
         account = self._accounts.setdefault(uuid, {})
-        for gain in (*self._unbooked.pop(uuid, ()), *increments):
+        unbooked = self._unbooked.pop(uuid, None)
+        for gain in (*(unbooked.gains() if unbooked is not None else ()), *increments):
             series = gain.metric.name, gain.labels
             before = account.get(series)
             counts = gain.counts if before is None else tuple(map(add, before[1], gain.counts))

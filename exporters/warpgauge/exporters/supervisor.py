@@ -183,7 +183,8 @@ class Supervisor:
         link = self._link = await self._start()
         skip = sorted(self._quarantine.positions)
         told = self.settings
-        about = {"bookmarks": self._bookmarks, "settings": told}
+        bookmarks = {uuid: dict(bookmark) for uuid, bookmark in self._bookmarks.items()}
+        about = {"bookmarks": bookmarks, "settings": told}
         link.send({"do": "open", "only": None, "skip": skip, **about})
         ticking = asyncio.create_task(self._tick(link, told))
         try:

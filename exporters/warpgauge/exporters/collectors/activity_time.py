@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from warpgauge.exporters.collectors.nvml_getters import Reading
-    from warpgauge.exporters.increments import Bookmark, Increment
+    from warpgauge.exporters.increments import Bookmark
 
 __all__ = ["ACTIVITIES", "ActivityTime"]
 
@@ -62,7 +62,7 @@ class ActivityTime:
                 if activity not in self._gains:
                     self._gains[activity] = TimeGain(detail.ACTIVITY_DISTRIBUTION, (activity,))
                 self._gains[activity].is_fine = self.is_fine
-                self._gains[activity].add([(0.0, idle), (value, milliseconds)])
+                self._gains[activity].add([(0.0, idle), (value, milliseconds)] if idle else [(value, milliseconds)])
         self._all += milliseconds
 
     def pause(self) -> None:
@@ -74,6 +74,7 @@ class ActivityTime:
         """Until when time was counted."""
         return {} if self._counted is None else {_BOOKMARK: (self._counted,)}
 
-    def take(self) -> list[Increment]:
-        """What was gained since this was last asked, zeros included."""
-        return [gain.told() for gain in self._gains.values()]
+    @property
+    def gains(self) -> Iterable[TimeGain]:
+        """What each histogram gained, ever more of them."""
+        return self._gains.values()

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from warpgauge.core.sample import ReadError
     from warpgauge.exporters.collectors.collector import Settings
     from warpgauge.exporters.collectors.nvml_board import Part
-    from warpgauge.exporters.increments import Bookmark, Increment
+    from warpgauge.exporters.increments import Bookmark, Gains
     from warpgauge.exporters.messages import Event
 
 __all__ = ["NvmlCollector"]
@@ -163,7 +163,7 @@ class NvmlCollector:
         """Go on where another process stopped; see `Accumulating`."""
         self._bookmarks = bookmarks
 
-    def gained(self, device: Device) -> tuple[list[Increment], Bookmark]:
+    def gained(self, device: Device) -> tuple[Gains, Bookmark]:
         """What the histograms of one GPU gained since this was last asked; see `Accumulating`."""
         return self._boards[device.uuid].gained()
 

@@ -161,11 +161,12 @@ class NvmlApi:
         """
         begun = self._monotonic()
         try:
-            return int(self.nvml._nvmlGetFunctionPointer(function)(*arguments))  # noqa: SLF001 - as in `code`
+            code: int = self.nvml._nvmlGetFunctionPointer(function)(*arguments)  # noqa: SLF001 - as in `code`
         except self.nvml.NVMLError as error:
             raise _failure(int(error.value), f"{function}: {error}") from error
         finally:
             self._calls.add(function, self._monotonic() - begun)
+        return code
 
     def direct(self, function: str, *arguments: Any) -> None:  # noqa: ANN401 - as above
         """Make one timed call of the library itself.
@@ -174,8 +175,7 @@ class NvmlApi:
             CallFailedError: its return code was not success.
 
         """
-        code = self.timed_code(function, *arguments)
-        if code:
+        if code := self.timed_code(function, *arguments):
             raise self.failure(code, function)
 
     def _timed(self, function: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - the foreign boundary

@@ -14,14 +14,16 @@ from warpgauge.core.catalog import device as rows
 from warpgauge.core.sample import ReadError, Sample, Samples
 from warpgauge.exporters.collectors.collector import DriverError
 from warpgauge.exporters.collectors.identity import device_info
+from warpgauge.exporters.collectors.nvml_answers import Asking
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
 from warpgauge.exporters.collectors.nvml_field_batch import FieldBatch
 from warpgauge.exporters.collectors.nvml_fields import Field, Unwrapped, superseded, to_readings
 from warpgauge.exporters.collectors.nvml_mig import WHOLE
 from warpgauge.exporters.collectors.nvml_samples import SOURCES, SampleBuffers
+from warpgauge.exporters.collectors.time_gain import Telling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from warpgauge.exporters.collectors.nvml_gpm import Gpm
     from warpgauge.exporters.collectors.nvml_gpm_counters import GpmCounters
     from warpgauge.exporters.collectors.nvml_mig import Partitions, Standing
-    from warpgauge.exporters.increments import Bookmark, Increment
+    from warpgauge.exporters.increments import Bookmark, Gains
 
 __all__ = ["GONE", "Board", "Part"]
 
@@ -64,6 +66,9 @@ class _Plan:
     told: frozenset[Metric]  # by any of them
 
 
+_Columns = tuple[list["Metric"], list[tuple[str, ...]], list[tuple[str, ...]]]
+"""Metrics, labels after the identity, and all labels."""
+
 _NO_PLAN: Final = _Plan(-1, {}, frozenset())
 
 
@@ -89,12 +94,23 @@ class Board:
     unsupported: set[object] = field(default_factory=set)  # and fields that another one makes needless
     standing: Standing = WHOLE  # towards MIG, as of the last reading
     _plan: _Plan = field(default=_NO_PLAN, init=False)
+    _telling: Telling = field(default_factory=Telling, init=False)
+    _said: dict[Tier, _Columns] = field(
+        default_factory=dict, init=False
+    )  # made anew they would be cold memory each time
     _batches: dict[Tier, FieldBatch] = field(default_factory=dict, init=False)
     _getters: dict[Tier, list[Getter]] = field(init=False)
+    _asking: dict[tuple[str, tuple[int, ...]], Callable[[], Any]] = field(init=False)  # of those that need no pynvml
 
     def __post_init__(self) -> None:
         """Sort the calls by how often they are made."""
         self._getters = {tier: [getter for getter in self.getters if getter.tier is tier] for tier in Tier}
+        kept = [getter for one in self.getters for getter in (one, one.instead) if getter is not None]
+        self._asking = {
+            (getter.function, getter.arguments): Asking(self.api, self.handle, getter.function, getter.answer).ask
+            for getter in kept
+            if getter.answer is not None
+        }
 
     def read(self, tier: Tier) -> tuple[Sequence[Sample], list[ReadError]]:
         """All samples of a tier, or one error and no sample at all when the board is gone."""
@@ -111,15 +127,22 @@ class Board:
             if failure.verdict is Verdict.DRIVER:
                 raise DriverError(failure.driver_reason, failure.detail) from failure
             return [], [self._error(GONE[failure.verdict], failure.detail)]
-        identity = self.device.labels
-        labels = [identity + it[1] for it in readings]
-        samples = Samples([it[0] for it in readings], labels, [it[2] for it in readings])
+        samples = Samples(*self._series(tier, readings), [it[2] for it in readings])
         return ([*samples, *self._infos()] if tier is Tier.SLOW else samples), errors
 
-    def gained(self) -> tuple[list[Increment], Bookmark]:
+    def _series(self, tier: Tier, readings: Sequence[Reading]) -> tuple[list[Metric], list[tuple[str, ...]]]:
+        """Their columns, the same objects as at the last reading where the series are: see `_said`."""
+        metrics, after = [it[0] for it in readings], [it[1] for it in readings]
+        said = self._said.get(tier)
+        if said is None or said[0] != metrics or said[1] != after:
+            identity = self.device.labels
+            said = self._said[tier] = metrics, after, [identity + labels for labels in after]
+        return said[0], said[2]
+
+    def gained(self) -> tuple[Gains, Bookmark]:
         """What the histograms gained since this was last asked, and where another process can go on."""
         bookmark = {**self.buffers.bookmark, **self.counters.bookmark, **self.activity.bookmark}
-        return [*self.buffers.take(), *self.activity.take()], bookmark
+        return self._telling.gains([*self.buffers.gains, *self.activity.gains]), bookmark
 
     def keep_fine(self, *, is_wanted: bool) -> None:
         """Count the histograms in narrower buckets too, or no longer."""
@@ -170,8 +193,9 @@ class Board:
     def _get(self, getter: Getter, errors: list[ReadError]) -> Iterable[Reading]:
         key = (getter.function, getter.arguments)
         if key not in self.unsupported:
+            ask = self._asking.get(key)
             try:
-                return getter.values(self.api.call(getter.function, self.handle, *getter.arguments))
+                return getter.values(ask() if ask else self.api.call(getter.function, self.handle, *getter.arguments))
             except CallFailedError as failure:
                 self._judge(failure, key, errors)
         return self._get(getter.instead, errors) if key in self.unsupported and getter.instead else ()
@@ -183,18 +207,22 @@ class Board:
         batch = self._batches.get(tier)
         if batch is None or batch.fields != fields:
             batch = self._batches[tier] = FieldBatch(self.api, self.handle, fields)
+        now = self.clock.monotonic()
         try:
-            values = batch.ask()
+            readings = batch.readings(self.counters, now)
         except CallFailedError as failure:
             self._judge(failure, "fields", errors)
             return ()
+        if readings is not None:
+            return readings
+        values = batch.values()
         for value in values:
             if value.code:
                 refusal = self.api.failure(value.code, f"nvmlDeviceGetFieldValues, field {value.field.id}")
                 self._judge(refusal, value.field, errors)
         if batch.is_new(values):
             self.unsupported.update(superseded(values))
-        return to_readings(values, self.counters, self.clock.monotonic())
+        return to_readings(values, self.counters, now)
 
     def _planned(self) -> _Plan:
         """There are hundreds of fields, so they are looked through once."""

@@ -168,7 +168,7 @@ class Unwrapped:
     def __init__(self, bookmark: Bookmark | None = None) -> None:
         """A bookmark of another process lets its totals run on: the monotonic clock is the same for all."""
         kept = (bookmark or {}).items()
-        self._last: Bookmark = {name: past for name, past in kept if name.startswith(_BOOKMARK)}
+        self._last: dict[str, tuple[float, ...]] = {name: past for name, past in kept if name.startswith(_BOOKMARK)}
 
     @property
     def bookmark(self) -> Bookmark:

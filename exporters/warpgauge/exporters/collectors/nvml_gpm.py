@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
 from warpgauge.exporters.collectors.nvml_gpm_metrics import ASKED
-from warpgauge.exporters.collectors.nvml_gpm_question import GpmQuestion
+from warpgauge.exporters.collectors.nvml_gpm_question import GpmAnswer, GpmQuestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Reading
     from warpgauge.exporters.collectors.nvml_gpm_metrics import Asked
-    from warpgauge.exporters.collectors.nvml_gpm_question import GpmAnswer
+    from warpgauge.exporters.collectors.nvml_gpm_question import GpmColumns
 
 __all__ = ["Gpm", "GpmPace"]
 
@@ -55,7 +55,12 @@ class _Round:
     since: _Sample | None = None  # the older sample of the next answer
     is_dear: bool = False  # the last answer was
     readings: list[Reading] | None = None  # the last answer
-    worked: set[int] = field(default_factory=set)  # ids of shy metrics that were ever more than 0
+    worked: set[int] = field(default_factory=set)  # ids of shy metrics that were ever more than 0: of this board then
+
+    @property
+    def ids(self) -> list[int]:
+        """Of what is asked for."""
+        return [asked.id for asked in self.asked]
 
     def is_due(self, now: float) -> bool:
         """The first answer does not keep anybody waiting; a device that supports none of it is not asked."""
@@ -103,7 +108,7 @@ class Gpm:
             return None
         if not supported:
             return None
-        return cls(api, lambda sample: api.call("nvmlGpmSampleGet", handle, sample), pace, times)
+        return cls(api, lambda sample: api.direct("nvmlGpmSampleGet", handle, sample), pace, times)
 
     def read(self) -> list[Reading]:
         """Averages of the last interval; empty at first, and when the interval was too long.
@@ -166,18 +171,23 @@ class Gpm:
         one.every = self._pace.every if was_dear and one.is_dear else 0.0
 
     def _between(self, one: _Round, first: _Sample, second: _Sample) -> list[Reading]:
-        answers = one.question.ask(first.handle, second.handle, [asked.id for asked in one.asked])
-        codes, values, names, _ = zip(*answers, strict=True)
+        answers = one.question.columns(first.handle, second.handle, one.ids)
+        codes, values, names, _ = answers
         is_usual = not any(codes) and (all(names) or not any(names)) and math.isfinite(sum(values))
         told = zip(one.asked, values, strict=True) if is_usual else self._told(one, answers)
-        return [
-            (asked.metric, asked.labels, _within(value * asked.factor, asked.most))
-            for asked, value in told
-            if not asked.is_shy or _has_worked(asked, value, one.worked)
-        ]
+        readings: list[Reading] = []
+        for (number, metric, labels, factor, most, _, is_shy), value in told:
+            if is_shy and value > 0.0:
+                one.worked.add(number)
+            if not is_shy or number in one.worked:
+                in_base_units = value * factor
+                within = in_base_units if 0.0 <= in_base_units <= most else _within(in_base_units, most)
+                readings.append((metric, labels, within))
+        return readings
 
-    def _told(self, one: _Round, answers: list[GpmAnswer]) -> list[tuple[Asked, float]]:
+    def _told(self, one: _Round, columns: GpmColumns) -> list[tuple[Asked, float]]:
         """What was answered among much that was not; what the device lacks is not asked for again."""
+        answers = [GpmAnswer(*answer) for answer in zip(*columns, strict=True)]
         is_named = any(answer.name_at for answer in answers)
         both = list(zip(one.asked, answers, strict=True))
         lacking = {asked.id for asked, answer in both if self._is_lacking(answer, is_named=is_named)}
@@ -218,13 +228,6 @@ class Gpm:
         """Begin anew: the next reading gives nothing, whatever the driver says about the samples of before."""
         with suppress(CallFailedError):
             self.close()
-
-
-def _has_worked(asked: Asked, value: float, worked: set[int]) -> bool:
-    """Whether a shy metric is known to be one of this board: one that was ever more than 0 is."""
-    if value > 0.0:
-        worked.add(asked.id)
-    return asked.id in worked
 
 
 def _within(value: float, most: float) -> float:

@@ -18,12 +18,12 @@ from warpgauge.exporters.collectors.sample_time import SampleTime
 from warpgauge.exporters.collectors.time_gain import TimeGain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from warpgauge.core.clock import Clock
     from warpgauge.exporters.collectors.nvml_api import NvmlApi
     from warpgauge.exporters.collectors.nvml_getters import Reading
-    from warpgauge.exporters.increments import Bookmark, Increment
+    from warpgauge.exporters.increments import Bookmark
 
 __all__ = ["SOURCES", "SampleBuffers", "Source"]
 
@@ -112,12 +112,10 @@ class SampleBuffers:
             gain.is_fine = self.is_fine
             gain.add(spans)
 
-    def take(self) -> list[Increment]:
-        """What the histograms gained since this was last asked; one that gained nothing says so with zeros.
-
-        All of them each time: series that come and go would be said by their names again and again.
-        """
-        return [gain.told() for gain in self._gains.values()]
+    @property
+    def gains(self) -> Iterable[TimeGain]:
+        """What each histogram gained, ever more of them."""
+        return self._gains.values()
 
     @property
     def bookmark(self) -> Bookmark:
