@@ -14,7 +14,6 @@ from warpgauge.core.catalog import device as rows
 from warpgauge.core.sample import ReadError, Sample, Samples
 from warpgauge.exporters.collectors.collector import DriverError
 from warpgauge.exporters.collectors.identity import device_info
-from warpgauge.exporters.collectors.nvml_answers import Asking
 from warpgauge.exporters.collectors.nvml_api import CallFailedError, Verdict
 from warpgauge.exporters.collectors.nvml_field_batch import FieldBatch
 from warpgauge.exporters.collectors.nvml_fields import Field, Unwrapped, superseded, to_readings
@@ -23,7 +22,7 @@ from warpgauge.exporters.collectors.nvml_samples import SOURCES, SampleBuffers
 from warpgauge.exporters.collectors.time_gain import Telling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from warpgauge.core.catalog import Metric
     from warpgauge.core.clock import Clock
@@ -95,22 +94,13 @@ class Board:
     standing: Standing = WHOLE  # towards MIG, as of the last reading
     _plan: _Plan = field(default=_NO_PLAN, init=False)
     _telling: Telling = field(default_factory=Telling, init=False)
-    _said: dict[Tier, _Columns] = field(
-        default_factory=dict, init=False
-    )  # made anew they would be cold memory each time
+    _said: dict[Tier, _Columns] = field(default_factory=dict, init=False)  # made anew they would be cold memory
     _batches: dict[Tier, FieldBatch] = field(default_factory=dict, init=False)
     _getters: dict[Tier, list[Getter]] = field(init=False)
-    _asking: dict[tuple[str, tuple[int, ...]], Callable[[], Any]] = field(init=False)  # of those that need no pynvml
 
     def __post_init__(self) -> None:
         """Sort the calls by how often they are made."""
         self._getters = {tier: [getter for getter in self.getters if getter.tier is tier] for tier in Tier}
-        kept = [getter for one in self.getters for getter in (one, one.instead) if getter is not None]
-        self._asking = {
-            (getter.function, getter.arguments): Asking(self.api, self.handle, getter.function, getter.answer).ask
-            for getter in kept
-            if getter.answer is not None
-        }
 
     def read(self, tier: Tier) -> tuple[Sequence[Sample], list[ReadError]]:
         """All samples of a tier, or one error and no sample at all when the board is gone."""
@@ -193,9 +183,8 @@ class Board:
     def _get(self, getter: Getter, errors: list[ReadError]) -> Iterable[Reading]:
         key = (getter.function, getter.arguments)
         if key not in self.unsupported:
-            ask = self._asking.get(key)
             try:
-                return getter.values(ask() if ask else self.api.call(getter.function, self.handle, *getter.arguments))
+                return getter.values(self.api.call(getter.function, self.handle, *getter.arguments))
             except CallFailedError as failure:
                 self._judge(failure, key, errors)
         return self._get(getter.instead, errors) if key in self.unsupported and getter.instead else ()

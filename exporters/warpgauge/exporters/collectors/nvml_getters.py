@@ -5,16 +5,14 @@ Units and traps: nvml.h (percent, mW, mJ, MHz) and, for what differs between boa
 
 from __future__ import annotations
 
-from ctypes import c_uint, c_ulonglong
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from warpgauge.core.catalog import Metric, Tier, device
-from warpgauge.exporters.collectors.nvml_answers import Answer
-from warpgauge.exporters.collectors.nvml_api import PYNVML, constant
+from warpgauge.exporters.collectors.nvml_api import constant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 __all__ = ["GETTERS", "Getter", "Reading", "fan_getter"]
 
@@ -36,7 +34,6 @@ class Getter:
     values: Callable[[Any], Iterable[Reading]]
     beside: tuple[Metric, ...] = ()  # what the same result tells too
     every: Tier | None = None
-    answer: Answer | None = None  # how the library itself is asked; None: through pynvml
     instead: Getter | None = None  # for drivers that lack the first
 
     @property
@@ -88,11 +85,9 @@ _REASON_BITS: Final = {
 }
 
 
-_REASONS: Final = tuple(((reason,), bit) for reason, bit in _REASON_BITS.items())
-
-
-def _throttle_reasons(mask: int) -> list[Reading]:
-    return [(device.THROTTLE_ACTIVE, label, 1.0 if mask & bit else 0.0) for label, bit in _REASONS]
+def _throttle_reasons(raw: Any) -> list[Reading]:  # noqa: ANN401 - an integer from ctypes
+    mask = int(raw)
+    return [(device.THROTTLE_ACTIVE, (reason,), float(bool(mask & bit))) for reason, bit in _REASON_BITS.items()]
 
 
 def _remapped_rows(raw: Any) -> list[Reading]:  # noqa: ANN401 - a tuple of four integers
@@ -145,14 +140,9 @@ def _memory_errors() -> list[Getter]:
     ]
 
 
-def _utilization(raw: Sequence[int]) -> list[Reading]:
+def _utilization(raw: Any) -> list[Reading]:  # noqa: ANN401 - nvmlUtilization_t
     """Fast in one call; `memory` is the share of time with any access, which other tools show as fullness."""
-    gpu, memory = raw
-    return [*_COMPUTE(gpu), *_ACCESS(memory)]
-
-
-_COMPUTE: Final = ratio(device.UTILIZATION, "compute")
-_ACCESS: Final = ratio(device.MEMORY_ACCESS)
+    return [*ratio(device.UTILIZATION, "compute")(raw.gpu), *ratio(device.MEMORY_ACCESS)(raw.memory)]
 
 
 def _engine(word: str, engine: str) -> Getter:
@@ -174,7 +164,6 @@ def _clocks(metric: Metric, function: str) -> list[Getter]:
             function=function,
             arguments=(constant(f"NVML_CLOCK_{suffix}"),),
             values=scaled(metric, label, factor=MEGA),
-            answer=Answer(type=c_uint, before=(c_uint(constant(f"NVML_CLOCK_{suffix}")),)),
         )
         for label, suffix in kinds.items()
     ]
@@ -227,28 +216,17 @@ GETTERS: Final[tuple[Getter, ...]] = (
         function="nvmlDeviceGetUtilizationRates",
         values=_utilization,
         beside=(device.MEMORY_ACCESS,),
-        answer=Answer(type=PYNVML.c_nvmlUtilization_t, told=("gpu", "memory")),
     ),
     _engine("Jpg", "jpeg"),
     _engine("Ofa", "ofa"),
     _engine("Encoder", "encoder"),
     _engine("Decoder", "decoder"),
-    Getter(
-        metric=device.POWER,
-        function="nvmlDeviceGetPowerUsage",
-        values=scaled(device.POWER, factor=MILLI),
-        answer=Answer(type=c_uint),
-    ),
+    _plain(device.POWER, "nvmlDeviceGetPowerUsage", MILLI),
     Getter(  # drivers before 12.8's lack the V call
         metric=device.TEMPERATURE,
         function="nvmlDeviceGetTemperatureV",
         arguments=_CORE,
         values=_CORE_VALUES,
-        answer=Answer(
-            type=PYNVML.c_nvmlTemperature_v1_t,
-            given={"version": constant("nvmlTemperature_v1"), "sensorType": _CORE[0]},
-            told=("temperature",),
-        ),
         instead=Getter(
             metric=device.TEMPERATURE, function="nvmlDeviceGetTemperature", arguments=_CORE, values=_CORE_VALUES
         ),
@@ -258,12 +236,10 @@ GETTERS: Final[tuple[Getter, ...]] = (
         metric=device.THROTTLE_ACTIVE,
         function="nvmlDeviceGetCurrentClocksEventReasons",
         values=_throttle_reasons,
-        answer=Answer(type=c_ulonglong),
         instead=Getter(
             metric=device.THROTTLE_ACTIVE,
             function="nvmlDeviceGetCurrentClocksThrottleReasons",
             values=_throttle_reasons,
-            answer=Answer(type=c_ulonglong),
         ),
     ),
     Getter(
