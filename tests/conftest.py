@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile(
         "mutants", usual, phases=[Phase.explicit, Phase.generate], derandomize=True, database=None
     )
-    settings.load_profile(config.getoption("--hypothesis-profile") or "any machine")
+    settings.load_profile(config.getoption("--hypothesis-profile", None) or "any machine")
     kept = Path(__file__).parents[1] / ".cache" / "data" / os.environ.get("PYTEST_XDIST_WORKER", "")
     os.environ["XDG_DATA_HOME"] = str(kept)
     os.environ.pop("STATE_DIRECTORY", None)

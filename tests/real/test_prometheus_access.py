@@ -109,4 +109,4 @@ def test_a_certificate_of_nobody_known_is_named_with_its_mend(secured: str, caps
     code = main(["analyze", "--json", secured], environ={})
 
     assert code == 2
-    assert "pass --ca-file" in capsys.readouterr().err
+    assert "name its authority with --ca-file" in capsys.readouterr().err
