@@ -74,7 +74,7 @@ def power_roof(frame: Frame, seconds: float) -> Array:
     is_unknown = np.isnan(limit)
     if not is_unknown.any():
         return limit
-    models = frame.once("numbers of models", lambda: _model_numbers(frame), (frame.job_version, len(frame.devices)))
+    models = frame.once("numbers of models", lambda: _model_numbers(frame), (frame.devices.changes, len(frame.devices)))
     drawn = np.nan_to_num(frame.window(_POWER, frame.columns * frame.step_seconds).peak)
     most = np.zeros(models.max(initial=0) + 1)
     np.maximum.at(most, models, drawn)

@@ -37,6 +37,7 @@ VANISHED_SCRAPES: Final = 5.0  # answered in a row without the device: of those 
 FLEET_SHARE: Final = 0.5
 LEAST_FLEET: Final = 4
 WITNESSES: Final = 8  # nodes that speak, asked whether they did all the time
+ASKED_BARS: Final = 4.0  # they are asked about so many times what counts as silence
 CONFIDENCE: Final = 0.9
 
 
@@ -82,9 +83,10 @@ def _seconds_silent(frame: Frame, table: Table[Any]) -> Doubles:
 
 
 def _least_per_site(frame: Frame, nodes: Doubles, devices: Doubles) -> Doubles:
-    least = np.full(len(frame.sites.keys), np.inf)
-    np.fmin.at(least, frame.sites.of_node, nodes)
-    np.fmin.at(least, frame.sites.of_device, devices)
+    sites = frame.sites
+    least = np.full(len(sites.keys), np.inf)
+    np.fmin.at(least, sites.of_node, nodes)
+    np.fmin.at(least, sites.of_device, devices)
     return least
 
 
@@ -96,33 +98,39 @@ def _silent_sites(frame: Frame, silence: Doubles) -> Ints:
     bar = np.fmax(SILENCE_SECONDS, SILENT_SCRAPES * np.where(np.isfinite(intervals), intervals, np.nan))
     found = np.flatnonzero(np.isfinite(silence) & (silence >= bar)).tolist()
     speaking = np.flatnonzero(silence < bar).tolist()
-    heard = {
-        cluster: _heard_of_others(frame, cluster, speaking) for cluster in {frame.sites.keys[at][0] for at in found}
-    }
-    alone = [at for at in found if _spoken(frame, heard[frame.sites.keys[at][0]], float(silence[at])) >= bar[at]]
+    sites, columns = frame.sites.keys, _columns_asked(frame, bar[found])
+    heard = {cluster: _heard_of_others(frame, cluster, speaking, columns) for cluster in {sites[at][0] for at in found}}
+    alone = [at for at in found if _spoken(frame, heard[sites[at][0]], float(silence[at])) >= bar[at]]
     return np.array(alone, dtype=np.int64)
 
 
-def _heard_of_others(frame: Frame, cluster: str, speaking: list[int]) -> Mask:
+def _columns_asked(frame: Frame, bars: Doubles) -> int:
+    """How many of the newest columns tell whether others spoke for long enough; more are not read."""
+    return min(frame.columns, round(ASKED_BARS * float(bars.max(initial=0.0)) / frame.step_seconds) + 1)
+
+
+def _heard_of_others(frame: Frame, cluster: str, speaking: list[int], columns: int) -> Mask:
     """[column], whether anything was heard of those that speak now: those first back after an outage prove nothing."""
-    near = [at for at in speaking if frame.sites.keys[at][0] == cluster] or speaking
-    each = [heard_at(frame, frame.sites.keys[at], frame.columns) for at in near[:WITNESSES]]
-    return np.asarray(np.logical_or.reduce([np.zeros(frame.columns, dtype=bool), *each]))
+    sites = frame.sites.keys
+    near = [at for at in speaking if sites[at][0] == cluster] or speaking
+    each = [heard_at(frame, sites[at], columns) for at in near[:WITNESSES]]
+    return np.asarray(np.logical_or.reduce([np.zeros(columns, dtype=bool), *each]))
 
 
 def _spoken(frame: Frame, heard: Mask, seconds: float) -> float:
     """Seconds, of the last so many, in which something was heard."""
-    columns = min(frame.columns, round(seconds / frame.step_seconds) + 1)
+    columns = min(len(heard), round(seconds / frame.step_seconds) + 1)
     return float(np.count_nonzero(heard[-columns:])) * frame.step_seconds
 
 
 def _vanished(frame: Frame, silence: _Silence, of_sites: Doubles) -> Ints:
     """Rows of devices that were missing on many pages of a node which itself was heard of."""
-    without = np.where(np.isfinite(silence.devices), silence.devices - of_sites[frame.sites.of_device], 0.0)
+    sites, at = frame.sites.keys, frame.sites.of_device
+    without = np.where(np.isfinite(silence.devices), silence.devices - of_sites[at], 0.0)
     bar = np.fmax(SILENCE_SECONDS, VANISHED_SCRAPES * frame.interval_seconds(TableName.DEVICES))
     found = np.flatnonzero(without >= bar).tolist()
-    at = frame.sites.of_device
-    heard = {site: heard_at(frame, frame.sites.keys[site], frame.columns) for site in {int(at[row]) for row in found}}
+    columns = _columns_asked(frame, bar[found])
+    heard = {site: heard_at(frame, sites[site], columns) for site in {int(at[row]) for row in found}}
     missed = [row for row in found if _spoken(frame, heard[int(at[row])], float(silence.devices[row])) >= bar[row]]
     return np.array(missed, dtype=np.int64)
 
