@@ -25,6 +25,8 @@ __all__ = [
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _FEW: Final = 3
+_ROUGH_TIMES: Final = 9.995  # rounds to ten
+_MOST_TIMES: Final = 1000
 
 
 def percent(ratio: float) -> str:
@@ -62,9 +64,9 @@ def gibibytes(number: float) -> str:
 
 def times(ratio: float) -> str:
     """`1.31 times`; `17 times` from ten on; what lies beyond a thousand is an estimate of something near zero."""
-    if ratio > 1000:  # noqa: PLR2004 - as said
-        return "more than 1000 times"
-    return f"{ratio:.0f} times" if ratio >= 9.995 else f"{ratio:.2f} times"  # noqa: PLR2004 - rounds to ten
+    if ratio > _MOST_TIMES:
+        return f"more than {_MOST_TIMES} times"
+    return f"{ratio:.0f} times" if ratio >= _ROUGH_TIMES else f"{ratio:.2f} times"
 
 
 def count(number: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.frame.samples import HOLD_INTERVALS
 from warpgauge.analyzer.sources.batch import Points
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["REPLICA_LABELS", "merge_replicas", "without"]
 
 REPLICA_LABELS: Final = ("prometheus_replica", "replica", "__replica__")
-_GAP_INTERVALS: Final = 2.5  # as the frame bridges: one missed sample is none, two are one
 
 
 def without(labels: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -55,7 +55,7 @@ def _filled(times_ms: Ints, values: Doubles, other: Points) -> tuple[Ints, Doubl
     if not len(times_ms) or not len(other.times_ms):
         return (times_ms, values) if len(times_ms) else (other.times_ms, other.values)
     usual = np.diff(times_ms) if len(times_ms) > 1 else np.diff(other.times_ms)
-    gap_ms = _GAP_INTERVALS * float(np.median(usual)) if len(usual) else np.inf
+    gap_ms = HOLD_INTERVALS * float(np.median(usual)) if len(usual) else np.inf
     first, last = min(times_ms[0], other.times_ms[0] - 1), max(times_ms[-1], other.times_ms[-1] + 1)
     edges = np.concatenate([[first], times_ms, [last]])
     after = np.searchsorted(edges, other.times_ms, side="left")
