@@ -96,9 +96,11 @@ def test_a_machine_without_cpu_times_is_not_judged() -> None:
     assert detection.not_judged[0].missing == ("host_cpu_seconds_total",)
 
 
-def test_the_words_give_cpus_share_duration_and_who_waits() -> None:
+def test_the_words_give_cpus_share_window_and_who_waits() -> None:
     (candidate,) = HostSaturated().detect(machine(since(COLUMNS, 12, 1.0, 0.05), stalled=0.4)).candidates
-    assert candidate.summary == ("build-7: all 2 CPUs 100 % busy for 2 min; tasks waited for a CPU 40 % of the time.")
+    assert candidate.summary == (
+        "build-7: all 2 CPUs were 100 % busy in the last 50 s; tasks waited for a CPU 40 % of that time."
+    )
     assert candidate.severity is Severity.WARNING
     assert candidate.needs_processes
 

@@ -97,7 +97,6 @@ class _Load:
 
     row: int
     entity: NodeEntity
-    seconds: float  # for which they are busy
     since: float
     level: float
     covered: float  # share of the window in which they were measured
@@ -126,14 +125,14 @@ def _loads(frame: Frame, rows: Sequence[int], busy: Array) -> Iterator[_Load]:
         rows, *(column.tolist() for column in columns), strict=True
     ):
         yield _Load(
-            row=row, entity=frame.nodes.entities[row], seconds=frame.now - since, since=since, level=level,
+            row=row, entity=frame.nodes.entities[row], since=since, level=level,
             covered=covered, samples=samples, cpus=cpus, stalled=waiting, load1=load1,
         )  # fmt: skip
 
 
 def _saturated(one: _Load, *, is_raised: bool) -> Candidate:
     all_cpus = "all CPUs" if np.isnan(one.cpus) else f"all {count(int(one.cpus), 'CPU')}"
-    waiting = "" if np.isnan(one.stalled) else f"; tasks waited for a CPU {percent(one.stalled)} of the time"
+    waiting = "" if np.isnan(one.stalled) else f"; tasks waited for a CPU {percent(one.stalled)} of that time"
     return Candidate(
         kind=FindingKind.HOST_SATURATED,
         scope=_node_scope(one.entity),
@@ -141,7 +140,8 @@ def _saturated(one: _Load, *, is_raised: bool) -> Candidate:
         since=one.since,
         confidence=confidence((one.level - RAISE_BUSY) / (1 - RAISE_BUSY), covered=one.covered),
         evidence=_saturation_evidence(one),
-        summary=f"{one.entity.node}: {all_cpus} {percent(one.level)} busy for {span(one.seconds)}{waiting}.",
+        summary=f"{one.entity.node}: {all_cpus} were {percent(one.level)} busy in the last {span(WINDOW_SECONDS)}"
+        f"{waiting}.",
         remedy="Find out what runs there; end it, move it elsewhere, or lower its priority (renice, a CPU limit)"
         " so that what feeds the devices gets its turn.",
         simulated=one.entity.simulated,
@@ -208,7 +208,6 @@ class _Memory:
 
     row: int
     entity: NodeEntity
-    seconds: float  # for which it runs out
     since: float
     available: float  # share of it
     total: float
@@ -251,7 +250,7 @@ def _short_of_memory(one: _Memory, *, is_raised: bool) -> Candidate:
         confidence=confidence(margin, covered=one.covered),
         evidence=one.evidence(),
         summary=f"{one.entity.node} runs out of memory: {percent(one.available)} of {gibibytes(one.total)} left"
-        f"{stalls}, for {span(one.seconds)}.",
+        f"{stalls}.",
         remedy="End or shrink what holds the memory before the kernel kills something; give jobs a memory limit.",
         simulated=one.entity.simulated,
         strength=Strength.RAISE if is_raised else Strength.HOLD,
@@ -298,7 +297,7 @@ class _MemoryReading:
             rows, *(column.tolist() for column in columns), strict=True
         ):
             yield _Memory(
-                row=row, entity=frame.nodes.entities[row], seconds=frame.now - since, since=since, available=left,
+                row=row, entity=frame.nodes.entities[row], since=since, available=left,
                 total=total, covered=covered, samples=samples, stalled=stalled, swap_in=swap_in,
             )  # fmt: skip
 
