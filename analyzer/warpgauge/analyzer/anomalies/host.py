@@ -6,6 +6,7 @@ full core of two is a program at work, not a saturated machine.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, ProcessReading, Strength
 from warpgauge.analyzer.detection.cpu import busy_ratio
-from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured, whose_process
 from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, onset_times, ratio
 from warpgauge.analyzer.detection.wording import count, gibibytes, percent, span
 from warpgauge.core.catalog import host
@@ -87,7 +88,7 @@ class HostSaturated:
             [process for process in busiest if process.cpu_ratio >= LEAST_SHARE],
             share=lambda process: process.cpu_ratio,
             words=lambda process: f"{percent(process.cpu_ratio)} of all CPUs",
-            evidence=lambda process: measured(host.PROCESS_CPU, process.cpu_ratio),
+            evidence=lambda process: _of_process(host.PROCESS_CPU, process.cpu_ratio, process),
         )
 
 
@@ -198,7 +199,7 @@ class MemoryPressure:
             largest,
             share=lambda process: process.memory_bytes,
             words=lambda process: gibibytes(process.memory_bytes),
-            evidence=lambda process: measured(host.PROCESS_MEMORY, process.memory_bytes),
+            evidence=lambda process: _of_process(host.PROCESS_MEMORY, process.memory_bytes, process),
         )
 
 
@@ -339,6 +340,13 @@ def _explained(
     )
 
 
+def _of_process(metric: Metric, value: float, process: ProcessReading) -> Evidence:
+    command = json.dumps(process.command, ensure_ascii=False)
+    labels = f'{{pid="{process.pid}", command={command}}}'
+    return measured(metric, value, labels=labels, whose=whose_process(process))
+
+
 def _process_name(process: ProcessReading) -> str:
     user = f", user {process.user}" if process.user else ""
-    return f"{process.command} (pid {process.pid}{user})"
+    job = f", job {process.job}" if process.job else ""
+    return f"{process.command} (pid {process.pid}{user}{job})"
