@@ -153,12 +153,12 @@ def replays(totals: ArrayLike) -> tuple[Candidate, ...]:
 def test_a_counter_that_begins_to_rise_has_a_level_shift() -> None:
     (found,) = replays(np.cumsum(since(COLUMNS, 60, 50.0)))
     assert (found.kind, found.scope.uuid) == (FindingKind.LEVEL_SHIFT, "GPU-2")
-    assert "went from 0 to 5, " in found.summary
+    assert "went from 0 to 5 a second, " in found.summary
 
 
 def test_a_level_that_was_next_to_nothing_is_no_measure_of_the_change() -> None:
     (found,) = replays(np.cumsum(since(COLUMNS, 60, 50.0, 1.0)))
-    assert "went from 0.1 to 5, " in found.summary
+    assert "went from 0.1 to 5 a second, " in found.summary
 
 
 def test_a_counter_that_starts_anew_did_not_change() -> None:

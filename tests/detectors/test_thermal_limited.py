@@ -40,7 +40,7 @@ def test_a_throttled_device_with_a_lower_clock_is_named(reason: str) -> None:
 def test_the_words_give_temperature_share_and_clocks() -> None:
     (candidate,) = raised(hot())
     assert candidate.summary == (
-        "n0/gpu2 is slowed down by heat at 87 °C: throttled 100 % of the last 5 min, 1.48 GHz where its peers run at"
+        "n0/gpu2 is slowed down by heat at 87 °C: throttled 100 % of the last 5 min, at 1.48 GHz where its peers run at"
         " 1.98 GHz."
     )
     assert candidate.remedy.startswith("Check the cooling of n0/gpu2: ")

@@ -72,6 +72,8 @@ class Signal:
     least_change: float = 0.0  # and in the metric's unit
     may_fall: bool = False  # whether less of it is worth a word too
     what: str
+    unit: str  # as it is said behind a number
+    per_unit: float = 1.0  # what the number is multiplied by for that
     look: str
 
     @property
@@ -86,6 +88,7 @@ SIGNALS: Final = (
         extra=("core",),
         least_change=6.0,
         what="core temperature",
+        unit="°C",
         look="Compare it with its neighbors at the same power; look at fans, air flow and the seat of the heat sink.",
     ),
     Signal(
@@ -93,6 +96,7 @@ SIGNALS: Final = (
         extra=("memory",),
         least_change=6.0,
         what="memory temperature",
+        unit="°C",
         look="Compare it with its neighbors at the same power; look at fans, air flow and thermal pads.",
     ),
     Signal(
@@ -100,12 +104,14 @@ SIGNALS: Final = (
         least_change=40.0,
         may_fall=True,
         what="power draw",
+        unit="W",
         look="Compare clocks, activity and power limit with those of its peers.",
     ),
     Signal(
         metric=device.PCIE_REPLAY,
         least_change=1.0,
         what="rate of PCIe replays",
+        unit="a second",
         look="A rising rate means slot, riser or cable: look at accel_pcie_link_width and the kernel log (AER).",
     ),
     Signal(
@@ -113,24 +119,29 @@ SIGNALS: Final = (
         extra=("io", "some"),
         least_change=0.10,
         what="share of time in which tasks waited for storage",
+        unit="%",
+        per_unit=100.0,
         look="See which disk is busy (host_disk_io_time_seconds_total) and which process reads or writes.",
     ),
     Signal(
         metric=host.NETWORK_RECEIVE_ERRORS,
         least_change=1.0,
         what="rate of network receive errors",
+        unit="a second",
         look="Look at cable, transceiver and switch port (ethtool -S, ip -s link).",
     ),
     Signal(
         metric=host.NETWORK_TRANSMIT_ERRORS,
         least_change=1.0,
         what="rate of network transmit errors",
+        unit="a second",
         look="Look at cable, transceiver and switch port (ethtool -S, ip -s link).",
     ),
     Signal(
         metric=training.STEP_SECONDS,
         extra=("mean",),
         what="step time",
+        unit="s",
         look="Compare the phases of this rank with those of the others, and with a step before the change.",
     ),
 )
@@ -393,7 +404,7 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
                 samples=found.samples,
             ),
         ),
-        summary=f"{name}: {signal.what} {_words(found)}, and nothing else explains it.",
+        summary=f"{name}: {signal.what} {_words(signal, found)}, and nothing else explains it.",
         remedy=signal.look,
         simulated=simulated,
         strength=Strength.RAISE,
@@ -401,11 +412,13 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
     )
 
 
-def _words(found: _Found) -> str:
+def _words(signal: Signal, found: _Found) -> str:
+    """`went from 60 to 72 °C (20 %)`."""
     verb = {FindingKind.LEVEL_SHIFT: "went", FindingKind.DRIFT: "drifted", FindingKind.SPIKE: "spiked"}[found.kind]
     share = abs(found.after - found.before) / abs(found.before) if found.before else np.inf
     change = f" ({percent(share)})" if share <= MOST_TOLD_SHARE else ""
-    return f"{verb} from {found.before:.4g} to {found.after:.4g}{change}"
+    before, after = (value * signal.per_unit for value in (found.before, found.after))
+    return f"{verb} from {before:.4g} to {after:.4g} {signal.unit}{change}"
 
 
 def _labels(signal: Signal) -> str:

@@ -256,7 +256,7 @@ def _summary(frame: Frame, reading: ThermalReading, row: int) -> str:
     reference = "its peers run at" if reading.has_peers[row] else "its highest clock is"
     return (
         f"{device_name(entity)} is slowed down by heat{heat}: throttled {percent(float(reading.share[row]))} of the"
-        f" last {span(WINDOW_SECONDS)}, {gigahertz(float(reading.clock_hertz[row]))} where {reference}"
+        f" last {span(WINDOW_SECONDS)}, at {gigahertz(float(reading.clock_hertz[row]))} where {reference}"
         f" {gigahertz(float(reading.reference_hertz[row]))}."
     )
 
