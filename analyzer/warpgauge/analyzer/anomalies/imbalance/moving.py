@@ -182,7 +182,7 @@ def _read(  # noqa: PLR0913 - as above
 
     A window `is_longer` until it holds enough samples and steps; one that is not has none to spare for a shift.
     """
-    if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
+    if not group.all_report or not are_timed_by_device(frame, group):
         return None
     rows, width = list(group.ranks), 1 if is_close else _columns_of_sample(frame, group)
     if is_longer:

@@ -110,7 +110,7 @@ class Lag:
 
 def are_timed_by_device(frame: Frame, group: Group) -> bool:
     """Whether compute and sending may be believed: the device's clock timed them, or there is no device."""
-    return max(group.devices) < 0 or bool(frame.has_device_clock[group.rank_rows].all())
+    return group.is_on_cpus or bool(frame.has_device_clock[group.rank_rows].all())
 
 
 def read_lag(
@@ -121,7 +121,7 @@ def read_lag(
     Of ranks on accelerators that only the host timed nothing but the wait for input counts. What is usual is read from
     the whole frame but its newest `past_seconds`, where these are given.
     """
-    if min(group.ranks) < 0:
+    if not group.all_report:
         return None
     rows = group.rank_rows
     steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=rows).astype(np.float64)

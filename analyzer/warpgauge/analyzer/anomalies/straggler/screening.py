@@ -49,13 +49,9 @@ def screened(frame: Frame, thermal: Mask) -> Screening:
     is_small = groups.sizes < LEAST_PEERS
     by_phases, by_clock = _has_phases(frame, groups) & ~is_small, _has_clock(frame, groups) & ~is_small
     by_clock &= ~by_phases
-    clock = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).mean)
-    is_hot = groups.of_devices(thermal) == 1
-    slowness = (
-        np.fmax(_computes_longer(frame, groups, WINDOW_SECONDS), _computes_longer(frame, groups, EARLY_SECONDS)),
-        ratio(groups.spread(groups.median(clock)), clock),
-    )
-    longest, slowest = (groups.greatest(np.where(is_hot, 1.0, one)) for one in slowness)
+    is_hot = np.append(thermal, False)[groups.devices]  # row -1, no device, is the last
+    longest = np.fmax(*(_longest(frame, groups, is_hot, seconds) for seconds in (WINDOW_SECONDS, EARLY_SECONDS)))
+    slowest = _slowest(frame, groups, is_hot)
     suspects = np.where(by_phases, longest, np.where(by_clock, slowest, 1.0)) >= 1 + HOLD_EFFECT - _ROUNDING
     suspects |= by_phases & _sends_late(frame, groups)
     is_judged = by_phases | by_clock
@@ -67,10 +63,17 @@ def screened(frame: Frame, thermal: Mask) -> Screening:
     )
 
 
-def _computes_longer(frame: Frame, groups: Groups, seconds: float) -> Array:
-    """[member], compute time per step in the newest seconds as a multiple of the group's median."""
+def _longest(frame: Frame, groups: Groups, left_out: Mask, seconds: float) -> Array:
+    """[group], the longest compute time per step in the newest seconds, as a multiple of the group's median."""
     compute = groups.of_ranks(mean_per_step(frame, "compute", seconds))
-    return ratio(compute, groups.spread(groups.median(compute)))
+    return ratio(groups.greatest(np.where(left_out, np.nan, compute)), groups.median(compute))
+
+
+def _slowest(frame: Frame, groups: Groups, left_out: Mask) -> Array:
+    """[group], the median clock as a multiple of the slowest member's."""
+    clock = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).mean)
+    slowness = ratio(groups.spread(groups.median(clock)), clock)
+    return groups.greatest(np.where(left_out, np.nan, slowness))
 
 
 def _sends_late(frame: Frame, groups: Groups) -> Mask:
@@ -88,15 +91,11 @@ def _sends_late(frame: Frame, groups: Groups) -> Mask:
 
 def _has_phases(frame: Frame, groups: Groups) -> Mask:
     """[group], whether `_by_phases` gives a reading."""
-    covered = groups.of_ranks(frame.window(_COMPUTE, WINDOW_SECONDS).coverage)
-    compute = groups.of_ranks(mean_per_step(frame, "compute", WINDOW_SECONDS))
-    is_timed = groups.of_ranks(frame.has_device_clock)
-    on_cpus = groups.greatest(groups.devices.astype(np.float64)) < 0
-    is_trusted = on_cpus | (groups.least(is_timed) == 1)
-    return np.asarray(is_trusted & (groups.least(covered) >= LEAST_COVERAGE) & np.isfinite(groups.least(compute)))
+    is_trusted = groups.are_on_cpus | groups.every_rank(frame.has_device_clock)
+    is_covered = frame.window(_COMPUTE, WINDOW_SECONDS).coverage >= LEAST_COVERAGE
+    return is_trusted & groups.every_rank(is_covered & np.isfinite(mean_per_step(frame, "compute", WINDOW_SECONDS)))
 
 
 def _has_clock(frame: Frame, groups: Groups) -> Mask:
     """[group], whether `_by_clock` gives a reading."""
-    covered = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).coverage)
-    return np.asarray(groups.least(covered) >= LEAST_COVERAGE)
+    return groups.every_device(frame.window(clock_signal(frame), WINDOW_SECONDS).coverage >= LEAST_COVERAGE)

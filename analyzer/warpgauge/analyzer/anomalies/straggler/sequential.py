@@ -118,7 +118,7 @@ def sample_seconds(frame: Frame, group: Group) -> float:
 
 def read_early(frame: Frame, group: Group) -> EarlyLag | None:
     """The evidence of a group whose ranks all report steps that may be believed, else None."""
-    if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
+    if not group.all_report or not are_timed_by_device(frame, group):
         return None
     rows = group.rank_rows
     steps = frame.values(training.STEP_SECONDS, "count", seconds=LOOK_SECONDS, rows=rows).astype(np.float64)

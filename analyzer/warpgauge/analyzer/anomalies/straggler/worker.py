@@ -117,7 +117,7 @@ def _impact(frame: Frame, group: Group, reading: Reading, member: int, seconds: 
 
 def _clocks(place: Place, seconds: float) -> tuple[float, float]:
     """SM clock of the culprit and the median of its peers, NaN where not measured."""
-    if min(place.group.devices) < 0:
+    if not place.group.all_have_devices:
         return float("nan"), float("nan")
     frame, devices = place.frame, place.group.device_rows
     clock = frame.window(clock_signal(frame), seconds).mean[devices]
