@@ -304,7 +304,7 @@ class Samples:
                 own = ids.take(chosen)
                 rows, at = self._cells.row.take(own), places if isinstance(places, int) else places[chosen]
                 table.write(self._cells.channel.take(own), at, rows, values.take(chosen))
-                table.last_seen_ms[rows] = self._states.last_ms.take(own)
+                np.maximum.at(table.last_seen_ms, rows, self._states.last_ms.take(own))
 
     def _info_id(self, metric: Metric, labels: Mapping[str, str], origin: str) -> int:
         if metric is device.DEVICE_INFO:

@@ -181,6 +181,7 @@ class Table(Generic[E]):
             self._block[channel, :, : len(kept)] = self._block[channel][:, kept]
             self._block[channel, :, len(kept) :] = np.nan
         self.last_seen_ms[: len(kept)] = self.last_seen_ms[kept]
+        self.last_seen_ms[len(kept) :] = 0
         self.entities = [self.entities[row] for row in kept]
         self._rows = {key: int(renumbered[row]) for key, row in self._rows.items() if renumbered[row] >= 0}
         self.touched = set(range(len(kept)))
