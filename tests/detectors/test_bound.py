@@ -231,7 +231,7 @@ def test_less_communication_is_enough_where_it_rose_by_a_tenth_of_a_step() -> No
     assert candidate.kind is FindingKind.NETWORK_BOUND
     assert (candidate.evidence[0].baseline, candidate.evidence[0].threshold) == pytest.approx((0.03, 0.13))
     assert "17 % of each step (0.17 s of 1 s) in communication" in candidate.summary
-    assert ", where 3.0 % was usual, for 6 min" in candidate.summary
+    assert candidate.summary.endswith(", where 3.0 % was usual.")
 
 
 @pytest.mark.parametrize(
@@ -358,9 +358,9 @@ def test_the_onset_is_when_the_share_rose() -> None:
 
 def test_the_network_finding_says_how_much_and_how_far_accumulation_helps() -> None:
     (candidate,) = raised(CASES[FindingKind.NETWORK_BOUND])
-    assert candidate.summary.startswith(
+    assert candidate.summary == (
         "Job train (4 devices) spends 40 % of each step (0.4 s of 1 s) in communication between 2 nodes that computing"
-        " does not hide, for "
+        " does not hide."
     )
     assert "accumulating gradients over 6 micro-batches brings the share to about 10 %" in candidate.remedy
     assert candidate.impact is not None

@@ -181,7 +181,8 @@ def test_one_number_for_all_links_is_held_against_the_other_devices(of_others: f
         builder.rate(device.LINK_ERRORS, rate, link="", error="replay", **ids(number))
     found = LinkErrors().detect(builder.build()).candidates
     assert uuids(found) == ["GPU-2"] * is_found
-    assert all("its NVLinks had 30 errors in 10 min, that of the median device 0," in one.summary for one in found)
+    words = "its NVLinks had 30 errors in the last 10 min, that of the median device 0."
+    assert all(words in one.summary for one in found)
 
 
 def test_one_recovery_counts() -> None:

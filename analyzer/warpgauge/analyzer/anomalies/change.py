@@ -25,7 +25,7 @@ from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import device_scope
 from warpgauge.analyzer.detection.windows import Array, Mask, mean, median, onset_columns
-from warpgauge.analyzer.detection.wording import device_name, percent, span
+from warpgauge.analyzer.detection.wording import device_name, percent
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.frame.rolling import Picked
 from warpgauge.core.catalog import device, host, training
@@ -393,7 +393,7 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
                 samples=found.samples,
             ),
         ),
-        summary=f"{name}: {signal.what} {_words(found)}, {span(frame.now - since)} ago, and nothing else explains it.",
+        summary=f"{name}: {signal.what} {_words(found)}, and nothing else explains it.",
         remedy=signal.look,
         simulated=simulated,
         strength=Strength.RAISE,

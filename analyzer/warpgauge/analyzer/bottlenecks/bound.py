@@ -42,7 +42,7 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJud
 from warpgauge.analyzer.detection.places import device_scope, is_simulated, whole_job_scope
 from warpgauge.analyzer.detection.slowdown import impact_of
 from warpgauge.analyzer.detection.windows import confidence, onset_time
-from warpgauge.analyzer.detection.wording import count, device_name, span
+from warpgauge.analyzer.detection.wording import count, device_name
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Scope, Severity
@@ -161,7 +161,6 @@ def _candidate(frame: Frame, verdict: Verdict) -> Candidate | None:
         raises, reason = raises or grown is not None, grown or reason
         raises = raises and _is_exchange(frame, verdict)
     since = _since(frame, verdict, kind, reason)
-    seconds = frame.now - since
     return Candidate(
         kind=kind,
         scope=_scope(frame, verdict),
@@ -169,9 +168,9 @@ def _candidate(frame: Frame, verdict: Verdict) -> Candidate | None:
         since=since,
         confidence=confidence_of(verdict, reason),
         evidence=reason.evidence,
-        summary=f"{_subject(frame, verdict)} {reason.what}, for {span(seconds)}.",
+        summary=f"{_subject(frame, verdict)} {reason.what}.",
         remedy=reason.remedy,
-        impact=_impact(verdict, reason, seconds),
+        impact=_impact(verdict, reason, frame.now - since),
         simulated=_is_simulated(frame, verdict),
         strength=Strength.RAISE if raises else Strength.HOLD,
     )

@@ -317,8 +317,7 @@ def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:
         confidence=confidence(share / RAISE_SHARE - 1, covered=reading.covered),
         evidence=_evidence(frame, reading, cpu),
         summary=f"Job {key[1]}{_whose(frame, reading)} waits for input {percent(share)} of the last"
-        f" {span(WINDOW_SECONDS)}: its steps take {times(slowdown)} as long as without the wait, for"
-        f" {span(frame.now - since)}.",
+        f" {span(WINDOW_SECONDS)}: its steps take {times(slowdown)} as long as without the wait.",
         remedy=loader_remedy(cpu, slowdown),
         impact=impact_of(
             slowdown, devices=devices, seconds=frame.now - since, method="step time without the input wait"

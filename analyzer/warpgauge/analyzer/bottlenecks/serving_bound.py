@@ -137,7 +137,7 @@ def _candidate(frame: Frame, one: _Queue) -> Candidate:
         since=since,
         confidence=confidence((one.share - HOLD_SHARE) / (1 - HOLD_SHARE), covered=float(coverage(one.waiting))),
         evidence=_evidence(one),
-        summary=_summary(frame, entity.node, one, since, is_full=is_full),
+        summary=_summary(entity.node, one, is_full=is_full),
         remedy=_FULL if is_full else _SLOW,
         simulated=entity.simulated,
         strength=Strength.RAISE if one.share >= RAISE_SHARE else Strength.HOLD,
@@ -153,15 +153,15 @@ _SLOW: Final = (
 )
 
 
-def _summary(frame: Frame, node: str, one: _Queue, since: float, *, is_full: bool) -> str:
+def _summary(node: str, one: _Queue, *, is_full: bool) -> str:
     server, _, model = one.extra
     who = f"{server} {model}".strip()
     waiting = round(float(mean(one.waiting)))
     verb = "waits" if waiting == 1 else "wait"
     running = "" if np.isnan(one.running) else f" beside {one.running:.0f} that run"
     room = "" if np.isnan(one.cache) else f"; the KV cache is {percent(one.cache)} full"
-    why = "for room in the KV cache" if is_full else "for their turn"
-    return f"{node}: {count(waiting, 'request')} of {who} {verb} {why}{running}, for {span(frame.now - since)}{room}."
+    why = "for room in the KV cache" if is_full else f"for {'its' if waiting == 1 else 'their'} turn"
+    return f"{node}: {count(waiting, 'request')} of {who} {verb} {why}{running}{room}."
 
 
 def _evidence(one: _Queue) -> tuple[Evidence, ...]:

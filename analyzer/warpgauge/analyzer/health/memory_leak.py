@@ -204,7 +204,7 @@ def _correlation(values: Array) -> float:
 
 def _words(trend: _Trend) -> str:
     return (
-        f"grew evenly by {gibibytes(trend.per_second * 3600)} an hour over {span(trend.seconds)}, to"
+        f"grew evenly by {gibibytes(trend.per_second * 3600)} an hour over the last {span(trend.seconds)}, to"
         f" {gibibytes(trend.used)} of {gibibytes(trend.total)}; at this rate it is full in {span(trend.left_seconds)}"
     )
 

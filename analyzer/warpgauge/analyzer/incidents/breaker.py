@@ -50,7 +50,7 @@ def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Ca
         since, together = _largest_burst(list(nodes.values()))
         share = together / max(totals[cluster], 1)
         if totals[cluster] >= LEAST_NODES and share > HOLD_SHARE:
-            words = _words(nodes, kinds[cluster], totals[cluster], together, frame.now - since)
+            words = _words(nodes, kinds[cluster], totals[cluster], together)
             yield _candidate(cluster, since, share, words, is_simulated=cluster in simulated)
 
 
@@ -73,11 +73,11 @@ def _largest_burst(onsets: list[float]) -> tuple[float, int]:
     return best
 
 
-def _words(nodes: Iterable[str], kinds: Counter[str], total: int, together: int, seconds: float) -> str:
+def _words(nodes: Iterable[str], kinds: Counter[str], total: int, together: int) -> str:
     what = ", ".join(kind for kind, _ in kinds.most_common(3))
     return (
         f"{together} of {count(total, 'node')} began to look bad within {span(TOGETHER_SECONDS)} ({what}; on"
-        f" {listed(sorted(nodes))}), {span(seconds)} ago: more likely the telemetry, or something that all share."
+        f" {listed(sorted(nodes))}): more likely the telemetry, or something that all share."
     )
 
 

@@ -28,7 +28,7 @@ from warpgauge.analyzer.detection.phases import in_buckets, mean_per_step
 from warpgauge.analyzer.detection.places import is_simulated
 from warpgauge.analyzer.detection.slowdown import impact_of
 from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, median, onset_time, ratio
-from warpgauge.analyzer.detection.wording import count, milliseconds, span, times
+from warpgauge.analyzer.detection.wording import count, milliseconds, times
 from warpgauge.analyzer.frame.rolling import Signal
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
@@ -293,8 +293,8 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
                 baseline=scatter.step, window_seconds=seconds,
             ),
         ),
-        summary=f"The work of job {key[1]} is unevenly shared and the large share moves from rank to rank, for"
-        f" {span(frame.now - since)}: computing takes {milliseconds(scatter.compute)} a step on every one of"
+        summary=f"The work of job {key[1]} is unevenly shared and the large share moves from rank to"
+        f" rank: computing takes {milliseconds(scatter.compute)} a step on every one of"
         f" {count(len(group.ranks), 'rank')} but scatters by {milliseconds(scatter.deviation)}, so all wait"
         f" {milliseconds(scatter.wait)} of a step of {milliseconds(scatter.step)} for whoever has most; steps take"
         f" at least {times(scatter.slowdown)} as long as with even shares.",

@@ -10,7 +10,7 @@ from warpgauge.analyzer.bottlenecks.input_bound import loader_remedy
 from warpgauge.analyzer.detection.cpu import busy_ratio
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.windows import mean, median
-from warpgauge.analyzer.detection.wording import count, listed, milliseconds, percent, span, times
+from warpgauge.analyzer.detection.wording import count, listed, milliseconds, percent, times
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import Evidence, FindingKind
 
@@ -91,14 +91,14 @@ def lag_evidence(culprit: Culprit, limits: Limits) -> tuple[Evidence, ...]:
     return tuple(rows)
 
 
-def lag_summary(culprit: Culprit, kind: FindingKind, neighbor: Neighbor | None, seconds: float) -> str:
+def lag_summary(culprit: Culprit, kind: FindingKind, neighbor: Neighbor | None) -> str:
     """Who holds which job back, by how much, and how one knows."""
     lag, members = culprit.lag, list(culprit.members)
     own, wait = lag.own[culprit.phase], lag.wait
     peers = count(len(lag.step) - len(members), "peer")
     beside = f" {neighbor.words[0].upper()}{neighbor.words[1:]}." if neighbor else ""
     return (
-        f"{_who(culprit, kind)} of job {culprit.group.key[1]} for {span(seconds)}: of each step of"
+        f"{_who(culprit, kind)} of job {culprit.group.key[1]}: of each step of"
         f" {milliseconds(float(median(lag.step)))} {_NOUNS[culprit.phase]} takes {_both(own, members)} on {peers},"
         f" waiting for others {_both(wait, members)} on the peers; steps take {times(culprit.slowdown)} as long as"
         f" without it.{beside}"

@@ -16,7 +16,7 @@ from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.slowdown import impact_of
 from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, median, onset_time
-from warpgauge.analyzer.detection.wording import count, gigahertz, percent, span, times
+from warpgauge.analyzer.detection.wording import count, gigahertz, percent, times
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
 
@@ -73,7 +73,7 @@ def _candidate(frame: Frame, group: Group, reading: Reading, member: int, streng
         since=since,
         confidence=confidence(effect / RAISE_EFFECT - 1, z / RAISE_Z - 1, covered=reading.covered),
         evidence=(*_evidence(place, reading, clocks), *(neighbor.evidence if neighbor else ())),
-        summary=_summary(place, reading, impact, frame.now - since, clocks)
+        summary=_summary(place, reading, impact, clocks)
         + (f" {neighbor.words[0].upper()}{neighbor.words[1:]}." if neighbor else ""),
         remedy=neighbor_remedy(place.rank_words)
         if neighbor
@@ -124,11 +124,11 @@ def _clocks(place: Place, seconds: float) -> tuple[float, float]:
     return float(clock[place.member]), float(median(clock))
 
 
-def _summary(place: Place, reading: Reading, impact: Impact, seconds: float, clocks: tuple[float, float]) -> str:
+def _summary(place: Place, reading: Reading, impact: Impact, clocks: tuple[float, float]) -> str:
     own, peers = clocks
     is_slow_clocked = own < SUPPORTING_CLOCK_RATIO * peers
     clock = f" Its SM clock is {gigahertz(own)}, that of its peers {gigahertz(peers)}." if is_slow_clocked else ""
-    head = f"{place.name} ({place.rank_words}) holds job {place.group.key[1]} back for {span(seconds)}: "
+    head = f"{place.name} ({place.rank_words}) holds job {place.group.key[1]} back: "
     if not reading.rests_on_phases:
         return f"{head}it works as much as its peers at {percent(own / peers)} of their SM clock.{clock}"
     words = f"it computes {times(float(reading.slowness[place.member]))} as long per step as the median of"
