@@ -3,7 +3,8 @@
 Sources: dcgm-exporter's templates (internal/pkg/rendermetrics), its Helm chart and Kubernetes transformation, README
 and issues 151 (time slicing), 577 (MIG); the GPU operator's ServiceMonitor; kube-state-metrics' kube_pod_info;
 kube-prometheus-stack's target labels; nvidia_gpu_exporter's captured pages; the exporter's metricslist.md for AMD;
-all-smi's src/api/metrics/gpu.rs. Prometheus' honor_labels: prometheus.io/docs, scrape_config.
+all-smi's src/api/metrics/gpu.rs; the Prometheus operator's PodMonitor for inference servers. Prometheus' honor_labels:
+prometheus.io/docs, scrape_config.
 """
 
 from __future__ import annotations
@@ -98,6 +99,11 @@ def renamed(labels: Mapping[str, str], target: Mapping[str, str]) -> dict[str, s
     """honor_labels false: the target's label stays, the scraped one moves to exported_X."""
     moved = {f"exported_{name}" if name in target else name: value for name, value in labels.items() if value}
     return {**moved, **target}
+
+
+def monitored(pod: Mapping[str, str], pod_ip: str, port: str = "8000") -> dict[str, str]:
+    """Target labels by a PodMonitor, of a server whose own page is scraped."""
+    return {"job": f"{pod['namespace']}/servers", "endpoint": "http", "instance": f"{pod_ip}:{port}", **pod}
 
 
 def pod_info(pod: Mapping[str, str], node: str, pod_ip: str, host_ip: str = "192.168.1.21") -> dict[str, str]:

@@ -90,10 +90,13 @@ class NodeNames:
             self._note_node(cluster, labels.get("node") or node)
         return self.version != before
 
-    def located(self, labels: Mapping[str, str]) -> dict[str, str]:
-        """The labels with `cluster` and `node` set (node is "" when nothing tells) and the workload's own pod."""
+    def located(self, labels: Mapping[str, str], *, is_of_its_pod: bool = False) -> dict[str, str]:
+        """The labels with `cluster` and `node` set (node is "" when nothing tells) and the workload's own pod.
+
+        `is_of_its_pod`: the series is about the pod that was scraped, which is then no exporter.
+        """
         found = {**labels, "cluster": self.cluster(labels), "node": self.node(labels)}
-        if self._is_own_pod(found):
+        if not is_of_its_pod and self._is_own_pod(found):
             for name in _EXPORTED:
                 found.pop(name, None)
         for name in _EXPORTED:

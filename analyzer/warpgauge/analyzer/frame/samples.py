@@ -245,7 +245,7 @@ class Samples:
         table, row = self._cells.table[: self._cells.size], self._cells.row[: self._cells.size]
         held = np.fromiter((holding.device for holding in holdings.values()), dtype=np.int64)
         rows = [np.unique(row[table == number]) for number in range(len(_TABLES))]
-        renumbered = self._tables.keep_rows((np.union1d(rows[0], held), rows[1], rows[2]))
+        renumbered = self._tables.keep_rows((np.union1d(rows[0], held), *rows[1:]))
         for number, numbers in enumerate(renumbered):
             row[table == number] = numbers[row[table == number]]
         self._roster = Roster(

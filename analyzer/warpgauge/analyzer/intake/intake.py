@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.dialects import Mapped, is_known, map_series
+from warpgauge.analyzer.dialects import Mapped, is_known, map_series, speaks_of_its_pod
 from warpgauge.analyzer.dialects.conversions import Conversions
 from warpgauge.analyzer.dialects.naming import DESCRIBING
 from warpgauge.analyzer.frame import DESCRIPTION, NOT_KEPT
@@ -246,7 +246,7 @@ class Intake:
         if not is_known(name):
             return _FOREIGN
         self._begin_generation()
-        located = self.names.located(labels)
+        located = self.names.located(labels, is_of_its_pod=speaks_of_its_pod(name))
         mapped = map_series(name, located)
         if name in DESCRIBING or any(one.metric is device.DEVICE_INFO for one in mapped):
             self._learn_layout(located, mapped)
