@@ -150,6 +150,22 @@ def test_a_wrong_address_is_found_before_a_service_starts(typed):
     [
         ({"AGENT_DISABLED_COLLECTORS": "nvmll"}, "agent.disabled_collectors names 'nvmll'; there are nvml, "),
         ({"ANALYZER_XID_OVERRIDES": "79"}, "analyzer.xid_overrides: '79' must be NUMBER=ACTION"),
+        ({"ANALYZER_TOPOLOGY_FILE": "/nope.csv"}, "cannot read the topology file /nope.csv: No such file"),
+        (
+            {"ANALYZER_PROMETHEUS_URL": "http://h", "ANALYZER_PROMETHEUS_MATCH": "{cluster=a}"},
+            "analyzer.prometheus_match '{cluster=a}' must be a selector in braces",
+        ),
+        ({"ANALYZER_PROMETHEUS_URL": "http://u:p@h"}, "analyzer.prometheus_url must hold no user and password"),
+        ({"ANALYZER_AGENT_BEARER_TOKEN_FILE": "/nope"}, "cannot read /nope: No such file"),
+        (
+            {"ANALYZER_REMOTE_WRITE": "true", "ANALYZER_LISTEN_ADDRESS": ":9838"},
+            "set analyzer.remote_write_token_file, or listen on 127.0.0.1 only",
+        ),
+        (
+            {"ACTING_WEBHOOK_URL": "http://h", "ACTING_WEBHOOK_SECRET_FILE": "/nope"},
+            "cannot read the webhook secrets /nope: No such file",
+        ),
+        ({"ACTING_SITE_RULES_FILE": "/nope"}, "cannot read the site rules /nope: No such file"),
         ({"ALERTS_THRESHOLDS": "Nope=1"}, "alerts.thresholds: there is no alert Nope"),
         ({"DASHBOARDS_SELECTOR": "a=b"}, "dashboards.selector must be matchers"),
         ({"REMOTE_WRITE_URL": "http://h/w", "REMOTE_WRITE_HEADERS_FILE": "/nope"}, "headers file /nope: No such file"),
