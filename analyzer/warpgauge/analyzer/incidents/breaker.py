@@ -3,7 +3,8 @@
 Sick nodes come one by one. When more than half of the nodes begin to look bad within minutes of each other, the
 telemetry is the likelier culprit (a changed exporter, a clock, a broken scrape), or something all of them stand on
 (a driver roll-out, a power cap, the cooling). One finding says so; the single findings are computed and shown, but
-muted (NVSentinel PR 1629: 77 healthy nodes in 11 racks were flagged after one job crashed).
+muted (NVSentinel PR 1629: 77 healthy nodes in 11 racks were flagged after one job crashed). What the work of a job can
+cause alone speaks of a node only where several jobs show it, as at a shared place: one job often fills a cluster.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.wording import count, listed, span
+from warpgauge.analyzer.incidents.shared_places import LEAST_JOBS, OF_SEVERAL_JOBS
 from warpgauge.analyzer.incidents.together import TOGETHER_SECONDS
 from warpgauge.core.finding import Evidence, Finding, FindingKind, Mute, MutedBy, Scope, Severity
 
@@ -30,6 +32,13 @@ LEAST_NODES: Final = 4
 RAISE_SHARE: Final = 0.5
 HOLD_SHARE: Final = 0.3
 CONFIDENCE: Final = 0.8
+_OF_WORK: Final = OF_SEVERAL_JOBS | {
+    FindingKind.WORKLOAD_IMBALANCE,
+    FindingKind.INPUT_BOUND,
+    FindingKind.HOST_BOUND,
+    FindingKind.LAUNCH_BOUND,
+    FindingKind.MEMORY_CAPACITY_BOUND,
+}
 
 
 def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Candidate]:
@@ -37,9 +46,14 @@ def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Ca
     onsets: dict[str, dict[str, float]] = defaultdict(dict)
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     simulated: set[str] = set()
-    for one in seen:
+    told = [one for one in seen if one.scope.node is not None and one.severity is not Severity.INFO]
+    jobs: dict[tuple[str | None, FindingKind], set[str | None]] = defaultdict(set)
+    for one in told:
+        jobs[one.scope.cluster, one.kind].add(one.scope.job_id)
+    for one in told:
         cluster, node = one.scope.cluster or "", one.scope.node
-        if node is not None and one.severity is not Severity.INFO:
+        is_of_a_job = one.kind in _OF_WORK and one.scope.job_id is not None
+        if node is not None and not (is_of_a_job and len(jobs[one.scope.cluster, one.kind]) < LEAST_JOBS):
             onsets[cluster][node] = max(one.since, onsets[cluster].get(node, one.since))
             kinds[cluster][str(one.kind)] += 1
             simulated |= {cluster} if one.simulated else set()
