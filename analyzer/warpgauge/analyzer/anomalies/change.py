@@ -57,6 +57,8 @@ ACTIVITY_CHANGE: Final = 0.05  # of the time at work: a device that works otherw
 MOST_ROWS: Final = 200  # looked at closely per signal and tick
 STEADY_DEVIATION: Final = 0.10  # of the share of time at work: what works on and off swings by itself
 CLOCK_CHANGE: Final = 0.05  # then heat, power or a silent limit is the cause, which other detectors name
+PEAK_SHARE: Final = 0.25  # of a row's spike, in a member's: the mean of a scrape spreads one long step over up to four
+PEAK_SECONDS: Final = 60.0  # two scrapes of 30 s: so much earlier it may stand in the samples of another target
 CONFIDENCE: Final = 0.6
 MOST_TOLD_SHARE: Final = 10.0  # of the level before: above, that was next to nothing and its share says nothing
 _ROUNDING: Final = 1e-6  # means differ from what they are the mean of by less
@@ -268,12 +270,19 @@ def _is_common(frame: Frame, found: _Found, signal: Signal, members: Array) -> b
     """
     if len(members) < LEAST_MEMBERS:
         return False
-    is_spike = found.kind is FindingKind.SPIKE
-    around = max(found.onset - len(members[0]) // SCREEN_STRIDE, 0) if is_spike else 0
-    since = found.onset if is_spike else -_columns(frame, RECENT_SECONDS)
-    moved = median(median(members[:, since:]) - median(members[:, around : found.onset]))
-    own = found.after - found.before
-    return bool(abs(own - moved) < max(abs(own) / 2, float(_least(signal, np.array(found.before)))))
+    own, least = found.after - found.before, float(_least(signal, np.array(found.before)))
+    if found.kind is FindingKind.SPIKE:
+        return _all_peak(members, found.onset, own, least, early=_columns(frame, PEAK_SECONDS))
+    moved = median(median(members[:, -_columns(frame, RECENT_SECONDS) :]) - median(members[:, : found.onset]))
+    return bool(abs(own - moved) < max(abs(own) / 2, least))
+
+
+def _all_peak(members: Array, onset: int, own: float, least: float, *, early: int) -> bool:
+    """Whether most members went the same way for a moment: a checkpoint, which each target tells when it is scraped."""
+    usual = median(members[:, max(onset - members.shape[1] // SCREEN_STRIDE, 0) : onset])
+    away = np.sign(own) * (members[:, max(onset - early, 0) :] - usual[:, None])
+    peaks = np.fmax.reduce(away, axis=1) >= max(PEAK_SHARE * abs(own), least)
+    return bool(peaks.mean() > SHARED_SHARE)
 
 
 class _Workload:
@@ -402,7 +411,8 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
 
 
 def _words(found: _Found) -> str:
-    verb = {FindingKind.LEVEL_SHIFT: "went", FindingKind.DRIFT: "drifted", FindingKind.SPIKE: "spiked"}[found.kind]
+    moment = "spiked" if found.after > found.before else "dipped"
+    verb = {FindingKind.LEVEL_SHIFT: "went", FindingKind.DRIFT: "drifted", FindingKind.SPIKE: moment}[found.kind]
     share = abs(found.after - found.before) / abs(found.before) if found.before else np.inf
     change = f" ({percent(share)})" if share <= MOST_TOLD_SHARE else ""
     return f"{verb} from {found.before:.4g} to {found.after:.4g}{change}"
