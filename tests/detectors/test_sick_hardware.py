@@ -484,6 +484,12 @@ def test_memory_that_does_not_grow_without_end_is_no_leak(used: np.ndarray) -> N
     assert memory(used * GIB) == ()
 
 
+@pytest.mark.parametrize(("used", "strength"), [(62, Strength.RAISE), (50, Strength.HOLD)])
+def test_a_slow_leak_is_told_once_little_is_left(used: float, strength: Strength) -> None:
+    (found,) = memory((used + 2 * (RAMP - 1)) * GIB)  # 2.5 % an hour, full in 9 or in 15 hours
+    assert found.strength is strength
+
+
 def test_a_cache_that_fills_for_hours_and_does_not_fit_is_a_leak() -> None:
     (found,) = memory((20 + 100 * (1 - np.exp(-0.7 * RAMP))) * GIB)
     assert found.kind is FindingKind.MEMORY_LEAK

@@ -32,7 +32,7 @@ __all__ = ["MemoryLeak"]
 
 PARTS: Final = 6
 LEAST_SECONDS: Final = 1800.0  # of history; a warm-up ends sooner
-LEAST_GROWTH: Final = 0.03  # of the memory, over the frame
+LEAST_GROWTH: Final = 0.03  # of the memory, over the frame; less is enough where it is full before morning
 HOLD_GROWTH: Final = 0.02
 HELD_SHARE: Final = 0.9  # of the time the present job must have held the device
 LEAST_RISE: Final = HOLD_GROWTH * (PARTS - 1) / PARTS  # from the lowest of the first part to that of the last one
@@ -72,6 +72,10 @@ class _Trend:
     @property
     def growth(self) -> float:
         return self.per_second * self.seconds / self.total
+
+    @property
+    def raises(self) -> bool:
+        return self.growth >= LEAST_GROWTH or self.left_seconds < WARNING_SECONDS
 
 
 class MemoryLeak:
@@ -251,7 +255,7 @@ def _of_device(frame: Frame, trend: _Trend) -> Candidate:
         summary=f"{device_name(entity)}: its memory{owner} {_words(trend)}.",
         remedy="Save a checkpoint before then. Look for tensors kept across steps (losses summed with their graph,"
         " growing caches, ever longer sequences): torch.cuda.memory_summary() and a memory snapshot name them.",
-        raises=trend.growth >= LEAST_GROWTH,
+        raises=trend.raises,
     )
 
 
@@ -279,5 +283,5 @@ def _of_host(frame: Frame, trend: _Trend) -> Candidate:
         remedy="Find the process that grows (ps --sort=-rss, smem) and restart it in time; a data loader that keeps"
         " what it read is the usual one. Give jobs a memory limit so that only the one at fault is ended.",
         simulated=entity.simulated,
-        strength=Strength.RAISE if trend.growth >= LEAST_GROWTH else Strength.HOLD,
+        strength=Strength.RAISE if trend.raises else Strength.HOLD,
     )
