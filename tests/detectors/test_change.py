@@ -91,14 +91,16 @@ def test_a_long_step_that_few_ranks_tell_is_a_spike_of_theirs() -> None:
     assert longest({0: {-14: 30.0}, 1: {-14: 30.0}, 5: {-100: 30.0}}) == [0, 1]
 
 
-def test_a_device_that_draws_less_for_a_moment_dips() -> None:
-    builder, watts = FrameBuilder(columns=COLUMNS), 600.0 + noise(0, 4.0)
-    watts[-12:-9] = 400.0
+@pytest.mark.parametrize(("worked", "dips"), [(0.95, True), (0.8, False)])
+def test_a_device_that_draws_less_for_a_moment_dips_and_in_a_checkpoint_it_rests(worked: float, *, dips: bool) -> None:
+    """Where each pod of a job counts for itself, nothing but its own activity tells."""
+    builder, watts, activity = FrameBuilder(columns=COLUMNS), 600.0 + noise(0, 4.0), 0.95 + noise(1, 0.01)
+    watts[-12:-9], activity[-12:-9] = 400.0, worked
     builder.device("n1", "GPU-0")
-    builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, 0.95, node="n1", uuid="GPU-0", index="0")
+    builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, activity, node="n1", uuid="GPU-0", index="0")
     builder.gauge(device.POWER, watts, node="n1", uuid="GPU-0", index="0")
-    (found,) = Change().detect(builder.build()).candidates
-    assert "dipped from 599.7 to 400 " in found.summary
+    found = Change().detect(builder.build()).candidates
+    assert ["dipped from 599.7 to 400 (" in one.summary for one in found] == [True] * dips
 
 
 def test_a_spike_is_not_told_for_ever() -> None:

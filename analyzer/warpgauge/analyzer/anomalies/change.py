@@ -222,7 +222,7 @@ def _of_signal(frame: Frame, signal: Signal, rows: NDArray[np.intp], workload: _
         if found is None or (found.after < found.before and not signal.may_fall):
             continue
         peers = _of_rows(frame, signal, groups.get(row, []))
-        if not _is_common(frame, found, signal, peers) and not workload.explains(signal, row, found.onset):
+        if not _is_common(frame, found, signal, peers) and not workload.explains(signal, row, found):
             yield _candidate(frame, signal, row, found)
 
 
@@ -306,9 +306,12 @@ class _Workload:
             return 0
         return int(np.searchsorted(frame.time_ms, self._since[row] * 1000.0))
 
-    def explains(self, signal: Signal, row: int, onset: int) -> bool:
-        """Whether the device worked or clocked differently since the onset, works on and off, or nobody can tell."""
-        frame = self._frame
+    def explains(self, signal: Signal, row: int, found: _Found) -> bool:
+        """Whether the device worked or clocked differently since the onset, works on and off, or nobody can tell.
+
+        Of a spike: whether it worked differently at any time around it, as in a checkpoint.
+        """
+        frame, onset = self._frame, found.onset
         if frame.table_of(signal.metric) is not frame.devices or signal.metric is device.PCIE_REPLAY:
             return False
         around = _columns(frame, SPIKE_SECONDS)
@@ -316,6 +319,10 @@ class _Workload:
         before, after = (mean(part) for part in (activity[max(onset - around, 0) : onset], activity[onset:]))
         if not abs(float(after) - float(before)) < ACTIVITY_CHANGE or np.nanstd(activity) > STEADY_DEVIATION:
             return True
+        if found.kind is FindingKind.SPIKE:
+            moment = activity[max(onset - _columns(frame, PEAK_SECONDS), 0) :] - before
+            least = max(ACTIVITY_CHANGE, SCREEN_DEVIATIONS * float(np.nanstd(activity[:onset])))
+            return bool(np.nanmax(np.abs(moment)) >= least)
         clock = sm_clock(frame, [row])[0]
         slow, fast = sorted((float(median(clock[:onset])), float(median(clock[onset:]))))
         return fast - slow > CLOCK_CHANGE * fast  # False where no clock is measured
