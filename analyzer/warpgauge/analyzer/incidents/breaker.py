@@ -3,7 +3,9 @@
 Sick nodes come one by one. When more than half of the nodes begin to look bad within minutes of each other, the
 telemetry is the likelier culprit (a changed exporter, a clock, a broken scrape), or something all of them stand on
 (a driver roll-out, a power cap, the cooling). One finding says so; the single findings are computed and shown, but
-muted (NVSentinel PR 1629: 77 healthy nodes in 11 racks were flagged after one job crashed).
+muted (NVSentinel PR 1629: 77 healthy nodes in 11 racks were flagged after one job crashed). What the work of a job can
+cause alone speaks of a node only where several jobs show it, as at a shared place: one job often fills a cluster. And
+only where it came while the job ran: jobs that were so from the start did not begin to look bad together.
 """
 
 from __future__ import annotations
@@ -11,8 +13,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.wording import count, listed, span
+from warpgauge.analyzer.incidents.shared_places import LEAST_JOBS, OF_SEVERAL_JOBS
 from warpgauge.analyzer.incidents.together import TOGETHER_SECONDS
 from warpgauge.core.finding import Evidence, Finding, FindingKind, Mute, MutedBy, Scope, Severity
 
@@ -30,6 +35,14 @@ LEAST_NODES: Final = 4
 RAISE_SHARE: Final = 0.5
 HOLD_SHARE: Final = 0.3
 CONFIDENCE: Final = 0.8
+START_SECONDS: Final = 600.0  # of a job: loading, compiling and the first steps
+_OF_WORK: Final = OF_SEVERAL_JOBS | {
+    FindingKind.WORKLOAD_IMBALANCE,
+    FindingKind.INPUT_BOUND,
+    FindingKind.HOST_BOUND,
+    FindingKind.LAUNCH_BOUND,
+    FindingKind.MEMORY_CAPACITY_BOUND,
+}
 
 
 def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Candidate]:
@@ -37,9 +50,15 @@ def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Ca
     onsets: dict[str, dict[str, float]] = defaultdict(dict)
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     simulated: set[str] = set()
-    for one in seen:
+    told = [one for one in seen if one.scope.node is not None and one.severity is not Severity.INFO]
+    told = [one for one in told if one.kind not in _OF_WORK or not _is_of_its_start(one, frame)]
+    jobs: dict[tuple[str | None, FindingKind], set[str | None]] = defaultdict(set)
+    for one in told:
+        jobs[one.scope.cluster, one.kind].add(one.scope.job_id)
+    for one in told:
         cluster, node = one.scope.cluster or "", one.scope.node
-        if node is not None and one.severity is not Severity.INFO:
+        is_of_a_job = one.kind in _OF_WORK and one.scope.job_id is not None
+        if node is not None and not (is_of_a_job and len(jobs[one.scope.cluster, one.kind]) < LEAST_JOBS):
             onsets[cluster][node] = max(one.since, onsets[cluster].get(node, one.since))
             kinds[cluster][str(one.kind)] += 1
             simulated |= {cluster} if one.simulated else set()
@@ -52,6 +71,15 @@ def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Ca
         if totals[cluster] >= LEAST_NODES and share > HOLD_SHARE:
             words = _words(nodes, kinds[cluster], totals[cluster], together)
             yield _candidate(cluster, since, share, words, is_simulated=cluster in simulated)
+
+
+def _is_of_its_start(one: Finding | Candidate, frame: Frame) -> bool:
+    """Whether its job was so as long as it is known."""
+    job = frame.jobs.get((one.scope.cluster or "", one.scope.job_id or ""))
+    if job is None or not job.devices:
+        return False
+    came = frame.allocated_since[list(job.devices)]
+    return bool(one.since <= np.fmin.reduce(came) + START_SECONDS)
 
 
 def mute_of(finding: Finding, fleet: Mapping[str, Finding]) -> Mute | None:
