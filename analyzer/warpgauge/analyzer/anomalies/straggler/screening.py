@@ -10,9 +10,8 @@ import numpy as np
 from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.anomalies.straggler.reading import LEAST_COVERAGE, WINDOW_SECONDS
 from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal, read_thermal
-from warpgauge.analyzer.detection.phases import mean_per_step
-from warpgauge.analyzer.detection.windows import Array, Mask, ratio
-from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.detection.phases import covered_with_steps, mean_per_step, phase_rate
+from warpgauge.analyzer.detection.windows import Array, Mask, coverage, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ LEAST_PEERS: Final = 4
 HOLD_EFFECT: Final = 0.06
 EARLY_SECONDS: Final = 60.0  # a rank that became slow a moment ago is lost in the mean of five minutes
 
-_COMPUTE: Final = channel(training.PHASE_SECONDS, "compute")
 _ROUNDING: Final = 1e-6  # sums in another order differ by less
 _SLOWNESS: Final = 1 + HOLD_EFFECT - _ROUNDING
 
@@ -93,8 +91,11 @@ def _sends_late(frame: Frame, groups: Groups) -> Mask:
 def _has_phases(frame: Frame, groups: Groups) -> Mask:
     """[group], whether `_by_phases` gives a reading."""
     is_trusted = groups.are_on_cpus | groups.every_rank(frame.has_device_clock)
-    is_covered = frame.window(_COMPUTE, WINDOW_SECONDS).coverage >= LEAST_COVERAGE
-    return is_trusted & groups.every_rank(is_covered & np.isfinite(mean_per_step(frame, "compute", WINDOW_SECONDS)))
+    is_known = np.isfinite(mean_per_step(frame, "compute", WINDOW_SECONDS))
+    is_covered = covered_with_steps(frame, "compute", WINDOW_SECONDS) >= LEAST_COVERAGE
+    rest = np.flatnonzero(is_known & ~is_covered)  # few: who began or ended a moment ago
+    is_covered[rest] = coverage(phase_rate(frame, "compute", rest, WINDOW_SECONDS)) >= LEAST_COVERAGE
+    return is_trusted & groups.every_rank(is_known & is_covered)
 
 
 def _has_clock(frame: Frame, groups: Groups) -> Mask:
