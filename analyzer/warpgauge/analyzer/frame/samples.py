@@ -180,9 +180,12 @@ class Samples:
         return known[1]
 
     def _intervals_of(self, number: int, rows: int) -> Doubles:
-        size = self._cells.size
-        own = np.flatnonzero((self._cells.table[:size] == number) & (self._states.hold_ms[:size] > 0))
-        rows_of, holds_ms = self._cells.row[own], self._states.hold_ms[own]
+        own = self._cells.in_table(number)
+        holds_ms = self._states.hold_ms.take(own)
+        is_told = holds_ms > 0
+        if not is_told.all():
+            own, holds_ms = own[is_told], holds_ms[is_told]
+        rows_of = self._cells.row.take(own)
         seconds = np.full(rows, np.inf)
         if len(own) and holds_ms.min() == holds_ms.max():  # the usual case, in a fifth of the time
             seconds[rows_of] = holds_ms[0] / (1000.0 * HOLD_INTERVALS)
