@@ -257,7 +257,7 @@ def test_silence_shows_once_time_passes():
 
 
 @pytest.mark.parametrize("is_whole", [True, False], ids=["in one batch", "one after the other"])
-def test_a_device_was_last_heard_of_when_the_newest_of_its_series_was(is_whole: bool):
+def test_a_device_was_last_heard_of_when_the_newest_of_its_series_was(*, is_whole: bool):
     frame = Frame()
     ids = [frame.series_id(metric, GPU) for metric in (device.POWER, device.MEMORY_USED)]
     times = [1_750_000_600_000, 1_750_000_000_000]  # what is told last fell silent ten minutes before

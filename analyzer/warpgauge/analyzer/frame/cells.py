@@ -129,19 +129,14 @@ def fold(cells: Cells, found: Iterable[ColumnValues]) -> Iterator[ColumnValues]:
         if is_alone.all():
             yield part
         else:
-            yield _picked(part, np.flatnonzero(is_alone))
-            shared.append(_picked(part, np.flatnonzero(~is_alone)))
+            yield part.only(np.flatnonzero(is_alone))
+            shared.append(part.only(np.flatnonzero(~is_alone)))
     if shared:
         columns = [np.broadcast_to(part.columns, len(part.ids)) for part in shared]
         ids, values = (
             np.concatenate(arrays) for arrays in zip(*((one.ids, one.values) for one in shared), strict=True)
         )
         yield from _folded(cells, ids, np.concatenate(columns), values)
-
-
-def _picked(part: ColumnValues, chosen: Ints) -> ColumnValues:
-    columns = part.columns if isinstance(part.columns, int) else part.columns[chosen]
-    return ColumnValues(part.ids[chosen], columns, part.values[chosen])
 
 
 def _folded(cells: Cells, ids: Ints, columns: Ints, values: Doubles) -> Iterator[ColumnValues]:
