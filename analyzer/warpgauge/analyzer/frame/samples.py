@@ -15,7 +15,7 @@ from warpgauge.analyzer.frame.placement import Tables
 from warpgauge.analyzer.frame.schema import HISTOGRAM_PARTS, PLACES, Place, TableName
 from warpgauge.analyzer.frame.states import Behavior, ColumnValues, SeriesStates
 from warpgauge.analyzer.frame.workloads import Holding, Roster
-from warpgauge.core.catalog import Kind, device
+from warpgauge.core.catalog import BY_NAME, Kind, device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -126,11 +126,11 @@ class Samples:
         """
         if metric.kind is Kind.INFO:
             return self._info_id(metric, labels, origin)
-        place = PLACES.get(metric.name)
-        if place is None or (metric.kind is Kind.HISTOGRAM and part not in HISTOGRAM_PARTS):
+        standing = _STANDINGS.get(metric.name)
+        if standing is None or (metric.kind is Kind.HISTOGRAM and part not in HISTOGRAM_PARTS):
             return NOT_KEPT
-        extra = tuple(labels.get(label, "") for label in place.keep) + ((part,) if part else ())
-        number = _TABLES.index(place.table)
+        place, number, behavior = standing
+        extra = tuple([labels.get(label, "") for label in place.keep]) + ((part,) if part else ())
         into = self._tables.by_number[number].channel(metric.name, extra)
         if into is None:
             return NOT_KEPT
@@ -141,7 +141,7 @@ class Samples:
             return known
         self._identities.add(digest)
         self._cells.add(number, place.reduce, into, row, self._origins.setdefault(origin, len(self._origins)))
-        return self._states.add(_behavior(metric, place))
+        return self._states.add(behavior)
 
     def ingest(
         self, ids: Ints, times_ms: Ints, values: Doubles, *, hold_seconds: float = 25.0, not_after: float | None = None
@@ -219,10 +219,10 @@ class Samples:
         """Forget series without a sample in the window, and entities without series, once they are many."""
         states = self._states
         oldest_ms = int(self.time_ms[0]) - self._step_ms
-        alive = states.last_ms[: states.size] >= oldest_ms
-        if np.count_nonzero(~alive) <= max(64, _DEAD_SHARE * states.size):
+        is_dead = states.last_ms[: states.size] < oldest_ms
+        if np.count_nonzero(is_dead) <= max(64, _DEAD_SHARE * states.size):
             return
-        kept = np.flatnonzero(alive)
+        kept = np.flatnonzero(~is_dead)
         states.keep(kept)
         self._cells.keep(kept)
         self._identities.keep(kept)
@@ -385,7 +385,13 @@ class Samples:
         return since
 
 
-def _behavior(metric: Metric, place: Place) -> Behavior:
+def _behavior(name: str, place: Place) -> Behavior:
     if place.is_age:
         return Behavior.AGE
-    return Behavior.COUNTER if metric.is_cumulative else Behavior.GAUGE
+    return Behavior.COUNTER if BY_NAME[name].is_cumulative else Behavior.GAUGE
+
+
+_STANDINGS: Final = {
+    name: (place, _TABLES.index(place.table), _behavior(name, place)) for name, place in PLACES.items()
+}
+"""By metric name: its place, the number of its table, and what its samples mean."""
