@@ -224,7 +224,7 @@ class Frame(Samples):
         ids = self._cells.members(self._tables.by_number.index(table), number)
         states = self._states
         ids = ids[states.last_ms[ids] + states.hold_ms[ids] >= self._newest_ms]
-        rows, values = combine(self._cells, ids, states.instant[ids])
+        rows, values = combine(self._cells, ids, states.newest(ids))
         found[rows] = values
         return found
 
