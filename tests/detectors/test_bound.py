@@ -338,6 +338,19 @@ def test_a_server_that_stands_idle_half_of_the_time_has_no_small_kernels(
     assert [str(one.kind) for one in raised(scene)] == kinds
 
 
+@pytest.mark.parametrize("minutes", [4.5, 5, 8])
+@pytest.mark.parametrize(("pipe", "kinds"), [(0.0, []), (0.03, ["launch_bound"])])
+def test_a_worker_that_spins_in_a_collective_launches_no_small_kernels(
+    minutes: float, pipe: float, kinds: list[str]
+) -> None:
+    """Where each pod of a job counts for itself, nobody can tell a hang; nor is it what the pod computes."""
+    begins = since(COLUMNS, round(minutes * MINUTE), 1.0, 0.0)
+    changes = {"engine": (0.93, 1.0), "compute": (0.8, 0.12), "pipe": (0.4, pipe), "bandwidth": (0.4, 0.001)}
+    levels = {name: before + begins * (after - before) for name, (before, after) in changes.items()}
+    scene = Scene(**{**THIN, "devices": 1, **levels})
+    assert [str(one.kind) for one in raised(scene)] == kinds
+
+
 def test_a_pause_within_one_step_does_not_make_a_usual_step_longer() -> None:
     builder, seconds = FrameBuilder(columns=COLUMNS), np.ones(COLUMNS)
     seconds[-6:] = 40.0  # a sample of a minute that holds an evaluation

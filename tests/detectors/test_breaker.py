@@ -116,6 +116,37 @@ def test_information_and_jobs_speak_of_no_node():
     assert "telemetry_gap" not in heard(tick([*info, *jobs]))
 
 
+@pytest.mark.parametrize(("jobs", "expected"), [(1, False), (2, True)])
+@pytest.mark.parametrize("kind", [FindingKind.NETWORK_BOUND, FindingKind.STRAGGLER, FindingKind.LAUNCH_BOUND])
+def test_what_one_job_shows_on_all_its_nodes_is_that_job_and_two_jobs_are_a_fleet(kind, jobs: int, *, expected: bool):
+    def slow(node: int) -> Candidate:
+        return hot(node, kind=kind, scope=Scope(cluster="test", node=f"n{node}", job_id=f"j{node % jobs}"))
+
+    assert ("telemetry_gap" in heard(tick(slow(node) for node in range(8)))) is expected
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(1, True), (17, False)])
+def test_jobs_that_were_slow_from_their_start_did_not_begin_to_look_bad(minutes: float, *, expected: bool):
+    builder = FrameBuilder(columns=120)  # 20 minutes
+    for node in range(NODES):
+        builder.device(f"n{node}", f"GPU-{node}")
+        builder.job(f"j{node}", [(f"n{node}", f"GPU-{node}")])
+    where = builder.build()
+
+    def waits(node: int) -> Candidate:
+        scope = Scope(cluster="test", node=f"n{node}", job_id=f"j{node}")
+        return hot(node, kind=FindingKind.NETWORK_BOUND, since=where.now - 60 * minutes, scope=scope)
+
+    assert ("telemetry_gap" in heard(tick((waits(node) for node in range(8)), where=where))) is expected
+
+
+def test_errors_of_the_driver_on_all_nodes_of_a_job_are_one_finding():
+    def crashed(node: int) -> Candidate:
+        return hot(node, kind=FindingKind.XID, scope=Scope(cluster="test", node=f"n{node}", job_id="j"))
+
+    assert heard(tick(crashed(node) for node in range(8))) == ["telemetry_gap"]
+
+
 PODS = ("train-0", "train-1", "train-2")
 
 

@@ -83,6 +83,17 @@ def test_one_rank_with_a_slow_loader_is_named_itself() -> None:
     (candidate,) = raised(Lockstep(columns=COLUMNS, input={3: 0.6}))
     assert (candidate.scope.rank, candidate.scope.uuid, candidate.scope.node) == (3, "GPU-3", "n0")
     assert ", all ranks for rank 3 on n0," in candidate.summary
+    assert candidate.remedy.startswith(
+        "The others have their batches in time, so see first what differs for rank 3 on n0:"
+    )
+
+
+def test_a_host_with_slow_storage_is_named_once_and_looked_at_before_the_loader() -> None:
+    (candidate,) = raised(Lockstep(columns=COLUMNS, input=dict.fromkeys(range(4, 8), 0.6), ranks=16))
+    assert candidate.scope.node == "n1"
+    assert ", all ranks for 4 ranks on n1," in candidate.summary
+    assert "what differs for 4 ranks on n1" in candidate.remedy
+    assert "num_workers" in candidate.remedy
 
 
 def test_the_first_stage_of_a_pipeline_may_be_the_one_that_waits() -> None:

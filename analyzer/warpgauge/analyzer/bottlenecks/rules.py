@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from warpgauge.analyzer.bottlenecks.levels import METRICS
+from warpgauge.analyzer.detection.stillness import FULL_UTILIZATION, LEAST_PIPE, MOVED_SHARE
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind
 
@@ -250,8 +251,17 @@ def _launches(levels: Levels, shares: Shares, setting: Setting, bar: Bar) -> Any
     """
     is_small = levels.compute < np.minimum(bar.launch_compute, bar.launch_fill * levels.engine)
     is_tiny = (levels.engine >= bar.tiny_engine) & (levels.compute < bar.tiny_fill * levels.engine)
-    is_thin = is_tiny | ((levels.engine >= bar.launch_engine) & is_small)
+    is_thin = (is_tiny | ((levels.engine >= bar.launch_engine) & is_small)) & ~_spins(levels, bar)
     return is_thin & (setting.is_alone | (shares.communication < bar.communication_share))
+
+
+def _spins(levels: Levels, bar: Bar) -> Any:  # noqa: ANN401
+    """A kernel never leaves the device, holds SMs and does nothing with them: it waits, as in a collective.
+
+    Whose kernels are too small leaves the device between them, or at least calculates or moves a little.
+    """
+    is_held = (levels.engine >= FULL_UTILIZATION) & (levels.compute >= bar.tiny_fill * levels.engine)
+    return is_held & (levels.pipe <= LEAST_PIPE) & (levels.bandwidth < MOVED_SHARE)
 
 
 def _is_known(levels: Levels, shares: Shares, setting: Setting, bar: Bar) -> Any:  # noqa: ANN401

@@ -21,14 +21,7 @@ from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import is_simulated, job_scope, whole_job_scope
-from warpgauge.analyzer.detection.windows import mean, median, onset_time
-from warpgauge.analyzer.detection.wording import count, device_name, percent
-from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.frame.rolling import Signal
-from warpgauge.analyzer.frame.schema import TableName
-from warpgauge.analyzer.health.judging import columns_of, detection, on_device
-from warpgauge.analyzer.health.spinning import ALL_SPIN_SECONDS, MOST_SPIN_SECONDS, spinning_jobs
-from warpgauge.analyzer.health.stillness import (
+from warpgauge.analyzer.detection.stillness import (
     CALCULATING,
     FULL_UTILIZATION,
     LEAST_PIPE,
@@ -39,6 +32,13 @@ from warpgauge.analyzer.health.stillness import (
     moves_data,
     power_roof,
 )
+from warpgauge.analyzer.detection.windows import mean, median, onset_time
+from warpgauge.analyzer.detection.wording import count, device_name, percent
+from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.frame.rolling import Signal
+from warpgauge.analyzer.frame.schema import TableName
+from warpgauge.analyzer.health.judging import columns_of, detection, on_device
+from warpgauge.analyzer.health.spinning import ALL_SPIN_SECONDS, MOST_SPIN_SECONDS, spinning_jobs
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Impact, Severity
 

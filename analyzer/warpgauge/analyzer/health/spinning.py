@@ -16,11 +16,11 @@ import numpy as np
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import is_simulated, job_scope
+from warpgauge.analyzer.detection.stillness import FULL_UTILIZATION, LEAST_PIPE, PIPES, USED, moves_data
 from warpgauge.analyzer.detection.windows import mean, median, onset_time
 from warpgauge.analyzer.detection.wording import count, percent
 from warpgauge.analyzer.frame.rolling import Picked
 from warpgauge.analyzer.frame.schema import TableName
-from warpgauge.analyzer.health.stillness import FULL_UTILIZATION, LEAST_PIPE, PIPES, USED, moves_data
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Severity
 

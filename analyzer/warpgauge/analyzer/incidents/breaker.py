@@ -3,8 +3,11 @@
 Sick nodes come one by one. When more than half of the nodes begin to look bad within minutes of each other, the
 telemetry is the likelier culprit (a changed exporter, a clock, a broken scrape), or something all of them stand on
 (a driver roll-out, a power cap, the cooling). One finding says so; the single findings are computed and shown, but
-muted (NVSentinel PR 1629: 77 healthy nodes in 11 racks were flagged after one job crashed). What a single job does on
-all its nodes is neither (`one_job`); where nobody tells of jobs, one finding says that it looks like one.
+muted (NVSentinel PR 1629: 77 healthy nodes in 11 racks were flagged after one job crashed). What the work of a job can
+cause alone speaks of a node only where several jobs show it, as at a shared place: one job often fills a cluster. And
+only where it came while the job ran: jobs that were so from the start did not begin to look bad together. Where nobody
+tells of jobs, or pods of one have names of their own, `one_job` tells from the power; else one finding says what it
+looks like.
 """
 
 from __future__ import annotations
@@ -13,9 +16,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.wording import count, listed, span
-from warpgauge.analyzer.incidents.one_job import work_in
+from warpgauge.analyzer.incidents.one_job import WORK, work_in
+from warpgauge.analyzer.incidents.shared_places import LEAST_JOBS, OF_SEVERAL_JOBS
 from warpgauge.analyzer.incidents.together import TOGETHER_SECONDS
 from warpgauge.core.finding import Evidence, Finding, FindingKind, Mute, MutedBy, Scope, Severity
 
@@ -33,14 +39,15 @@ LEAST_NODES: Final = 4
 RAISE_SHARE: Final = 0.5
 HOLD_SHARE: Final = 0.3
 CONFIDENCE: Final = 0.8
+START_SECONDS: Final = 600.0  # of a job: loading, compiling and the first steps
+_OF_WORK: Final = WORK | OF_SEVERAL_JOBS | {FindingKind.WORKLOAD_IMBALANCE}
 
 
 def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Candidate]:
     """A candidate for each cluster of which too many nodes look bad at once; `seen` holds now or is to be raised."""
     bad: dict[str, list[Finding | Candidate]] = defaultdict(list)
-    for one in seen:
-        if one.scope.node is not None and one.severity is not Severity.INFO:
-            bad[one.scope.cluster or ""].append(one)
+    for one in _of_nodes(seen, frame):
+        bad[one.scope.cluster or ""].append(one)
     if max((len(ones) for ones in bad.values()), default=0) < HOLD_SHARE * LEAST_NODES:
         return
     totals = frame.sites.totals
@@ -52,6 +59,30 @@ def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Ca
         burst = _burst(left, totals[cluster])
         if burst is not None:
             yield _candidate(cluster, left, burst, totals[cluster], is_work=work is not None and not work.rest)
+
+
+def _of_nodes(seen: Iterable[Finding | Candidate], frame: Frame) -> list[Finding | Candidate]:
+    """What speaks of nodes, and not of a job that they work for."""
+    told = [one for one in seen if one.scope.node is not None and one.severity is not Severity.INFO]
+    told = [one for one in told if one.kind not in _OF_WORK or not _is_of_its_start(one, frame)]
+    jobs: dict[tuple[str | None, FindingKind], set[str | None]] = defaultdict(set)
+    for one in told:
+        jobs[one.scope.cluster, one.kind].add(one.scope.job_id)
+
+    def is_of_one_job(one: Finding | Candidate) -> bool:
+        is_work = one.kind in _OF_WORK and one.scope.job_id is not None
+        return is_work and len(jobs[one.scope.cluster, one.kind]) < LEAST_JOBS
+
+    return [one for one in told if not is_of_one_job(one)]
+
+
+def _is_of_its_start(one: Finding | Candidate, frame: Frame) -> bool:
+    """Whether its job was so as long as it is known."""
+    job = frame.jobs.get((one.scope.cluster or "", one.scope.job_id or ""))
+    if job is None or not job.devices:
+        return False
+    came = frame.allocated_since[list(job.devices)]
+    return bool(one.since <= np.fmin.reduce(came) + START_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def _staged(frame: Frame, groups: Groups) -> dict[JobKey, list[int]]:
     def build() -> dict[JobKey, list[int]]:
         found: dict[JobKey, list[int]] = {}
         for at, group in enumerate(groups.groups):
-            if min(group.ranks) >= 0 and stage_of(frame, group.ranks[0]) is not None:
+            if group.all_report and stage_of(frame, group.ranks[0]) is not None:
                 found.setdefault(group.key, []).append(at)
         return {
             key: members
