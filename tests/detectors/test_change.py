@@ -100,7 +100,7 @@ def test_a_device_that_draws_less_for_a_moment_dips_and_in_a_checkpoint_it_rests
     builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, activity, node="n1", uuid="GPU-0", index="0")
     builder.gauge(device.POWER, watts, node="n1", uuid="GPU-0", index="0")
     found = Change().detect(builder.build()).candidates
-    assert ["dipped from 599.7 to 400 (" in one.summary for one in found] == [True] * dips
+    assert ["dipped from 599.7 to 400 W (" in one.summary for one in found] == [True] * dips
 
 
 def test_a_spike_is_not_told_for_ever() -> None:
