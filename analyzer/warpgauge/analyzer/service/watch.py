@@ -11,7 +11,7 @@ import asyncio
 import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from warpgauge.analyzer.detectors import CLOSE_DETECTORS
@@ -241,9 +241,19 @@ class Watch:
             has_gap=Presence(self._frame).has_gap,
             muting=self.muting,
             told_at=self._clock.now(),
-            processes=processes,
+            processes=self._of_jobs(processes),
             is_tolerant=True,
         )
+
+    def _of_jobs(
+        self, processes: Mapping[NodeKey, Sequence[ProcessReading]]
+    ) -> Mapping[NodeKey, Sequence[ProcessReading]]:
+        """With pods that an agent names as the jobs that they are of, as the frame has them."""
+        called = self._intake.names.jobs.called
+        return {
+            (cluster, node): [replace(one, job=called(cluster, one.job)) if one.job else one for one in readings]
+            for (cluster, node), readings in processes.items()
+        }
 
     def _glance(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result | None:
         self._frame.close_up = self._close.current(self._clock.now())
@@ -257,7 +267,7 @@ class Watch:
             has_gap=Presence(self._frame).has_gap,
             muting=self.muting,
             told_at=self._clock.now(),
-            processes=processes,
+            processes=self._of_jobs(processes),
             is_partial=True,
             is_tolerant=True,
         )
