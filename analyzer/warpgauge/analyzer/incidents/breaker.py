@@ -10,6 +10,7 @@ only where it came while the job ran: jobs that were so from the start did not b
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,8 @@ RAISE_SHARE: Final = 0.5
 HOLD_SHARE: Final = 0.3
 CONFIDENCE: Final = 0.8
 START_SECONDS: Final = 600.0  # of a job: loading, compiling and the first steps
+_ORDINAL: Final = re.compile(r"(-\d+)+(-[a-z0-9]{5})?$")
+"""What tells the pods of one StatefulSet, PyTorchJob or indexed Job apart: they are one work on several nodes."""
 _OF_WORK: Final = OF_SEVERAL_JOBS | {
     FindingKind.WORKLOAD_IMBALANCE,
     FindingKind.INPUT_BOUND,
@@ -52,9 +55,9 @@ def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Ca
     simulated: set[str] = set()
     told = [one for one in seen if one.scope.node is not None and one.severity is not Severity.INFO]
     told = [one for one in told if one.kind not in _OF_WORK or not _is_of_its_start(one, frame)]
-    jobs: dict[tuple[str | None, FindingKind], set[str | None]] = defaultdict(set)
+    jobs: dict[tuple[str | None, FindingKind], set[str]] = defaultdict(set)
     for one in told:
-        jobs[one.scope.cluster, one.kind].add(one.scope.job_id)
+        jobs[one.scope.cluster, one.kind].add(_ORDINAL.sub("", one.scope.job_id or ""))
     for one in told:
         cluster, node = one.scope.cluster or "", one.scope.node
         is_of_a_job = one.kind in _OF_WORK and one.scope.job_id is not None
