@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -98,12 +100,13 @@ def test_a_server_of_a_static_configuration_is_named_by_its_address():
     assert "12 requests of vllm Qwen/Qwen3-8B wait" in finding.summary
 
 
-def test_the_ranks_of_one_sglang_engine_are_counted_once():
+def test_the_ranks_of_one_sglang_engine_are_counted_once_and_two_engines_add_up():
     fleet = on_kubernetes()
-    for rank in ("0", "1"):
-        labels = MODEL | monitored(POD, IP) | {"engine_type": "unified", "tp_rank": rank, "pp_rank": "0"}
-        fleet.add("sglang:num_queue_reqs", labels, 12)
-        fleet.add("sglang:num_running_reqs", labels, 24)
+    for tensor, pipeline, data in product("01", repeat=3):
+        ranks = {"tp_rank": tensor, "pp_rank": pipeline, "dp_rank": data}
+        labels = MODEL | monitored(POD, IP) | {"engine_type": "unified", **ranks}
+        fleet.add("sglang:num_queue_reqs", labels, 6)
+        fleet.add("sglang:num_running_reqs", labels, 12)
         fleet.add("sglang:token_usage", labels, 0.95)
 
     (finding,) = fleet.report().findings

@@ -422,6 +422,18 @@ def test_a_full_disk_costs_a_line_in_the_log_and_leaves_the_old_file(sound: Path
     assert path_of(sound).read_bytes() == before
 
 
+def test_a_disk_that_stays_full_is_one_line_in_the_log_and_its_end_another(sound: Path, caplog):
+    caplog.set_level("INFO")
+    keeper = Keeper(sound, interval_seconds=60)
+    keeper.path = sound / "nowhere" / "file"
+    for _ in range(3):
+        keeper.save(saved(hot_job()))
+    (sound / "nowhere").mkdir()
+    for _ in range(2):
+        keeper.save(saved(hot_job()))
+    assert [record.message for record in caplog.records] == ["snapshot not written", "snapshot is written again"]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +55,11 @@ class Scene:
     pcie_bytes: ArrayLike = 1e9
     pcie_generation: float = 5.0
     used: ArrayLike = 48 * GIB
-    capped: ArrayLike = 0.0
+    capped: ArrayLike | None = 0.0
     hertz: ArrayLike = MAX_HERTZ
     limit_watts: float = 700.0
+    watts: ArrayLike | None = None
+    has_highest_clock: bool = True
     cpu: float = 0.4
     held: ArrayLike = 1.0
     has_job: bool = True
@@ -96,9 +98,13 @@ class Scene:
         builder.gauge(device.PCIE_LINK_WIDTH_MAX, 16.0, **labels)
         builder.gauge(device.MEMORY_USED, self.used, **labels)
         builder.gauge(device.MEMORY_FREE, 80 * GIB - np.asarray(self.used), **labels)
-        builder.gauge(device.THROTTLE_ACTIVE, self.capped, reason="sw_power_cap", **labels)
+        if self.capped is not None:
+            builder.gauge(device.THROTTLE_ACTIVE, self.capped, reason="sw_power_cap", **labels)
         builder.gauge(device.CLOCK, self.hertz, clock="sm", **labels)
-        builder.gauge(device.CLOCK_MAX, MAX_HERTZ, clock="sm", **labels)
+        if self.has_highest_clock:
+            builder.gauge(device.CLOCK_MAX, MAX_HERTZ, clock="sm", **labels)
+        if self.watts is not None:
+            builder.gauge(device.POWER, self.watts, **labels)
         builder.gauge(device.POWER_LIMIT, self.limit_watts, limit="enforced", **labels)
         builder.gauge(device.POWER_LIMIT, 700.0, limit="default", **labels)
 
@@ -396,6 +402,45 @@ def test_a_lowered_power_limit_is_said_with_both_limits() -> None:
     (candidate,) = raised(CASES[FindingKind.POWER_LIMITED])
     assert "400 W where the board's own limit is 700 W" in candidate.remedy
     assert "nvidia-smi -pl 700" in candidate.remedy
+
+
+PLAIN = Scene(
+    compute=None, pipe=None, bandwidth=None, phases=None, utilization=1.0, hertz=0.7 * MAX_HERTZ, limit_watts=400.0,
+    watts=395.0, has_highest_clock=False,
+)  # fmt: skip
+
+
+def test_without_a_highest_clock_power_at_a_lowered_limit_and_the_drivers_word_are_enough():
+    (candidate,) = raised(replace(PLAIN, capped=1.0))
+    assert candidate.kind is FindingKind.POWER_LIMITED
+    assert candidate.summary == (
+        "Job train (4 devices) draws 99 % of its power limit of 400 W per device, which holds its clocks down 100 % of"
+        " the time; by how much is not known where nobody tells the highest clock."
+    )
+    assert candidate.impact is None
+    assert candidate.confidence < raised(CASES[FindingKind.POWER_LIMITED])[0].confidence
+
+
+@pytest.mark.parametrize(("has_highest_clock", "at"), [(False, ""), (True, " at 70 % of the highest clock")])
+def test_without_throttle_reasons_it_is_likely_and_not_sure(at: str, *, has_highest_clock: bool):
+    (candidate,) = raised(replace(PLAIN, capped=None, has_highest_clock=has_highest_clock))
+    assert f"400 W per device{at}; what holds its clocks down nobody tells" in candidate.summary
+    assert candidate.confidence <= 0.75
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        pytest.param(replace(PLAIN, capped=1.0, watts=340.0), id="the cap is named, and power stands below the limit"),
+        pytest.param(replace(PLAIN, capped=0.0), id="at the limit, and the driver does not name it"),
+        pytest.param(replace(PLAIN, capped=None, watts=370.0), id="near the limit, and no word of the driver"),
+        pytest.param(replace(PLAIN, capped=1.0, limit_watts=700.0, watts=690.0), id="the board's own limit"),
+        pytest.param(replace(PLAIN, capped=None, hertz=MAX_HERTZ, has_highest_clock=True), id="at the highest clock"),
+        pytest.param(replace(PLAIN, capped=1.0, watts=None), id="no power"),
+    ],
+)
+def test_a_limit_that_may_hold_nothing_back_is_no_finding(scene: Scene):
+    assert not raised(scene)
 
 
 def test_a_slot_that_trained_too_low_is_told_from_one_that_is_just_full() -> None:

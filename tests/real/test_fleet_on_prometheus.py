@@ -28,6 +28,7 @@ from tests.analyzer.fleets import (
     pod_info,
     renamed,
 )
+from tests.analyzer.test_pod_jobs import loaded_fleet
 from tests.real_servers import fetched
 from warpgauge.cli.main import main
 
@@ -135,6 +136,17 @@ def test_a_servers_queue_is_told_by_its_pod_through_the_api(servers: Servers, tm
     assert (finding["kind"], finding["scope"]["node"]) == ("kv_cache_bound", "gpu-node-1")
     assert "12 requests of vllm Qwen/Qwen3-8B in pod llm/qwen-7d9f8c6b5-x2x4q wait" in finding["summary"]
     assert "beside 24 that run" in finding["summary"]
+
+
+def test_the_pods_of_one_run_are_compared_through_the_api(servers: Servers, tmp_path: Path, capsys):
+    documents = analyze(prometheus_with(loaded_fleet(("PyTorchJob", "train")), servers, tmp_path), capsys)
+
+    (finding,) = [one for one in documents if one["type"] == "finding"]
+    assert (finding["kind"], finding["scope"]["job_id"], finding["scope"]["node"]) == (
+        "straggler",
+        "ml/train",
+        "node-3",
+    )
 
 
 def check(documents: list[dict[str, Any]]) -> None:

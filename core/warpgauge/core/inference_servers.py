@@ -1,9 +1,10 @@
 """Where inference servers tell our rows, on their own metrics pages: the names that the agent and the analyzer read.
 
 Names: vLLM docs/usage/metrics.md, vllm/engine/metrics.py (V0) and vllm/v1/metrics/loggers.py (V1, where
-`gpu_cache_usage_perc` became `kv_cache_usage_perc`); SGLang docs/references/production_metrics.md and
-python/sglang/srt/metrics/collector.py; Triton docs/user_guide/metrics.md and TensorRT-LLM backend README; TGI
-docs/source/reference/metrics.md. A ratio called `_perc` there is 0-1 already.
+`gpu_cache_usage_perc` became `kv_cache_usage_perc`); SGLang docs/references/production_metrics.md,
+python/sglang/srt/metrics/collector.py and, for the labels, srt/managers/scheduler_metrics_mixin.py; Triton
+docs/user_guide/metrics.md and TensorRT-LLM backend README; TGI docs/source/reference/metrics.md. A ratio called `_perc`
+there is 0-1 already.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Server:
     prefixes: tuple[str, ...]
     sources: tuple[Source, ...]
     model_label: str = ""
-    one_of: str = ""  # a label whose values but 0 repeat the same numbers
+    one_of: tuple[str, ...] = ()  # labels whose values but 0 repeat the same numbers
 
     def model(self, labels: Mapping[str, str]) -> str:
         """Model that a series is about, "" where the server tells none."""
@@ -52,7 +53,7 @@ class Server:
         """Whether a series of the source's name is what the source means."""
         if source.where is not None and labels.get(source.where[0]) != source.where[1]:
             return False
-        return not self.one_of or labels.get(self.one_of, "0") == "0"
+        return all(labels.get(label, "0") == "0" for label in self.one_of)
 
 
 VLLM: Final = Server("vllm", "vLLM", ("vllm:",), (
@@ -73,7 +74,7 @@ SGLANG: Final = Server("sglang", "SGLang", ("sglang:",), (
     Source(serving.PROMPT_TOKENS, "sglang:prompt_tokens_total"),
     Source(serving.GENERATED_TOKENS, "sglang:generation_tokens_total"),
     Source(serving.FIRST_TOKEN, "sglang:time_to_first_token_seconds"),
-), model_label="model_name", one_of="tp_rank")  # fmt: skip
+), model_label="model_name", one_of=("tp_rank", "pp_rank"))  # fmt: skip
 
 TGI: Final = Server("tgi", "TGI", ("tgi_",), (
     Source(serving.RUNNING, "tgi_batch_current_size"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 __all__ = ["Group", "Groups", "peer_groups"]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,6 +96,10 @@ class Groups:
         """[group], whether something that is known of [rank] holds for every member."""
         return self._every(holds, self.ranks)
 
+    def any_member(self, holds: Mask) -> Mask:
+        """[group], whether something that is known of [member] holds for any."""
+        return np.logical_or.reduceat(holds, self._starts) if len(self.sizes) else np.empty(0, dtype=bool)
+
     def _every(self, holds: Mask, rows: Ints) -> Mask:
         if not len(self.sizes):
             return np.empty(0, dtype=bool)
@@ -115,7 +121,7 @@ class Groups:
             found[chosen] = median(padded[members])
         return found
 
-    def spread(self, of_groups: Array) -> Array:
+    def spread(self, of_groups: NDArray[Scalar]) -> NDArray[Scalar]:
         """[member] out of [group]."""
         return np.repeat(of_groups, self.sizes)
 

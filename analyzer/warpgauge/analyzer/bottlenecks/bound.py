@@ -8,11 +8,12 @@ kernels. Step phases go before device counters; a host's clock is believed about
 communication less is enough where it used to be much less in the same job.
 
 A class becomes a finding only where something can be gained: a power cap only if somebody set the limit below the
-board's own, full memory only while it grows (frameworks take memory in advance). Bound by compute or by memory
-bandwidth is a device well used; these, a mixture and what cannot be told are shown and are no findings. Idle devices,
-input waits and heat have detectors of their own, and what ranks wait for each other because their work moves from rank
-to rank is no communication. Without profiling fields (plain NVML) a device can only be idle,
-throttled, limited by power, short of memory, or undetermined.
+board's own, full memory only while it grows (frameworks take memory in advance). Where nobody tells the highest clock
+or what holds the clocks down, power that stands at the limit shows the cap, with less confidence. Bound by compute or
+by memory bandwidth is a device well used; these, a mixture and what cannot be told are shown and are no findings. Idle
+devices, input waits and heat have detectors of their own, and what ranks wait for each other because their work moves
+from rank to rank is no communication. Without profiling fields (plain NVML) a device can only be idle, throttled,
+limited by power, short of memory, or undetermined.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class ThermalReading:
     share: Array  # [device], of the window
     covered: Array  # [device], share of the window in which a reason was measured
     clock_hertz: Array  # [device], mean of the window
-    reference_hertz: Array  # [device], what peers run at, or the device's own maximum
+    reference_hertz: Array  # [device], what peers run at, or the device's own maximum; NaN where no heat is to be told
     has_peers: Mask  # [device], whether the reference comes from peers
 
     @property
@@ -83,15 +83,16 @@ def _read_thermal(frame: Frame) -> ThermalReading:
     throttled = frame.window(THROTTLED, WINDOW_SECONDS)
     share = np.nan_to_num(throttled.mean)
     clock = frame.window(clock_signal(frame), WINDOW_SECONDS).mean
-    reference = frame.latest(device.CLOCK_MAX, "sm").astype(np.float64)
-    has_peers = np.zeros(len(share), dtype=bool)
+    reference, has_peers = np.full(len(share), np.nan), np.zeros(len(share), dtype=bool)
     is_hot = share >= HOLD_SHARE
-    if is_hot.any():
+    hot = np.flatnonzero(is_hot)
+    if len(hot):
+        reference[hot] = frame.latest(device.CLOCK_MAX, "sm", rows=hot)
         activity = read_activity(frame, WINDOW_SECONDS).mean
         may_be_peer = ~is_hot & ~(activity < BUSY) & np.isfinite(clock)  # not measured is not idle
         alone = np.flatnonzero(is_hot & np.isnan(reference) & (activity >= WORKING))
         reference[alone], has_peers[alone] = _from_afar(frame, alone, may_be_peer, clock)
-        for row in np.flatnonzero(is_hot).tolist():
+        for row in hot.tolist():
             sound = (peers[may_be_peer[peers]] for peers in _peers(frame, row))
             nearest = next((one for one in sound if len(one) >= LEAST_PEERS), None)
             if nearest is not None:

@@ -167,10 +167,14 @@ class Frame(Samples):
         value: T = found[1]
         return value
 
-    def turn(self, offset: int = 0) -> Hashable:
-        """What is the same for `pace_seconds` and then another; with `offset` columns it changes so much earlier."""
-        columns = round(self.pace_seconds / self.step_seconds)
-        return ((self._newest or 0) + offset) // columns if columns > 1 else self._changes
+    def turn(self, offset: int = 0, lap: int = 0, laps: int = 1) -> Hashable:
+        """What is the same for `pace_seconds` and then another; with `offset` columns it changes so much earlier.
+
+        With several `laps` it is the same for so many times as long, and with a `lap` it changes so many paces earlier.
+        """
+        pace = round(self.pace_seconds / self.step_seconds)
+        columns = laps * pace
+        return ((self._newest or 0) + offset + lap * pace) // columns if columns > 1 else self._changes
 
     def of_jobs(self, key: Hashable, build: Callable[[JobKey, Job], T]) -> dict[JobKey, T]:
         """What `build` gives for each job, by job, worked out anew only for jobs that are not the same as before."""
@@ -220,7 +224,7 @@ class Frame(Samples):
         ids = self._cells.members(self._tables.by_number.index(table), number)
         states = self._states
         ids = ids[states.last_ms[ids] + states.hold_ms[ids] >= self._newest_ms]
-        rows, values = combine(self._cells, ids, states.instant[ids])
+        rows, values = combine(self._cells, ids, states.newest(ids))
         found[rows] = values
         return found
 

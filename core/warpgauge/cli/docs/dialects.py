@@ -52,8 +52,10 @@ devices and nodes the exporters above tell.
 _BITS: Final = """
 Whether a device is held by a workload is read off the labels of the exporter's series: `exported_pod` before `pod`,
 never the exporter's own pod. Several pods that share a device by time slicing are several holders of one device;
-`GPU_I_ID` is our `instance_id`. Values that no device can have are an exporter's marker for "not available" and are
-dropped (`blank` in the summary of `warpgauge analyze --json`).
+`GPU_I_ID` is our `instance_id`. Pods that one controller starts and ends together are one job, called `NAMESPACE/NAME`
+after that controller, where kube-state-metrics or the labels of pods tell it; other pods are
+[jobs of their own](../howto/kubernetes.md#which-pods-are-one-job). Values that no device can have are an exporter's
+marker for "not available" and are dropped (`blank` in the summary of `warpgauge analyze --json`).
 """
 
 

@@ -86,7 +86,7 @@ def _slow_hosts(frame: Frame, group: Group, lag: Lag, limits: Limits, seconds: f
 
     Each node is held against the median of the ranks elsewhere, so that half of a job may be slow.
     """
-    hosts = _masks(len(group.ranks), members_by_node(frame, group))
+    hosts = frame.of_job(group.key, ("hosts", group), lambda: _masks(len(group.ranks), members_by_node(frame, group)))
     far = hosts[_are_far(hosts, lag, limits)]
     slow = [found for is_own in far if (found := _slow_host(is_own, lag, limits))]
     senders = [one for one in slow if one[1] == training.TRANSFER]

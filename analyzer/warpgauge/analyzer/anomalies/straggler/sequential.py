@@ -252,7 +252,7 @@ class _Samples:
         squares = np.square(lag - median(lag)[:, None])
 
         def over(columns: int) -> Array:
-            return np.nan_to_num(mean(squares[:, -max(columns, 1) :]))
+            return np.fmax(mean(squares[:, -max(columns, 1) :]), 0.0)  # 0 where nothing is known
 
         usual = np.fmax(over(len(squares.T)), over(self._recent))
         return lambda columns: np.asarray(np.fmax(usual, over(columns)))
