@@ -125,23 +125,6 @@ def test_what_one_job_shows_on_all_its_nodes_is_that_job_and_two_jobs_are_a_flee
     assert ("telemetry_gap" in heard(tick(slow(node) for node in range(8)))) is expected
 
 
-@pytest.mark.parametrize(
-    ("pod", "expected"),
-    [
-        ("ml/a-worker-{node}", False),  # a PyTorchJob or a StatefulSet
-        ("ml/a-0-{node}-x7k2p", False),  # an indexed Job of a JobSet
-        ("ml/a-worker-{node}b", True),
-        ("ml/{node}", True),
-    ],
-)
-def test_pods_that_differ_in_their_ordinal_are_one_job(pod: str, *, expected: bool):
-    def hangs(node: int) -> Candidate:
-        scope = Scope(cluster="test", node=f"n{node}", job_id=pod.format(node=node))
-        return hot(node, kind=FindingKind.HANG, scope=scope)
-
-    assert ("telemetry_gap" in heard(tick(hangs(node) for node in range(8)))) is expected
-
-
 @pytest.mark.parametrize(("minutes", "expected"), [(1, True), (17, False)])
 def test_jobs_that_were_slow_from_their_start_did_not_begin_to_look_bad(minutes: float, *, expected: bool):
     builder = FrameBuilder(columns=120)  # 20 minutes

@@ -12,7 +12,6 @@ looks like.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -41,19 +40,7 @@ RAISE_SHARE: Final = 0.5
 HOLD_SHARE: Final = 0.3
 CONFIDENCE: Final = 0.8
 START_SECONDS: Final = 600.0  # of a job: loading, compiling and the first steps
-<<<<<<< HEAD
-_ORDINAL: Final = re.compile(r"(-\d+)+(-[a-z0-9]{5})?$")
-"""What tells the pods of one StatefulSet, PyTorchJob or indexed Job apart: they are one work on several nodes."""
-_OF_WORK: Final = OF_SEVERAL_JOBS | {
-    FindingKind.WORKLOAD_IMBALANCE,
-    FindingKind.INPUT_BOUND,
-    FindingKind.HOST_BOUND,
-    FindingKind.LAUNCH_BOUND,
-    FindingKind.MEMORY_CAPACITY_BOUND,
-}
-=======
 _OF_WORK: Final = WORK | OF_SEVERAL_JOBS | {FindingKind.WORKLOAD_IMBALANCE}
->>>>>>> main
 
 
 def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Candidate]:
@@ -78,27 +65,8 @@ def _of_nodes(seen: Iterable[Finding | Candidate], frame: Frame) -> list[Finding
     """What speaks of nodes, and not of a job that they work for."""
     told = [one for one in seen if one.scope.node is not None and one.severity is not Severity.INFO]
     told = [one for one in told if one.kind not in _OF_WORK or not _is_of_its_start(one, frame)]
-    jobs: dict[tuple[str | None, FindingKind], set[str]] = defaultdict(set)
+    jobs: dict[tuple[str | None, FindingKind], set[str | None]] = defaultdict(set)
     for one in told:
-<<<<<<< HEAD
-        jobs[one.scope.cluster, one.kind].add(_ORDINAL.sub("", one.scope.job_id or ""))
-    for one in told:
-        cluster, node = one.scope.cluster or "", one.scope.node
-        is_of_a_job = one.kind in _OF_WORK and one.scope.job_id is not None
-        if node is not None and not (is_of_a_job and len(jobs[one.scope.cluster, one.kind]) < LEAST_JOBS):
-            onsets[cluster][node] = max(one.since, onsets[cluster].get(node, one.since))
-            kinds[cluster][str(one.kind)] += 1
-            simulated |= {cluster} if one.simulated else set()
-    if max((len(nodes) for nodes in onsets.values()), default=0) < HOLD_SHARE * LEAST_NODES:
-        return
-    totals = frame.sites.totals
-    for cluster, nodes in onsets.items():
-        since, together = _largest_burst(list(nodes.values()))
-        share = together / max(totals[cluster], 1)
-        if totals[cluster] >= LEAST_NODES and share > HOLD_SHARE:
-            words = _words(nodes, kinds[cluster], totals[cluster], together)
-            yield _candidate(cluster, since, share, words, is_simulated=cluster in simulated)
-=======
         jobs[one.scope.cluster, one.kind].add(one.scope.job_id)
 
     def is_of_one_job(one: Finding | Candidate) -> bool:
@@ -106,7 +74,6 @@ def _of_nodes(seen: Iterable[Finding | Candidate], frame: Frame) -> list[Finding
         return is_work and len(jobs[one.scope.cluster, one.kind]) < LEAST_JOBS
 
     return [one for one in told if not is_of_one_job(one)]
->>>>>>> main
 
 
 def _is_of_its_start(one: Finding | Candidate, frame: Frame) -> bool:
