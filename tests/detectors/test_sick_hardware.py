@@ -476,12 +476,14 @@ def test_what_fills_before_the_next_morning_warns(growth: float, severity: str) 
         20 + 40 * (1 - np.exp(-8 * RAMP)),  # a warm-up
         np.minimum(20 + 60 * RAMP, 50.0),  # a plateau
         20 + 50 * (1 - np.exp(-RAMP)),  # a cache that fills for hours, and fits
+        np.where(np.arange(COLUMNS) < 40, np.nan, 20 + 50 * (1 - np.exp(-RAMP))),  # the same, heard of later
+        45 + 25 * (1 - np.exp(-RAMP)) + np.random.default_rng(0).normal(0.0, 0.2, COLUMNS),  # and one that varies
         30 + 20 * ((np.arange(COLUMNS) % 90) / 90),  # garbage collection
         since(COLUMNS, 100, 70.0, 30.0),  # another model
         40 + 0.5 * RAMP,  # too little to matter
         60 - 20 * RAMP,  # it shrinks
     ],
-    ids=["constant", "warm-up", "plateau", "cache", "sawtooth", "step", "tiny", "shrinking"],
+    ids=["constant", "warm-up", "plateau", "cache", "young", "unsteady", "sawtooth", "step", "tiny", "shrinking"],
 )
 def test_memory_that_does_not_grow_without_end_is_no_leak(used: np.ndarray) -> None:
     assert memory(used * GIB) == ()
