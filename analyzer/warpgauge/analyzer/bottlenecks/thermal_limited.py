@@ -234,7 +234,7 @@ class ThermalLimited:
                 covered=float(reading.covered[row]),
             ),
             evidence=_evidence(frame, reading, row),
-            summary=_summary(frame, reading, row, since),
+            summary=_summary(frame, reading, row),
             remedy=f"Check the cooling of {device_name(entity)}: fans or pump, dust, air flow, inlet temperature, seat"
             " of the heat sink. Until then keep long jobs off it, or cap its power to stop the throttling.",
             impact=impact,
@@ -243,7 +243,7 @@ class ThermalLimited:
         )
 
 
-def _summary(frame: Frame, reading: ThermalReading, row: int, since: float) -> str:
+def _summary(frame: Frame, reading: ThermalReading, row: int) -> str:
     entity = frame.devices.entities[row]
     temperature = _temperature(frame, row)
     heat = "" if np.isnan(temperature) else f" at {temperature:.0f} °C"
@@ -251,7 +251,7 @@ def _summary(frame: Frame, reading: ThermalReading, row: int, since: float) -> s
     return (
         f"{device_name(entity)} is slowed down by heat{heat}: throttled {percent(float(reading.share[row]))} of the"
         f" last {span(WINDOW_SECONDS)}, {gigahertz(float(reading.clock_hertz[row]))} where {reference}"
-        f" {gigahertz(float(reading.reference_hertz[row]))}, for {span(frame.now - since)}."
+        f" {gigahertz(float(reading.reference_hertz[row]))}."
     )
 
 

@@ -156,7 +156,7 @@ def _candidate(culprit: Culprit, limits: Limits, *, z: float, is_raised: bool) -
         since=since,
         confidence=confidence((culprit.slowdown - 1) / limits.effect - 1, z / limits.z - 1, covered=lag.covered),
         evidence=(*lag_evidence(culprit, limits), *(neighbor.evidence if neighbor else ())),
-        summary=lag_summary(culprit, kind, neighbor, frame.now - since),
+        summary=lag_summary(culprit, kind, neighbor),
         remedy=lag_remedy(culprit, kind),
         impact=impact,
         simulated=hosts.simulated if hosts else place.simulated,
