@@ -7,6 +7,7 @@ clock is really lower than that of comparable devices. `sw_power_cap` alone is n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -53,7 +54,7 @@ _SM_CLOCK: Final = channel(device.CLOCK, "sm")
 _GRAPHICS_CLOCK: Final = channel(device.CLOCK, "graphics")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ThermalReading:
     """Per device: how long heat held its clocks down in the window, its clock, and the clock it should have."""
 
@@ -63,12 +64,12 @@ class ThermalReading:
     reference_hertz: Array  # [device], what peers run at, or the device's own maximum; NaN where no heat is to be told
     has_peers: Mask  # [device], whether the reference comes from peers
 
-    @property
+    @cached_property
     def clock_ratio(self) -> Array:
         """Clock as a share of the reference."""
         return ratio(self.clock_hertz, self.reference_hertz)
 
-    @property
+    @cached_property
     def is_limited(self) -> Mask:
         """Devices past the clear threshold: a slow rank on one of these has a named cause."""
         return np.asarray((self.share >= HOLD_SHARE) & (self.clock_ratio < HOLD_CLOCK_RATIO))
