@@ -256,6 +256,18 @@ def test_silence_shows_once_time_passes():
     assert frame.now == START + 190
 
 
+@pytest.mark.parametrize("is_whole", [True, False], ids=["in one batch", "one after the other"])
+def test_a_device_was_last_heard_of_when_the_newest_of_its_series_was(*, is_whole: bool):
+    frame = Frame()
+    ids = [frame.series_id(metric, GPU) for metric in (device.POWER, device.MEMORY_USED)]
+    times = [1_750_000_600_000, 1_750_000_000_000]  # what is told last fell silent ten minutes before
+    batches = [(ids, times)] if is_whole else [([one], [time]) for one, time in zip(ids, times, strict=True)]
+    for series, moments in batches:
+        frame.ingest(np.array(series), np.array(moments), np.full(len(series), 1.0))
+
+    assert frame.devices.last_seen_ms[0] == times[0]
+
+
 def test_time_does_not_go_back_and_an_empty_frame_has_none():
     built = FrameBuilder(columns=12, start=START)
     built.gauge(host.LOAD1, 1.0, node="n1")

@@ -24,7 +24,7 @@ NOWHERE: Final = -1
 """Table number of a series without values over time (info series)."""
 
 _FIRST_TURN: Final = 8  # after those of the series states
-_REDUCES: Final = tuple(Reduce)
+_NUMBERS: Final = {reduce: number for number, reduce in enumerate(Reduce)}
 _TABLE_BITS: Final = 32  # channel numbers stay below
 
 
@@ -40,6 +40,7 @@ class Cells:
         self.origin = room(_FIRST_TURN + 4, np.int64)
         self._room = len(self.table)
         self._members: dict[int, Ints] | None = None
+        self._in_table: dict[int, tuple[int, Ints]] = {}  # of so many series
         self._groups: Ints = np.empty(0, dtype=np.int64)
         self._next_group = 0
 
@@ -48,7 +49,7 @@ class Cells:
         self._members = None
         if self.size == self._room:
             self._room = widened(self, _ARRAYS, self.size)
-        self.table[self.size], self.reduce[self.size] = table, _REDUCES.index(reduce)
+        self.table[self.size], self.reduce[self.size] = table, _NUMBERS[reduce]
         self.channel[self.size], self.row[self.size], self.origin[self.size] = channel, row, origin
         self.size += 1
 
@@ -98,11 +99,20 @@ class Cells:
         self._next_group = int(numbers[-1])
 
     def _may_share(self, ids: Ints) -> NDArray[np.bool_]:
-        return np.asarray(self.reduce[ids] != _REDUCES.index(Reduce.LAST))
+        return np.asarray(self.reduce[ids] != _NUMBERS[Reduce.LAST])
 
     def _forget(self) -> None:
         """Drop what was worked out for the series as they were."""
-        self._members, self._groups = None, self._groups[:0]
+        self._members, self._in_table, self._groups = None, {}, self._groups[:0]
+
+    def in_table(self, table: int) -> Ints:
+        """Ids of the series in a table, ascending; only those that are new are looked for."""
+        seen, known = self._in_table.get(table, (0, np.empty(0, dtype=np.int64)))
+        if seen < self.size:
+            new = np.flatnonzero(self.table[seen : self.size] == table) + seen
+            known = np.concatenate([known, new])
+            self._in_table[table] = (self.size, known)
+        return known
 
     def members(self, table: int, channel: int) -> Ints:
         """Ids of the series in a channel."""
@@ -129,8 +139,8 @@ def fold(cells: Cells, found: Iterable[ColumnValues]) -> Iterator[ColumnValues]:
         if is_alone.all():
             yield part
         else:
-            yield _picked(part, np.flatnonzero(is_alone))
-            shared.append(_picked(part, np.flatnonzero(~is_alone)))
+            yield part.only(np.flatnonzero(is_alone))
+            shared.append(part.only(np.flatnonzero(~is_alone)))
     if shared:
         columns = [np.broadcast_to(part.columns, len(part.ids)) for part in shared]
         ids, values = (
@@ -139,15 +149,10 @@ def fold(cells: Cells, found: Iterable[ColumnValues]) -> Iterator[ColumnValues]:
         yield from _folded(cells, ids, np.concatenate(columns), values)
 
 
-def _picked(part: ColumnValues, chosen: Ints) -> ColumnValues:
-    columns = part.columns if isinstance(part.columns, int) else part.columns[chosen]
-    return ColumnValues(part.ids[chosen], columns, part.values[chosen])
-
-
 def _folded(cells: Cells, ids: Ints, columns: Ints, values: Doubles) -> Iterator[ColumnValues]:
     reduce = cells.reduce[ids]
     for how in (Reduce.SUM, Reduce.MAX):
-        members = np.flatnonzero(reduce == _REDUCES.index(how))
+        members = np.flatnonzero(reduce == _NUMBERS[how])
         if len(members):
             keys = (columns[members], cells.groups[ids[members]])
             order = np.lexsort(keys)

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.frame.rooms import doubled, room, roomy
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,12 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["DIGEST_BYTES", "Identities", "digest_of"]
 
 DIGEST_BYTES: Final = 16
-_TURN: Final = 13  # after the cells
 
 
 def digest_of(metric: str, labels: Mapping[str, str], part: str, origin: str) -> bytes:
     """What tells a series from all others."""
-    pairs = (f"{name}\x1e{labels[name]}" for name in sorted(labels))
+    pairs = [f"{name}\x1e{value}" for name, value in sorted(labels.items())]
     text = "\x1f".join((metric, part, origin, *pairs))
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=DIGEST_BYTES).digest()
 
@@ -37,16 +34,12 @@ class Identities:
     """Digests by series id, 16 bytes a series, and those that wait to be asked for again."""
 
     def __init__(self) -> None:
-        self.size = 0
-        self._digests: NDArray[np.uint8] = room(_TURN, np.uint8, DIGEST_BYTES)
+        self._digests = bytearray()
         self._waiting: dict[bytes, int] = {}
 
     def add(self, digest: bytes) -> None:
         """Note the digest of the next series."""
-        if self.size == len(self._digests):
-            self._digests = doubled(self._digests)
-        self._digests[self.size] = np.frombuffer(digest, dtype=np.uint8)
-        self.size += 1
+        self._digests += digest
 
     def claim(self, digest: bytes) -> int | None:
         """Id of the series if it was there before and nobody asked for it since, else None."""
@@ -54,20 +47,18 @@ class Identities:
 
     def keep(self, kept: Ints) -> None:
         """Forget all series but these, numbered anew in this order; all of them may be asked for again."""
-        self._digests[: len(kept)] = self._digests[kept]
-        self.size = len(kept)
-        self._wait()
+        self.fill(self.content()[kept])
 
     def content(self) -> NDArray[np.uint8]:
         """A copy of the digests, [series, byte]."""
-        return self._digests[: self.size].copy()
+        return np.frombuffer(bytes(self._digests), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
 
     def fill(self, digests: NDArray[np.uint8]) -> None:
         """Take over what `content` gave; all of them may be asked for again."""
-        self.size = len(digests)
-        self._digests = roomy(digests, _TURN, digests.dtype)
+        self._digests = bytearray(digests.tobytes())
         self._wait()
 
     def _wait(self) -> None:
-        raw = self._digests[: self.size].tobytes()
-        self._waiting = {raw[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]: at for at in range(self.size)}
+        raw = bytes(self._digests)
+        ends = range(DIGEST_BYTES, len(raw) + 1, DIGEST_BYTES)
+        self._waiting = {raw[end - DIGEST_BYTES : end]: number for number, end in enumerate(ends)}

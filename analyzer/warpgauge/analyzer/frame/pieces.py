@@ -162,6 +162,7 @@ class Pieces:
 
 def _merged(parts: Sequence[NDArray[Any]], merge: np.ufunc, nothing: float, entities: int) -> NDArray[Any]:
     """A new array; the first two of full length are merged into it, which saves a copy."""
+    whole: NDArray[Any]
     if len(parts) > 1 and len(parts[0]) == len(parts[1]) == entities:
         whole, others = merge(parts[0], parts[1]), parts[2:]
     else:

@@ -17,9 +17,9 @@ _FIRST_CAPACITY: Final = 256
 _TURNS: Final = 16
 
 
-def room(turn: int, dtype: type[np.generic], *shape: int) -> NDArray[Any]:
+def room(turn: int, dtype: type[np.generic]) -> NDArray[Any]:
     """Room for the first entries of an array; those of another turn, 0 to 15, are full at another size."""
-    return np.zeros((_capacity(_FIRST_CAPACITY, turn), *shape), dtype=dtype)
+    return np.zeros(_capacity(_FIRST_CAPACITY, turn), dtype=dtype)
 
 
 def roomy(values: NDArray[Any], turn: int, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.frame.batch import Batch
 from warpgauge.analyzer.frame.cells import NOWHERE, Cells, fold
+from warpgauge.analyzer.frame.grid import Grid
 from warpgauge.analyzer.frame.identities import Identities, digest_of
 from warpgauge.analyzer.frame.placement import Tables
 from warpgauge.analyzer.frame.schema import HISTOGRAM_PARTS, PLACES, Place, TableName
-from warpgauge.analyzer.frame.states import Behavior, SeriesStates
+from warpgauge.analyzer.frame.states import Behavior, ColumnValues, SeriesStates
 from warpgauge.analyzer.frame.workloads import Holding, Roster
-from warpgauge.core.catalog import Kind, device
+from warpgauge.core.catalog import BY_NAME, Kind, device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.frame.states import ColumnValues, Doubles
+    from warpgauge.analyzer.frame.states import Doubles
     from warpgauge.analyzer.frame.table import Ints
     from warpgauge.core.catalog import Metric
-
 __all__ = ["DESCRIPTION", "HOLD_INTERVALS", "NOT_KEPT", "FrameParts", "Ingested", "Samples"]
 
 NOT_KEPT: Final = -1
@@ -40,7 +41,7 @@ _SILENT_HOLDS: Final = 2.0  # or so many times what may lie between two samples:
 _MOST_RANK_SILENCE_SECONDS: Final = 300.0
 _DEAD_SHARE: Final = 0.25  # forget vanished series when they are this share of all
 _TABLES: Final = tuple(TableName)
-_PART: Final = 1 << 16  # samples
+_WHOLE_SHARE: Final = 0.5  # of all series: with so many samples a column is written at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Samples:
         self._tables = Tables(self.columns)
         self._states = SeriesStates()
         self._cells = Cells()
+        self._grid = Grid(len(_TABLES))
         self._identities = Identities()
         self._origins: dict[str, int] = {}
         self._newest: int | None = None  # column number since the epoch
@@ -124,11 +126,11 @@ class Samples:
         """
         if metric.kind is Kind.INFO:
             return self._info_id(metric, labels, origin)
-        place = PLACES.get(metric.name)
-        if place is None or (metric.kind is Kind.HISTOGRAM and part not in HISTOGRAM_PARTS):
+        standing = _STANDINGS.get(metric.name)
+        if standing is None or (metric.kind is Kind.HISTOGRAM and part not in HISTOGRAM_PARTS):
             return NOT_KEPT
-        extra = tuple(labels.get(label, "") for label in place.keep) + ((part,) if part else ())
-        number = _TABLES.index(place.table)
+        place, number, behavior = standing
+        extra = tuple([labels.get(label, "") for label in place.keep]) + ((part,) if part else ())
         into = self._tables.by_number[number].channel(metric.name, extra)
         if into is None:
             return NOT_KEPT
@@ -139,7 +141,7 @@ class Samples:
             return known
         self._identities.add(digest)
         self._cells.add(number, place.reduce, into, row, self._origins.setdefault(origin, len(self._origins)))
-        return self._states.add(_behavior(metric, place))
+        return self._states.add(behavior)
 
     def ingest(
         self, ids: Ints, times_ms: Ints, values: Doubles, *, hold_seconds: float = 25.0, not_after: float | None = None
@@ -150,16 +152,27 @@ class Samples:
         covers. `hold_seconds` bounds how far apart two samples may be for what lies between them to count as known:
         two and a half scrape intervals. Samples later than `not_after` (seconds since the epoch) are dropped.
         """
-        ids, times_ms, values, late = self._timely(ids, times_ms, values, not_after)
+        if int(ids.min(initial=0)) < 0:
+            known = ids >= 0
+            ids, times_ms, values = ids[known], times_ms[known], values[known]
         if not len(ids):
+            return Ingested(kept=0, late=0)
+        batch = self._timely(Batch(ids, times_ms, values, self._states.last_ms.take(ids)), not_after)
+        late = len(ids) - len(batch.ids)
+        if not len(batch.ids):
             return Ingested(kept=0, late=late)
+        batch = batch.in_order()
         silence = min(_SILENT_HOLDS * hold_seconds, _MOST_RANK_SILENCE_SECONDS)
         self._rank_silence_ms = max(self._rank_silence_ms, silence * 1000.0)
-        self._advance_to(int(times_ms.max()))
-        for written in fold(self._cells, self._absorbed(ids, times_ms, values, round(hold_seconds * 1000))):
+        self._advance_to(int(batch.times_ms.max()))
+        self._grid.follow(self._cells)
+        found = self._absorbed(batch, round(hold_seconds * 1000))
+        for written in fold(self._cells, self._laid(found) if self._is_whole(batch) else found):
             self._write(written)
+        for part in batch.parts():
+            self._hear(part.ids, part.times_ms)
         self._change()
-        return Ingested(kept=len(ids), late=late)
+        return Ingested(kept=len(batch.ids), late=late)
 
     def advance(self, now: float) -> None:
         """Let time pass without samples, so that silence shows; `now` in seconds since the epoch."""
@@ -180,9 +193,12 @@ class Samples:
         return known[1]
 
     def _intervals_of(self, number: int, rows: int) -> Doubles:
-        size = self._cells.size
-        own = np.flatnonzero((self._cells.table[:size] == number) & (self._states.hold_ms[:size] > 0))
-        rows_of, holds_ms = self._cells.row[own], self._states.hold_ms[own]
+        own = self._cells.in_table(number)
+        holds_ms = self._states.hold_ms.take(own)
+        is_told = holds_ms > 0
+        if not is_told.all():
+            own, holds_ms = own[is_told], holds_ms[is_told]
+        rows_of = self._cells.row.take(own)
         seconds = np.full(rows, np.inf)
         if len(own) and holds_ms.min() == holds_ms.max():  # the usual case, in a fifth of the time
             seconds[rows_of] = holds_ms[0] / (1000.0 * HOLD_INTERVALS)
@@ -199,19 +215,21 @@ class Samples:
 
     def is_new(self, ids: Ints, times_ms: Ints) -> NDArray[np.bool_]:
         """Which samples are newer than all that their series had before."""
-        return self._states.is_fresh(ids, times_ms)
+        fresh: NDArray[np.bool_] = times_ms > self._states.last_ms.take(ids)
+        return fresh
 
     def expire(self) -> None:
         """Forget series without a sample in the window, and entities without series, once they are many."""
         states = self._states
         oldest_ms = int(self.time_ms[0]) - self._step_ms
-        alive = states.last_ms[: states.size] >= oldest_ms
-        if np.count_nonzero(~alive) <= max(64, _DEAD_SHARE * states.size):
+        is_dead = states.last_ms[: states.size] < oldest_ms
+        if np.count_nonzero(is_dead) <= max(64, _DEAD_SHARE * states.size):
             return
-        kept = np.flatnonzero(alive)
+        kept = np.flatnonzero(~is_dead)
         states.keep(kept)
         self._cells.keep(kept)
         self._identities.keep(kept)
+        self._grid = Grid(len(_TABLES))
         new_ids = {int(old): new for new, old in enumerate(kept)}
         holdings = {new_ids[old]: holding for old, holding in self._roster.holdings.items() if old in new_ids}
         self._keep_rows(holdings)
@@ -245,30 +263,23 @@ class Samples:
         table, row = self._cells.table[: self._cells.size], self._cells.row[: self._cells.size]
         held = np.fromiter((holding.device for holding in holdings.values()), dtype=np.int64)
         rows = [np.unique(row[table == number]) for number in range(len(_TABLES))]
-        renumbered = self._tables.keep_rows((np.union1d(rows[0], held), rows[1], rows[2]))
+        renumbered = self._tables.keep_rows((np.union1d(rows[0], held), *rows[1:]))
         for number, numbers in enumerate(renumbered):
             row[table == number] = numbers[row[table == number]]
         self._roster = Roster(
             {id_: replace(holding, device=int(renumbered[0][holding.device])) for id_, holding in holdings.items()}
         )
 
-    def _timely(
-        self, ids: Ints, times_ms: Ints, values: Doubles, not_after: float | None
-    ) -> tuple[Ints, Ints, Doubles, int]:
-        known = ids >= 0
-        if not known.all():
-            ids, times_ms, values = ids[known], times_ms[known], values[known]
-        fresh = self._states.is_fresh(ids, times_ms)
-        if self._newest is not None:
-            fresh &= times_ms >= (self._newest - self.columns + 1) * self._step_ms
-        if not_after is not None:
+    def _timely(self, batch: Batch, not_after: float | None) -> Batch:
+        """Those of a batch that are newer than their series' last and neither before the window nor in the future."""
+        times_ms = batch.times_ms
+        fresh = times_ms > batch.before_ms
+        oldest_ms = 0 if self._newest is None else (self._newest - self.columns + 1) * self._step_ms
+        if int(times_ms.min()) < oldest_ms:
+            fresh &= times_ms >= oldest_ms
+        if not_after is not None and int(times_ms.max()) > not_after * 1000.0:
             fresh &= times_ms <= not_after * 1000.0
-        late = len(ids) - int(np.count_nonzero(fresh))
-        if late:
-            ids, times_ms, values = ids[fresh], times_ms[fresh], values[fresh]
-        if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
-            ids, times_ms, values = _sorted(ids, times_ms, values)
-        return ids, times_ms, values, late
+        return batch if fresh.all() else batch.only(fresh)
 
     def _advance_to(self, time_ms: int) -> None:
         self._newest_ms = max(self._newest_ms, time_ms)
@@ -280,15 +291,36 @@ class Samples:
                 table.advance(column - self._newest)
             self._newest = column
 
-    def _absorbed(self, ids: Ints, times_ms: Ints, values: Doubles, hold_ms: int) -> Iterator[ColumnValues]:
-        """Column values of timely samples; many of them part by part, so that what is worked on fits a CPU's cache."""
+    def _absorbed(self, batch: Batch, hold_ms: int) -> Iterator[ColumnValues]:
+        """Column values of timely samples."""
         starts_ms = self._newest * self._step_ms if self._newest is not None else 0
-        if (ids[1:] == ids[:-1]).any() or int(times_ms.min()) < starts_ms:
-            yield from self._states.absorb(ids, times_ms, values, self._step_ms, hold_ms)
+        if batch.has_repeated or int(batch.times_ms.min()) < starts_ms:
+            yield from self._states.absorb(batch, self._step_ms, hold_ms)
             return
-        for first in range(0, len(ids), _PART):
-            part = slice(first, first + _PART)
-            yield from self._states.absorb_column(ids[part], times_ms[part], values[part], self._step_ms, hold_ms)
+        for part in batch.parts():
+            yield from self._states.absorb_column(part, self._step_ms, hold_ms)
+
+    def _is_whole(self, batch: Batch) -> bool:
+        """Whether a batch is most of what is known, and the first that has anything for its column."""
+        is_blank = all(table.is_blank for table in self._tables.by_number)
+        return is_blank and len(batch.ids) >= _WHOLE_SHARE * self._cells.size
+
+    def _laid(self, found: Iterable[ColumnValues]) -> Iterator[ColumnValues]:
+        """Write the newest column, which is blank, at once; gives what is not for it or does not stand there alone."""
+        alone: list[ColumnValues] = []
+        others: list[ColumnValues] = []
+        for part in found:
+            shares = self._grid.shares.take(part.ids)
+            if not isinstance(part.columns, int):
+                others.append(part)
+            elif shares.any():
+                others.append(part.only(np.flatnonzero(shares)))
+                alone.append(part.only(np.flatnonzero(~shares)))
+            else:
+                alone.append(part)
+        for table, column in zip(self._tables.by_number, self._grid.columns(alone), strict=True) if alone else ():
+            table.lay(column)
+        yield from others
 
     def _write(self, found: ColumnValues) -> None:
         newest = self._newest if self._newest is not None else 0
@@ -304,7 +336,19 @@ class Samples:
                 own = ids.take(chosen)
                 rows, at = self._cells.row.take(own), places if isinstance(places, int) else places[chosen]
                 table.write(self._cells.channel.take(own), at, rows, values.take(chosen))
-                table.last_seen_ms[rows] = self._states.last_ms.take(own)
+
+    def _hear(self, ids: Ints, times_ms: Ints) -> None:
+        """Note when the entities of samples were last heard of; neighbors in a batch mostly say the same."""
+        entities = self._grid.entity.take(ids)
+        new = np.ones(len(ids), dtype=bool)
+        new[1:] = entities[1:] != entities[:-1]
+        if times_ms.min() != times_ms.max():
+            new[1:] |= times_ms[1:] != times_ms[:-1]
+        first = np.flatnonzero(new)
+        entities, times_ms = entities.take(first), times_ms.take(first)
+        for number, table in enumerate(self._tables.by_number):
+            own, rows = self._grid.rows(number, entities)
+            np.maximum.at(table.last_seen_ms, rows, times_ms.take(own))
 
     def _info_id(self, metric: Metric, labels: Mapping[str, str], origin: str) -> int:
         if metric is device.DEVICE_INFO:
@@ -344,16 +388,13 @@ class Samples:
         return since
 
 
-def _behavior(metric: Metric, place: Place) -> Behavior:
+def _behavior(name: str, place: Place) -> Behavior:
     if place.is_age:
         return Behavior.AGE
-    return Behavior.COUNTER if metric.is_cumulative else Behavior.GAUGE
+    return Behavior.COUNTER if BY_NAME[name].is_cumulative else Behavior.GAUGE
 
 
-def _sorted(ids: Ints, times_ms: Ints, values: Doubles) -> tuple[Ints, Ints, Doubles]:
-    """Order by (id, time); of several samples of a series at one time the last one given stands."""
-    order = np.lexsort((times_ms, ids))
-    ids, times_ms, values = ids[order], times_ms[order], values[order]
-    last = np.ones(len(ids), dtype=bool)
-    last[:-1] = (ids[1:] != ids[:-1]) | (times_ms[1:] != times_ms[:-1])
-    return ids[last], times_ms[last], values[last]
+_STANDINGS: Final = {
+    name: (place, _TABLES.index(place.table), _behavior(name, place)) for name, place in PLACES.items()
+}
+"""By metric name: its place, the number of its table, and what its samples mean."""

@@ -21,6 +21,8 @@ from warpgauge.analyzer.frame.table import Ints
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from warpgauge.analyzer.frame.batch import Batch
+
 __all__ = ["Behavior", "ColumnValues", "Doubles", "SeriesStates"]
 
 Doubles = NDArray[np.float64]
@@ -50,6 +52,11 @@ class ColumnValues:
     columns: Ints | int  # one number where all stand in the same
     values: Doubles
 
+    def only(self, chosen: Ints) -> ColumnValues:
+        """Some of them, by index."""
+        columns = self.columns if isinstance(self.columns, int) else self.columns[chosen]
+        return ColumnValues(self.ids[chosen], columns, self.values[chosen])
+
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
@@ -73,7 +80,7 @@ class SeriesStates:
         self.last: Doubles = room(3, np.float64)
         self.increase: Doubles = room(4, np.float64)  # within the column of the last sample
         self.covered_ms: Ints = room(5, np.int64)  # the time that `increase` took
-        self.instant: Doubles = room(6, np.float64)  # newest value; of a counter its newest rate
+        self.instant: Doubles = room(6, np.float64)  # newest rate of a counter
         self.run_start_ms: Ints = room(7, np.int64)  # first sample since the last long gap
         self._room = len(self.behavior)
 
@@ -104,27 +111,22 @@ class SeriesStates:
             setattr(self, name, roomy(arrays[name], turn, getattr(self, name).dtype))
         self._room = len(self.behavior)
 
-    def is_fresh(self, ids: Ints, times_ms: Ints) -> Bools:
-        """Which samples are newer than everything their series has seen."""
-        fresh: Bools = times_ms > self.last_ms.take(ids)
-        return fresh
-
-    def absorb(self, ids: Ints, times_ms: Ints, values: Doubles, step_ms: int, hold_ms: int) -> Iterator[ColumnValues]:
+    def absorb(self, batch: Batch, step_ms: int, hold_ms: int) -> Iterator[ColumnValues]:
         """Take in samples sorted by (id, time), all fresh, no two of a series at one time; gives column values.
 
         Where it gives several for one place, the last one stands.
         """
+        ids, times_ms, values = batch.ids, batch.times_ms, batch.values
         behavior = self.behavior[ids]
         values = _sound(values, times_ms, behavior == Behavior.AGE)
         columns = times_ms // step_ms
         new_series = _changes(ids)
         starts, ends = _bounds(new_series, columns)
-        before_ms = _shifted(times_ms, self.last_ms[ids], new_series)
+        before_ms = _shifted(times_ms, batch.before_ms, new_series)
         before = _shifted(values, self.last[ids], new_series)
         elapsed_ms = times_ms - before_ms
         is_near = elapsed_ms <= hold_ms
         rates, fillers = values[ends].copy(), before[starts].copy()
-        self.instant[ids[ends]] = rates
         gaps = np.where(is_near[starts], columns[starts] - before_ms[starts] // step_ms, 1)
         counts = behavior == Behavior.COUNTER
         of_counters = np.flatnonzero(counts[starts])
@@ -139,60 +141,68 @@ class SeriesStates:
             begins = of_counters if isinstance(starts, slice) else starts[of_counters]
             carried = new_series[begins] & (before_ms[begins] // step_ms == columns[begins])
             rates[of_counters], fillers[of_counters] = self._rates(pieces, carried)
-        self._remember(ids, times_ms, values, before_ms, hold_ms)
+        self._remember(ids, times_ms, values, elapsed_ms, hold_ms)
         yield ColumnValues(ids[ends], columns[ends], rates)
         yield from _between(ids[ends], columns[ends], gaps, fillers)
 
-    def absorb_column(
-        self, ids: Ints, times_ms: Ints, values: Doubles, step_ms: int, hold_ms: int
-    ) -> Iterator[ColumnValues]:
+    def absorb_column(self, batch: Batch, step_ms: int, hold_ms: int) -> Iterator[ColumnValues]:
         """What `absorb` gives, in a third of the time, where each series has one sample and all lie in one column."""
+        ids, times_ms, values, before_ms = batch.ids, batch.times_ms, batch.values, batch.before_ms
         column = int(times_ms[0]) // step_ms
         start_ms = column * step_ms
         behavior = self.behavior.take(ids)
         values = _sound(values, times_ms, behavior == Behavior.AGE)
-        before_ms, before = self.last_ms.take(ids), self.last.take(ids)
+        before = self.last.take(ids)
         elapsed_ms = times_ms - before_ms
-        is_near = elapsed_ms <= hold_ms
-        wide = np.flatnonzero((before_ms < start_ms - step_ms) & is_near)
+        far = np.flatnonzero(before_ms < start_ms - step_ms)
+        wide = far[elapsed_ms[far] <= hold_ms]
         gaps, fillers = column - before_ms[wide] // step_ms, before[wide]
         counters = np.flatnonzero(behavior == Behavior.COUNTER)
-        self.instant[ids] = rates = values
+        rates = values
         if len(counters):
             increase = values.take(counters) - before.take(counters)
-            elapsed_ms = np.where(is_near.take(counters), elapsed_ms.take(counters), 0)
-            pieces = _Pieces(ids.take(counters), increase, elapsed_ms, _EACH)
+            near_ms = elapsed_ms.take(counters)
+            near_ms[near_ms > hold_ms] = 0
+            pieces = _Pieces(ids.take(counters), increase, near_ms, _EACH)
             rates = values.copy()
-            rates[counters], singles = self._rates(pieces, before_ms.take(counters) >= start_ms)
+            rates[counters], firsts = self._rates(pieces, before_ms.take(counters) >= start_ms)
             is_counter = behavior[wide] == Behavior.COUNTER
-            fillers[is_counter] = singles[np.searchsorted(counters, wide[is_counter])]
-        self._remember(ids, times_ms, values, before_ms, hold_ms)
+            fillers[is_counter] = firsts[np.searchsorted(counters, wide[is_counter])]
+        self._remember(ids, times_ms, values, elapsed_ms, hold_ms)
         yield ColumnValues(ids, column, rates)
         yield from _between(ids[wide], np.full(len(wide), column), gaps, fillers)
 
     def _rates(self, pieces: _Pieces, carried: Bools) -> tuple[Doubles, Doubles]:
         """Rate per (series, column), and the rate between its first sample and the one before that."""
-        ids, starts = pieces.ids, pieces.starts
-        ends = starts if isinstance(starts, slice) else np.append(starts[1:], len(ids)) - 1
-        counts = (pieces.increase >= 0) & (pieces.elapsed_ms > 0)  # False for NaN too
-        increase, elapsed_ms = np.where(counts, pieces.increase, 0.0), np.where(counts, pieces.elapsed_ms, 0)
-        each = _ratio(increase, elapsed_ms)
-        self.instant[ids[ends]] = each[ends]
+        ids, starts, increase, elapsed_ms = pieces.ids, pieces.starts, pieces.increase, pieces.elapsed_ms
+        is_unknown = ~((increase >= 0) & (elapsed_ms > 0))  # True for NaN too
+        increase[is_unknown], elapsed_ms[is_unknown] = 0.0, 0
+        rates = each = _ratio(increase, elapsed_ms)
+        self.instant[ids] = each  # the last one of a series stands
+        has_several = False
         if not isinstance(starts, slice) and len(starts) < len(ids):
+            has_several = True
             increase, elapsed_ms = np.add.reduceat(increase, starts), np.add.reduceat(elapsed_ms, starts)
-        owners = ids[starts]
-        if carried.any():
+        owners, is_carried = ids[starts], carried.any()
+        if is_carried:
             increase = increase + np.where(carried, self.increase[owners], 0.0)
             elapsed_ms = elapsed_ms + np.where(carried, self.covered_ms[owners], 0)
         self.increase[owners], self.covered_ms[owners] = increase, elapsed_ms  # a series' last column stands
-        return _ratio(increase, elapsed_ms), each[starts]
+        if has_several or is_carried:
+            rates = _ratio(increase, elapsed_ms)
+        return rates, each[starts]
 
-    def _remember(self, ids: Ints, times_ms: Ints, values: Doubles, before_ms: Ints, hold_ms: int) -> None:
+    def newest(self, ids: Ints) -> Doubles:
+        """The newest sample of each series, of counters the rate between the last two."""
+        return np.where(self.behavior[ids] == Behavior.COUNTER, self.instant[ids], self.last[ids])
+
+    def _remember(self, ids: Ints, times_ms: Ints, values: Doubles, elapsed_ms: Ints, hold_ms: int) -> None:
         self.last_ms[ids], self.last[ids] = times_ms, values
-        if (self.hold_ms.take(ids) != hold_ms).any():
+        among = self.hold_ms[ids[0] : ids[-1] + 1]  # all between are looked at first, which takes no picking
+        if (among != hold_ms).any() and (self.hold_ms.take(ids) != hold_ms).any():
             self.hold_ms[ids] = hold_ms
             self.holds += 1
-        begins = np.flatnonzero(times_ms - before_ms > _HOLDS_IN_RUN * hold_ms)
+        begins = np.flatnonzero(elapsed_ms > _HOLDS_IN_RUN * hold_ms)
         self.run_start_ms[ids[begins]] = times_ms[begins]
 
 
@@ -204,8 +214,9 @@ def _sound(values: Doubles, times_ms: Ints, is_age: Bools) -> Doubles:
     values = np.asarray(values, dtype=np.float64)
     if is_age.any():
         values = np.where(is_age, times_ms / 1000.0 - values, values)
-    is_possible = np.abs(values) <= _LARGEST
-    return values if is_possible.all() else np.where(is_possible, values, np.nan)
+    if values.min(initial=0.0) >= -_LARGEST and values.max(initial=0.0) <= _LARGEST:  # False where one is NaN
+        return values
+    return np.where(np.abs(values) <= _LARGEST, values, np.nan)
 
 
 def _between(ids: Ints, columns: Ints, gaps: Ints, fillers: Doubles) -> Iterator[ColumnValues]:
@@ -239,6 +250,8 @@ def _shifted(values: T, before: T, is_first: Bools) -> T:
 
 
 def _ratio(increase: Doubles, elapsed_ms: Ints) -> Doubles:
+    rates = increase * 1000.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        rates: Doubles = np.where(elapsed_ms > 0, increase * 1000.0 / elapsed_ms, np.nan)
+        rates /= elapsed_ms
+    rates[elapsed_ms <= 0] = np.nan
     return rates

@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity
+from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity, ServerEntity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -36,7 +36,7 @@ _FIRST_ENTITIES: Final = 16
 _FIRST_CHANNELS: Final = 16
 _GOLDEN: Final = (5**0.5 - 1) / 2
 
-E = TypeVar("E", DeviceEntity, NodeEntity, RankEntity)
+E = TypeVar("E", DeviceEntity, NodeEntity, RankEntity, ServerEntity)
 
 
 class Table(Generic[E]):
@@ -57,6 +57,7 @@ class Table(Generic[E]):
         self.writes = 0  # rises with every write
         self.renumberings = 0  # rises when rows get other numbers
         self.stamps: Ints = np.zeros(columns, dtype=np.int64)  # [column], `writes` when it last changed
+        self._blank_at = 0  # `writes` when the newest column came
         self.changes = 0  # rises when an entity is new or told differently
         self.touched: set[int] = set()  # rows whose entity is new or changed since someone cleared this
 
@@ -142,16 +143,29 @@ class Table(Generic[E]):
         self.writes += 1
         self.stamps[columns] = self.writes
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was written into the newest column yet."""
+        return bool(self.stamps[-1] == self._blank_at)
+
+    def lay(self, values: Floats) -> None:
+        """Set the newest column of the first channels and rows to these values, [channel, row]."""
+        if values.size:
+            used = np.arange(len(values))
+            self._block[used, self._first[used] + self.columns - 1, : values.shape[1]] = values
+            self.writes += 1
+            self.stamps[-1] = self.writes
+
     def advance(self, steps: int) -> None:
         """Slide all windows: the oldest `steps` columns go, as many empty ones come."""
         used = np.arange(len(self._channels))
         if steps >= self.columns:
             self._block[: len(used)] = np.nan
             self.writes += 1
-            self.stamps[:] = self.writes
+            self._blank_at = self.stamps[:] = self.writes
             return
         self.stamps[:-steps] = self.stamps[steps:].copy()
-        self.stamps[-steps:] = self.writes
+        self._blank_at = self.stamps[-steps:] = self.writes
         full = self._block.shape[1]
         for channel in used[self._first[used] + self.columns + steps > full]:
             self._to_front(self._block[channel], int(self._first[channel]) + steps, self.columns - steps)
@@ -181,6 +195,7 @@ class Table(Generic[E]):
             self._block[channel, :, : len(kept)] = self._block[channel][:, kept]
             self._block[channel, :, len(kept) :] = np.nan
         self.last_seen_ms[: len(kept)] = self.last_seen_ms[kept]
+        self.last_seen_ms[len(kept) :] = 0
         self.entities = [self.entities[row] for row in kept]
         self._rows = {key: int(renumbered[row]) for key, row in self._rows.items() if renumbered[row] >= 0}
         self.touched = set(range(len(kept)))
