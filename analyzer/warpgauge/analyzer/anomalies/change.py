@@ -209,13 +209,17 @@ def _looked_at(frame: Frame, signal: Signal, rows: NDArray[np.intp], newest: Win
     is_there = np.isfinite(past)
     count = is_there.sum(axis=1)
     usual = np.where(is_there, past, 0.0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
-    spread = np.sqrt(np.where(is_there, np.square(past - usual[:, None]), 0.0).sum(axis=1) / np.maximum(count, 1))
     away = newest.peak[rows] - usual
     if signal.may_fall:
         away = np.fmax(away, usual - newest.least[rows])
     has_history = count * SCREEN_STRIDE >= _columns(frame, HISTORY_SECONDS) * LEAST_COVERAGE
     least = _least(signal, usual)
-    return np.asarray(away >= np.maximum(least, np.minimum(SCREEN_DEVIATIONS * spread, 2 * least))), has_history
+    is_far = np.asarray(away >= least)
+    near = np.flatnonzero(is_far & ~(away >= 2 * least))  # only of these their scatter decides
+    off = np.where(is_there[near], np.square(past[near] - usual[near, None]), 0.0)
+    spread = np.sqrt(off.sum(axis=1) / np.maximum(count[near], 1))
+    is_far[near] = away[near] >= SCREEN_DEVIATIONS * spread
+    return is_far, has_history
 
 
 def _least(signal: Signal, level: Array) -> Array:

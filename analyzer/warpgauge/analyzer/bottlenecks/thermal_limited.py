@@ -184,7 +184,12 @@ class ThermalLimited:
         judged = has_reason & has_clock
         holds = judged & reading.is_limited
         ratios = reading.clock_ratio
-        found = tuple(self._candidate(frame, reading, int(row), float(ratios[row])) for row in np.flatnonzero(holds))
+        rows = np.flatnonzero(holds)
+        limits = frame.latest(device.TEMPERATURE_LIMIT, "slowdown", rows=rows).tolist()
+        found = tuple(
+            self._candidate(frame, reading, row, float(ratios[row]), limit)
+            for row, limit in zip(rows.tolist(), limits, strict=True)
+        )
         return Detection(
             candidates=found,
             judged=Judgement(
@@ -215,7 +220,9 @@ class ThermalLimited:
             if rows.any() and len(frame.devices)
         )
 
-    def _candidate(self, frame: Frame, reading: ThermalReading, row: int, clock_ratio: float) -> Candidate:
+    def _candidate(
+        self, frame: Frame, reading: ThermalReading, row: int, clock_ratio: float, limit: float
+    ) -> Candidate:
         share = float(reading.share[row])
         entity = frame.devices.entities[row]
         since = onset_time(frame, _throttled_of(frame, row) - max(HOLD_SHARE, share / 2))
@@ -233,7 +240,7 @@ class ThermalLimited:
                 (1 - clock_ratio) / (1 - RAISE_CLOCK_RATIO) - 1,
                 covered=float(reading.covered[row]),
             ),
-            evidence=_evidence(frame, reading, row),
+            evidence=_evidence(frame, reading, row, limit),
             summary=_summary(frame, reading, row),
             remedy=f"Check the cooling of {device_name(entity)}: fans or pump, dust, air flow, inlet temperature, seat"
             " of the heat sink. Until then keep long jobs off it, or cap its power to stop the throttling.",
@@ -259,7 +266,8 @@ def _temperature(frame: Frame, row: int) -> float:
     return float(frame.window(_TEMPERATURE, WINDOW_SECONDS).mean[row])
 
 
-def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence, ...]:
+def _evidence(frame: Frame, reading: ThermalReading, row: int, limit: float) -> tuple[Evidence, ...]:
+    """What shows it; `limit` is the temperature at which the device slows down, NaN if nobody tells."""
     columns = columns_in(frame, WINDOW_SECONDS)
     counted = frame.has(device.THROTTLE_SECONDS, "sw_thermal") or frame.has(device.THROTTLE_SECONDS, "hw_thermal")
     metric = device.THROTTLE_SECONDS if counted else device.THROTTLE_ACTIVE
@@ -282,7 +290,6 @@ def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence
     ]
     temperature = _temperature(frame, row)
     if not np.isnan(temperature):
-        limit = float(frame.latest(device.TEMPERATURE_LIMIT, "slowdown", rows=[row])[0])
         rows.append(
             measured(
                 device.TEMPERATURE,
