@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from tests.pace import LONGEST_WAIT_SECONDS, pace
 from tools import real_components
 
 if TYPE_CHECKING:
@@ -50,11 +51,15 @@ def free_port() -> int:
 
 
 def wait_until(claim: Callable[[], Answer], *, what: str, seconds: float = READY_SECONDS) -> Answer:
-    """Ask `claim` ten times a second until it is true and return it; real programs have no fake clock."""
-    end = time.monotonic() + seconds
+    """Ask `claim` ten times a second until it is true and return it; real programs have no fake clock.
+
+    After `seconds` it fails: as many as are plenty where nothing but the tests runs, more on a machine that is busy.
+    """
+    begun = time.monotonic()
     while not (answer := claim()):
-        if time.monotonic() > end:
-            pytest.fail(f"waited {seconds:.0f} s in vain until {what}")
+        waited = time.monotonic() - begun
+        if waited > seconds and waited > min(seconds * pace(), LONGEST_WAIT_SECONDS):
+            pytest.fail(f"waited {waited:.0f} s in vain until {what}")
         time.sleep(0.1)
     return answer
 
@@ -70,13 +75,13 @@ def answers(url: str) -> bool:
 
 def read_text(url: str, *, timeout_seconds: float = 10.0) -> str:
     """The page at `url`."""
-    with urllib.request.urlopen(url, timeout=timeout_seconds) as response:
+    with urllib.request.urlopen(url, timeout=timeout_seconds * pace()) as response:
         return response.read().decode()
 
 
 def get_json(url: str, *, timeout_seconds: float = 10.0) -> Any:
     """The JSON document at `url`."""
-    with urllib.request.urlopen(url, timeout=timeout_seconds) as response:
+    with urllib.request.urlopen(url, timeout=timeout_seconds * pace()) as response:
         return json.load(response)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from tests.pace import pace
 from tests.real_servers import get_json, wait_until
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Up:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(15)
+        return self.process.wait(15 * pace())
 
 
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -62,7 +63,13 @@ def warpgauge(*args: str, home: Path, timeout: float = 60, **extra: str) -> subp
     """One call of the command line."""
     command = [sys.executable, "-m", "warpgauge", *args]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, env=environment(home, extra), cwd=home, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=timeout * pace(),
+        env=environment(home, extra),
+        cwd=home,
+        check=False,
     )
 
 
@@ -91,7 +98,7 @@ def up(home: Path, *args: str, config: Path | None = None) -> Iterator[Up]:
         children = running.descendants() if process.poll() is None else []
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(10 * pace())
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

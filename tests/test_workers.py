@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +42,8 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(checkout: Path, *words: str) -> dict[str, tuple[float, float]]:
-    """Run everything on workers; when each test began and ended."""
+def output(checkout: Path, *words: str) -> str:
+    """Run everything on workers; what pytest says."""
     command = [
         sys.executable,
         "-m",
@@ -57,6 +58,12 @@ def run(checkout: Path, *words: str) -> dict[str, tuple[float, float]]:
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=checkout, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run(checkout: Path, *words: str) -> dict[str, tuple[float, float]]:
+    """Run everything on workers; when each test began and ended."""
+    output(checkout, *words)
     return {path.name: tuple(json.loads(path.read_text())) for path in (checkout / "times").iterdir()}
 
 
@@ -70,6 +77,12 @@ def test_calm_tests_run_one_after_another_when_all_others_have_ended(checkout: P
     assert (len(calm), len(others)) == (2 * len(CALM_FILES), 11)
     assert max(end for _, end in others) <= calm[0][0]
     assert all(one[1] <= next_one[0] for one, next_one in itertools.pairwise(calm))
+
+
+@pytest.mark.slow
+def test_the_end_of_each_worker_is_told(checkout: Path):
+    (line,) = [line for line in output(checkout, "-n3", "tests/z").splitlines() if line.startswith("workers ended")]
+    assert re.fullmatch(r"workers ended after \d+, \d+, \d+ s", line)
 
 
 @pytest.mark.slow

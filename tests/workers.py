@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,8 @@ CALM_FILES: Final = (
 )
 SINGLE_FILES: Final = ("tests/detectors/test_demo_fleet.py", "tests/detectors/test_acting_crashes.py")
 """Files whose tests share nothing and take long: any worker takes the next one."""
+BEGAN: Final = pytest.StashKey[float]()
+ENDED: Final = pytest.StashKey[list[float]]()
 
 
 def unit(test: str) -> str:
@@ -96,6 +99,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     """Ours, in our order: xdist's own begins with the files of most tests, and the longest have few."""
     config.option.loadscopereorder = False
     return Scheduling(config, log)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[BEGAN] = time.monotonic()
+    session.config.stash[ENDED] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has no more to do."""
+    stash = node.config.stash
+    stash[ENDED].append(time.monotonic() - stash[BEGAN])
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say when each worker ended: while the last one works alone the other CPUs are idle."""
+    if ends := config.stash.get(ENDED, []):
+        terminalreporter.write_line(f"workers ended after {', '.join(f'{seconds:.0f}' for seconds in sorted(ends))} s")
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,7 +3,8 @@
 Sources: dcgm-exporter's templates (internal/pkg/rendermetrics), its Helm chart and Kubernetes transformation, README
 and issues 151 (time slicing), 577 (MIG); the GPU operator's ServiceMonitor; kube-state-metrics' kube_pod_info;
 kube-prometheus-stack's target labels; nvidia_gpu_exporter's captured pages; the exporter's metricslist.md for AMD;
-all-smi's src/api/metrics/gpu.rs. Prometheus' honor_labels: prometheus.io/docs, scrape_config.
+all-smi's src/api/metrics/gpu.rs; the Prometheus operator's PodMonitor for inference servers. Prometheus' honor_labels:
+prometheus.io/docs, scrape_config.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from warpgauge.analyzer.detectors import DETECTORS
+from warpgauge.analyzer.dialects.naming import DESCRIBING
 from warpgauge.analyzer.replay import Replay
 from warpgauge.analyzer.sources import Points, Ranges, Target
 
@@ -42,7 +44,7 @@ class Fleet:
     def batches(self) -> list[Ranges]:
         """One batch per name, those that tell nodes' names first, as the Prometheus source reads them."""
         target = Target(name="http://prometheus:9090")
-        ordered = sorted(self.series, key=lambda name: (name not in {"node_uname_info", "kube_pod_info"}, name))
+        ordered = sorted(self.series, key=lambda name: (name not in DESCRIBING, name))
         return [Ranges(target=target, points=self._points(name), interval_seconds=self.interval) for name in ordered]
 
     def report(self, cluster: str = "local") -> Report:
@@ -100,7 +102,18 @@ def renamed(labels: Mapping[str, str], target: Mapping[str, str]) -> dict[str, s
     return {**moved, **target}
 
 
-def pod_info(pod: Mapping[str, str], node: str, pod_ip: str, host_ip: str = "192.168.1.21") -> dict[str, str]:
+def monitored(pod: Mapping[str, str], pod_ip: str, port: str = "8000") -> dict[str, str]:
+    """Target labels by a PodMonitor, of a server whose own page is scraped."""
+    return {"job": f"{pod['namespace']}/servers", "endpoint": "http", "instance": f"{pod_ip}:{port}", **pod}
+
+
+def pod_info(
+    pod: Mapping[str, str],
+    node: str,
+    pod_ip: str,
+    host_ip: str = "192.168.1.21",
+    by: tuple[str, str] = ("DaemonSet", "exporter"),
+) -> dict[str, str]:
     """kube_pod_info of kube-state-metrics, scraped with honorLabels true as kube-prometheus-stack does."""
     return {
         "job": "kube-state-metrics",
@@ -108,7 +121,8 @@ def pod_info(pod: Mapping[str, str], node: str, pod_ip: str, host_ip: str = "192
         "namespace": pod["namespace"],
         "pod": pod["pod"],
         "uid": "0f3e",
-        "created_by_kind": "DaemonSet",
+        "created_by_kind": by[0],
+        "created_by_name": by[1],
         "node": node,
         "host_ip": host_ip,
         "pod_ip": pod_ip,

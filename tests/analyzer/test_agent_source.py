@@ -275,6 +275,49 @@ def test_a_page_that_is_not_text_is_refused():
     asyncio.run(run())
 
 
+def test_many_targets_that_are_listed_at_one_moment_are_all_asked_before_any_answers():
+    """A pool of a hundred connections would let the others' patience run out before they were asked."""
+
+    async def run() -> None:
+        inbox, asked, all_asked = Inbox(), set(), asyncio.Event()
+        paths = [f"/{number}/metrics" for number in range(150)]
+
+        async def metrics(request: web.Request) -> web.Response:
+            asked.add(request.path)
+            if len(asked) == len(paths):
+                all_asked.set()
+            await all_asked.wait()
+            return web.Response(text="host_load1 1\n")
+
+        async with serving(dict.fromkeys(paths, metrics)) as url:
+            targets = [f"{url}{path}" for path in paths]
+            patient = Intervals(local=10.0, remote=10.0)  # longer than this test is
+            await scraping(inbox, lambda _: len(inbox.pages) == len(paths), targets=targets, intervals=patient)
+
+    asyncio.run(run())
+
+
+def test_targets_that_are_listed_at_one_moment_are_asked_again_spread_over_the_interval():
+    async def run() -> None:
+        asked: dict[str, list[float]] = {f"/{number}/metrics": [] for number in range(40)}
+
+        async def metrics(request: web.Request) -> web.Response:
+            asked[request.path].append(asyncio.get_running_loop().time())
+            return web.Response(text=f"host_load1 {len(asked[request.path])}\n")
+
+        async with serving(dict.fromkeys(asked, metrics)) as url:
+            await scraping(
+                Inbox(),
+                lambda _: all(len(times) >= 2 for times in asked.values()),
+                targets=[f"{url}{path}" for path in asked],
+                intervals=Intervals(local=0.5, remote=0.5),
+            )
+        second = sorted(times[1] for times in asked.values())
+        assert second[-1] - second[0] > 0.25  # of an interval of 0.5 s
+
+    asyncio.run(run())
+
+
 def test_agents_of_this_machine_are_read_more_often_than_others():
     intervals = Intervals()
     near, far = (

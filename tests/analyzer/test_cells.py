@@ -63,3 +63,21 @@ def test_groups_do_not_depend_on_when_they_were_asked_for(
     assert [at < 0 for at in one] == [at < 0 for at in other]
     pairs = {(a, b) for a, b in zip(one, other, strict=True) if a >= 0}
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+@given(st.lists(st.one_of(st.integers(0, 2), st.just("ask"), st.just("forget")), max_size=30))
+def test_the_series_of_a_table_are_found_whenever_they_came_and_whichever_were_forgotten(
+    story: list[int | str],
+):
+    cells, placed = Cells(), []
+    for what in story:
+        if what == "forget":
+            placed = placed[1::2]
+            cells.keep(np.arange(1, cells.size, 2))
+        elif what != "ask":
+            cells.add(what, Reduce.LAST, 0, 0, 0)
+            placed.append(what)
+        if what in {"ask", "forget"}:
+            assert cells.in_table(1).tolist() == [number for number, table in enumerate(placed) if table == 1]
+
+    assert cells.in_table(1).tolist() == [number for number, table in enumerate(placed) if table == 1]

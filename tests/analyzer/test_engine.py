@@ -184,6 +184,55 @@ def test_an_open_finding_carries_the_newest_numbers():
     assert (finding.summary, finding.severity, finding.confidence) == ("fuller", Severity.CRITICAL, 0.5)
 
 
+def ended_after(run: Run, *says: Candidate):
+    """The finding as it is remembered once these were said one after the other, and then nothing."""
+    for one in says:
+        run.tick(one)
+    (finding,) = [run.tick() for _ in range(CLEAR_TICKS)][-1].ended
+    return finding
+
+
+BAD = candidate(confidence=0.95, summary="100 % full", evidence=(Evidence(metric="host_load1", value=99.0, unit=""),))
+FADED = replace(HOLD, confidence=0.6, summary="half full")
+
+
+def test_a_finding_that_ended_says_what_it_was_at_its_worst():
+    found = ended_after(Run(), candidate(), BAD, candidate(), FADED)
+
+    assert (found.summary, found.confidence, found.evidence) == ("100 % full", 0.95, BAD.evidence)
+    assert found.since == T0 - 50
+
+
+def test_while_it_holds_it_says_what_is_so_now():
+    run = Run()
+    run.tick(BAD)
+
+    assert [finding.summary for finding in run.tick(FADED).findings] == ["half full"]
+
+
+def test_the_more_severe_is_the_worse_and_of_equals_the_newer():
+    critical = candidate(severity=Severity.CRITICAL, confidence=0.5, summary="bursting")
+
+    assert ended_after(Run(), critical, BAD).summary == "bursting"
+    assert ended_after(Run(), candidate(), candidate(summary="full again")).summary == "full again"
+
+
+def test_one_that_is_back_and_weaker_still_ends_with_its_worst():
+    run = Run()
+    ended_after(run, BAD, FADED)
+
+    assert ended_after(run, candidate(summary="a little full"), FADED).summary == "100 % full"
+
+
+def test_what_only_held_it_may_have_cost_the_most():
+    early = replace(BAD, impact=Impact(lost_device_seconds=10.0, slowdown_ratio=2.0, method="steps"))
+    late = replace(FADED, impact=Impact(lost_device_seconds=900.0, slowdown_ratio=1.1, method="steps"))
+
+    assert ended_after(Run(), early, late).impact == Impact(
+        lost_device_seconds=900.0, slowdown_ratio=2.0, method="steps"
+    )
+
+
 def test_ids_are_the_same_in_another_process_for_the_same_onset():
     (one,), (other,) = (Run().tick(candidate()).findings for _ in range(2))
 

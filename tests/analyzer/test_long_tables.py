@@ -50,6 +50,19 @@ def test_csv_and_parquet_say_the_same(tmp_path):
     assert found == content(path.with_suffix(".csv"))
 
 
+def test_the_two_halves_of_an_ha_pair_are_one_series_and_one_fills_the_gap_of_the_other(tmp_path):
+    path, halves = tmp_path / "t.csv", {"a": (0, 30, 60, 90, 120), "b": (10, 40, 160, 190, 220, 250)}
+    rows = [f"{START + at},c_total,{at},n1,{half}" for half, times in halves.items() for at in times]
+    path.write_text("\n".join(["timestamp,metric,value,node,prometheus_replica", *rows]))
+
+    (merged,) = content(path)
+    pair = content(path, replica_labels=())
+
+    assert merged[1] == {"node": "n1"}
+    assert merged[2] == [START + at for at in (10, 40, 60, 90, 120, 160, 190, 220, 250)]
+    assert [one[1]["prometheus_replica"] for one in pair] == ["a", "b"]
+
+
 def test_times_of_any_form_are_the_same_times(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(

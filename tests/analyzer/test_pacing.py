@@ -14,12 +14,12 @@ from warpgauge.analyzer.anomalies.peers import Group
 from warpgauge.analyzer.anomalies.straggler.detector import Straggler
 from warpgauge.analyzer.detection import Detection, Explainer, Judgement
 from warpgauge.analyzer.detectors import DETECTORS
-from warpgauge.analyzer.incidents.pacing import PACE_SECONDS, TURNS, paced
+from warpgauge.analyzer.incidents.pacing import LAP_TURN, LAPS, PACE_SECONDS, TURNS, paced
 
 if TYPE_CHECKING:
     from warpgauge.analyzer.frame import Frame
 
-PATIENT, PROMPT = "idle_allocated", "device_lost"
+PATIENT, PROMPT = "input_bound", "device_lost"
 
 
 class Counting:
@@ -61,6 +61,23 @@ def test_it_is_asked_at_first_and_then_at_every_third_column_of_ten_seconds() ->
     assert len(rises) >= 2
 
 
+@pytest.mark.parametrize("name", list(chain.from_iterable(LAPS)))
+def test_who_looks_back_ten_minutes_is_asked_once_a_minute(name: str) -> None:
+    said = said_by(Counting(name), 18)
+    rises = [at for at in range(1, 18) if said[at] > said[at - 1]]
+    assert said[0] == 1
+    assert np.diff(rises).tolist() == [6] * (len(rises) - 1)
+    assert len(rises) >= 2
+
+
+def test_those_asked_once_a_minute_have_their_turns_half_a_minute_apart() -> None:
+    beside, *others = ([*names] for names in ((TURNS[LAP_TURN][0],), *LAPS))
+    said = [said_by(Counting(names[0]), 7) for names in (beside, *others)]
+    rises = [{at for at in range(1, 7) if one[at] > one[at - 1]} for one in said]
+    assert len(rises[0]) == 2
+    assert sorted(chain.from_iterable(rises[1:])) == sorted(rises[0])
+
+
 def test_who_tells_within_seconds_is_asked_at_every_column() -> None:
     assert said_by(Counting(PROMPT), 4) == [1, 2, 3, 4]
 
@@ -88,7 +105,7 @@ def test_nobody_waits_for_a_turn_on_a_frame_without_a_pace() -> None:
 
 def test_only_detectors_that_look_back_five_minutes_have_turns() -> None:
     names = [one.name for one in DETECTORS]
-    turns = list(chain.from_iterable(TURNS))
+    turns = list(chain.from_iterable((*TURNS, *LAPS)))
     assert len(set(turns)) == len(turns)
     assert set(turns) <= set(names)
     assert not [one.name for one in DETECTORS if one.name in turns and isinstance(one, Explainer)]

@@ -141,9 +141,19 @@ def test_a_selector_narrows_every_query():
     assert all('cluster="a"}' in query["query"] for _, query, _ in fake.asked)
 
 
-def test_a_selector_without_braces_is_refused():
+@pytest.mark.parametrize(
+    "match", ['cluster="a"', "{cluster=a}", '{cluster="a}', '{cluster="a",,}', '{cluster="a"} or up']
+)
+def test_what_is_no_selector_in_braces_is_refused(match):
     with pytest.raises(ConfigError, match="--match"):
-        _ = Span(start=0, end=1, match='cluster="a"').matchers
+        _ = Span(start=0, end=1, match=match).matchers
+
+
+@pytest.mark.parametrize(
+    ("match", "matchers"), [('{ a = "x}" , }', 'a = "x}"'), ("{a=~'x',b!=`y`}", "a=~'x',b!=`y`"), ("{}", "")]
+)
+def test_a_selector_is_written_as_promql_has_it(match, matchers):
+    assert Span(start=0, end=1, match=match).matchers == matchers
 
 
 def test_headers_go_with_every_request():

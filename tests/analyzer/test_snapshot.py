@@ -182,6 +182,20 @@ def test_findings_and_advice_are_the_same_documents_after_a_restart(tmp_path: Pa
     assert recommend(after.findings, (), topology_of(memory.frame), memory.ledger, now=frame.now).fresh == ()
 
 
+def test_what_a_finding_was_at_its_worst_is_known_after_a_restart(tmp_path: Path):
+    frame = hot_job()
+    state = analyze(frame, EngineState(), DETECTORS).state
+    faded = {
+        key: replace(one, finding=replace(one.finding, summary="warm"), worst=one.finding)
+        for key, one in state.open.items()
+    }
+
+    memory = again(tmp_path, saved(frame, replace(state, open=faded)), now=frame.now)
+
+    assert memory.state.open == faded
+    assert faded
+
+
 def test_after_a_gap_a_finding_stays_as_long_as_nothing_can_be_judged(tmp_path: Path):
     frame = hot_job()
     result = analyze(frame, EngineState(), DETECTORS)
@@ -406,6 +420,18 @@ def test_a_full_disk_costs_a_line_in_the_log_and_leaves_the_old_file(sound: Path
 
     assert "snapshot not written" in caplog.text
     assert path_of(sound).read_bytes() == before
+
+
+def test_a_disk_that_stays_full_is_one_line_in_the_log_and_its_end_another(sound: Path, caplog):
+    caplog.set_level("INFO")
+    keeper = Keeper(sound, interval_seconds=60)
+    keeper.path = sound / "nowhere" / "file"
+    for _ in range(3):
+        keeper.save(saved(hot_job()))
+    (sound / "nowhere").mkdir()
+    for _ in range(2):
+        keeper.save(saved(hot_job()))
+    assert [record.message for record in caplog.records] == ["snapshot not written", "snapshot is written again"]
 
 
 KILLED = """

@@ -14,10 +14,11 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from warpgauge.cli.logs import LogfmtFormatter
+from warpgauge.cli.logs import AcceptFilter, LogfmtFormatter
 from warpgauge.cli.main import main, top_parser, verb_parser
 from warpgauge.cli.verbs import VERBS, Verb, available, missing_extra
 from warpgauge.core.catalog import ALL
+from warpgauge.core.clock import ManualClock
 from warpgauge.core.config import Config, origins
 from warpgauge.core.errors import MissingExtraError
 
@@ -150,6 +151,22 @@ def test_a_wrong_address_is_found_before_a_service_starts(typed):
     [
         ({"AGENT_DISABLED_COLLECTORS": "nvmll"}, "agent.disabled_collectors names 'nvmll'; there are nvml, "),
         ({"ANALYZER_XID_OVERRIDES": "79"}, "analyzer.xid_overrides: '79' must be NUMBER=ACTION"),
+        ({"ANALYZER_TOPOLOGY_FILE": "/nope.csv"}, "cannot read the topology file /nope.csv: No such file"),
+        (
+            {"ANALYZER_PROMETHEUS_URL": "http://h", "ANALYZER_PROMETHEUS_MATCH": "{cluster=a}"},
+            "analyzer.prometheus_match '{cluster=a}' must be a selector in braces",
+        ),
+        ({"ANALYZER_PROMETHEUS_URL": "http://u:p@h"}, "analyzer.prometheus_url must hold no user and password"),
+        ({"ANALYZER_AGENT_BEARER_TOKEN_FILE": "/nope"}, "cannot read /nope: No such file"),
+        (
+            {"ANALYZER_REMOTE_WRITE": "true", "ANALYZER_LISTEN_ADDRESS": ":9838"},
+            "set analyzer.remote_write_token_file, or listen on 127.0.0.1 only",
+        ),
+        (
+            {"ACTING_WEBHOOK_URL": "http://h", "ACTING_WEBHOOK_SECRET_FILE": "/nope"},
+            "cannot read the webhook secrets /nope: No such file",
+        ),
+        ({"ACTING_SITE_RULES_FILE": "/nope"}, "cannot read the site rules /nope: No such file"),
         ({"ALERTS_THRESHOLDS": "Nope=1"}, "alerts.thresholds: there is no alert Nope"),
         ({"DASHBOARDS_SELECTOR": "a=b"}, "dashboards.selector must be matchers"),
         ({"REMOTE_WRITE_URL": "http://h/w", "REMOTE_WRITE_HEADERS_FILE": "/nope"}, "headers file /nope: No such file"),
@@ -247,3 +264,28 @@ def test_logs_go_to_stderr_and_answers_to_stdout(typed):
     _, out, err = typed("--log.level", "debug", "config", "check")
     assert out == "the configuration is fine\n"
     assert err == ""
+
+
+def test_a_flood_of_connections_that_cannot_be_accepted_is_one_line_a_minute_with_the_mend():
+    clock = ManualClock(seconds=0.0)
+    accept = AcceptFilter(clock)
+
+    def written(after_seconds: float) -> list[str]:
+        clock.advance(after_seconds)
+        flood = [record("socket.accept() out of system resource\nsocket: <...>") for _ in range(100)]
+        for one in flood:
+            one.exc_info = (OSError, OSError(24, "Too many open files"), None)
+        return [LogfmtFormatter().format(one) for one in flood if accept.filter(one)]
+
+    (line,) = written(0.0)
+    assert 'event="no connection can be accepted" why="[Errno 24] Too many open files"' in line
+    assert "LimitNOFILE=" in line
+    assert "\n" not in line
+    assert written(59.0) == []
+    assert len(written(2.0)) == 1
+
+
+def test_other_words_of_asyncio_are_let_through_as_they_are():
+    one = record("Task was destroyed but it is pending!")
+    assert AcceptFilter(ManualClock(seconds=0.0)).filter(one)
+    assert one.getMessage() == "Task was destroyed but it is pending!"

@@ -124,6 +124,15 @@ def test_every_default_obeys_its_own_rules():
             "analyzer.targets must start with http:// or https://, got ['node1:9837'] (warpgauge.toml)",
         ),
         ("[analyzer]\nwindow_seconds = 1", "analyzer.window_seconds must be >= 60, got 1 (warpgauge.toml)"),
+        (
+            "[analyzer]\nwindow_seconds = 1e12",
+            "analyzer.window_seconds must be <= 604800, got 1000000000000.0 (warpgauge.toml)",
+        ),
+        ("[agent]\ndeadline_seconds = 1e300", "agent.deadline_seconds must be <= 1e+09, got 1e+300 (warpgauge.toml)"),
+        (
+            "[agent]\nprocess_metrics_limit = 99999999999999999999",
+            "agent.process_metrics_limit must be <= 1e+18, got 99999999999999999999 (warpgauge.toml)",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_with_key_rule_value_and_place(toml, text, message):

@@ -59,6 +59,7 @@ class Lockstep:
     has_phases: bool = True
     has_device_metrics: bool = True
     sm_hertz: Mapping[int, ArrayLike] = field(default_factory=dict)
+    limit_watts: Mapping[int, float] = field(default_factory=dict)  # of boards whose own is 700 W; else nobody tells
     throttled: Mapping[int, Mapping[str, ArrayLike]] = field(default_factory=dict)
     activity: Mapping[int, ArrayLike] = field(default_factory=dict)  # else 0.95
     processes: Mapping[int, ArrayLike] = field(default_factory=dict)  # on the device; else nobody counts them
@@ -106,6 +107,10 @@ class Lockstep:
             throttled=self.throttled.get(rank, {}),
             simulated=self.simulated,
         )
+        for limit, watts in (("enforced", self.limit_watts.get(rank, 700.0)), ("default", 700.0)):
+            if self.limit_watts:
+                labels = {"node": node, "uuid": uuid, "index": str(rank % self.per_node)}
+                builder.gauge(device.POWER_LIMIT, watts, limit=limit, **labels)
         if rank in self.processes:
             labels = {"node": node, "uuid": uuid, "index": str(rank % self.per_node)}
             builder.gauge(device.PROCESSES, self.processes[rank], **labels)

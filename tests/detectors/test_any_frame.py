@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from warpgauge.core.recommendation import recommendation_from_event
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+AGE = re.compile(r"(?:\b(?:for|since)(?: more than)? [0-9]+ (?:s|min|h)\b)|(?:[0-9] (?:s|min|h) ago)")
 COLUMNS = 40
 KEPT = [row for row in ALL if row.name.startswith(("accel_", "host_", "training_")) and row.kind is not Kind.INFO]
 LEVELS = st.sampled_from([0.0, 1.0, 0.5, 0.02, 1e9, 6e10, 1e-30])
@@ -83,6 +85,7 @@ def check(frame: Frame) -> None:
         assert finding.since <= frame.now
         assert finding.evidence
         assert "nan" not in finding.summary
+        assert not AGE.search(finding.summary), "the age is told by since, and is another one once a window is full"
         lost = finding.impact.lost_device_seconds if finding.impact else None
         assert lost is None or (lost >= 0 and math.isfinite(lost))
     for one in recommend(result.findings, result.incidents, topology_of(frame), Ledger(), now=frame.now).fresh:

@@ -80,6 +80,16 @@ FIRES = [
     ),
     (
         FindingKind.LAUNCH_BOUND,
+        {"is_alone": True, "engine": 1.0, "compute": 0.12, "pipe": 0.021, "bandwidth": 0.0},
+        {"is_alone": True, "engine": 1.0, "compute": 0.12, "pipe": 0.02, "bandwidth": 0.0},
+    ),
+    (
+        FindingKind.LAUNCH_BOUND,
+        {"is_alone": True, "engine": 1.0, "compute": 0.12, "pipe": 0.0, "bandwidth": 0.05},
+        {"is_alone": True, "engine": 1.0, "compute": 0.12, "pipe": 0.0, "bandwidth": 0.049},
+    ),
+    (
+        FindingKind.LAUNCH_BOUND,
         {"is_alone": True, "engine": 0.20, "compute": 0.0099},
         {"is_alone": True, "engine": 0.20, "compute": 0.0101},
     ),

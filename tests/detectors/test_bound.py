@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +55,11 @@ class Scene:
     pcie_bytes: ArrayLike = 1e9
     pcie_generation: float = 5.0
     used: ArrayLike = 48 * GIB
-    capped: ArrayLike = 0.0
+    capped: ArrayLike | None = 0.0
     hertz: ArrayLike = MAX_HERTZ
     limit_watts: float = 700.0
+    watts: ArrayLike | None = None
+    has_highest_clock: bool = True
     cpu: float = 0.4
     held: ArrayLike = 1.0
     has_job: bool = True
@@ -96,9 +98,13 @@ class Scene:
         builder.gauge(device.PCIE_LINK_WIDTH_MAX, 16.0, **labels)
         builder.gauge(device.MEMORY_USED, self.used, **labels)
         builder.gauge(device.MEMORY_FREE, 80 * GIB - np.asarray(self.used), **labels)
-        builder.gauge(device.THROTTLE_ACTIVE, self.capped, reason="sw_power_cap", **labels)
+        if self.capped is not None:
+            builder.gauge(device.THROTTLE_ACTIVE, self.capped, reason="sw_power_cap", **labels)
         builder.gauge(device.CLOCK, self.hertz, clock="sm", **labels)
-        builder.gauge(device.CLOCK_MAX, MAX_HERTZ, clock="sm", **labels)
+        if self.has_highest_clock:
+            builder.gauge(device.CLOCK_MAX, MAX_HERTZ, clock="sm", **labels)
+        if self.watts is not None:
+            builder.gauge(device.POWER, self.watts, **labels)
         builder.gauge(device.POWER_LIMIT, self.limit_watts, limit="enforced", **labels)
         builder.gauge(device.POWER_LIMIT, 700.0, limit="default", **labels)
 
@@ -231,7 +237,7 @@ def test_less_communication_is_enough_where_it_rose_by_a_tenth_of_a_step() -> No
     assert candidate.kind is FindingKind.NETWORK_BOUND
     assert (candidate.evidence[0].baseline, candidate.evidence[0].threshold) == pytest.approx((0.03, 0.13))
     assert "17 % of each step (0.17 s of 1 s) in communication" in candidate.summary
-    assert ", where 3.0 % was usual, for 6 min" in candidate.summary
+    assert candidate.summary.endswith(", where 3.0 % was usual.")
 
 
 @pytest.mark.parametrize(
@@ -332,6 +338,19 @@ def test_a_server_that_stands_idle_half_of_the_time_has_no_small_kernels(
     assert [str(one.kind) for one in raised(scene)] == kinds
 
 
+@pytest.mark.parametrize("minutes", [4.5, 5, 8])
+@pytest.mark.parametrize(("pipe", "kinds"), [(0.0, []), (0.03, ["launch_bound"])])
+def test_a_worker_that_spins_in_a_collective_launches_no_small_kernels(
+    minutes: float, pipe: float, kinds: list[str]
+) -> None:
+    """Where each pod of a job counts for itself, nobody can tell a hang; nor is it what the pod computes."""
+    begins = since(COLUMNS, round(minutes * MINUTE), 1.0, 0.0)
+    changes = {"engine": (0.93, 1.0), "compute": (0.8, 0.12), "pipe": (0.4, pipe), "bandwidth": (0.4, 0.001)}
+    levels = {name: before + begins * (after - before) for name, (before, after) in changes.items()}
+    scene = Scene(**{**THIN, "devices": 1, **levels})
+    assert [str(one.kind) for one in raised(scene)] == kinds
+
+
 def test_a_pause_within_one_step_does_not_make_a_usual_step_longer() -> None:
     builder, seconds = FrameBuilder(columns=COLUMNS), np.ones(COLUMNS)
     seconds[-6:] = 40.0  # a sample of a minute that holds an evaluation
@@ -358,9 +377,9 @@ def test_the_onset_is_when_the_share_rose() -> None:
 
 def test_the_network_finding_says_how_much_and_how_far_accumulation_helps() -> None:
     (candidate,) = raised(CASES[FindingKind.NETWORK_BOUND])
-    assert candidate.summary.startswith(
+    assert candidate.summary == (
         "Job train (4 devices) spends 40 % of each step (0.4 s of 1 s) in communication between 2 nodes that computing"
-        " does not hide, for "
+        " does not hide."
     )
     assert "accumulating gradients over 6 micro-batches brings the share to about 10 %" in candidate.remedy
     assert candidate.impact is not None
@@ -383,6 +402,45 @@ def test_a_lowered_power_limit_is_said_with_both_limits() -> None:
     (candidate,) = raised(CASES[FindingKind.POWER_LIMITED])
     assert "400 W where the board's own limit is 700 W" in candidate.remedy
     assert "nvidia-smi -pl 700" in candidate.remedy
+
+
+PLAIN = Scene(
+    compute=None, pipe=None, bandwidth=None, phases=None, utilization=1.0, hertz=0.7 * MAX_HERTZ, limit_watts=400.0,
+    watts=395.0, has_highest_clock=False,
+)  # fmt: skip
+
+
+def test_without_a_highest_clock_power_at_a_lowered_limit_and_the_drivers_word_are_enough():
+    (candidate,) = raised(replace(PLAIN, capped=1.0))
+    assert candidate.kind is FindingKind.POWER_LIMITED
+    assert candidate.summary == (
+        "Job train (4 devices) draws 99 % of its power limit of 400 W per device, which holds its clocks down 100 % of"
+        " the time; by how much is not known where nobody tells the highest clock."
+    )
+    assert candidate.impact is None
+    assert candidate.confidence < raised(CASES[FindingKind.POWER_LIMITED])[0].confidence
+
+
+@pytest.mark.parametrize(("has_highest_clock", "at"), [(False, ""), (True, " at 70 % of the highest clock")])
+def test_without_throttle_reasons_it_is_likely_and_not_sure(at: str, *, has_highest_clock: bool):
+    (candidate,) = raised(replace(PLAIN, capped=None, has_highest_clock=has_highest_clock))
+    assert f"400 W per device{at}; what holds its clocks down nobody tells" in candidate.summary
+    assert candidate.confidence <= 0.75
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        pytest.param(replace(PLAIN, capped=1.0, watts=340.0), id="the cap is named, and power stands below the limit"),
+        pytest.param(replace(PLAIN, capped=0.0), id="at the limit, and the driver does not name it"),
+        pytest.param(replace(PLAIN, capped=None, watts=370.0), id="near the limit, and no word of the driver"),
+        pytest.param(replace(PLAIN, capped=1.0, limit_watts=700.0, watts=690.0), id="the board's own limit"),
+        pytest.param(replace(PLAIN, capped=None, hertz=MAX_HERTZ, has_highest_clock=True), id="at the highest clock"),
+        pytest.param(replace(PLAIN, capped=1.0, watts=None), id="no power"),
+    ],
+)
+def test_a_limit_that_may_hold_nothing_back_is_no_finding(scene: Scene):
+    assert not raised(scene)
 
 
 def test_a_slot_that_trained_too_low_is_told_from_one_that_is_just_full() -> None:

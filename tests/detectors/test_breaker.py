@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from tests.analyzer.test_engine import Scripted
@@ -14,6 +15,7 @@ from warpgauge.analyzer.incidents.breaker import suspicions
 from warpgauge.analyzer.incidents.engine import EngineState, Result, analyze
 from warpgauge.analyzer.recommend import Ledger, recommend
 from warpgauge.analyzer.recommend.topology import topology_of
+from warpgauge.core.catalog import device
 from warpgauge.core.finding import Evidence, FindingKind, MutedBy, Scope, Severity
 
 if TYPE_CHECKING:
@@ -112,6 +114,106 @@ def test_information_and_jobs_speak_of_no_node():
     jobs = [hot(0, kind=FindingKind.INPUT_BOUND, scope=Scope(cluster="test", job_id=f"j{one}")) for one in range(9)]
 
     assert "telemetry_gap" not in heard(tick([*info, *jobs]))
+
+
+@pytest.mark.parametrize(("jobs", "expected"), [(1, False), (2, True)])
+@pytest.mark.parametrize("kind", [FindingKind.NETWORK_BOUND, FindingKind.STRAGGLER, FindingKind.LAUNCH_BOUND])
+def test_what_one_job_shows_on_all_its_nodes_is_that_job_and_two_jobs_are_a_fleet(kind, jobs: int, *, expected: bool):
+    def slow(node: int) -> Candidate:
+        return hot(node, kind=kind, scope=Scope(cluster="test", node=f"n{node}", job_id=f"j{node % jobs}"))
+
+    assert ("telemetry_gap" in heard(tick(slow(node) for node in range(8)))) is expected
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(1, True), (17, False)])
+def test_jobs_that_were_slow_from_their_start_did_not_begin_to_look_bad(minutes: float, *, expected: bool):
+    builder = FrameBuilder(columns=120)  # 20 minutes
+    for node in range(NODES):
+        builder.device(f"n{node}", f"GPU-{node}")
+        builder.job(f"j{node}", [(f"n{node}", f"GPU-{node}")])
+    where = builder.build()
+
+    def waits(node: int) -> Candidate:
+        scope = Scope(cluster="test", node=f"n{node}", job_id=f"j{node}")
+        return hot(node, kind=FindingKind.NETWORK_BOUND, since=where.now - 60 * minutes, scope=scope)
+
+    assert ("telemetry_gap" in heard(tick((waits(node) for node in range(8)), where=where))) is expected
+
+
+def test_errors_of_the_driver_on_all_nodes_of_a_job_are_one_finding():
+    def crashed(node: int) -> Candidate:
+        return hot(node, kind=FindingKind.XID, scope=Scope(cluster="test", node=f"n{node}", job_id="j"))
+
+    assert heard(tick(crashed(node) for node in range(8))) == ["telemetry_gap"]
+
+
+PODS = ("train-0", "train-1", "train-2")
+
+
+def hanging(*, jobs=PODS, watts: float = 250.0, usual: float = 620.0, noise: float = 3.0):
+    """Four machines of one device each; the load of all but the last changes after 60 of 90 columns."""
+    builder, random = FrameBuilder(columns=90), np.random.default_rng(1)
+    for node in range(4):
+        builder.device(f"n{node}", f"GPU-{node}")
+        level = np.where(np.arange(90) < 60, usual, watts if node < 3 else usual)
+        builder.gauge(device.POWER, level + noise * random.standard_normal(90), node=f"n{node}", uuid=f"GPU-{node}")
+    for node, job in enumerate(jobs):
+        builder.job(job, [(f"n{node}", f"GPU-{node}")])
+    return builder.build()
+
+
+def tiny(node: int, where, **changes: object) -> Candidate:
+    return hot(node, since=where.now - 300, kind=FindingKind.LAUNCH_BOUND, **changes)
+
+
+@pytest.mark.parametrize("jobs", [PODS, ()], ids=["named by the devices", "named by the findings"])
+def test_a_job_that_hangs_on_most_of_a_small_fleet_is_not_the_telemetry(jobs):
+    where = hanging(jobs=jobs)
+    scopes = [Scope(cluster="test", node=f"n{at}", uuid=f"GPU-{at}", job_id=None if jobs else "j") for at in range(3)]
+
+    result = tick((tiny(node, where, scope=scope) for node, scope in enumerate(scopes)), where=where)
+
+    assert heard(result) == ["launch_bound"] * 3
+
+
+def test_where_nobody_tells_of_jobs_one_finding_says_that_it_looks_like_one():
+    where = hanging(jobs=())
+    result = tick((tiny(node, where) for node in range(3)), where=where)
+
+    assert heard(result) == ["telemetry_gap"]
+    assert "their power changed with it: most likely a job" in result.findings[0].summary
+    assert "telemetry" not in result.findings[0].summary
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        pytest.param({"watts": 620.0}, id="an exporter that counts otherwise: the load is what it was"),
+        pytest.param({"noise": 0.0}, id="an exporter that repeats itself"),
+        pytest.param({"watts": np.nan, "usual": np.nan}, id="no power to go by"),
+    ],
+)
+def test_without_a_sign_that_the_numbers_are_true_it_may_be_the_telemetry(site):
+    where = hanging(**site)
+
+    result = tick((tiny(node, where) for node in range(3)), where=where)
+
+    assert heard(result) == ["telemetry_gap"]
+    assert "more likely the telemetry" in result.findings[0].summary
+
+
+def test_what_strikes_several_jobs_at_once_is_something_that_they_share():
+    where = hanging(jobs=("ann", "bob", "eve"))
+
+    assert heard(tick((tiny(node, where) for node in range(3)), where=where)) == ["telemetry_gap"]
+
+
+def test_sick_hardware_on_all_nodes_of_one_job_still_is_not_the_nodes():
+    where = hanging()
+    sick = [hot(node, since=where.now - 300) for node in range(3)]
+
+    assert heard(tick(sick, where=where)) == ["telemetry_gap"]
+    assert heard(tick([*sick, *(tiny(node, where) for node in range(3))], where=where)) == ["telemetry_gap"]
 
 
 @pytest.mark.parametrize(("left", "expected"), [(4, ["telemetry_gap"]), (3, ["thermal_limited"] * 3)])

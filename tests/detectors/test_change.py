@@ -70,6 +70,39 @@ def test_a_moment_of_heat_is_a_spike() -> None:
     assert found.kind is FindingKind.SPIKE
 
 
+def longest(steps: Mapping[int, Mapping[int, float]]) -> list[int | None]:
+    """Ranks of eight at two seconds a step that are told of, where some columns held a longer step."""
+    builder = FrameBuilder(columns=COLUMNS)
+    for rank in range(8):
+        seconds = 2.0 + noise(rank, 0.02)
+        seconds[: 170 if rank > 2 else 0] = np.nan  # too little history to judge these by
+        for column, value in steps.get(rank, {}).items():
+            seconds[column] = value
+        builder.steps("train", rank=rank, node=f"n{rank // 4}", seconds=seconds)
+    return [one.scope.rank for one in Change().detect(builder.build()).candidates]
+
+
+def test_a_checkpoint_of_all_ranks_is_no_spike_of_those_whose_scrape_held_nothing_else() -> None:
+    alone, among_others = {-14: 30.0}, {-17: 11.0, -16: 11.0}
+    assert longest({rank: alone if rank < 4 else among_others for rank in range(8)}) == []
+
+
+def test_a_long_step_that_few_ranks_tell_is_a_spike_of_theirs() -> None:
+    assert longest({0: {-14: 30.0}, 1: {-14: 30.0}, 5: {-100: 30.0}}) == [0, 1]
+
+
+@pytest.mark.parametrize(("worked", "dips"), [(0.95, True), (0.8, False)])
+def test_a_device_that_draws_less_for_a_moment_dips_and_in_a_checkpoint_it_rests(worked: float, *, dips: bool) -> None:
+    """Where each pod of a job counts for itself, nothing but its own activity tells."""
+    builder, watts, activity = FrameBuilder(columns=COLUMNS), 600.0 + noise(0, 4.0), 0.95 + noise(1, 0.01)
+    watts[-12:-9], activity[-12:-9] = 400.0, worked
+    builder.device("n1", "GPU-0")
+    builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, activity, node="n1", uuid="GPU-0", index="0")
+    builder.gauge(device.POWER, watts, node="n1", uuid="GPU-0", index="0")
+    found = Change().detect(builder.build()).candidates
+    assert ["dipped from 599.7 to 400 (" in one.summary for one in found] == [True] * dips
+
+
 def test_a_spike_is_not_told_for_ever() -> None:
     peak = np.zeros(COLUMNS)
     peak[-90:-87] = 20.0

@@ -40,6 +40,24 @@ def test_a_host_all_of_whose_ranks_are_slow_is_one_finding_about_the_host(ranks:
     assert candidate.impact.slowdown_ratio == pytest.approx(1.61 / 1.11, rel=0.02)
 
 
+@pytest.mark.parametrize("members", [(4, 5, 6, 7), (5,)], ids=["a host", "a rank"])
+def test_a_power_limit_that_somebody_set_there_is_told_and_undone_before_anything_moves(members) -> None:
+    (candidate,) = raised(
+        Lockstep(ranks=12, compute=dict.fromkeys(members, slow()), limit_watts=dict.fromkeys(members, 400.0))
+    )
+    assert candidate.summary.endswith("Somebody set a power limit of 400 W there; the board's own is 700 W.")
+    assert candidate.remedy.startswith("If that power limit is not meant, undo it first (nvidia-smi -pl 700 ")
+    assert "start the job again" in candidate.remedy
+
+
+@pytest.mark.parametrize("capped", [range(12), (0, 1, 2, 3), (4, 5, 6)], ids=["all", "others", "not all of it"])
+def test_a_power_limit_of_others_or_of_all_explains_no_slow_host(capped) -> None:
+    scene = Lockstep(ranks=12, compute=dict.fromkeys(range(4, 8), slow()), limit_watts=dict.fromkeys(capped, 400.0))
+    (candidate,) = raised(scene)
+    assert "power limit of" not in candidate.summary
+    assert candidate.remedy.startswith("Drain n1")
+
+
 def test_a_host_whose_newest_minutes_have_not_come_yet_is_not_judged() -> None:
     scene = Lockstep(ranks=12, compute=dict.fromkeys(range(4, 8), np.where(np.arange(90) < 70, 2.0, 1.0)))
     assert [one.scope.node for one in Straggler().detect(scene.frame()).candidates] == ["n1"]
@@ -65,7 +83,7 @@ def test_a_rank_that_sends_longer_than_its_peers_has_a_slow_link() -> None:
     assert candidate.kind is FindingKind.NETWORK_BOUND
     assert (candidate.scope.node, candidate.scope.rank) == ("n1", 5)
     assert candidate.summary == (
-        "The link of rank 5 on n1/gpu1 slows every step of job train for 10 min: of each step of 1.5 s sending takes"
+        "The link of rank 5 on n1/gpu1 slows every step of job train: of each step of 1.5 s sending takes"
         " 400 ms there and 2 ms on 7 peers, waiting for others 100 ms there and 498 ms on the peers; steps take 1.36"
         " times as long as without it."
     )

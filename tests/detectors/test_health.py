@@ -35,14 +35,9 @@ def with_state(state: str, columns: int, *, job: bool = True) -> FrameBuilder:
 @pytest.mark.parametrize(
     ("state", "columns", "kind", "words"),
     [
-        ("lost", 1, FindingKind.DEVICE_LOST, "n1/gpu3 fell off the bus, for 10 s; job train holds it."),
-        (
-            "needs_reset",
-            1,
-            FindingKind.DEVICE_LOST,
-            "n1/gpu3 refuses work until it is reset, for 10 s; job train holds it.",
-        ),
-        ("hung", 2, FindingKind.DEVICE_HUNG, "n1/gpu3 does not answer its driver, for 20 s; job train holds it."),
+        ("lost", 1, FindingKind.DEVICE_LOST, "n1/gpu3 fell off the bus; job train holds it."),
+        ("needs_reset", 1, FindingKind.DEVICE_LOST, "n1/gpu3 refuses work until it is reset; job train holds it."),
+        ("hung", 2, FindingKind.DEVICE_HUNG, "n1/gpu3 does not answer its driver; job train holds it."),
     ],
 )
 def test_a_device_that_is_gone_is_critical(state: str, columns: int, kind: FindingKind, words: str) -> None:
@@ -136,13 +131,13 @@ def fleet(
 def test_a_node_that_falls_silent_while_others_report_is_named() -> None:
     (candidate,) = fleet({"n2": 18})
     assert (candidate.scope.node, candidate.scope.uuid) == ("n2", None)
-    assert candidate.summary == "Nothing was heard of n2 with 2 devices for 3 min, while other nodes report."
+    assert candidate.summary == "Nothing is heard of n2 with 2 devices any more, while other nodes report."
 
 
 def test_a_device_that_vanishes_from_its_nodes_page_is_named() -> None:
     (candidate,) = fleet({"n1": 18}, silent_devices=1)
     assert candidate.scope.uuid == "GPU-n1-0"
-    assert candidate.summary == "n1/gpu0 vanished 3 min ago, while its node goes on reporting."
+    assert candidate.summary == "n1/gpu0 vanished, while its node goes on reporting."
 
 
 @pytest.mark.parametrize(("still_there", "named"), [(("", "2"), []), (("2",), []), ((), ["1", "2"])])
@@ -200,7 +195,7 @@ def test_all_devices_of_a_node_gone_at_once_are_their_exporter() -> None:
     (found,) = TelemetryGap().detect(builder.build()).candidates
     assert (found.scope.node, found.scope.uuid) == ("n1", None)
     assert found.summary == (
-        "Nothing was heard of any of the 2 devices of n1 for 3 min, while the node itself reports: more likely their"
+        "Nothing is heard of any of the 2 devices of n1 any more, while the node itself reports: more likely their"
         " exporter or driver than the devices."
     )
 

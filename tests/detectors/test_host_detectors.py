@@ -12,8 +12,9 @@ from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.anomalies.host import HostSaturated, MemoryPressure
 from warpgauge.analyzer.detection import Candidate, ProcessReading, Strength
 from warpgauge.analyzer.incidents.engine import EngineState, analyze
+from warpgauge.cli.report import evidence_line
 from warpgauge.core.catalog import host
-from warpgauge.core.finding import Severity
+from warpgauge.core.finding import Severity, Whose
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -96,9 +97,11 @@ def test_a_machine_without_cpu_times_is_not_judged() -> None:
     assert detection.not_judged[0].missing == ("host_cpu_seconds_total",)
 
 
-def test_the_words_give_cpus_share_duration_and_who_waits() -> None:
+def test_the_words_give_cpus_share_window_and_who_waits() -> None:
     (candidate,) = HostSaturated().detect(machine(since(COLUMNS, 12, 1.0, 0.05), stalled=0.4)).candidates
-    assert candidate.summary == ("build-7: all 2 CPUs 100 % busy for 2 min; tasks waited for a CPU 40 % of the time.")
+    assert candidate.summary == (
+        "build-7: all 2 CPUs were 100 % busy in the last 50 s; tasks waited for a CPU 40 % of that time."
+    )
     assert candidate.severity is Severity.WARNING
     assert candidate.needs_processes
 
@@ -114,7 +117,28 @@ def test_the_busiest_processes_are_named_with_their_share() -> None:
     )
     assert explained.summary.endswith("hog (pid 4711, user bob) uses 96 % of all CPUs.")
     assert explained.key == candidate.key
-    assert (explained.evidence[-1].metric, explained.evidence[-1].value) == ("host_process_cpu_ratio", 0.96)
+    row = explained.evidence[-1]
+    assert (row.metric, row.value, row.whose) == ('host_process_cpu_ratio{pid="4711", command="hog"}', 0.96, None)
+
+
+@pytest.mark.parametrize(("detector", "reading"), [(HostSaturated(), "cpu"), (MemoryPressure(), "memory")])
+def test_the_job_of_a_process_stands_in_words_and_evidence_where_the_agent_tells_it(detector, reading) -> None:
+    full = {"cpu": {"busy": since(COLUMNS, 12, 1.0, 0.05)}, "memory": {"available": since(COLUMNS, 6, 0.03, 0.6)}}
+    (candidate,) = detector.detect(machine(**full[reading])).candidates
+    trainer = ProcessReading(
+        pid=9, command="python3", cpu_ratio=0.9, memory_bytes=13 * 2.0**30, user="ann", job="78", scheduler="slurm"
+    )
+    loader = ProcessReading(pid=10, command="loader", cpu_ratio=0.8, memory_bytes=9 * 2.0**30, job="")
+
+    explained = detector.explain(candidate, [trainer, loader])
+
+    assert "python3 (pid 9, user ann, job 78) uses" in explained.summary
+    assert "loader (pid 10) uses" in explained.summary
+    assert [row.whose for row in explained.evidence[-2:]] == [
+        Whose(job_id="78", scheduler="slurm", user="ann"), None,
+    ]  # fmt: skip
+    assert evidence_line(explained.evidence[-2]).startswith(f"host_process_{reading}_")
+    assert '{pid="9", command="python3"} of job 78 ' in evidence_line(explained.evidence[-2])
 
 
 def test_without_a_culprit_nothing_is_added() -> None:

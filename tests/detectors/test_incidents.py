@@ -193,6 +193,15 @@ def test_an_incident_ends_with_the_last_of_its_findings() -> None:
     assert only(last).findings == only(first).findings
 
 
+def test_an_incident_that_ended_leads_with_the_words_its_finding_ended_with() -> None:
+    first = join([LOST, SLOW], FRAME)
+    worst = replace(ended(LOST, NOW + 90), summary="It was worse than this.")
+    last = join([], FRAME, first, [worst, ended(SLOW, NOW + 200)])
+    lead = only(first).summary.removeprefix(LOST.summary)
+    assert only(last).summary == f"It was worse than this.{lead}"
+    assert lead.startswith(" 1 finding more")
+
+
 def test_a_finding_that_is_back_opens_its_incident_again() -> None:
     first = join([LOST], FRAME)
     over = join([], FRAME, first, [ended(LOST, NOW + 90)])

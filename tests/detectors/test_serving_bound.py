@@ -110,7 +110,7 @@ def test_a_queue_of_a_tenth_of_the_batch_is_named_with_that_bar(waiting, running
 
 def test_where_nobody_tells_how_many_run_one_that_waits_is_a_queue():
     (found,) = detect(1.0, 0.72, np.nan).candidates
-    assert "1 request of vllm m waits for their turn, for" in found.summary
+    assert "1 request of vllm m waits for its turn; the" in found.summary
 
 
 def test_a_server_that_serves_nobody_while_requests_wait_is_named():

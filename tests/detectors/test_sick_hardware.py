@@ -181,7 +181,8 @@ def test_one_number_for_all_links_is_held_against_the_other_devices(of_others: f
         builder.rate(device.LINK_ERRORS, rate, link="", error="replay", **ids(number))
     found = LinkErrors().detect(builder.build()).candidates
     assert uuids(found) == ["GPU-2"] * is_found
-    assert all("its NVLinks had 30 errors in 10 min, that of the median device 0," in one.summary for one in found)
+    words = "its NVLinks had 30 errors in the last 10 min, that of the median device 0."
+    assert all(words in one.summary for one in found)
 
 
 def test_one_recovery_counts() -> None:
@@ -472,15 +473,33 @@ def test_what_fills_before_the_next_morning_warns(growth: float, severity: str) 
         60.0 * np.ones(COLUMNS),  # constant
         20 + 40 * (1 - np.exp(-8 * RAMP)),  # a warm-up
         np.minimum(20 + 60 * RAMP, 50.0),  # a plateau
+        20 + 50 * (1 - np.exp(-RAMP)),  # a cache that fills for hours, and fits
         30 + 20 * ((np.arange(COLUMNS) % 90) / 90),  # garbage collection
         since(COLUMNS, 100, 70.0, 30.0),  # another model
         40 + 0.5 * RAMP,  # too little to matter
         60 - 20 * RAMP,  # it shrinks
     ],
-    ids=["constant", "warm-up", "plateau", "sawtooth", "step", "tiny", "shrinking"],
+    ids=["constant", "warm-up", "plateau", "cache", "sawtooth", "step", "tiny", "shrinking"],
 )
 def test_memory_that_does_not_grow_without_end_is_no_leak(used: np.ndarray) -> None:
     assert memory(used * GIB) == ()
+
+
+@pytest.mark.parametrize(("used", "strength"), [(62, Strength.RAISE), (50, Strength.HOLD)])
+def test_a_slow_leak_is_told_once_little_is_left(used: float, strength: Strength) -> None:
+    (found,) = memory((used + 2 * (RAMP - 1)) * GIB)  # 2.5 % an hour, full in 9 or in 15 hours
+    assert found.strength is strength
+
+
+def test_a_cache_that_fills_for_hours_and_does_not_fit_is_a_leak() -> None:
+    (found,) = memory((20 + 100 * (1 - np.exp(-0.7 * RAMP))) * GIB)
+    assert found.kind is FindingKind.MEMORY_LEAK
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_even_leak_under_noise_is_not_taken_for_one_that_slows(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(0.0, 0.1, COLUMNS)
+    assert len(memory((40 + 5 * RAMP + noise) * GIB)) == 1
 
 
 def test_a_job_that_began_within_the_hour_is_starting() -> None:

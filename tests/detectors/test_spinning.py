@@ -39,7 +39,7 @@ def spinning(
 def test_a_job_whose_devices_stop_calculating_at_once_and_stay_busy_waits_in_a_collective() -> None:
     (found,) = spinning(12)
     assert (found.kind, found.scope.job_id, found.strength) == (FindingKind.HANG, "train", Strength.RAISE)
-    assert found.summary.startswith("Job train (4 devices) looks busy at 250 W and has done nothing for 12 min")
+    assert found.summary.startswith("Job train (4 devices) looks busy at 250 W and does nothing: full utilization")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_job_without_a_step_in_the_whole_frame_keeps_its_hang_open_and_raises_
     builder.job("train", [("n1", "GPU-0")])
     (found,) = Hang().detect(builder.build()).candidates
     assert (found.kind, found.strength) == (FindingKind.HANG, Strength.HOLD)
-    assert "made no step for more than 60 min" in found.summary
+    assert "makes no step; its devices" in found.summary
 
 
 @pytest.mark.parametrize(("drawn", "is_hang"), [(640.0, True), (300.0, False)])

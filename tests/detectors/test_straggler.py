@@ -51,8 +51,8 @@ def test_its_impact_is_the_step_time_that_the_others_could_have() -> None:
 def test_the_words_say_who_how_much_and_what_to_do() -> None:
     (candidate,) = raised(slow())
     assert candidate.summary == (
-        "n1/gpu1 (rank 5) holds job train back for 10 min: it computes 1.50 times as long per step as the median of 8"
-        " ranks, and 7 peers wait for it; steps take 1.45 times as long as without it. Its SM clock is 1.32 GHz, that"
+        "n1/gpu1 (rank 5) holds job train back: it computes 1.50 times as long per step as the median of 8 ranks"
+        ", and 7 peers wait for it; steps take 1.45 times as long as without it. Its SM clock is 1.32 GHz, that"
         " of its peers 1.98 GHz."
     )
     assert candidate.remedy.startswith("Move rank 5 to a spare device and start the job again from its last checkpoint")

@@ -68,12 +68,14 @@ def test_what_an_application_did_is_information_without_hardware_advice(number: 
 def test_events_within_three_minutes_are_one_burst() -> None:
     (found,) = seen({48: [300, 305, 310, 318]})
     assert found.evidence[0].samples == 1
+    assert ", at 15:59 UTC" in found.summary
     assert found.since == pytest.approx(START + 3005.0, abs=10.0)
 
 
 def test_five_bursts_are_a_case_for_support() -> None:
     (found,) = seen({48: [100, 150, 200, 250, 300]})
     assert "contact support" in found.remedy
+    assert ", 5 bursts, the last at 15:56 UTC" in found.summary
     assert found.evidence[0].samples == 5
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.pace import pace
 from tests.real_servers import get_json, wait_until
 from tests.running import Up, up
 
@@ -97,14 +98,14 @@ def test_the_console_names_the_four_faults_in_a_real_browser(demo: Up, browser):
     page.on("pageerror", lambda error: problems.append(str(error)))
 
     page.goto(f"{demo.console}/")
-    page.wait_for_selector("article.finding >> nth=3", timeout=20_000)
-    page.wait_for_selector("table.fleet button.cell.flagged", timeout=20_000)
+    page.wait_for_selector("article.finding >> nth=3", timeout=20_000 * pace())
+    page.wait_for_selector("table.fleet button.cell.flagged", timeout=20_000 * pace())
     page.wait_for_timeout(3000)  # a few live values for the charts
     page.screenshot(path=str(ARTIFACTS / "console.png"), full_page=True)
     shown = page.inner_text("#findings")
     planned = page.inner_text("#plan-section")
     page.click("table.fleet button.cell.flagged")
-    page.wait_for_selector("#device .charts canvas", timeout=20_000)
+    page.wait_for_selector("#device .charts canvas", timeout=20_000 * pace())
     page.screenshot(path=str(ARTIFACTS / "console-device.png"), full_page=True)
     charts = page.inner_text("#device")
     context.close()

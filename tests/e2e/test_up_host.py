@@ -17,7 +17,7 @@ from tests.real_servers import wait_until
 from tests.running import Up, up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.slow]
@@ -113,6 +113,18 @@ def test_each_small_chart_stays_within_its_card_at_any_width(here: Up, browser):
         page.close()
 
 
+def wait_for_calm(claim: Callable[[], bool], what: str) -> None:
+    """Wait until it is so; on a machine where others never let it be so there is nothing to judge."""
+    began, before = time.monotonic(), cpu_seconds()
+    while not claim():
+        if (waited := time.monotonic() - began) > ENOUGH_SECONDS:
+            busy = (cpu_seconds() - before) / waited
+            if busy > CALM_CPUS:
+                pytest.skip(f"{what} never was: {busy:.1f} CPUs were busy for {waited:.0f} s, {CALM_CPUS} are calm")
+            pytest.fail(f"waited {waited:.0f} s in vain until {what}")
+        time.sleep(0.1)
+
+
 def test_the_values_follow_a_load_within_two_seconds(here: Up):
     # Three tries: what else runs on this machine may hold one of them up.
     took = [seconds_until_seen(here)]
@@ -125,7 +137,7 @@ def test_the_values_follow_a_load_within_two_seconds(here: Up):
 def seconds_until_seen(here: Up) -> float:
     """From the start of a load on all CPUs until the live value shows it."""
     wait_until(lambda: host(here), what="this host's values arrive")
-    wait_until(lambda: host(here)["cpu_ratio"] < 0.4, what="what ran before has faded", seconds=ENOUGH_SECONDS)
+    wait_for_calm(lambda: host(here)["cpu_ratio"] < 0.4, "what ran before has faded")
     with hogs(CPUS):
         start = time.monotonic()
         wait_until(lambda: host(here)["cpu_ratio"] > 0.7, what="the CPU value follows", seconds=10)
@@ -135,7 +147,7 @@ def seconds_until_seen(here: Up) -> float:
 def test_one_busy_cpu_of_several_raises_nothing(here: Up):
     if CPUS < 2:
         pytest.skip("this machine has one CPU: a hog on it saturates the host")
-    wait_until(lambda: not about_this_host(here), what="nothing is wrong before", seconds=ENOUGH_SECONDS)
+    wait_for_calm(lambda: not about_this_host(here), "nothing is wrong before")
 
     began, before = time.monotonic(), cpu_seconds()
     with hogs(1):
@@ -149,7 +161,7 @@ def test_one_busy_cpu_of_several_raises_nothing(here: Up):
 
 
 def test_a_hog_on_all_cpus_is_named_and_forgotten_when_it_goes(here: Up):
-    wait_until(lambda: not about_this_host(here), what="nothing is wrong before", seconds=ENOUGH_SECONDS)
+    wait_for_calm(lambda: not about_this_host(here), "nothing is wrong before")
 
     with hogs(CPUS):
         found = wait_until(

@@ -174,6 +174,13 @@ def test_the_table_of_privileges_names_collectors_that_exist():
     assert {row.collector for row in PRIVILEGES} <= set(COLLECTORS)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has files in memory")
+def test_the_probe_needs_no_directory_for_temporary_files():
+    """In a container with a read-only root there may be none."""
+    tell = "import json, os; print(json.dumps({'driver': {'stdout': os.readlink('/proc/self/fd/1')}}))"
+    assert gather((sys.executable, "-c", tell)).driver["stdout"].startswith("/memfd:warpgauge")
+
+
 def test_the_probe_ends_well_without_a_library(tmp_path):
     facts = gather(
         (sys.executable, "-m", "warpgauge.exporters.doctor.nvidia_probe"),

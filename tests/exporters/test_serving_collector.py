@@ -51,6 +51,15 @@ def test_the_ranks_of_one_sglang_engine_are_counted_once():
     assert values[serving.FIRST_TOKEN, model].counts[-1] == 80
 
 
+def test_the_stages_of_one_sglang_engine_are_counted_once_and_engines_add_up():
+    lines = (
+        f'sglang:num_queue_reqs{{model_name="m",tp_rank="0",pp_rank="{stage}",dp_rank="{engine}"}} 5\n'
+        for stage in (0, 1)
+        for engine in (0, 1)
+    )
+    assert to_samples("".join(lines), URL)[1].value == 10.0
+
+
 def test_tgi_tells_tokens_as_sums_of_its_histograms():
     values = read("tgi-3.txt")
     assert (values[serving.RUNNING, ("",)], values[serving.WAITING, ("",)]) == (8.0, 4.0)

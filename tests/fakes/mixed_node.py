@@ -21,6 +21,7 @@ from tests.fakes.infiniband import FakeSys
 from tests.fakes.nvml_c import set_faults
 from tests.fakes.procfs import FakeProc
 from tests.fakes.running_agent import DEADLINE_SECONDS, TICK_SECONDS, Running, _program, python_fake
+from tests.pace import pace
 from warpgauge.core.config import Config
 from warpgauge.core.exposition import Format
 from warpgauge.exporters.agent import Agent
@@ -186,8 +187,7 @@ def _programs(folder: Path, runtime: tpu_runtime.FakeRuntime) -> dict[str, Progr
         "tpu": child("tpu", folder / "tpu", folder / "sys", runtime.address),
         "gaudi": child("gaudi", smi),
     }
-    patient = {"deadline_seconds": PATIENCE_SECONDS, "start_seconds": 10.0}
-    return {name: replace(program, **patient) for name, program in children.items()}
+    return {name: replace(program, deadline_seconds=PATIENCE_SECONDS * pace()) for name, program in children.items()}
 
 
 @asynccontextmanager

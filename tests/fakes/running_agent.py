@@ -1,4 +1,4 @@
-"""A whole agent in this process: real child processes, real clock, short deadlines; and the questions tests ask it."""
+"""A whole agent in this process: real child processes, real clock, short ticks; and the questions tests ask it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import os
 import sys
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.fakes.nvml_c import set_faults
+from tests.pace import pace
 from warpgauge.core.clock import SystemClock
 from warpgauge.core.config import Config
 from warpgauge.core.exposition import Format, labels_of, parse
@@ -22,9 +23,10 @@ from warpgauge.exporters.link import Program
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-DEADLINE_SECONDS = 0.5
+DEADLINE_SECONDS = 0.5  # of a hurried agent, and the time that it gives a start
 START_SECONDS = 1.5
 TICK_SECONDS = 0.1
+LONGEST_SECONDS = 60.0  # of a wait: several in one test must end before pytest ends them all
 CHILD = Path(__file__).with_name("nvml_child.py")
 
 
@@ -42,8 +44,6 @@ def _program(command: Sequence[str], environment: dict[str, str]) -> Program:
     return Program(
         command=command,
         environment=environment,
-        deadline_seconds=DEADLINE_SECONDS,
-        start_seconds=START_SECONDS,
         retries=Backoff(first_seconds=0.3, factor=2.0, max_seconds=1.0),
     )
 
@@ -54,7 +54,8 @@ class Running:
 
     agent: Agent
     script: Path
-    slack_seconds: float = 0.0  # by which the machine is too slow for a test's bounds, as far as the test noticed
+    slowness: float = field(default_factory=pace)  # the most that was seen
+    slack_seconds: float = 0.0  # that the machine had no time for the test itself, as far as the test noticed
 
     def inflict(self, *faults: str) -> None:
         set_faults(self.script, *faults)
@@ -92,23 +93,38 @@ class Running:
         """How often a child ended, by reason."""
         return {reason: value for (_, reason), value in self.values("warpgauge_agent_child_restarts_total").items()}
 
+    def patience(self, seconds: float) -> float:
+        """What may take so many seconds where nothing else runs may take so many here, which is a minute at most."""
+        self.slowness = max(self.slowness, pace())
+        return min(seconds * self.slowness + self.slack_seconds, max(seconds, LONGEST_SECONDS))
+
     async def until(self, claim: Callable[[], bool], *, seconds: float = 10.0) -> None:
-        """Wait for real processes to make a claim true."""
-        end = SystemClock().monotonic() + seconds
+        """Wait for real processes to make a claim true, with patience."""
+        begun = SystemClock().monotonic()
         while not claim():
-            assert SystemClock().monotonic() < end, f"not within {seconds} s; states {self.states()}"
+            waited = SystemClock().monotonic() - begun
+            assert waited < self.patience(seconds), f"not within {waited:.1f} s; states {self.states()}"
             await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
 async def running(
-    program: Program, script: Path, *faults: str, collectors: Sequence[str] = ("nvml",), **more: object
+    program: Program,
+    script: Path,
+    *faults: str,
+    collectors: Sequence[str] = ("nvml",),
+    is_hurried: bool = False,
+    **more: object,
 ) -> AsyncIterator[Running]:
     """An agent with these collectors only, until the block ends.
 
-    `faults` are there from the start; `more` are settings of the agent.
+    `faults` are there from the start; `more` are settings of the agent. A hurried one gives a driver a fraction of the
+    time that it has with users, for stories in which one hangs.
     """
     set_faults(script, *faults)
+    slowness = pace()
+    if is_hurried:
+        program = replace(program, deadline_seconds=DEADLINE_SECONDS * slowness, start_seconds=START_SECONDS * slowness)
     config = Config()
     settings = replace(
         config.agent,
@@ -121,7 +137,7 @@ async def running(
     agent = Agent(replace(config, agent=settings), programs={"nvml": program})
     reading = asyncio.create_task(agent.run())
     try:
-        yield Running(agent, script)
+        yield Running(agent, script, slowness)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.detectors.test_recommend import finding
+from tests.frame_builder import FrameBuilder
 from tests.planning.pools import node, pod
 from tests.planning.test_displacement import running
 from warpgauge.analyzer.frame import Frame
 from warpgauge.analyzer.planning.telemetry import Measured, measured
+from warpgauge.core.catalog import device
 from warpgauge.core.finding import Finding, FindingKind, Mute, MutedBy, Scope
 
 if TYPE_CHECKING:
@@ -65,3 +67,22 @@ def test_of_two_findings_of_one_node_the_first_decides() -> None:
     first, second = slow(), replace(finding(FindingKind.THERMAL_LIMITED), scope=Scope(cluster="prod", node="slow"))
     (relief,) = measured([first, second], Frame(), pool("spare")).reliefs
     assert relief.finding.kind is FindingKind.STRAGGLER
+
+
+def test_for_a_gang_that_heat_slows_nobody_elses_pod_goes() -> None:
+    builder = FrameBuilder(columns=60, cluster="prod")
+    for name, hot in (("slow", 1.0), ("busy", 0.0)):
+        builder.device(name, f"GPU-{name}")
+        where = {"node": name, "uuid": f"GPU-{name}", "index": "0"}
+        builder.gauge(device.THROTTLE_ACTIVE, hot, reason="hw_thermal", **where)
+        builder.job(f"job of {name}", [(name, f"GPU-{name}")])
+    hot = replace(
+        finding(FindingKind.THERMAL_LIMITED),
+        scope=Scope(cluster="prod", node="slow", job_id="ml/train", uuid="GPU-slow"),
+    )
+    rank = pod("ml/train-worker-0", 1, gang="ml/train")
+    pods = running([node("slow"), node("busy")], (pod("ml/big", 4), "slow", (1, 2, 3, 4)), (rank, "slow", (0,)))
+
+    (relief,) = measured([hot], builder.build(), pods).reliefs
+    assert relief.plan.moves == ()
+    assert "pod ml/train-worker-0 of slow cannot move" in relief.plan.reason

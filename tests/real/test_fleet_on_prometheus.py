@@ -24,9 +24,11 @@ from tests.analyzer.fleets import (
     dcgm,
     honored,
     idle_device,
+    monitored,
     pod_info,
     renamed,
 )
+from tests.analyzer.test_pod_jobs import loaded_fleet
 from tests.real_servers import fetched
 from warpgauge.cli.main import main
 
@@ -117,6 +119,34 @@ def test_the_idle_pod_is_named_through_the_api(rule, interval: float, servers: S
 
 def test_victoria_metrics_gives_the_same(servers: Servers, capsys):
     check(analyze(victoria_metrics_with(fleet_of(renamed, 15.0), servers), capsys))
+
+
+def test_a_servers_queue_is_told_by_its_pod_through_the_api(servers: Servers, tmp_path: Path, capsys):
+    pod, address = {"namespace": "llm", "pod": "qwen-7d9f8c6b5-x2x4q", "container": "vllm"}, "10.244.3.40"
+    fleet = Fleet()
+    fleet.add("kube_pod_info", pod_info(pod, "gpu-node-1", address), 1)
+    for engine in ("0", "1"):
+        labels = {"model_name": "Qwen/Qwen3-8B", "engine": engine} | monitored(pod, address)
+        for name, value in (("num_requests_waiting", 6), ("num_requests_running", 12), ("kv_cache_usage_perc", 0.97)):
+            fleet.add(f"vllm:{name}", labels, value)
+
+    documents = analyze(prometheus_with(fleet, servers, tmp_path), capsys)
+
+    (finding,) = [one for one in documents if one["type"] == "finding"]
+    assert (finding["kind"], finding["scope"]["node"]) == ("kv_cache_bound", "gpu-node-1")
+    assert "12 requests of vllm Qwen/Qwen3-8B in pod llm/qwen-7d9f8c6b5-x2x4q wait" in finding["summary"]
+    assert "beside 24 that run" in finding["summary"]
+
+
+def test_the_pods_of_one_run_are_compared_through_the_api(servers: Servers, tmp_path: Path, capsys):
+    documents = analyze(prometheus_with(loaded_fleet(("PyTorchJob", "train")), servers, tmp_path), capsys)
+
+    (finding,) = [one for one in documents if one["type"] == "finding"]
+    assert (finding["kind"], finding["scope"]["job_id"], finding["scope"]["node"]) == (
+        "straggler",
+        "ml/train",
+        "node-3",
+    )
 
 
 def check(documents: list[dict[str, Any]]) -> None:

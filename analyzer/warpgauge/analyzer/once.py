@@ -71,7 +71,7 @@ async def read_once(sources: Sequence[str], look: Look, *, clock: Clock, say: Ca
     replay = Replay(window_seconds=look.window_seconds, cluster=look.cluster, detectors=detectors, muting=look.muting)
     replay.frame.layout.take_over(look.layout)
     for path in [file for source in sources if not _is_url(source) for file in files_of(Path(source))]:
-        for batch in batches_of(path, span=look.file_span):
+        for batch in batches_of(path, span=look.file_span, replica_labels=look.span.replica_labels):
             replay.add(batch)
     async with new_session() as session:
         pages = [source for source in sources if _is_url(source) and _is_page(source)]

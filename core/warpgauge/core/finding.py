@@ -110,7 +110,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whose:
-    """The job that a number is of, where it is another one than the finding's."""
+    """The job that a number is of, where it is not the finding's own: another one, or one of those on its node."""
 
     job_id: str
     scheduler: str | None = None  # kubernetes, slurm, yarn, docker; absent if nobody told
@@ -128,7 +128,7 @@ class Evidence:
     threshold: float | None = None  # what the rule asks for
     window_seconds: float | None = None
     samples: int | None = None
-    whose: Whose | None = None  # the other job that it is of: who disturbs, not who is disturbed
+    whose: Whose | None = None  # the job that it is of: who disturbs, not who is disturbed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

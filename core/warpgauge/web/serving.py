@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from warpgauge.core.errors import AddressInUseError, ConfigError
+from warpgauge.core.open_files import allow_open_files
 from warpgauge.core.stop_signals import stop_signals
 from warpgauge.web.bounded import ARRIVALS, Arrivals, BoundedSite
 from warpgauge.web.guard import ADMISSION, LISTENS_ON, ONLY_LOOPBACK_NAMES
@@ -46,6 +47,7 @@ async def serve(
         ConfigError: the address is not one of this machine's, or its port needs privileges.
 
     """
+    allow_open_files()
     app[ONLY_LOOPBACK_NAMES] = address.is_loopback
     app[LISTENS_ON] = address.host
     if admission is not None:

@@ -25,7 +25,7 @@ from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import device_scope
 from warpgauge.analyzer.detection.windows import Array, Mask, mean, median, onset_columns
-from warpgauge.analyzer.detection.wording import device_name, percent, span
+from warpgauge.analyzer.detection.wording import device_name, percent
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.frame.rolling import Picked
 from warpgauge.core.catalog import device, host, training
@@ -57,6 +57,8 @@ ACTIVITY_CHANGE: Final = 0.05  # of the time at work: a device that works otherw
 MOST_ROWS: Final = 200  # looked at closely per signal and tick
 STEADY_DEVIATION: Final = 0.10  # of the share of time at work: what works on and off swings by itself
 CLOCK_CHANGE: Final = 0.05  # then heat, power or a silent limit is the cause, which other detectors name
+PEAK_SHARE: Final = 0.25  # of a row's spike, in a member's: the mean of a scrape spreads one long step over up to four
+PEAK_SECONDS: Final = 60.0  # two scrapes of 30 s: so much earlier it may stand in the samples of another target
 CONFIDENCE: Final = 0.6
 MOST_TOLD_SHARE: Final = 10.0  # of the level before: above, that was next to nothing and its share says nothing
 _ROUNDING: Final = 1e-6  # means differ from what they are the mean of by less
@@ -220,7 +222,7 @@ def _of_signal(frame: Frame, signal: Signal, rows: NDArray[np.intp], workload: _
         if found is None or (found.after < found.before and not signal.may_fall):
             continue
         peers = _of_rows(frame, signal, groups.get(row, []))
-        if not _is_common(frame, found, signal, peers) and not workload.explains(signal, row, found.onset):
+        if not _is_common(frame, found, signal, peers) and not workload.explains(signal, row, found):
             yield _candidate(frame, signal, row, found)
 
 
@@ -268,12 +270,19 @@ def _is_common(frame: Frame, found: _Found, signal: Signal, members: Array) -> b
     """
     if len(members) < LEAST_MEMBERS:
         return False
-    is_spike = found.kind is FindingKind.SPIKE
-    around = max(found.onset - len(members[0]) // SCREEN_STRIDE, 0) if is_spike else 0
-    since = found.onset if is_spike else -_columns(frame, RECENT_SECONDS)
-    moved = median(median(members[:, since:]) - median(members[:, around : found.onset]))
-    own = found.after - found.before
-    return bool(abs(own - moved) < max(abs(own) / 2, float(_least(signal, np.array(found.before)))))
+    own, least = found.after - found.before, float(_least(signal, np.array(found.before)))
+    if found.kind is FindingKind.SPIKE:
+        return _all_peak(members, found.onset, own, least, early=_columns(frame, PEAK_SECONDS))
+    moved = median(median(members[:, -_columns(frame, RECENT_SECONDS) :]) - median(members[:, : found.onset]))
+    return bool(abs(own - moved) < max(abs(own) / 2, least))
+
+
+def _all_peak(members: Array, onset: int, own: float, least: float, *, early: int) -> bool:
+    """Whether most members went the same way for a moment: a checkpoint, which each target tells when it is scraped."""
+    usual = median(members[:, max(onset - members.shape[1] // SCREEN_STRIDE, 0) : onset])
+    away = np.sign(own) * (members[:, max(onset - early, 0) :] - usual[:, None])
+    peaks = np.fmax.reduce(away, axis=1) >= max(PEAK_SHARE * abs(own), least)
+    return bool(peaks.mean() > SHARED_SHARE)
 
 
 class _Workload:
@@ -297,9 +306,12 @@ class _Workload:
             return 0
         return int(np.searchsorted(frame.time_ms, self._since[row] * 1000.0))
 
-    def explains(self, signal: Signal, row: int, onset: int) -> bool:
-        """Whether the device worked or clocked differently since the onset, works on and off, or nobody can tell."""
-        frame = self._frame
+    def explains(self, signal: Signal, row: int, found: _Found) -> bool:
+        """Whether the device worked or clocked differently since the onset, works on and off, or nobody can tell.
+
+        Of a spike: whether it worked differently at any time around it, as in a checkpoint.
+        """
+        frame, onset = self._frame, found.onset
         if frame.table_of(signal.metric) is not frame.devices or signal.metric is device.PCIE_REPLAY:
             return False
         around = _columns(frame, SPIKE_SECONDS)
@@ -307,6 +319,10 @@ class _Workload:
         before, after = (mean(part) for part in (activity[max(onset - around, 0) : onset], activity[onset:]))
         if not abs(float(after) - float(before)) < ACTIVITY_CHANGE or np.nanstd(activity) > STEADY_DEVIATION:
             return True
+        if found.kind is FindingKind.SPIKE:
+            moment = activity[max(onset - _columns(frame, PEAK_SECONDS), 0) :] - before
+            least = max(ACTIVITY_CHANGE, SCREEN_DEVIATIONS * float(np.nanstd(activity[:onset])))
+            return bool(np.nanmax(np.abs(moment)) >= least)
         clock = sm_clock(frame, [row])[0]
         slow, fast = sorted((float(median(clock[:onset])), float(median(clock[onset:]))))
         return fast - slow > CLOCK_CHANGE * fast  # False where no clock is measured
@@ -393,7 +409,7 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
                 samples=found.samples,
             ),
         ),
-        summary=f"{name}: {signal.what} {_words(found)}, {span(frame.now - since)} ago, and nothing else explains it.",
+        summary=f"{name}: {signal.what} {_words(found)}, and nothing else explains it.",
         remedy=signal.look,
         simulated=simulated,
         strength=Strength.RAISE,
@@ -402,7 +418,8 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
 
 
 def _words(found: _Found) -> str:
-    verb = {FindingKind.LEVEL_SHIFT: "went", FindingKind.DRIFT: "drifted", FindingKind.SPIKE: "spiked"}[found.kind]
+    moment = "spiked" if found.after > found.before else "dipped"
+    verb = {FindingKind.LEVEL_SHIFT: "went", FindingKind.DRIFT: "drifted", FindingKind.SPIKE: moment}[found.kind]
     share = abs(found.after - found.before) / abs(found.before) if found.before else np.inf
     change = f" ({percent(share)})" if share <= MOST_TOLD_SHARE else ""
     return f"{verb} from {found.before:.4g} to {found.after:.4g}{change}"

@@ -6,6 +6,7 @@ full core of two is a program at work, not a saturated machine.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, ProcessReading, Strength
 from warpgauge.analyzer.detection.cpu import busy_ratio
-from warpgauge.analyzer.detection.evidence import measured
+from warpgauge.analyzer.detection.evidence import measured, whose_process
 from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, onset_times, ratio
 from warpgauge.analyzer.detection.wording import count, gibibytes, percent, span
 from warpgauge.core.catalog import host
@@ -87,7 +88,7 @@ class HostSaturated:
             [process for process in busiest if process.cpu_ratio >= LEAST_SHARE],
             share=lambda process: process.cpu_ratio,
             words=lambda process: f"{percent(process.cpu_ratio)} of all CPUs",
-            evidence=lambda process: measured(host.PROCESS_CPU, process.cpu_ratio),
+            evidence=lambda process: _of_process(host.PROCESS_CPU, process.cpu_ratio, process),
         )
 
 
@@ -97,7 +98,6 @@ class _Load:
 
     row: int
     entity: NodeEntity
-    seconds: float  # for which they are busy
     since: float
     level: float
     covered: float  # share of the window in which they were measured
@@ -126,14 +126,14 @@ def _loads(frame: Frame, rows: Sequence[int], busy: Array) -> Iterator[_Load]:
         rows, *(column.tolist() for column in columns), strict=True
     ):
         yield _Load(
-            row=row, entity=frame.nodes.entities[row], seconds=frame.now - since, since=since, level=level,
+            row=row, entity=frame.nodes.entities[row], since=since, level=level,
             covered=covered, samples=samples, cpus=cpus, stalled=waiting, load1=load1,
         )  # fmt: skip
 
 
 def _saturated(one: _Load, *, is_raised: bool) -> Candidate:
     all_cpus = "all CPUs" if np.isnan(one.cpus) else f"all {count(int(one.cpus), 'CPU')}"
-    waiting = "" if np.isnan(one.stalled) else f"; tasks waited for a CPU {percent(one.stalled)} of the time"
+    waiting = "" if np.isnan(one.stalled) else f"; tasks waited for a CPU {percent(one.stalled)} of that time"
     return Candidate(
         kind=FindingKind.HOST_SATURATED,
         scope=_node_scope(one.entity),
@@ -141,7 +141,8 @@ def _saturated(one: _Load, *, is_raised: bool) -> Candidate:
         since=one.since,
         confidence=confidence((one.level - RAISE_BUSY) / (1 - RAISE_BUSY), covered=one.covered),
         evidence=_saturation_evidence(one),
-        summary=f"{one.entity.node}: {all_cpus} {percent(one.level)} busy for {span(one.seconds)}{waiting}.",
+        summary=f"{one.entity.node}: {all_cpus} were {percent(one.level)} busy in the last {span(WINDOW_SECONDS)}"
+        f"{waiting}.",
         remedy="Find out what runs there; end it, move it elsewhere, or lower its priority (renice, a CPU limit)"
         " so that what feeds the devices gets its turn.",
         simulated=one.entity.simulated,
@@ -198,7 +199,7 @@ class MemoryPressure:
             largest,
             share=lambda process: process.memory_bytes,
             words=lambda process: gibibytes(process.memory_bytes),
-            evidence=lambda process: measured(host.PROCESS_MEMORY, process.memory_bytes),
+            evidence=lambda process: _of_process(host.PROCESS_MEMORY, process.memory_bytes, process),
         )
 
 
@@ -208,7 +209,6 @@ class _Memory:
 
     row: int
     entity: NodeEntity
-    seconds: float  # for which it runs out
     since: float
     available: float  # share of it
     total: float
@@ -251,7 +251,7 @@ def _short_of_memory(one: _Memory, *, is_raised: bool) -> Candidate:
         confidence=confidence(margin, covered=one.covered),
         evidence=one.evidence(),
         summary=f"{one.entity.node} runs out of memory: {percent(one.available)} of {gibibytes(one.total)} left"
-        f"{stalls}, for {span(one.seconds)}.",
+        f"{stalls}.",
         remedy="End or shrink what holds the memory before the kernel kills something; give jobs a memory limit.",
         simulated=one.entity.simulated,
         strength=Strength.RAISE if is_raised else Strength.HOLD,
@@ -298,7 +298,7 @@ class _MemoryReading:
             rows, *(column.tolist() for column in columns), strict=True
         ):
             yield _Memory(
-                row=row, entity=frame.nodes.entities[row], seconds=frame.now - since, since=since, available=left,
+                row=row, entity=frame.nodes.entities[row], since=since, available=left,
                 total=total, covered=covered, samples=samples, stalled=stalled, swap_in=swap_in,
             )  # fmt: skip
 
@@ -340,6 +340,13 @@ def _explained(
     )
 
 
+def _of_process(metric: Metric, value: float, process: ProcessReading) -> Evidence:
+    command = json.dumps(process.command, ensure_ascii=False)
+    labels = f'{{pid="{process.pid}", command={command}}}'
+    return measured(metric, value, labels=labels, whose=whose_process(process))
+
+
 def _process_name(process: ProcessReading) -> str:
     user = f", user {process.user}" if process.user else ""
-    return f"{process.command} (pid {process.pid}{user})"
+    job = f", job {process.job}" if process.job else ""
+    return f"{process.command} (pid {process.pid}{user}{job})"

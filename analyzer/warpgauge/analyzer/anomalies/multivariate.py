@@ -34,7 +34,7 @@ from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import device_scope
 from warpgauge.analyzer.detection.windows import median
-from warpgauge.analyzer.detection.wording import device_name, listed, percent, span
+from warpgauge.analyzer.detection.wording import device_name, listed, percent
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.frame.rolling import Picked
 from warpgauge.analyzer.frame.schema import TableName
@@ -192,7 +192,7 @@ class _Case:
             confidence=sure[opinion],
             evidence=tuple(self._evidence(at) for at in order),
             summary=f"{device_name(entity)} left its {peers.stop - peers.start - 1} peers at the same work:"
-            f" {listed([self._words(at) for at in order])}, for {span(frame.now - since)}.{second[opinion]}",
+            f" {listed([self._words(at) for at in order])}.{second[opinion]}",
             remedy="Compare it with a neighbor under the same load: clocks, power limit, temperatures, cables; then"
             " look at what changed on it at that time.",
             simulated=entity.simulated,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.anomalies.chances import chi_square_tail
+from warpgauge.analyzer.detection.places import model_numbers
 from warpgauge.analyzer.detection.windows import median
 from warpgauge.analyzer.frame import channel
 from warpgauge.core.catalog import device
@@ -113,7 +114,7 @@ def distances(frame: Frame, groups: Groups, signals: tuple[int, ...], seconds: f
 
 def by_model(frame: Frame, found: Distances) -> Iterator[tuple[Distances, Ints]]:
     """The members of each model with all signals that most of it measures; models with too few are left out."""
-    numbers = frame.once("model numbers", lambda: _numbers(frame), frame.devices.changes)
+    numbers = model_numbers(frame)
     has_device = np.flatnonzero(found.groups.devices >= 0)
     own = numbers[found.groups.devices[has_device]]
     is_known = np.isfinite(found.away)
@@ -123,12 +124,6 @@ def by_model(frame: Frame, found: Distances) -> Iterator[tuple[Distances, Ints]]
         known = members[is_known[np.ix_(members, measured)].all(axis=1)]
         if len(measured) >= LEAST_SIGNALS and len(known) >= LEAST_DEVICES:
             yield found.of(measured), known
-
-
-def _numbers(frame: Frame) -> Ints:
-    """A number for each device's model."""
-    seen: dict[str, int] = {}
-    return np.array([seen.setdefault(one.model, len(seen)) for one in frame.devices.entities], dtype=np.int64)
 
 
 def inverse_covariance(scaled: Doubles) -> Doubles:

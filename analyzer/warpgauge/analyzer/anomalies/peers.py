@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -24,10 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Groups", "peer_groups"]
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Group:
-    """Peers, one entry per member: its device and, where it reports steps, its rank."""
+    """Peers, one entry per member: its device and, where it reports steps, its rank.
+
+    A job that did not change has the same objects: what is remembered of a group goes by which it is.
+    """
 
     key: JobKey
     devices: tuple[int, ...]  # rows of frame.devices, -1 for a rank without a device
@@ -38,6 +42,21 @@ class Group:
         """When it has its turn, where groups take turns: rows alone are even multiples of what jobs are large."""
         first = self.devices[0] if self.ranks[0] < 0 else self.ranks[0]
         return crc32("/".join(self.key).encode("utf-8", "surrogateescape")) + first
+
+    @cached_property
+    def all_have_devices(self) -> bool:
+        """Whether each member has one."""
+        return min(self.devices) >= 0
+
+    @cached_property
+    def all_report(self) -> bool:
+        """Whether each member is a rank that reports steps."""
+        return min(self.ranks) >= 0
+
+    @cached_property
+    def is_on_cpus(self) -> bool:
+        """Whether no member has a device."""
+        return max(self.devices) < 0
 
     @cached_property
     def device_rows(self) -> Ints:
@@ -56,8 +75,9 @@ class Groups:
     def __init__(self, groups: Sequence[Group]) -> None:
         self.groups = tuple(groups)
         self.sizes = np.array([len(group.devices) for group in groups], dtype=np.int64)
-        self.devices = _flat([group.devices for group in groups])
-        self.ranks = _flat([group.ranks for group in groups])
+        self.devices = _joined([group.device_rows for group in groups])
+        self.ranks = _joined([group.rank_rows for group in groups])
+        self.are_on_cpus = np.array([group.is_on_cpus for group in groups], dtype=bool)
         self._starts = np.cumsum(self.sizes) - self.sizes
 
     def of_devices(self, values: Array | Mask) -> Array:
@@ -67,6 +87,23 @@ class Groups:
     def of_ranks(self, values: Array | Mask) -> Array:
         """[member] out of [rank]; NaN for a member without a rank."""
         return _picked(values, self.ranks)
+
+    def every_device(self, holds: Mask) -> Mask:
+        """[group], whether something that is known of [device] holds for every member."""
+        return self._every(holds, self.devices)
+
+    def every_rank(self, holds: Mask) -> Mask:
+        """[group], whether something that is known of [rank] holds for every member."""
+        return self._every(holds, self.ranks)
+
+    def any_member(self, holds: Mask) -> Mask:
+        """[group], whether something that is known of [member] holds for any."""
+        return np.logical_or.reduceat(holds, self._starts) if len(self.sizes) else np.empty(0, dtype=bool)
+
+    def _every(self, holds: Mask, rows: Ints) -> Mask:
+        if not len(self.sizes):
+            return np.empty(0, dtype=bool)
+        return np.logical_and.reduceat(np.append(holds, False)[rows], self._starts)  # row -1, nobody, is the last
 
     def least(self, values: Array) -> Array:
         """[group], smallest value of a member; NaN if one is unknown."""
@@ -84,7 +121,7 @@ class Groups:
             found[chosen] = median(padded[members])
         return found
 
-    def spread(self, of_groups: Array) -> Array:
+    def spread(self, of_groups: NDArray[Scalar]) -> NDArray[Scalar]:
         """[member] out of [group]."""
         return np.repeat(of_groups, self.sizes)
 
@@ -140,8 +177,8 @@ def _members(
         yield from ((None, (at, -1)) for at in job.devices if at not in seen)
 
 
-def _flat(rows: Sequence[tuple[int, ...]]) -> Ints:
-    return np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+def _joined(rows: Sequence[Ints]) -> Ints:
+    return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
 
 
 def _picked(values: Array | Mask, rows: Ints) -> Array:

@@ -8,11 +8,12 @@ kernels. Step phases go before device counters; a host's clock is believed about
 communication less is enough where it used to be much less in the same job.
 
 A class becomes a finding only where something can be gained: a power cap only if somebody set the limit below the
-board's own, full memory only while it grows (frameworks take memory in advance). Bound by compute or by memory
-bandwidth is a device well used; these, a mixture and what cannot be told are shown and are no findings. Idle devices,
-input waits and heat have detectors of their own, and what ranks wait for each other because their work moves from rank
-to rank is no communication. Without profiling fields (plain NVML) a device can only be idle,
-throttled, limited by power, short of memory, or undetermined.
+board's own, full memory only while it grows (frameworks take memory in advance). Where nobody tells the highest clock
+or what holds the clocks down, power that stands at the limit shows the cap, with less confidence. Bound by compute or
+by memory bandwidth is a device well used; these, a mixture and what cannot be told are shown and are no findings. Idle
+devices, input waits and heat have detectors of their own, and what ranks wait for each other because their work moves
+from rank to rank is no communication. Without profiling fields (plain NVML) a device can only be idle, throttled,
+limited by power, short of memory, or undetermined.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJud
 from warpgauge.analyzer.detection.places import device_scope, is_simulated, whole_job_scope
 from warpgauge.analyzer.detection.slowdown import impact_of
 from warpgauge.analyzer.detection.windows import confidence, onset_time
-from warpgauge.analyzer.detection.wording import count, device_name, span
+from warpgauge.analyzer.detection.wording import count, device_name
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Scope, Severity
@@ -161,7 +162,6 @@ def _candidate(frame: Frame, verdict: Verdict) -> Candidate | None:
         raises, reason = raises or grown is not None, grown or reason
         raises = raises and _is_exchange(frame, verdict)
     since = _since(frame, verdict, kind, reason)
-    seconds = frame.now - since
     return Candidate(
         kind=kind,
         scope=_scope(frame, verdict),
@@ -169,9 +169,9 @@ def _candidate(frame: Frame, verdict: Verdict) -> Candidate | None:
         since=since,
         confidence=confidence_of(verdict, reason),
         evidence=reason.evidence,
-        summary=f"{_subject(frame, verdict)} {reason.what}, for {span(seconds)}.",
+        summary=f"{_subject(frame, verdict)} {reason.what}.",
         remedy=reason.remedy,
-        impact=_impact(verdict, reason, seconds),
+        impact=_impact(verdict, reason, frame.now - since),
         simulated=_is_simulated(frame, verdict),
         strength=Strength.RAISE if raises else Strength.HOLD,
     )

@@ -70,26 +70,46 @@ def thermal(verdict: Verdict) -> Reason:
 
 
 def power(frame: Frame, verdict: Verdict) -> Reason:
-    """The power cap holds the clocks down."""
+    """The power cap holds the clocks down; how far, and even whether, is not told everywhere."""
     clock, capped = verdict.level("clock"), verdict.level("capped")
     enforced, default = (_latest(frame, verdict, device.POWER_LIMIT, limit) for limit in ("enforced", "default"))
     limits = () if np.isnan(enforced) else (measured(device.POWER_LIMIT, enforced, baseline=_known(default)),)
+    bar = RAISE.at_limit_alone if np.isnan(capped) else RAISE.at_limit if np.isnan(clock) else RAISE.power
+    is_seen = not np.isnan(clock) and not np.isnan(capped)
+    margins = (capped / RAISE.capped - 1, (1 - clock) / (1 - RAISE.clock) - 1)
+    drawn = verdict.level("power")
     return Reason(
-        what=f"is held to {percent(clock)} of the highest clock by the power cap, {percent(capped)} of the time"
-        + ("" if np.isnan(enforced) else f", at a limit of {enforced:.0f} W per device"),
+        what=_capped(clock, capped, enforced) if is_seen else _at_limit(drawn, clock, capped, enforced),
         remedy=_power_remedy(enforced, default),
-        evidence=(*level_evidence(verdict, capped=RAISE.capped, clock=RAISE.clock, power=RAISE.power), *limits),
-        margins=(capped / RAISE.capped - 1, (1 - clock) / (1 - RAISE.clock) - 1),
+        evidence=(*level_evidence(verdict, capped=RAISE.capped, clock=RAISE.clock, power=bar), *limits),
+        margins=tuple(0.0 if np.isnan(margin) else margin for margin in margins),  # what is not told makes nobody surer
         slowdown=1 / clock if clock > 0 else None,
-        method="clock against the highest: no more than this",
+        method="clock against the highest: no more than this" if clock > 0 else None,
     )
+
+
+def _capped(clock: float, capped: float, enforced: float) -> str:
+    limit = "" if np.isnan(enforced) else f", at a limit of {enforced:.0f} W per device"
+    return f"is held to {percent(clock)} of the highest clock by the power cap, {percent(capped)} of the time{limit}"
+
+
+def _at_limit(power: float, clock: float, capped: float, enforced: float) -> str:
+    limit = "" if np.isnan(enforced) else f" of {enforced:.0f} W per device"
+    draws = f"draws {percent(power)} of its power limit{limit}"
+    if not np.isnan(capped):
+        return (
+            f"{draws}, which holds its clocks down {percent(capped)} of the time; by how much is not known where nobody"
+            " tells the highest clock"
+        )
+    slow = "" if np.isnan(clock) else f" at {percent(clock)} of the highest clock"
+    return f"{draws}{slow}; what holds its clocks down nobody tells, so the limit is likely and not sure"
 
 
 def _power_remedy(enforced: float, default: float) -> str:
     if enforced < default:
         return (
-            f"Somebody set {enforced:.0f} W where the board's own limit is {default:.0f} W: if that is not meant, undo"
-            f" it with nvidia-smi -pl {default:.0f}; it costs the power and the heat that it gives."
+            f"Somebody set {enforced:.0f} W where the board's own limit is {default:.0f} W. If that is not meant, undo"
+            f" it with nvidia-smi -pl {default:.0f}: each device may then draw, and heat by, that much."
         )
     return "Nothing: the device works as hard as its power limit allows, which is normal under full load."
 

@@ -118,7 +118,7 @@ def _candidate(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) ->
         since=since,
         confidence=confidence(1 - peak / IDLE_ACTIVITY, seconds / WINDOW_SECONDS - 1, covered=covered),
         evidence=_evidence(frame, reading, rows, peak),
-        summary=_summary(frame, reading, key, rows, seconds),
+        summary=_summary(frame, reading, key, rows),
         remedy=_remedy(frame, key),
         impact=Impact(
             lost_device_seconds=round(idle_share * len(rows) * seconds, 1),
@@ -139,7 +139,7 @@ def _since(frame: Frame, activity: Activity, rows: list[int]) -> Array:
     return np.maximum(onsets, frame.allocated_since[rows])
 
 
-def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int], seconds: float) -> str:
+def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) -> str:
     entities = frame.devices.entities
     names = listed_of(len(rows), lambda at: device_name(entities[rows[at]]))
     held = len(frame.jobs[key].devices)
@@ -148,9 +148,9 @@ def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int], seco
     holding = f" while {gibibytes(float(np.nansum(memory)))} of device memory is held" if _is_held(memory) else ""
     if peak > IDLE_ACTIVITY:
         rested = percent(float(reading.idle_share[rows].mean()))
-        used = f"has hardly used {names} ({part}) for {span(seconds)}: without work for {rested} of"
+        used = f"hardly uses {names} ({part}): without work for {rested} of"
     else:
-        used = f"has not used {names} ({part}) for {span(seconds)}: activity peaked at {percent(peak)} in"
+        used = f"does not use {names} ({part}): activity peaked at {percent(peak)} in"
     return f"Job {key[1]} {used} the last {span(WINDOW_SECONDS)}{holding}."
 
 

@@ -317,9 +317,8 @@ def _candidate(frame: Frame, key: JobKey, reading: _Reading) -> Candidate:
         confidence=confidence(share / RAISE_SHARE - 1, covered=reading.covered),
         evidence=_evidence(frame, reading, cpu),
         summary=f"Job {key[1]}{_whose(frame, reading)} waits for input {percent(share)} of the last"
-        f" {span(WINDOW_SECONDS)}: its steps take {times(slowdown)} as long as without the wait, for"
-        f" {span(frame.now - since)}.",
-        remedy=loader_remedy(cpu, slowdown),
+        f" {span(WINDOW_SECONDS)}: its steps take {times(slowdown)} as long as without the wait.",
+        remedy=_remedy(frame, reading, cpu, slowdown),
         impact=impact_of(
             slowdown, devices=devices, seconds=frame.now - since, method="step time without the input wait"
         ),
@@ -339,11 +338,31 @@ def _scope(frame: Frame, reading: _Reading) -> Scope:
 
 
 def _whose(frame: Frame, reading: _Reading) -> str:
-    ranks = [frame.ranks.entities[row] for row in reading.culprits]
-    if ranks:
-        return f", all ranks for {listed([f'rank {rank.rank} on {rank.node}' for rank in ranks])},"
+    if reading.culprits:
+        return f", all ranks for {_culprits(frame, reading)},"
     nodes = sorted({frame.ranks.entities[row].node for row in reading.rows} - {""})
     return f" ({count(len(reading.rows), 'rank')}{f' on {listed(nodes)}' if nodes else ''})"
+
+
+def _culprits(frame: Frame, reading: _Reading) -> str:
+    """`rank 3 on n0` or `8 ranks on n0 and rank 9 on n1`."""
+    ranks: dict[str, list[int]] = {}
+    for row in reading.culprits:
+        ranks.setdefault(frame.ranks.entities[row].node, []).append(frame.ranks.entities[row].rank)
+    places = sorted(ranks.items(), key=lambda place: (-len(place[1]), place))
+    return listed(
+        [f"{f'rank {own[0]}' if len(own) == 1 else count(len(own), 'rank')} on {node}" for node, own in places]
+    )
+
+
+def _remedy(frame: Frame, reading: _Reading, cpu: float, slowdown: float) -> str:
+    if not reading.culprits:
+        return loader_remedy(cpu, slowdown)
+    return (
+        f"The others have their batches in time, so see first what differs for {_culprits(frame, reading)}: its share"
+        " of the data, storage mount, local cache, and who else reads or computes there. If nothing does:"
+        f" {loader_remedy(cpu, slowdown)}"
+    )
 
 
 def _cpu(frame: Frame, job: Job) -> float:

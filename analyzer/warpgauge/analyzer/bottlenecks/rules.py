@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from warpgauge.analyzer.bottlenecks.levels import METRICS
+from warpgauge.analyzer.detection.stillness import FULL_UTILIZATION, LEAST_PIPE, MOVED_SHARE
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind
 
@@ -66,6 +67,8 @@ class Bar:
     host_share: float  # of a step, outside of input, compute and communication
     capped: float  # of the time
     power: float  # of the limit: below it is not the limit that holds the clocks down
+    at_limit: float  # power, of the limit: where nobody tells the highest clock
+    at_limit_alone: float  # the same, where nobody tells either what holds the clocks down
     clock: float  # below, of the highest
     fill: float  # of the memory
     rising_fill: float  # of the memory, and rising
@@ -95,6 +98,8 @@ RAISE: Final = Bar(
     host_share=0.20,
     capped=0.50,
     power=0.80,
+    at_limit=0.90,
+    at_limit_alone=0.95,
     clock=0.90,
     fill=0.95,
     rising_fill=0.90,
@@ -125,6 +130,8 @@ HOLD: Final = Bar(
     host_share=0.15,
     capped=0.35,
     power=0.75,
+    at_limit=0.85,
+    at_limit_alone=0.92,
     clock=0.93,
     fill=0.94,
     rising_fill=0.88,
@@ -194,13 +201,24 @@ def _rules(levels: Levels, shares: Shares, setting: Setting, bar: Bar) -> tuple[
         (kind.COMPUTE_BOUND, (levels.compute >= bar.compute) | (levels.pipe >= bar.pipe)),
         (kind.HOST_BOUND, _is_late_host(levels, shares, setting, bar)),
         (kind.LAUNCH_BOUND, _launches(levels, shares, setting, bar)),
+        (kind.POWER_LIMITED, _is_at_limit(levels, bar)),
         (kind.MIXED, _is_known(levels, shares, setting, bar)),
     )
 
 
 def _is_capped(levels: Levels, bar: Bar) -> Any:  # noqa: ANN401 - masks of any shape
-    """The driver also blames the cap for limits of current, at which more power would not help."""
-    return (levels.capped >= bar.capped) & (levels.clock < bar.clock) & ~(levels.power < bar.power)
+    """The driver also blames the cap for limits of current, at which more power would not help.
+
+    Where nobody tells the highest clock, and so what the cap costs, the power has to stand at the limit.
+    """
+    is_slow = (levels.clock < bar.clock) & ~(levels.power < bar.power)
+    return (levels.capped >= bar.capped) & (is_slow | (np.isnan(levels.clock) & (levels.power >= bar.at_limit)))
+
+
+def _is_at_limit(levels: Levels, bar: Bar) -> Any:  # noqa: ANN401
+    """Without throttle reasons: at its limit for minutes, as a load is that the limit holds; and nothing else known."""
+    is_untold = np.isnan(levels.capped) & ~(levels.clock >= bar.clock)
+    return is_untold & (levels.power >= bar.at_limit_alone)
 
 
 def _is_full(levels: Levels, setting: Setting, bar: Bar) -> Any:  # noqa: ANN401 - masks of any shape
@@ -233,8 +251,17 @@ def _launches(levels: Levels, shares: Shares, setting: Setting, bar: Bar) -> Any
     """
     is_small = levels.compute < np.minimum(bar.launch_compute, bar.launch_fill * levels.engine)
     is_tiny = (levels.engine >= bar.tiny_engine) & (levels.compute < bar.tiny_fill * levels.engine)
-    is_thin = is_tiny | ((levels.engine >= bar.launch_engine) & is_small)
+    is_thin = (is_tiny | ((levels.engine >= bar.launch_engine) & is_small)) & ~_spins(levels, bar)
     return is_thin & (setting.is_alone | (shares.communication < bar.communication_share))
+
+
+def _spins(levels: Levels, bar: Bar) -> Any:  # noqa: ANN401
+    """A kernel never leaves the device, holds SMs and does nothing with them: it waits, as in a collective.
+
+    Whose kernels are too small leaves the device between them, or at least calculates or moves a little.
+    """
+    is_held = (levels.engine >= FULL_UTILIZATION) & (levels.compute >= bar.tiny_fill * levels.engine)
+    return is_held & (levels.pipe <= LEAST_PIPE) & (levels.bandwidth < MOVED_SHARE)
 
 
 def _is_known(levels: Levels, shares: Shares, setting: Setting, bar: Bar) -> Any:  # noqa: ANN401

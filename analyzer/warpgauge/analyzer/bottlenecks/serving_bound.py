@@ -23,8 +23,7 @@ from warpgauge.core.finding import Evidence, FindingKind, Scope, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from warpgauge.analyzer.frame import Frame
-    from warpgauge.core.catalog import Metric
+    from warpgauge.analyzer.frame import Frame, ServerEntity
 
 __all__ = ["ServingBound"]
 
@@ -40,10 +39,10 @@ HOLD_FULL: Final = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Queue:
-    """One model of one server on one node."""
+    """One model of one server."""
 
     row: int
-    extra: tuple[str, ...]  # server, endpoint, model
+    server: ServerEntity
     waiting: Array  # [column of the window]
     bar: Array  # [column of the window], how many may wait
     running: float
@@ -99,20 +98,20 @@ def _worst(frame: Frame, queues: list[_Queue]) -> tuple[Candidate, ...]:
 
 
 def _queues(frame: Frame) -> Iterator[_Queue]:
-    for extra in frame.channels(serving.WAITING):
-        waiting = frame.values(serving.WAITING, *extra, seconds=WINDOW_SECONDS)
-        bars = _bars(frame.values(serving.RUNNING, *extra, seconds=WINDOW_SECONDS))
-        caches = frame.values(serving.KV_CACHE, *extra, seconds=WINDOW_SECONDS)
-        for row in np.flatnonzero(np.isfinite(waiting).any(axis=1)):
-            is_queued = waiting[row] >= bars[row]  # how full it was before says nothing of what they wait for
-            yield _Queue(
-                row=int(row),
-                extra=extra,
-                waiting=waiting[row],
-                bar=bars[row],
-                running=_level(frame, serving.RUNNING, extra, int(row)),
-                cache=float(mean(np.where(is_queued, caches[row], np.nan))),
-            )
+    waiting, running, caches = (
+        frame.values(metric, seconds=WINDOW_SECONDS) for metric in (serving.WAITING, serving.RUNNING, serving.KV_CACHE)
+    )
+    bars = _bars(running)
+    for row in np.flatnonzero(np.isfinite(waiting).any(axis=1)).tolist():
+        is_queued = waiting[row] >= bars[row]  # how full it was before says nothing of what they wait for
+        yield _Queue(
+            row=row,
+            server=frame.servers.entities[row],
+            waiting=waiting[row],
+            bar=bars[row],
+            running=float(mean(running[row])),
+            cache=float(mean(np.where(is_queued, caches[row], np.nan))),
+        )
 
 
 def _bars(running: Array) -> Array:
@@ -121,14 +120,10 @@ def _bars(running: Array) -> Array:
     return bars
 
 
-def _level(frame: Frame, metric: Metric, extra: tuple[str, ...], row: int) -> float:
-    return float(mean(frame.values(metric, *extra, seconds=WINDOW_SECONDS, rows=row)))
-
-
 def _candidate(frame: Frame, one: _Queue) -> Candidate:
-    entity = frame.nodes.entities[one.row]
+    entity = one.server
     is_full = one.cache >= (FULL_CACHE if one.share >= RAISE_SHARE else HOLD_FULL)
-    whole, running = (frame.values(metric, *one.extra, rows=one.row) for metric in (serving.WAITING, serving.RUNNING))
+    whole, running = (frame.values(metric, rows=one.row) for metric in (serving.WAITING, serving.RUNNING))
     since = onset_time(frame, whole - _bars(running))
     return Candidate(
         kind=FindingKind.KV_CACHE_BOUND if is_full else FindingKind.QUEUE_BOUND,
@@ -137,7 +132,7 @@ def _candidate(frame: Frame, one: _Queue) -> Candidate:
         since=since,
         confidence=confidence((one.share - HOLD_SHARE) / (1 - HOLD_SHARE), covered=float(coverage(one.waiting))),
         evidence=_evidence(one),
-        summary=_summary(frame, entity.node, one, since, is_full=is_full),
+        summary=_summary(one, is_full=is_full),
         remedy=_FULL if is_full else _SLOW,
         simulated=entity.simulated,
         strength=Strength.RAISE if one.share >= RAISE_SHARE else Strength.HOLD,
@@ -153,15 +148,19 @@ _SLOW: Final = (
 )
 
 
-def _summary(frame: Frame, node: str, one: _Queue, since: float, *, is_full: bool) -> str:
-    server, _, model = one.extra
-    who = f"{server} {model}".strip()
+def _summary(one: _Queue, *, is_full: bool) -> str:
+    who = f"{one.server.server} {one.server.model}".strip() + _pod_of(one.server)
     waiting = round(float(mean(one.waiting)))
     verb = "waits" if waiting == 1 else "wait"
     running = "" if np.isnan(one.running) else f" beside {one.running:.0f} that run"
     room = "" if np.isnan(one.cache) else f"; the KV cache is {percent(one.cache)} full"
-    why = "for room in the KV cache" if is_full else "for their turn"
-    return f"{node}: {count(waiting, 'request')} of {who} {verb} {why}{running}, for {span(frame.now - since)}{room}."
+    why = "for room in the KV cache" if is_full else f"for {'its' if waiting == 1 else 'their'} turn"
+    return f"{one.server.node}: {count(waiting, 'request')} of {who} {verb} {why}{running}{room}."
+
+
+def _pod_of(server: ServerEntity) -> str:
+    """In which pod it is, where that is known: of several on a node each has a queue of its own."""
+    return "" if "://" in server.endpoint or "/" not in server.endpoint else f" in pod {server.endpoint}"
 
 
 def _evidence(one: _Queue) -> tuple[Evidence, ...]:

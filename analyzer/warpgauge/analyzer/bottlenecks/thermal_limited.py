@@ -14,7 +14,7 @@ import numpy as np
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJudged, Strength
 from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.analyzer.detection.evidence import measured
-from warpgauge.analyzer.detection.places import device_scope
+from warpgauge.analyzer.detection.places import device_scope, model_numbers
 from warpgauge.analyzer.detection.slowdown import job_slowdown
 from warpgauge.analyzer.detection.windows import Array, Mask, columns_in, confidence, median, onset_time, ratio
 from warpgauge.analyzer.detection.wording import device_name, gigahertz, percent, span
@@ -60,7 +60,7 @@ class ThermalReading:
     share: Array  # [device], of the window
     covered: Array  # [device], share of the window in which a reason was measured
     clock_hertz: Array  # [device], mean of the window
-    reference_hertz: Array  # [device], what peers run at, or the device's own maximum
+    reference_hertz: Array  # [device], what peers run at, or the device's own maximum; NaN where no heat is to be told
     has_peers: Mask  # [device], whether the reference comes from peers
 
     @property
@@ -83,20 +83,20 @@ def _read_thermal(frame: Frame) -> ThermalReading:
     throttled = frame.window(THROTTLED, WINDOW_SECONDS)
     share = np.nan_to_num(throttled.mean)
     clock = frame.window(clock_signal(frame), WINDOW_SECONDS).mean
-    reference = frame.latest(device.CLOCK_MAX, "sm").astype(np.float64)
-    has_peers = np.zeros(len(share), dtype=bool)
+    reference, has_peers = np.full(len(share), np.nan), np.zeros(len(share), dtype=bool)
     is_hot = share >= HOLD_SHARE
-    if is_hot.any():
-        may_be_peer = ~is_hot & ~_is_idle(frame) & np.isfinite(clock)
-        works = read_activity(frame, WINDOW_SECONDS).mean >= WORKING
-        alone = np.flatnonzero(is_hot & np.isnan(reference) & works)
+    hot = np.flatnonzero(is_hot)
+    if len(hot):
+        reference[hot] = frame.latest(device.CLOCK_MAX, "sm", rows=hot)
+        activity = read_activity(frame, WINDOW_SECONDS).mean
+        may_be_peer = ~is_hot & ~(activity < BUSY) & np.isfinite(clock)  # not measured is not idle
+        alone = np.flatnonzero(is_hot & np.isnan(reference) & (activity >= WORKING))
         reference[alone], has_peers[alone] = _from_afar(frame, alone, may_be_peer, clock)
-        near: set[int] = set()
-        for row, peers in _peers(frame, np.flatnonzero(is_hot)):
-            sound = peers[may_be_peer[peers]]
-            if len(sound) >= LEAST_PEERS and row not in near:
-                reference[row], has_peers[row] = float(median(clock[sound])), True
-                near.add(row)
+        for row in hot.tolist():
+            sound = (peers[may_be_peer[peers]] for peers in _peers(frame, row))
+            nearest = next((one for one in sound if len(one) >= LEAST_PEERS), None)
+            if nearest is not None:
+                reference[row], has_peers[row] = float(median(clock[nearest])), True
     return ThermalReading(
         share=share,
         covered=throttled.coverage,
@@ -112,12 +112,11 @@ def _from_afar(frame: Frame, rows: NDArray[np.intp], may_be_peer: Mask, clock: A
     Where a rack's cooling fails, all devices of a job and a node are hot, and dcgm-exporter's default fields lack the
     highest clock. Devices of the model elsewhere that are sound and busy tell it; where all are hot, each one's past.
     """
-    entities = frame.devices.entities
-    sound: dict[str, list[float]] = {entities[int(row)].model: [] for row in rows}
-    for row in np.flatnonzero(may_be_peer) if len(rows) else ():
-        sound.get(entities[int(row)].model, []).append(float(clock[row]))
-    levels = {model: float(np.median(of)) for model, of in sound.items() if len(of) >= LEAST_PEERS}
-    elsewhere = np.array([levels.get(entities[int(row)].model, np.nan) for row in rows])
+    models, elsewhere = model_numbers(frame), np.full(len(rows), np.nan)
+    for model in np.unique(models[rows]):
+        sound = clock[may_be_peer & (models == model)]
+        if len(sound) >= LEAST_PEERS:
+            elsewhere[models[rows] == model] = np.median(sound)
     before = np.fmax.reduce(sm_clock(frame, rows.tolist()), axis=1, initial=np.nan).astype(np.float64)
     has_peers = np.isfinite(elsewhere)
     return np.where(has_peers, elsewhere, before), has_peers
@@ -160,20 +159,14 @@ def sm_clock(frame: Frame, rows: Sequence[int] | Ints, seconds: float | None = N
     return frame.values(device.CLOCK, name, seconds=seconds, rows=rows)
 
 
-def _is_idle(frame: Frame) -> Mask:
-    return np.asarray(read_activity(frame, WINDOW_SECONDS).mean < BUSY)  # not measured is not idle
-
-
-def _peers(frame: Frame, rows: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """For each row the devices of the same model, first those of its job, then those of its node."""
-    if not len(rows):
-        return
-    entities, jobs, all_jobs, sites = frame.devices.entities, frame.device_job, frame.jobs, frame.sites
-    for row in rows:
-        mine, key = entities[row], jobs[row]
-        held = all_jobs[key].devices if key is not None else ()
-        for group in (held, sites.devices_at((mine.cluster, mine.node))):
-            yield int(row), np.array([at for at in group if entities[int(at)].model == mine.model], dtype=np.intp)
+def _peers(frame: Frame, row: int) -> Iterator[Ints]:
+    """Devices of the same model, first those of its job, then those of its node."""
+    models, own, key = model_numbers(frame), frame.devices.entities[row], frame.device_job[row]
+    if key is not None:
+        held = np.array(frame.jobs[key].devices, dtype=np.int64)
+        yield held[models[held] == models[row]]
+    beside = frame.sites.devices_at((own.cluster, own.node))
+    yield beside[models[beside] == models[row]]
 
 
 class ThermalLimited:
@@ -240,7 +233,7 @@ class ThermalLimited:
                 covered=float(reading.covered[row]),
             ),
             evidence=_evidence(frame, reading, row),
-            summary=_summary(frame, reading, row, since),
+            summary=_summary(frame, reading, row),
             remedy=f"Check the cooling of {device_name(entity)}: fans or pump, dust, air flow, inlet temperature, seat"
             " of the heat sink. Until then keep long jobs off it, or cap its power to stop the throttling.",
             impact=impact,
@@ -249,7 +242,7 @@ class ThermalLimited:
         )
 
 
-def _summary(frame: Frame, reading: ThermalReading, row: int, since: float) -> str:
+def _summary(frame: Frame, reading: ThermalReading, row: int) -> str:
     entity = frame.devices.entities[row]
     temperature = _temperature(frame, row)
     heat = "" if np.isnan(temperature) else f" at {temperature:.0f} °C"
@@ -257,7 +250,7 @@ def _summary(frame: Frame, reading: ThermalReading, row: int, since: float) -> s
     return (
         f"{device_name(entity)} is slowed down by heat{heat}: throttled {percent(float(reading.share[row]))} of the"
         f" last {span(WINDOW_SECONDS)}, {gigahertz(float(reading.clock_hertz[row]))} where {reference}"
-        f" {gigahertz(float(reading.reference_hertz[row]))}, for {span(frame.now - since)}."
+        f" {gigahertz(float(reading.reference_hertz[row]))}."
     )
 
 

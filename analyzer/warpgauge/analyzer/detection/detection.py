@@ -36,7 +36,9 @@ class Candidate:
     """A condition as one detector sees it now: a finding without id and confirmation.
 
     `since` is the detector's best estimate of the onset; the engine keeps the earliest one it was told while the
-    finding is open, so a condition older than the window keeps its age.
+    finding is open, so a condition older than the window keeps its age. The words in `summary` and `remedy` tell no
+    age: it would be the window's, not the condition's; whoever shows a finding tells it by `since`. A window is told as
+    one ("in the last 5 min"), a moment by the clock ("at 03:12 UTC").
     """
 
     kind: FindingKind

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from warpgauge.core.finding import Evidence
+from warpgauge.core.finding import Evidence, Whose
 
 if TYPE_CHECKING:
+    from warpgauge.analyzer.detection.detection import ProcessReading
     from warpgauge.core.catalog import Metric
-    from warpgauge.core.finding import Whose
 
-__all__ = ["measured"]
+__all__ = ["measured", "whose_process"]
+
+_NO_SCHEDULER: Final = "none"
 
 
 def measured(  # noqa: PLR0913 - an evidence row has that many columns
@@ -39,6 +41,14 @@ def measured(  # noqa: PLR0913 - an evidence row has that many columns
         samples=samples,
         whose=whose,
     )
+
+
+def whose_process(process: ProcessReading) -> Whose | None:
+    """The job that a process belongs to; None if it is of none, or its agent does not tell."""
+    if not process.job:
+        return None
+    scheduler = process.scheduler if process.scheduler != _NO_SCHEDULER else ""
+    return Whose(job_id=process.job, scheduler=scheduler or None, user=process.user or None)
 
 
 def _rounded(value: float) -> float:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame.rolling import Columns
     from warpgauge.analyzer.frame.table import Floats
 
-__all__ = ["BUCKETS", "in_buckets", "mean_per_step", "per_step", "phase_rate", "whole_per_step"]
+__all__ = ["BUCKETS", "covered_with_steps", "in_buckets", "mean_per_step", "per_step", "phase_rate", "whole_per_step"]
 
 BUCKETS: Final = 5
 """A window is judged as a whole and in this many parts, of which most must agree."""
@@ -32,6 +32,11 @@ def mean_per_step(frame: Frame, phase: str, seconds: float) -> Array:
     """Seconds of a phase per step over the window, of all ranks [rank]; what `whole_per_step` says of some of them."""
     spent, steps = (frame.window(one, seconds) for one in _both(phase))
     return frame.once(("per step", phase, seconds), lambda: ratio(spent.mean, steps.mean))
+
+
+def covered_with_steps(frame: Frame, phase: str, seconds: float) -> Array:
+    """Share of the window in which both a phase and the steps are known, of all ranks [rank], 0-1."""
+    return frame.window(_both(phase)[0], seconds).coverage
 
 
 @cache

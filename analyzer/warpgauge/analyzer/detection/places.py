@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from warpgauge.core.finding import Scope
 
 if TYPE_CHECKING:
@@ -12,11 +14,13 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.frame.entities import DeviceEntity, Job, JobKey
+    from warpgauge.analyzer.frame.table import Ints
 
 __all__ = [
     "device_scope",
     "is_simulated",
     "job_scope",
+    "model_numbers",
     "nodes_of_devices",
     "nodes_of_jobs",
     "only",
@@ -51,6 +55,16 @@ def _device_scope(frame: Frame, row: int) -> Scope:
         job_id=job[1] if job else None,
         rank=rank_of_device(frame, row),
     )
+
+
+def model_numbers(frame: Frame) -> Ints:
+    """[device], a number for each model, in order of first sight."""
+
+    def build() -> Ints:
+        numbers: dict[str, int] = {}
+        return np.array([numbers.setdefault(one.model, len(numbers)) for one in frame.devices.entities], dtype=np.int64)
+
+    return frame.once("model numbers", build, frame.devices.changes)
 
 
 def rank_of_device(frame: Frame, row: int) -> int | None:

@@ -31,6 +31,7 @@ __all__ = [
     "onset_times_of",
     "ratio",
     "robust_z",
+    "total",
 ]
 
 Array = NDArray[np.floating[Any]]
@@ -53,6 +54,11 @@ def mean(values: Array) -> Array:
     count = np.add.reduce(is_there, axis=-1, dtype=np.int64)
     total = np.add.reduce(np.where(is_there, values, 0.0), axis=-1, dtype=np.float64)
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def total(values: Array) -> Array:
+    """Sum over the last axis of what was measured; 0 where nothing was."""
+    return np.asarray(np.add.reduce(np.where(np.isnan(values), 0.0, values), axis=-1, dtype=np.float64))
 
 
 def median(values: Array) -> Array:

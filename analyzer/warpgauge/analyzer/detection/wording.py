@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame import DeviceEntity
 
 __all__ = [
+    "clock",
     "count",
     "device_name",
     "gibibytes",
@@ -45,6 +47,11 @@ def span(seconds: float) -> str:
         return f"{minutes} min"
     hours, rest = divmod(minutes, _MINUTE)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def clock(time: float) -> str:
+    """A moment of the last day, in seconds since the epoch: `03:12 UTC`."""
+    return datetime.fromtimestamp(time, UTC).strftime("%H:%M UTC")
 
 
 def milliseconds(seconds: float) -> str:

@@ -3,7 +3,7 @@
 Names, types and units are those of its etc/default-counters.csv, of DCGM's field identifiers, and of the base-unit
 fields that DCGM 4.7 added (go-dcgm pkg/dcgm/base_unit_fields_test.go, alias_resolution_test.go): a fleet in the middle
 of an upgrade has both, and both mean the same here. The `*_VIOLATION` counters are nanoseconds, whatever the CSV's
-help says.
+help says. Labels of pods on its series (DCGM_EXPORTER_KUBERNETES_ENABLE_POD_LABELS) name the pod's job.
 
 Can tell: idle devices that a pod or job holds; heat that slows devices (only where the violation counters or the
 bits of DCGM_FI_DEV_CLOCKS_EVENT_REASONS are enabled: both are off by default); memory, power, links and ECC as far as
@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.dialects.pod_jobs import job_in_labels
 from warpgauge.analyzer.dialects.rows import (
     MEGA,
     MIB,
@@ -214,9 +215,12 @@ def _workload(labels: Mapping[str, str]) -> Workload:
     pod = labels.get("exported_pod") or labels.get("pod_name") or labels.get("pod", "")
     if not pod or (not labels.get("exported_pod") and own_pod(labels)):
         return Workload()
+    namespace = labels.get("exported_namespace") or labels.get("pod_namespace") or labels.get("namespace", "")
+    job = job_in_labels(labels)
     return Workload(
         scheduler="kubernetes",
-        namespace=labels.get("exported_namespace") or labels.get("pod_namespace") or labels.get("namespace", ""),
+        job_id="" if job is None else f"{namespace}/{job or pod}",
+        namespace=namespace,
         pod=pod,
         container=labels.get("exported_container") or labels.get("container_name") or labels.get("container", ""),
     )

@@ -13,16 +13,19 @@ import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from warpgauge.analyzer.dialects.node_exporter import UNAME
+from warpgauge.analyzer.dialects.pod_jobs import JOB_OWNER, POD_LABELS, PodJobs
 from warpgauge.core.catalog import host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from warpgauge.analyzer.dialects.pod_jobs import PodKey
+
 __all__ = ["DESCRIBING", "NodeNames", "host_part"]
 
 POD_INFO: Final = "kube_pod_info"
-DESCRIBING: Final = frozenset({host.HOST_INFO.name, UNAME, POD_INFO})
-"""Series that must be read before all others, because they tell the nodes' names."""
+DESCRIBING: Final = frozenset({host.HOST_INFO.name, UNAME, POD_INFO, POD_LABELS, JOB_OWNER})
+"""Series that must be read before all others, because they tell the names of nodes and jobs."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -47,6 +50,7 @@ class NodeNames:
         self._by_address: dict[tuple[str, str], str] = {}  # _AMBIGUOUS where several machines share one
         self._pod_at: dict[tuple[str, str], tuple[str, str]] = {}
         self._known: set[tuple[str, str]] = set()
+        self.jobs = PodJobs()
 
     def document(self) -> dict[str, Any]:
         """What is known, as JSON."""
@@ -57,6 +61,7 @@ class NodeNames:
             "addresses": [[*key, node] for key, node in self._by_address.items()],
             "pods_at": [[*key, *pod] for key, pod in self._pod_at.items()],
             "known": sorted(self._known),
+            "jobs": self.jobs.document(),
         }
 
     @classmethod
@@ -74,6 +79,7 @@ class NodeNames:
         names._by_address = {(str(cluster), str(one)): str(node) for cluster, one, node in document["addresses"]}
         names._pod_at = {(str(a), str(b)): (str(c), str(d)) for a, b, c, d in document["pods_at"]}
         names._known = {(str(cluster), str(node)) for cluster, node in document["known"]}
+        names.jobs = PodJobs.of_document(document["jobs"])
         return names
 
     def learn(self, name: str, labels: Mapping[str, str]) -> bool:
@@ -82,6 +88,10 @@ class NodeNames:
         cluster = self.cluster(labels)
         if name == POD_INFO:
             self._learn_pod(cluster, labels)
+        elif name == POD_LABELS:
+            self.version += self.jobs.learn_labels((cluster, *_pod_of(labels)), labels)
+        elif name == JOB_OWNER:
+            self.version += self.jobs.learn_job((cluster, _pod_of(labels)[0], labels.get("job_name", "")), labels)
         else:
             node = labels.get("nodename", "")
             if node and not labels.get("node"):
@@ -90,16 +100,23 @@ class NodeNames:
             self._note_node(cluster, labels.get("node") or node)
         return self.version != before
 
-    def located(self, labels: Mapping[str, str]) -> dict[str, str]:
-        """The labels with `cluster` and `node` set (node is "" when nothing tells) and the workload's own pod."""
+    def located(self, labels: Mapping[str, str], *, is_of_its_pod: bool = False) -> dict[str, str]:
+        """The labels with `cluster` and `node` set (node is "" when nothing tells) and the workload's own pod.
+
+        `is_of_its_pod`: the series is about the pod that was scraped, which is then no exporter.
+        """
         found = {**labels, "cluster": self.cluster(labels), "node": self.node(labels)}
-        if self._is_own_pod(found):
+        if not is_of_its_pod and self._is_own_pod(found):
             for name in _EXPORTED:
                 found.pop(name, None)
         for name in _EXPORTED:
             if exported := labels.get(f"exported_{name}"):
                 found[name] = exported
         return found
+
+    def pod(self, labels: Mapping[str, str]) -> PodKey:
+        """Cluster, namespace and name of the pod that a series speaks of, each "" where it speaks of none."""
+        return (self.cluster(labels), *_pod_of(labels))
 
     def _is_own_pod(self, located: Mapping[str, str]) -> bool:
         """Whether `pod` is the exporter: it stands at the address that was scraped."""
@@ -139,10 +156,11 @@ class NodeNames:
         node = labels.get("exported_node") or labels.get("node", "")
         if not node:
             return
-        namespace = labels.get("exported_namespace") or labels.get("namespace", "")
-        pod = labels.get("exported_pod") or labels.get("pod", "")
+        namespace, pod = _pod_of(labels)
         if pod:
-            self._set(self._by_pod, (cluster, namespace, pod), node)
+            key = (cluster, namespace, pod)
+            self._set(self._by_pod, key, node)
+            self.version += self.jobs.learn_pod(key, labels)
         address = labels.get("pod_ip", "")
         if address and address != labels.get("host_ip"):  # pods on the host's network share its address
             self._set(self._by_pod_ip, (cluster, address), node)
@@ -158,6 +176,12 @@ class NodeNames:
         if node and (cluster, node) not in self._known:
             self._known.add((cluster, node))
             self.version += 1
+
+
+def _pod_of(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Namespace and name of the pod that a series describes."""
+    namespace = labels.get("exported_namespace") or labels.get("namespace", "")
+    return namespace, labels.get("exported_pod") or labels.get("pod", "")
 
 
 def host_part(instance: str) -> str:

@@ -13,7 +13,7 @@ from warpgauge.core.catalog import Metric, Unit, device
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Device", "DeviceDialect", "Readings", "Row", "Workload", "throttle_bits"]
+__all__ = ["MOST", "Device", "DeviceDialect", "Readings", "Row", "Workload", "throttle_bits"]
 
 PERCENT: Final = 0.01
 MILLI: Final = 1e-3
@@ -22,7 +22,7 @@ NANO: Final = 1e-9
 MEGA: Final = 1e6
 MIB: Final = float(1 << 20)
 
-_MOST: Final[dict[Unit, float]] = {
+MOST: Final[dict[Unit, float]] = {
     Unit.RATIO: 1.5,  # counters of cycles give a little more than 1 now and then (NVIDIA/DCGM#152)
     Unit.CELSIUS: 250.0,
     Unit.WATTS: 1e5,
@@ -155,7 +155,7 @@ def _mapped(row: Row, who: dict[str, str], labels: Mapping[str, str]) -> Mapped:
         labels=who | dict(row.labels) | {name: labels[name] for name in row.copied},
         factor=row.factor,
         mask=row.mask,
-        most=_MOST.get(row.metric.unit, math.inf),
+        most=MOST.get(row.metric.unit, math.inf),
         is_shared=True,
         is_last_code=row.is_last_code,
     )

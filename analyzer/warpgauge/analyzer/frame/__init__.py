@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warpgauge.analyzer.frame.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity
+from warpgauge.analyzer.frame.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity, ServerEntity
 from warpgauge.analyzer.frame.frame import Frame, channel
 from warpgauge.analyzer.frame.samples import DESCRIPTION, NOT_KEPT, FrameParts, Ingested
 from warpgauge.analyzer.frame.states import Doubles
@@ -22,5 +22,6 @@ __all__ = [
     "JobKey",
     "NodeEntity",
     "RankEntity",
+    "ServerEntity",
     "channel",
 ]

@@ -40,6 +40,7 @@ class Cells:
         self.origin = room(_FIRST_TURN + 4, np.int64)
         self._room = len(self.table)
         self._members: dict[int, Ints] | None = None
+        self._in_table: dict[int, tuple[int, Ints]] = {}  # of so many series
         self._groups: Ints = np.empty(0, dtype=np.int64)
         self._next_group = 0
 
@@ -102,7 +103,16 @@ class Cells:
 
     def _forget(self) -> None:
         """Drop what was worked out for the series as they were."""
-        self._members, self._groups = None, self._groups[:0]
+        self._members, self._in_table, self._groups = None, {}, self._groups[:0]
+
+    def in_table(self, table: int) -> Ints:
+        """Ids of the series in a table, ascending; only those that are new are looked for."""
+        seen, known = self._in_table.get(table, (0, np.empty(0, dtype=np.int64)))
+        if seen < self.size:
+            new = np.flatnonzero(self.table[seen : self.size] == table) + seen
+            known = np.concatenate([known, new])
+            self._in_table[table] = (self.size, known)
+        return known
 
     def members(self, table: int, channel: int) -> Ints:
         """Ids of the series in a channel."""

@@ -1,10 +1,10 @@
-"""What the rows of the frame's tables are: devices, nodes, ranks of jobs, and the jobs themselves."""
+"""What the rows of the frame's tables are: devices, nodes, ranks of jobs, inference servers; and the jobs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DeviceEntity", "Entity", "Job", "JobKey", "NodeEntity", "RankEntity"]
+__all__ = ["DeviceEntity", "Entity", "Job", "JobKey", "NodeEntity", "RankEntity", "ServerEntity"]
 
 JobKey = tuple[str, str]
 """(cluster, job_id)"""
@@ -47,7 +47,19 @@ class RankEntity:
     simulated: bool = False
 
 
-Entity = DeviceEntity | NodeEntity | RankEntity
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerEntity:
+    """A row of `frame.servers`: one model that an inference server serves."""
+
+    cluster: str
+    node: str
+    server: str  # vllm, sglang, tgi or triton
+    endpoint: str  # its metrics page: an address, or the pod as namespace/name
+    model: str = ""  # "" where the server names none
+    simulated: bool = False
+
+
+Entity = DeviceEntity | NodeEntity | RankEntity | ServerEntity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

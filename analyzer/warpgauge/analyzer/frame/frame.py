@@ -4,6 +4,7 @@ How to read it (what detectors use):
 
     frame.devices.entities[row]                          DeviceEntity(cluster, node, uuid, instance_id, index, ...)
     frame.nodes.entities[row], frame.ranks.entities[row] NodeEntity, RankEntity
+    frame.servers.entities[row]                          ServerEntity(cluster, node, server, endpoint, model, ...)
     frame.values(device.POWER)                           float32 [device, column], newest column last, NaN = gap
     frame.values(device.UTILIZATION, "compute")          kept labels follow in the order of `schema.PLACES[...].keep`
     frame.values(host.CPU_SECONDS, "idle", seconds=60)   a counter is a rate per second (CPU-seconds per second, all
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from warpgauge.analyzer.frame.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity
+    from warpgauge.analyzer.frame.entities import DeviceEntity, Job, JobKey, NodeEntity, RankEntity, ServerEntity
     from warpgauge.analyzer.frame.states import Doubles
     from warpgauge.analyzer.frame.table import Floats, Ints, Table
     from warpgauge.core.catalog import Metric
@@ -83,7 +84,7 @@ def channel(metric: Metric, *extra: str) -> Signal:
 
 
 class Frame(Samples):
-    """A sliding window of values per device, node and rank; see the module's text for how to read it."""
+    """A sliding window of values per device, node, rank and server; see the module's text for how to read it."""
 
     def __init__(
         self, *, step_seconds: float = 10.0, window_seconds: float = 3600.0, few_values: int = FEW_VALUES
@@ -111,6 +112,11 @@ class Frame(Samples):
     def ranks(self) -> Table[RankEntity]:
         """Ranks of training jobs that report steps."""
         return self._tables.ranks
+
+    @property
+    def servers(self) -> Table[ServerEntity]:
+        """Models of inference servers."""
+        return self._tables.servers
 
     def values(
         self,
@@ -161,10 +167,14 @@ class Frame(Samples):
         value: T = found[1]
         return value
 
-    def turn(self, offset: int = 0) -> Hashable:
-        """What is the same for `pace_seconds` and then another; with `offset` columns it changes so much earlier."""
-        columns = round(self.pace_seconds / self.step_seconds)
-        return ((self._newest or 0) + offset) // columns if columns > 1 else self._changes
+    def turn(self, offset: int = 0, lap: int = 0, laps: int = 1) -> Hashable:
+        """What is the same for `pace_seconds` and then another; with `offset` columns it changes so much earlier.
+
+        With several `laps` it is the same for so many times as long, and with a `lap` it changes so many paces earlier.
+        """
+        pace = round(self.pace_seconds / self.step_seconds)
+        columns = laps * pace
+        return ((self._newest or 0) + offset + lap * pace) // columns if columns > 1 else self._changes
 
     def of_jobs(self, key: Hashable, build: Callable[[JobKey, Job], T]) -> dict[JobKey, T]:
         """What `build` gives for each job, by job, worked out anew only for jobs that are not the same as before."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity
+from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity, ServerEntity
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.frame.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Tables"]
 
+_SERVER_KEY = ("cluster", "node", "server", "endpoint", "model")
+
 
 class Tables:
-    """The three tables and what info series said about their entities."""
+    """The tables and what info series said about their entities."""
 
     def __init__(self, columns: int) -> None:
         self.devices: Table[DeviceEntity] = Table(TableName.DEVICES, columns)
         self.nodes: Table[NodeEntity] = Table(TableName.NODES, columns)
         self.ranks: Table[RankEntity] = Table(TableName.RANKS, columns)
+        self.servers: Table[ServerEntity] = Table(TableName.SERVERS, columns)
         self._simulated_nodes: set[tuple[str, str]] = set()
         self._device_clocks: set[tuple[str, str, int]] = set()
         self._is_clocked: NDArray[np.bool_] = np.empty(0, dtype=bool)  # of the ranks that were asked about
@@ -40,7 +43,7 @@ class Tables:
     @property
     def by_number(self) -> tuple[Table[Any], ...]:
         """The tables in the order of `TableName`."""
-        return (self.devices, self.nodes, self.ranks)
+        return (self.devices, self.nodes, self.ranks, self.servers)
 
     def row(self, table: TableName, labels: Mapping[str, str]) -> int:
         """Row of the entity that the labels name, made on first sight."""
@@ -48,6 +51,8 @@ class Tables:
             return self.device_row(labels)
         if table is TableName.NODES:
             return self._node_row(_text(labels, "cluster"), _text(labels, "node"))
+        if table is TableName.SERVERS:
+            return self._server_row(labels)
         return self._rank_row(labels)
 
     def device_row(self, labels: Mapping[str, str]) -> int:
@@ -107,7 +112,7 @@ class Tables:
         self._device_clocks |= set(clocked_ranks)
         self._is_clocked = self._is_clocked[:0]
 
-    def keep_rows(self, kept: tuple[Ints, Ints, Ints]) -> tuple[Ints, ...]:
+    def keep_rows(self, kept: Sequence[Ints]) -> tuple[Ints, ...]:
         """Forget all rows but these; gives, per table, the new number of each old row."""
         renumbered = tuple(table.keep_rows(rows) for table, rows in zip(self.by_number, kept, strict=True))
         self._simulated_nodes &= {(node.cluster, node.node) for node in self.nodes.entities} | {
@@ -120,6 +125,17 @@ class Tables:
     def _node_row(self, cluster: str, node: str) -> int:
         is_simulated = (cluster, node) in self._simulated_nodes
         return self.nodes.row((cluster, node), lambda: NodeEntity(cluster=cluster, node=node, simulated=is_simulated))
+
+    def _server_row(self, labels: Mapping[str, str]) -> int:
+        key = cluster, node, server, endpoint, model = tuple(_text(labels, name) for name in _SERVER_KEY)
+
+        def make() -> ServerEntity:
+            is_simulated = (cluster, node) in self._simulated_nodes
+            return ServerEntity(
+                cluster=cluster, node=node, server=server, endpoint=endpoint, model=model, simulated=is_simulated
+            )
+
+        return self.servers.row(key, make)
 
     def _rank_row(self, labels: Mapping[str, str]) -> int:
         cluster, node, job_id = _text(labels, "cluster"), _text(labels, "node"), _text(labels, "job_id")

@@ -193,9 +193,12 @@ class Samples:
         return known[1]
 
     def _intervals_of(self, number: int, rows: int) -> Doubles:
-        size = self._cells.size
-        own = np.flatnonzero((self._cells.table[:size] == number) & (self._states.hold_ms[:size] > 0))
-        rows_of, holds_ms = self._cells.row[own], self._states.hold_ms[own]
+        own = self._cells.in_table(number)
+        holds_ms = self._states.hold_ms.take(own)
+        is_told = holds_ms > 0
+        if not is_told.all():
+            own, holds_ms = own[is_told], holds_ms[is_told]
+        rows_of = self._cells.row.take(own)
         seconds = np.full(rows, np.inf)
         if len(own) and holds_ms.min() == holds_ms.max():  # the usual case, in a fifth of the time
             seconds[rows_of] = holds_ms[0] / (1000.0 * HOLD_INTERVALS)
@@ -260,7 +263,7 @@ class Samples:
         table, row = self._cells.table[: self._cells.size], self._cells.row[: self._cells.size]
         held = np.fromiter((holding.device for holding in holdings.values()), dtype=np.int64)
         rows = [np.unique(row[table == number]) for number in range(len(_TABLES))]
-        renumbered = self._tables.keep_rows((np.union1d(rows[0], held), rows[1], rows[2]))
+        renumbered = self._tables.keep_rows((np.union1d(rows[0], held), *rows[1:]))
         for number, numbers in enumerate(renumbered):
             row[table == number] = numbers[row[table == number]]
         self._roster = Roster(

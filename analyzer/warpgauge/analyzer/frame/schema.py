@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from warpgauge.core.catalog import BY_NAME, Family, Kind, Metric, Tier, device, host, process, training
+from warpgauge.core.catalog import BY_NAME, Family, Kind, Metric, Tier, device, host, process, serving, training
+from warpgauge.core.inference_servers import FULLEST
 
 __all__ = ["HISTOGRAM_PARTS", "PLACES", "Place", "Reduce", "TableName"]
 
 
 class TableName(StrEnum):
-    """The three kinds of things that have values over time."""
+    """The kinds of things that have values over time."""
 
     DEVICES = "devices"
     NODES = "nodes"
     RANKS = "ranks"
+    SERVERS = "servers"
 
 
 class Reduce(StrEnum):
@@ -32,7 +34,7 @@ class Place:
     """Where a metric's values go.
 
     `keep` are labels whose values stay apart, in this order: they are the `extra` of a channel. Identity labels
-    (uuid, index, job_id, rank, stage) name the entity; whatever is left folds by `reduce`.
+    (uuid, index, job_id, rank, stage; server, endpoint, model) name the entity; whatever is left folds by `reduce`.
     `is_age` stores the age of a timestamp (sample time minus value): seconds since the epoch do not fit float32.
     """
 
@@ -100,6 +102,8 @@ def _place(metric: Metric) -> Place | None:
         return None
     if metric.kind is Kind.HISTOGRAM:  # a distribution of time: its mean over a column is what its gauge has
         return None
+    if metric.family is Family.SERVING:  # several engines behind one page
+        return Place(table=TableName.SERVERS, reduce=Reduce.MAX if metric in {serving.UP, *FULLEST} else Reduce.SUM)
     keep = tuple(label for label in metric.labels if label not in _IDENTITY)
     return _device(*keep) if "uuid" in metric.labels else _node(*keep)
 

@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity
+from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity, ServerEntity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -36,7 +36,7 @@ _FIRST_ENTITIES: Final = 16
 _FIRST_CHANNELS: Final = 16
 _GOLDEN: Final = (5**0.5 - 1) / 2
 
-E = TypeVar("E", DeviceEntity, NodeEntity, RankEntity)
+E = TypeVar("E", DeviceEntity, NodeEntity, RankEntity, ServerEntity)
 
 
 class Table(Generic[E]):

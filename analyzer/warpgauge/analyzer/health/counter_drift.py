@@ -193,7 +193,7 @@ def _candidate(  # noqa: PLR0913, PLR0917 - what was counted and what with
                 window_seconds=seconds,
             )
         ],
-        summary=f"{device_name(frame.devices.entities[row])}: {count(round(errors), counter.what)}{link} in"
+        summary=f"{device_name(frame.devices.entities[row])}: {count(round(errors), counter.what)}{link} in the last"
         f" {span(seconds)}, never many at once but {times(errors / usual)} the fleet's rate.",
         remedy=counter.look,
     )

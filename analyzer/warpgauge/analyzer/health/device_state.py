@@ -11,7 +11,7 @@ from warpgauge.analyzer.detection import Candidate, Detection, Judgement, NotJud
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import device_scope
 from warpgauge.analyzer.detection.windows import onset_times
-from warpgauge.analyzer.detection.wording import device_name, span
+from warpgauge.analyzer.detection.wording import device_name
 from warpgauge.analyzer.frame import channel
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Severity
@@ -148,7 +148,7 @@ def _candidate(frame: Frame, row: int, fault: _Fault, since: float, shown: int) 
                 samples=shown,
             ),
         ),
-        summary=f"{device_name(entity)} {fault.words}, for {span(seconds)}{holds}.",
+        summary=f"{device_name(entity)} {fault.words}{holds}.",
         remedy=fault.remedy.replace("INDEX", str(entity.index)),
         impact=Impact(lost_device_seconds=round(seconds, 1), method="time without the device since the onset")
         if scope.job_id

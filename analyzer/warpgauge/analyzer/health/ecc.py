@@ -126,8 +126,8 @@ def _decay(frame: Frame, row: int, errors: float, rates: Array, fleet: float) ->
                 samples=int(np.isfinite(rates[-columns:]).sum()),
             )
         ],
-        summary=f"{name}: {count(round(errors), 'corrected memory error')} in {span(WINDOW_SECONDS)},"
-        f" {times(ratio)} what its past and the fleet's give, for {span(frame.now - since)}.",
+        summary=f"{name}: {count(round(errors), 'corrected memory error')} in the last {span(WINDOW_SECONDS)},"
+        f" {times(ratio)} what its past and the fleet's give.",
         remedy="Nothing is lost yet. Look at accel_memory_rows_remapped and accel_ecc_location_errors_total; when"
         " its work"
         " is done, reset the device so that remaps take effect, and run a memory test before long jobs return.",
@@ -181,8 +181,8 @@ def _uncorrected(frame: Frame, row: int, errors: float) -> Candidate:
                 window_seconds=UNCORRECTED_SECONDS,
             )
         ],
-        summary=f"{name}: {count(round(errors), 'memory error')} that could not be corrected, since"
-        f" {span(frame.now - since)}: what ran on it may be wrong or gone.",
+        summary=f"{name}: {count(round(errors), 'memory error')} could not be corrected: what ran on it may be"
+        " wrong or gone.",
         remedy=f"End what runs on it and reset it (nvidia-smi --gpu-reset -i {index}) so that the row is remapped;"
         " if it comes back, have the board replaced. Do not trust results computed on it since then.",
     )

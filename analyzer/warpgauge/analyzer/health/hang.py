@@ -21,14 +21,7 @@ from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.activity import read_activity
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import is_simulated, job_scope, whole_job_scope
-from warpgauge.analyzer.detection.windows import mean, median, onset_time
-from warpgauge.analyzer.detection.wording import count, device_name, percent, span
-from warpgauge.analyzer.frame import channel
-from warpgauge.analyzer.frame.rolling import Signal
-from warpgauge.analyzer.frame.schema import TableName
-from warpgauge.analyzer.health.judging import columns_of, detection, on_device
-from warpgauge.analyzer.health.spinning import ALL_SPIN_SECONDS, MOST_SPIN_SECONDS, spinning_jobs
-from warpgauge.analyzer.health.stillness import (
+from warpgauge.analyzer.detection.stillness import (
     CALCULATING,
     FULL_UTILIZATION,
     LEAST_PIPE,
@@ -39,6 +32,13 @@ from warpgauge.analyzer.health.stillness import (
     moves_data,
     power_roof,
 )
+from warpgauge.analyzer.detection.windows import mean, median, onset_time
+from warpgauge.analyzer.detection.wording import count, device_name, percent
+from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.frame.rolling import Signal
+from warpgauge.analyzer.frame.schema import TableName
+from warpgauge.analyzer.health.judging import columns_of, detection, on_device
+from warpgauge.analyzer.health.spinning import ALL_SPIN_SECONDS, MOST_SPIN_SECONDS, spinning_jobs
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
@@ -132,7 +132,7 @@ def _stuck_together(frame: Frame, key: JobKey, rows: list[int], limit: Array) ->
         confidence=CONFIDENCE_DEVICE,
         evidence=ones[0].evidence,
         summary=f"{len(rows)} of {count(len(job.devices), 'device')} of job {key[1]} report 100 % utilization at"
-        f" {watts:.0f} W of {float(limit[rows[0]]):.0f} W for {span(frame.now - since)}: they are occupied and compute"
+        f" {watts:.0f} W of {float(limit[rows[0]]):.0f} W: they are occupied and compute"
         " nothing, as ranks do that wait for one which does not come.",
         remedy="Look for the device or rank that is missing (lost devices and XIDs of this job, py-spy dump on each"
         " rank), then restart the job from its last checkpoint.",
@@ -168,7 +168,7 @@ def _stuck(frame: Frame, row: int, limit: Array) -> Candidate:
             ),
             *([] if np.isnan(pipes) else [_still_pipes(pipes)]),
         ],
-        summary=f"{name} reports 100 % utilization at {watts:.0f} W of {most:.0f} W for {span(frame.now - since)}:"
+        summary=f"{name} reports 100 % utilization at {watts:.0f} W of {most:.0f} W:"
         " it is occupied and computes nothing.",
         remedy="See what holds it (nvidia-smi, py-spy dump on the process): a deadlock, a kernel that never ends, or a"
         " process whose owner is gone. End it; if it does not end, reset the device.",
@@ -276,8 +276,7 @@ def _waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
             ),
             still,
         ),
-        summary=f"Job {key[1]} ({count(len(rows), 'device')}) made no step for {span(silent)}, usually one in"
-        f" {usual:.1f} s;"
+        summary=f"Job {key[1]} ({count(len(rows), 'device')}) makes no step, usually one in {usual:.1f} s;"
         f" its devices are {percent(busy)} busy at {after:.0f} W instead of {before:.0f} W: it waits in a collective.",
         remedy=_REMEDY,
         impact=Impact(
@@ -305,7 +304,7 @@ def _still_waiting(frame: Frame, key: JobKey, job: Job) -> Candidate | None:
                 threshold=LEAST_SILENT_SECONDS, window_seconds=seconds,
             ),
         ),
-        summary=f"Job {key[1]} ({count(len(rows), 'device')}) made no step for more than {span(seconds)}; its devices"
+        summary=f"Job {key[1]} ({count(len(rows), 'device')}) makes no step; its devices"
         f" are {percent(busy)} busy: it waits in a collective.",
         remedy=_REMEDY,
         impact=Impact(lost_device_seconds=round(seconds * len(rows), 1), method="time of all its devices"),

@@ -2,7 +2,9 @@
 
 The frame is cut into six parts. A leak raises the lowest value of every part over that of the part before, by about
 as much each time; a plateau stops, a warm-up slows down, a sawtooth (garbage collection, a cache that is dropped)
-falls back, and none of these is a leak. What is said is when the memory is full if it goes on like this.
+falls back, and none of these is a leak. Neither is a cache that fills for hours: each part brings less than the one
+before, by a steady factor, and all that is to come at that factor still fits. What is said is when the memory is full
+if it goes on like this.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ __all__ = ["MemoryLeak"]
 
 PARTS: Final = 6
 LEAST_SECONDS: Final = 1800.0  # of history; a warm-up ends sooner
-LEAST_GROWTH: Final = 0.03  # of the memory, over the frame
+LEAST_GROWTH: Final = 0.03  # of the memory, over the frame; less is enough where it is full before morning
 HOLD_GROWTH: Final = 0.02
 HELD_SHARE: Final = 0.9  # of the time the present job must have held the device
 LEAST_RISE: Final = HOLD_GROWTH * (PARTS - 1) / PARTS  # from the lowest of the first part to that of the last one
 EVEN_SHARE: Final = 0.5  # the slowest part grows at least half as much as the mean one
 LEAST_CORRELATION: Final = 0.9  # with time: noise of some percent also has rising minima now and then
+SLOWING: Final = 0.95  # of what the part before brought, at most: a quarter less over six parts, more than noise makes
 LEAST_COVERAGE: Final = 0.8
 LONGEST_SECONDS: Final = 86_400.0  # until full: what fills later is for another day
 WARNING_SECONDS: Final = 12 * 3600.0  # a run that nobody looks after from evening to morning
@@ -69,6 +72,10 @@ class _Trend:
     @property
     def growth(self) -> float:
         return self.per_second * self.seconds / self.total
+
+    @property
+    def raises(self) -> bool:
+        return self.growth >= LEAST_GROWTH or self.left_seconds < WARNING_SECONDS
 
 
 class MemoryLeak:
@@ -184,9 +191,24 @@ def _trends(frame: Frame, memory: _DeviceMemory | _HostMemory) -> list[_Trend]:
             per_second=step / (width * frame.step_seconds),
             seconds=seconds,
         )
-        if trend.growth >= HOLD_GROWTH and 0 < trend.left_seconds <= LONGEST_SECONDS:
+        if trend.growth < HOLD_GROWTH or not 0 < trend.left_seconds <= LONGEST_SECONDS:
+            continue
+        if trend.used + _still_to_come(steps[at]) >= trend.total:
             found.append(trend)
     return found
+
+
+def _still_to_come(steps: Array) -> float:
+    """What growth brings that slows by a steady factor from part to part: a geometric sum; endless if it does not slow.
+
+    `steps` are what each part brought, all above zero.
+    """
+    sizes = np.log(steps.astype(np.float64))
+    numbers = np.arange(len(steps))
+    factor = float(np.exp(np.polyfit(numbers, sizes, 1)[0]))
+    if factor > SLOWING or np.corrcoef(numbers, sizes)[0, 1] > -LEAST_CORRELATION:
+        return float("inf")
+    return float(steps[-1]) * factor / (1 - factor)
 
 
 def _may_grow(memory: _DeviceMemory | _HostMemory, newest: int, all_columns: int) -> Ints:
@@ -204,7 +226,7 @@ def _correlation(values: Array) -> float:
 
 def _words(trend: _Trend) -> str:
     return (
-        f"grew evenly by {gibibytes(trend.per_second * 3600)} an hour over {span(trend.seconds)}, to"
+        f"grew evenly by {gibibytes(trend.per_second * 3600)} an hour over the last {span(trend.seconds)}, to"
         f" {gibibytes(trend.used)} of {gibibytes(trend.total)}; at this rate it is full in {span(trend.left_seconds)}"
     )
 
@@ -233,7 +255,7 @@ def _of_device(frame: Frame, trend: _Trend) -> Candidate:
         summary=f"{device_name(entity)}: its memory{owner} {_words(trend)}.",
         remedy="Save a checkpoint before then. Look for tensors kept across steps (losses summed with their graph,"
         " growing caches, ever longer sequences): torch.cuda.memory_summary() and a memory snapshot name them.",
-        raises=trend.growth >= LEAST_GROWTH,
+        raises=trend.raises,
     )
 
 
@@ -261,5 +283,5 @@ def _of_host(frame: Frame, trend: _Trend) -> Candidate:
         remedy="Find the process that grows (ps --sort=-rss, smem) and restart it in time; a data loader that keeps"
         " what it read is the usual one. Give jobs a memory limit so that only the one at fault is ended.",
         simulated=entity.simulated,
-        strength=Strength.RAISE if trend.growth >= LEAST_GROWTH else Strength.HOLD,
+        strength=Strength.RAISE if trend.raises else Strength.HOLD,
     )

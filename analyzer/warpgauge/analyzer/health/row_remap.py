@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection.evidence import measured
-from warpgauge.analyzer.detection.wording import count, device_name, span
+from warpgauge.analyzer.detection.wording import count, device_name
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import detection, on_device, start_of
 from warpgauge.core.catalog import device
@@ -104,7 +104,7 @@ def _pending(frame: Frame, row: int) -> Candidate:
         since=since,
         confidence=CONFIDENCE,
         evidence=[measured(device.ROW_REMAP_PENDING, 1.0, baseline=0.0, threshold=1.0)],
-        summary=f"{device_name(entity)}: a memory row waits for its replacement, for {span(frame.now - since)};"
+        summary=f"{device_name(entity)}: a memory row waits for its replacement;"
         " until the next reset the bad row stays in use.",
         remedy=f"Let its work end, then reset it (nvidia-smi --gpu-reset -i {entity.index}). No hurry unless"
         " uncorrected errors go on.",

@@ -16,11 +16,11 @@ import numpy as np
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import is_simulated, job_scope
+from warpgauge.analyzer.detection.stillness import FULL_UTILIZATION, LEAST_PIPE, PIPES, USED, moves_data
 from warpgauge.analyzer.detection.windows import mean, median, onset_time
-from warpgauge.analyzer.detection.wording import count, percent, span
+from warpgauge.analyzer.detection.wording import count, percent
 from warpgauge.analyzer.frame.rolling import Picked
 from warpgauge.analyzer.frame.schema import TableName
-from warpgauge.analyzer.health.stillness import FULL_UTILIZATION, LEAST_PIPE, PIPES, USED, moves_data
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Impact, Severity
 
@@ -107,8 +107,8 @@ def _worded(frame: Frame, key: JobKey, job: Job, since: float, worked: float) ->
                 window_seconds=ALL_SPIN_SECONDS,
             ),
         ),
-        summary=f"Job {key[1]} ({count(len(rows), 'device')}) looks busy{drawn} and has done nothing for"
-        f" {span(seconds)}: full utilization, no data moved, arithmetic pipes still{before}. So it is when ranks wait"
+        summary=f"Job {key[1]} ({count(len(rows), 'device')}) looks busy{drawn} and does nothing:"
+        f" full utilization, no data moved, arithmetic pipes still{before}. So it is when ranks wait"
         " in a collective that never ends.",
         remedy="Find the rank that is not in the collective (py-spy dump on each, NCCL_DEBUG=INFO), look for XIDs and"
         " link errors on its devices and for a checkpoint that does not get done, then restart the job from its last"

@@ -15,7 +15,7 @@ import numpy as np
 from warpgauge.analyzer.detection import Candidate, Detection, Judgement
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.hearing import heard_at
-from warpgauge.analyzer.detection.wording import count, device_name, listed, span
+from warpgauge.analyzer.detection.wording import count, device_name, listed
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Scope, Severity
@@ -181,8 +181,8 @@ def _of_fleet(frame: Frame, cluster: str, gone: Mapping[str, float], total: int)
         frame,
         Scope(cluster=cluster),
         seconds,
-        f"{len(gone)} of {count(total, 'node')} of cluster {cluster} fell silent at once ({listed(sorted(gone))}), for"
-        f" {span(seconds)}: more likely the telemetry than the nodes.",
+        f"{len(gone)} of {count(total, 'node')} of cluster {cluster} fell silent at once ({listed(sorted(gone))}):"
+        " more likely the telemetry than the nodes.",
         "Check what all of them share: the network path of the scrapes, the Prometheus server, DNS, an agent roll-out.",
     )
 
@@ -194,7 +194,7 @@ def _of_node(frame: Frame, place: Site, seconds: float) -> Candidate:
         frame,
         Scope(cluster=place[0], node=place[1]),
         seconds,
-        f"Nothing was heard of {place[1]}{also} for {span(seconds)}, while other nodes report.",
+        f"Nothing is heard of {place[1]}{also} any more, while other nodes report.",
         "See whether the node is up and reachable, then whether its agent runs and its port answers.",
     )
 
@@ -204,7 +204,7 @@ def _of_all_devices(frame: Frame, place: Site, devices: int, seconds: float) -> 
         frame,
         Scope(cluster=place[0], node=place[1]),
         seconds,
-        f"Nothing was heard of any of the {devices} devices of {place[1]} for {span(seconds)}, while the node itself"
+        f"Nothing is heard of any of the {devices} devices of {place[1]} any more, while the node itself"
         " reports: more likely their exporter or driver than the devices.",
         "See whether what exports the devices runs (the agent's nvml collector, dcgm-exporter) and what it logs; then"
         " whether the driver answers (nvidia-smi -L).",
@@ -216,7 +216,7 @@ def _of_device(frame: Frame, entity: DeviceEntity, seconds: float) -> Candidate:
         frame,
         Scope(cluster=entity.cluster, node=entity.node, uuid=entity.uuid, instance_id=entity.instance_id or None),
         seconds,
-        f"{device_name(entity)} vanished {span(seconds)} ago, while its node goes on reporting.",
+        f"{device_name(entity)} vanished, while its node goes on reporting.",
         "See whether the driver still lists the device (nvidia-smi -L) and what the kernel log says: it may have fallen"
         " off the bus, or was taken out of service on purpose.",
     )

@@ -166,7 +166,7 @@ def _candidate(frame: Frame, row: int, reason: str, share: float) -> Candidate:
         confidence=confidence(share / RAISE_SHARE - 1, covered=1.0),
         evidence=evidence,
         summary=f"{device_name(frame.devices.entities[row])} is slowed down {words} {percent(share)} of the last"
-        f" {span(WINDOW_SECONDS)}{at}, for {span(frame.now - since)}.",
+        f" {span(WINDOW_SECONDS)}{at}.",
         remedy=remedy,
         raises=share >= RAISE_SHARE,
         impact=impact,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection.evidence import measured
-from warpgauge.analyzer.detection.wording import count, device_name, span
+from warpgauge.analyzer.detection.wording import clock, count, device_name
 from warpgauge.analyzer.health.judging import columns_of, detection, happened, on_device
 from warpgauge.core.catalog import device
 from warpgauge.core.finding import FindingKind, Severity
@@ -137,7 +137,7 @@ class XidEvents:
                 )
                 for seen in told
             ],
-            summary=_summary(device_name(entity), worst, told[1:], frame.now),
+            summary=_summary(device_name(entity), worst, told[1:]),
             remedy=_remedy(worst, entity.index),
         )
 
@@ -196,15 +196,16 @@ def _last_burst(seen: _Seen) -> float:
     return start
 
 
-def _summary(name: str, worst: _Seen, others: Sequence[_Seen], now: float) -> str:
+def _summary(name: str, worst: _Seen, others: Sequence[_Seen]) -> str:
     entry = worst.entry
-    times = count(worst.bursts, "burst")
+    when = f"at {clock(worst.times[-1])}"
+    times = when if worst.bursts == 1 else f"{count(worst.bursts, 'burst')}, the last {when}"
     who = {
         Blame.APPLICATION: ", most likely the application's doing",
         Blame.INFORMATIONAL: ", for information",
     }.get(entry.blame, "")
     also = f"; also XID {', '.join(str(seen.entry.number) for seen in others)}" if others else ""
-    return f"{name}: XID {entry.number} ({entry.meaning}){who}, {times}, last {span(now - worst.times[-1])} ago{also}."
+    return f"{name}: XID {entry.number} ({entry.meaning}){who}, {times}{also}."
 
 
 def _remedy(worst: _Seen, index: int) -> str:

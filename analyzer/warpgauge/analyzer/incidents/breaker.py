@@ -3,21 +3,30 @@
 Sick nodes come one by one. When more than half of the nodes begin to look bad within minutes of each other, the
 telemetry is the likelier culprit (a changed exporter, a clock, a broken scrape), or something all of them stand on
 (a driver roll-out, a power cap, the cooling). One finding says so; the single findings are computed and shown, but
-muted (NVSentinel PR 1629: 77 healthy nodes in 11 racks were flagged after one job crashed).
+muted (NVSentinel PR 1629: 77 healthy nodes in 11 racks were flagged after one job crashed). What the work of a job can
+cause alone speaks of a node only where several jobs show it, as at a shared place: one job often fills a cluster. And
+only where it came while the job ran: jobs that were so from the start did not begin to look bad together. Where nobody
+tells of jobs, or pods of one have names of their own, `one_job` tells from the power; else one finding says what it
+looks like.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.wording import count, listed, span
+from warpgauge.analyzer.incidents.one_job import WORK, work_in
+from warpgauge.analyzer.incidents.shared_places import LEAST_JOBS, OF_SEVERAL_JOBS
 from warpgauge.analyzer.incidents.together import TOGETHER_SECONDS
 from warpgauge.core.finding import Evidence, Finding, FindingKind, Mute, MutedBy, Scope, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from warpgauge.analyzer.frame import Frame
 
@@ -30,28 +39,73 @@ LEAST_NODES: Final = 4
 RAISE_SHARE: Final = 0.5
 HOLD_SHARE: Final = 0.3
 CONFIDENCE: Final = 0.8
+START_SECONDS: Final = 600.0  # of a job: loading, compiling and the first steps
+_OF_WORK: Final = WORK | OF_SEVERAL_JOBS | {FindingKind.WORKLOAD_IMBALANCE}
 
 
 def suspicions(seen: Iterable[Finding | Candidate], frame: Frame) -> Iterator[Candidate]:
     """A candidate for each cluster of which too many nodes look bad at once; `seen` holds now or is to be raised."""
-    onsets: dict[str, dict[str, float]] = defaultdict(dict)
-    kinds: dict[str, Counter[str]] = defaultdict(Counter)
-    simulated: set[str] = set()
-    for one in seen:
-        cluster, node = one.scope.cluster or "", one.scope.node
-        if node is not None and one.severity is not Severity.INFO:
-            onsets[cluster][node] = max(one.since, onsets[cluster].get(node, one.since))
-            kinds[cluster][str(one.kind)] += 1
-            simulated |= {cluster} if one.simulated else set()
-    if max((len(nodes) for nodes in onsets.values()), default=0) < HOLD_SHARE * LEAST_NODES:
+    bad: dict[str, list[Finding | Candidate]] = defaultdict(list)
+    for one in _of_nodes(seen, frame):
+        bad[one.scope.cluster or ""].append(one)
+    if max((len(ones) for ones in bad.values()), default=0) < HOLD_SHARE * LEAST_NODES:
         return
     totals = frame.sites.totals
-    for cluster, nodes in onsets.items():
-        since, together = _largest_burst(list(nodes.values()))
-        share = together / max(totals[cluster], 1)
-        if totals[cluster] >= LEAST_NODES and share > HOLD_SHARE:
-            words = _words(nodes, kinds[cluster], totals[cluster], together, frame.now - since)
-            yield _candidate(cluster, since, share, words, is_simulated=cluster in simulated)
+    for cluster, ones in bad.items():
+        if _burst(ones, totals[cluster]) is None:
+            continue
+        work = work_in(ones, frame)
+        left = work.rest if work is not None and work.job else ones
+        burst = _burst(left, totals[cluster])
+        if burst is not None:
+            yield _candidate(cluster, left, burst, totals[cluster], is_work=work is not None and not work.rest)
+
+
+def _of_nodes(seen: Iterable[Finding | Candidate], frame: Frame) -> list[Finding | Candidate]:
+    """What speaks of nodes, and not of a job that they work for."""
+    told = [one for one in seen if one.scope.node is not None and one.severity is not Severity.INFO]
+    told = [one for one in told if one.kind not in _OF_WORK or not _is_of_its_start(one, frame)]
+    jobs: dict[tuple[str | None, FindingKind], set[str | None]] = defaultdict(set)
+    for one in told:
+        jobs[one.scope.cluster, one.kind].add(one.scope.job_id)
+
+    def is_of_one_job(one: Finding | Candidate) -> bool:
+        is_work = one.kind in _OF_WORK and one.scope.job_id is not None
+        return is_work and len(jobs[one.scope.cluster, one.kind]) < LEAST_JOBS
+
+    return [one for one in told if not is_of_one_job(one)]
+
+
+def _is_of_its_start(one: Finding | Candidate, frame: Frame) -> bool:
+    """Whether its job was so as long as it is known."""
+    job = frame.jobs.get((one.scope.cluster or "", one.scope.job_id or ""))
+    if job is None or not job.devices:
+        return False
+    came = frame.allocated_since[list(job.devices)]
+    return bool(one.since <= np.fmin.reduce(came) + START_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Burst:
+    """When the most nodes began to look bad within three minutes, which look bad at all, and what part began then."""
+
+    since: float
+    together: int
+    share: float  # of all nodes of the cluster
+    nodes: tuple[str, ...]
+
+
+def _burst(bad: Iterable[Finding | Candidate], total: int) -> _Burst | None:
+    """None where too few nodes began together to suspect anything."""
+    onsets: dict[str, float] = {}
+    for one in bad:
+        node = one.scope.node or ""
+        onsets[node] = max(one.since, onsets.get(node, one.since))
+    if total < LEAST_NODES or not onsets:
+        return None
+    since, together = _largest_burst(list(onsets.values()))
+    burst = _Burst(since, together, together / total, tuple(sorted(onsets)))
+    return burst if burst.share > HOLD_SHARE else None
 
 
 def mute_of(finding: Finding, fleet: Mapping[str, Finding]) -> Mute | None:
@@ -73,26 +127,37 @@ def _largest_burst(onsets: list[float]) -> tuple[float, int]:
     return best
 
 
-def _words(nodes: Iterable[str], kinds: Counter[str], total: int, together: int, seconds: float) -> str:
-    what = ", ".join(kind for kind, _ in kinds.most_common(3))
-    return (
-        f"{together} of {count(total, 'node')} began to look bad within {span(TOGETHER_SECONDS)} ({what}; on"
-        f" {listed(sorted(nodes))}), {span(seconds)} ago: more likely the telemetry, or something that all share."
+_REMEDY: Final = (
+    "See first whether the numbers are true: look at one of the nodes itself. Then what changed for all of them at that"
+    " time: exporter or agent version, driver roll-out, power cap, cooling, clock."
+)
+_WORK_REMEDY: Final = (
+    "See what runs on these nodes and whether it goes on (nvidia-smi, py-spy dump on its processes). Nobody tells which"
+    " job holds their devices; else it would be named."
+)
+_MUTED: Final = " The single findings are shown as muted and come back by themselves if they outlast this."
+
+
+def _candidate(
+    cluster: str, bad: Sequence[Finding | Candidate], burst: _Burst, total: int, *, is_work: bool
+) -> Candidate:
+    kinds = ", ".join(kind for kind, _ in Counter(str(one.kind) for one in bad).most_common(3))
+    why = (
+        ", and their power changed with it: most likely a job on all of them that hangs, waits or does other work."
+        if is_work
+        else ": more likely the telemetry, or something that all share."
     )
-
-
-def _candidate(cluster: str, since: float, share: float, words: str, *, is_simulated: bool) -> Candidate:
+    row = Evidence(metric="nodes that look bad", value=round(burst.share, 4), unit="ratio", threshold=RAISE_SHARE)
     return Candidate(
         kind=FindingKind.TELEMETRY_GAP,
         scope=Scope(cluster=cluster),
         severity=Severity.CRITICAL,
-        since=since,
+        since=burst.since,
         confidence=CONFIDENCE,
-        evidence=(Evidence(metric="nodes that look bad", value=round(share, 4), unit="ratio", threshold=RAISE_SHARE),),
-        summary=f"Cluster {cluster}: {words}",
-        remedy="See first whether the numbers are true: look at one of the nodes itself. Then what changed for all of"
-        " them at that time: exporter or agent version, driver roll-out, power cap, cooling, clock. The single findings"
-        " are shown as muted and come back by themselves if they outlast this.",
-        simulated=is_simulated,
-        strength=Strength.RAISE if share > RAISE_SHARE else Strength.HOLD,
+        evidence=(row,),
+        summary=f"Cluster {cluster}: {burst.together} of {count(total, 'node')} began to look bad within"
+        f" {span(TOGETHER_SECONDS)} ({kinds}; on {listed(burst.nodes)}){why}",
+        remedy=(_WORK_REMEDY if is_work else _REMEDY) + _MUTED,
+        simulated=any(one.simulated for one in bad),
+        strength=Strength.RAISE if burst.share > RAISE_SHARE else Strength.HOLD,
     )

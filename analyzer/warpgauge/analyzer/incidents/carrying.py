@@ -5,6 +5,9 @@ absent for `CLEAR_TICKS` ticks in a row (after a restart, or where its nodes wer
 detector's window is clear of the gap); raising needs more than holding, so a condition at the threshold does not
 flap. A condition that comes back within `REFRACTORY_SECONDS` is the same finding again. Ended findings stay known for
 `REMEMBER_SECONDS`, for the page that shows what just ended.
+
+While a finding holds it says what is so now. A condition fades out of its detector's window before it ends, so the last
+words are the weakest: one that ended says what it was at its worst (`OpenFinding.worst`).
 """
 
 from __future__ import annotations
@@ -46,11 +49,16 @@ HasGap = Callable[[Scope, float], bool]
 
 @dataclass(frozen=True, slots=True)
 class OpenFinding:
-    """A finding that holds, for how many ticks nothing showed it, and which detector found it."""
+    """A finding that holds, for how many ticks nothing showed it, and which detector found it.
+
+    `worst` is the finding as it was when it was most severe and surest, past its detector's raise threshold, the newest
+    of such; None where it is so now.
+    """
 
     finding: Finding
     missed_ticks: int = 0
     detector: str = ""
+    worst: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +119,20 @@ def carried(
         if seen in candidates:
             finding = _renewed(entry.finding, candidates[seen], scope=seen[1])
             is_same = finding is entry.finding and not entry.missed_ticks and entry.detector == finders[seen]
-            still_open[seen] = entry if is_same else OpenFinding(finding, detector=finders[seen])
+            worst = _worst(entry.worst or entry.finding, finding, candidates[seen])
+            still_open[seen] = entry if is_same else OpenFinding(finding, detector=finders[seen], worst=worst)
         elif blind.to(entry):
             still_open[key] = entry
         elif entry.missed_ticks + 1 < CLEAR_TICKS:
             still_open[key] = replace(entry, missed_ticks=entry.missed_ticks + 1)
         else:
-            ended[key] = replace(entry.finding, ended=now)
+            ended[key] = _ended(entry, now)
     for key, candidate in candidates.items():
         if key not in still_open and candidate.strength is Strength.RAISE:
-            still_open[key] = OpenFinding(_opened(candidate, ended.pop(key, None), now), detector=finders[key])
+            before = ended.pop(key, None)
+            finding = _opened(candidate, before, now)
+            was = _worst(before, finding, candidate) if before and before.id == finding.id else None
+            still_open[key] = OpenFinding(finding, detector=finders[key], worst=was)
     return replace(state, open=still_open, ended=ended, resumed=state.resumed if blind.detectors else None)
 
 
@@ -188,6 +200,28 @@ def _renewed(finding: Finding, candidate: Candidate, *, scope: Scope) -> Finding
         remedy=candidate.remedy,
         impact=candidate.impact,
         simulated=candidate.simulated,
+    )
+
+
+def _worst(before: Finding, now: Finding, candidate: Candidate) -> Finding | None:
+    """What a finding was, unless it is as bad now; a candidate that only holds it lies below the threshold."""
+    is_less = (now.severity.rank, now.confidence) < (before.severity.rank, before.confidence)
+    return before if candidate.strength is not Strength.RAISE or is_less else None
+
+
+def _ended(entry: OpenFinding, now: float) -> Finding:
+    """The finding with its end, as it was at its worst; what it cost is the most that was ever counted."""
+    finding, worst = entry.finding, entry.worst or entry.finding
+    lost = [one.impact.lost_device_seconds or 0.0 for one in (finding, worst) if one.impact is not None]
+    return replace(
+        finding,
+        ended=now,
+        severity=worst.severity,
+        confidence=worst.confidence,
+        evidence=worst.evidence,
+        summary=worst.summary,
+        remedy=worst.remedy,
+        impact=replace(worst.impact, lost_device_seconds=max(lost) or None) if worst.impact else finding.impact,
     )
 
 

@@ -209,9 +209,7 @@ def _carried(
 
 
 def _with_end(finding: Finding, endings: Mapping[str, Finding], now: float) -> Finding:
-    return (
-        finding if finding.ended is not None else replace(finding, ended=endings.get(finding.id, finding).ended or now)
-    )
+    return finding if finding.ended is not None else endings.get(finding.id) or replace(finding, ended=now)
 
 
 def _over(one: KnownIncident, endings: Mapping[str, Finding], into: str | None, now: float) -> KnownIncident:
@@ -223,7 +221,16 @@ def _over(one: KnownIncident, endings: Mapping[str, Finding], into: str | None, 
         summary = f"{one.incident.summary} It is part of incident {into} now."
         return KnownIncident(incident=replace(one.incident, ended=now, summary=summary), members={})
     ended = max(finding.ended or now for finding in members.values())
-    return KnownIncident(incident=replace(one.incident, ended=ended), members=members)
+    summary = _retold(one, members)
+    return KnownIncident(incident=replace(one.incident, ended=ended, summary=summary), members=members)
+
+
+def _retold(one: KnownIncident, ended: Mapping[str, Finding]) -> str:
+    """An incident's words, led by those with which its finding ended."""
+    said, lead = one.incident.summary, one.incident.root_cause or one.incident.findings[0]
+    if lead not in ended or not said.startswith(one.members[lead].summary):
+        return said
+    return ended[lead].summary + said.removeprefix(one.members[lead].summary)
 
 
 # ---- what it says

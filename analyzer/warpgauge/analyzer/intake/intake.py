@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.dialects import Mapped, is_known, map_series
+from warpgauge.analyzer.dialects import Mapped, is_known, map_series, speaks_of_its_pod
 from warpgauge.analyzer.dialects.conversions import Conversions
 from warpgauge.analyzer.dialects.naming import DESCRIBING
 from warpgauge.analyzer.frame import DESCRIPTION, NOT_KEPT
@@ -246,8 +246,8 @@ class Intake:
         if not is_known(name):
             return _FOREIGN
         self._begin_generation()
-        located = self.names.located(labels)
-        mapped = map_series(name, located)
+        located = self.names.located(labels, is_of_its_pod=speaks_of_its_pod(name))
+        mapped = [self._of_its_job(one, located["cluster"]) for one in map_series(name, located)]
         if name in DESCRIBING or any(one.metric is device.DEVICE_INFO for one in mapped):
             self._learn_layout(located, mapped)
             self.opt_outs.hear((located["cluster"], located["node"]), origin, located, at_ms)
@@ -261,6 +261,14 @@ class Intake:
             return kept[0]
         self._fans.append(np.array(kept, dtype=np.int64))
         return _FIRST_FAN - (len(self._fans) - 1)
+
+    def _of_its_job(self, mapped: Mapped, cluster: str) -> Mapped:
+        """A pod's hold on a device as its job's; a job that the series names itself stays (a step timer, Slurm)."""
+        labels = mapped.labels
+        if mapped.metric is not device.WORKLOAD_INFO or labels.get("job_id") or not labels.get("pod"):
+            return mapped
+        job = self.names.jobs.of((cluster, labels.get("namespace", ""), labels["pod"]))
+        return replace(mapped, labels={**labels, "job_id": job}) if job else mapped
 
     def _learn_layout(self, located: Mapping[str, str], mapped: Sequence[Mapped]) -> None:
         """What the target's labels say that the node and its devices belong to; of the info series only.

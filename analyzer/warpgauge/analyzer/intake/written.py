@@ -21,6 +21,7 @@ from warpgauge.analyzer.sources.write_request import SeriesBook, labels_in
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from warpgauge.analyzer.dialects.pod_jobs import PodKey
     from warpgauge.analyzer.frame.states import Doubles
     from warpgauge.analyzer.frame.table import Ints
     from warpgauge.analyzer.intake import Intake
@@ -64,6 +65,7 @@ class WrittenSamples:
         self._least_sweep = self._next_sweep = least_sweep
         self._generation = self._names = -1
         self._named_at, self._rename_seconds = 0.0, RENAME_SECONDS
+        self._unsettled: dict[PodKey, list[int]] = {}  # series of pods that nothing described when they came
 
     def take(self, body: bytes, now: float, *, not_after: float | None = None) -> int:
         """Keep the samples of a request; gives how many; `now` in monotonic seconds.
@@ -119,6 +121,7 @@ class WrittenSamples:
         renumbered = np.cumsum(is_alive) - 1
         self._waiting = [replace(batch, numbers=renumbered[batch.numbers]) for batch in self._waiting]
         self._book.keep(kept)
+        self._unsettled.clear()  # they wait until all series are looked at anew
         self._election.keep(kept)
         for array, empty in ((self._ids, _UNRESOLVED), (self._last_ms, 0), (self._interval_ms, 0)):
             array[: len(kept)] = array[kept]
@@ -175,14 +178,21 @@ class WrittenSamples:
         if frame.generation != self._generation or is_renamed:
             self._generation, self._names, self._named_at = frame.generation, names.version, now
             self._ids[:] = _UNRESOLVED
+            self._unsettled.clear()
+        for pod in names.jobs.take_arrived():
+            self._ids[self._unsettled.pop(pod, [])] = _UNRESOLVED
         is_new = self._ids[numbers] == _UNRESOLVED
         new, places = np.unique(numbers[is_new], return_inverse=True)
         newest = np.zeros(len(new), dtype=np.int64)
         np.maximum.at(newest, places, times_ms[is_new])
         for number, at_ms in zip(new.tolist(), newest.tolist(), strict=True):
-            self._ids[number] = self._id_of(labels_in(self._book.blocks[number]), at_ms)
+            self._ids[number] = self._id_of(number, labels_in(self._book.blocks[number]), at_ms)
 
-    def _id_of(self, labels: Mapping[str, str], at_ms: int) -> int:
+    def _id_of(self, number: int, labels: Mapping[str, str], at_ms: int) -> int:
         own = without(labels, {"__name__", *self._replica_labels})
         origin = f"{own.get('job', '')} {own.get('instance', '')}"
-        return self._intake.resolve(labels["__name__"], own, origin, at_ms=at_ms)
+        found = self._intake.resolve(labels["__name__"], own, origin, at_ms=at_ms)
+        pod = self._intake.names.pod(own)
+        if self._intake.names.jobs.is_awaited(pod):
+            self._unsettled.setdefault(pod, []).append(number)
+        return found

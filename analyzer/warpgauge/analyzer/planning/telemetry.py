@@ -73,5 +73,11 @@ def _plan(finding: Finding, frame: Frame, occupancy: Occupancy) -> MovePlan:
         node,
         throttled_ratio=watched.throttled_ratio,
         rack_of=watched.rack_of,
-        pod=job if job in occupancy.pods else "",
+        pod=_pod_on(occupancy, node, job),
     )
+
+
+def _pod_on(occupancy: Occupancy, node: str, job: str) -> str:
+    """The pod of a node that is the job, or of the job; "" if none is."""
+    here = occupancy.on(occupancy.cluster.index[node])
+    return next((pod.name for pod in here if job and job in {pod.name, pod.gang}), "")

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.incidents.engine import Result
     from warpgauge.analyzer.recommend import Plan
     from warpgauge.analyzer.recommend.lease import DirectoryLock, Lease
+    from warpgauge.analyzer.recommend.webhook import WebhookSink
     from warpgauge.core.clock import Clock
     from warpgauge.core.config.sections import ActingConfig
     from warpgauge.core.recommendation import Recommendation
     from warpgauge.core.verification import Verification
 
-__all__ = ["BOOK_FILE", "RECOMMENDATIONS_FILE", "Advisor", "Step", "make_outbox"]
+__all__ = ["BOOK_FILE", "RECOMMENDATIONS_FILE", "Advisor", "Step", "make_outbox", "webhook_of"]
 
 RECOMMENDATIONS_FILE: Final = "recommendations.jsonl"
 BOOK_FILE: Final = "recommendations.sqlite"
@@ -56,15 +57,25 @@ def make_outbox(directory: Path, clock: Clock, acting: ActingConfig) -> Outbox:
     """
     sinks: list[Any] = [FileSink(directory / RECOMMENDATIONS_FILE), StreamSink(sys.stdout)]
     if acting.webhook_url:
-        from warpgauge.analyzer.recommend.webhook import Secrets, WebhookSink  # noqa: PLC0415 - an extra
-
-        secrets = Secrets(file=acting.webhook_secret_file, variable=SECRET_VARIABLE)
-        secrets.keys(os.environ)  # what cannot work ends the start, not the first delivery
-        context = client_context(
-            acting.webhook_ca_file, acting.webhook_client_cert, acting.webhook_client_key, of="acting.webhook_url"
-        )
-        sinks.append(WebhookSink("webhook", acting.webhook_url, secrets, clock=clock, context=context))
+        sinks.append(webhook_of(acting, clock))
     return Outbox(directory, sinks, clock)
+
+
+def webhook_of(acting: ActingConfig, clock: Clock) -> WebhookSink:
+    """The webhook that the settings name.
+
+    Raises:
+        ConfigError: its secrets or TLS files cannot be used.
+
+    """
+    from warpgauge.analyzer.recommend.webhook import Secrets, WebhookSink  # noqa: PLC0415 - an extra
+
+    secrets = Secrets(file=acting.webhook_secret_file, variable=SECRET_VARIABLE)
+    secrets.keys(os.environ)  # what cannot work ends the start, not the first delivery
+    context = client_context(
+        acting.webhook_ca_file, acting.webhook_client_cert, acting.webhook_client_key, of="acting.webhook_url"
+    )
+    return WebhookSink("webhook", acting.webhook_url, secrets, clock=clock, context=context)
 
 
 @dataclass(frozen=True, slots=True)

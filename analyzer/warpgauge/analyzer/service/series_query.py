@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from warpgauge.analyzer.frame.entities import DeviceEntity, RankEntity
+from warpgauge.analyzer.frame.entities import DeviceEntity, RankEntity, ServerEntity
 from warpgauge.analyzer.frame.schema import PLACES
 from warpgauge.core.catalog import BY_NAME, Kind
 from warpgauge.core.errors import InputError
@@ -113,6 +113,9 @@ def _labels(entity: Entity) -> dict[str, str]:
     elif isinstance(entity, RankEntity):
         labels |= {"job_id": entity.job_id, "rank": str(entity.rank)}
         labels |= {"stage": str(entity.stage)} if entity.stage is not None else {}
+    elif isinstance(entity, ServerEntity):
+        labels |= {"server": entity.server, "endpoint": entity.endpoint}
+        labels |= {"model": entity.model} if entity.model else {}
     return labels
 
 

@@ -11,7 +11,7 @@ import asyncio
 import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from warpgauge.analyzer.detectors import CLOSE_DETECTORS
@@ -51,6 +51,7 @@ _PATIENCE_SECONDS: Final = 20.0  # a sample may come this late before its absenc
 _UNHEARD_SECONDS: Final = 300.0  # after a start: FIRST_SETTLE_SECONDS of what is written to us, and a slow scrape more
 _WRITTEN_PATIENCE_SECONDS: Final = 35.0  # what is written to us waits in the sender's queue and in ours
 
+_AT_ONCE: Final = 2  # changes of the frame in the thread's queue: one runs, the next need not wait for the loop
 _MANY_SERIES: Final = 20_000  # of fewer the garbage collector looks through all in a few milliseconds
 
 T = TypeVar("T")
@@ -82,6 +83,7 @@ class Watch:
         self._clock = clock
         self._detectors = paced(detectors)
         self._owner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frame")
+        self._line = asyncio.Semaphore(_AT_ONCE)  # first come, first served
         self._frame = Frame(window_seconds=config.window_seconds)
         self._layout = layout or Layout()  # of the topology file
         self._frame.layout.take_over(self._layout)
@@ -110,7 +112,7 @@ class Watch:
         return self._intake.opt_outs.nodes | (frozenset() if is_settled else self._opted_out_before)
 
     async def ask(self, question: Callable[[Frame], T]) -> T:
-        """Run a function on the frame, in the thread that owns it."""
+        """Run a function on the frame, in the thread that owns it; pages that wait are let wait a little longer."""
         return await self._run(lambda: question(self._frame))
 
     async def take(self, batch: Batch) -> None:
@@ -120,7 +122,7 @@ class Watch:
             InputError: it is malformed; nothing of it was taken.
 
         """
-        await self._run(lambda: self._take(batch))
+        await self._in_line(lambda: self._take(batch))
 
     async def write(self, body: bytes) -> int:
         """Keep the samples of a remote-write message; gives how many.
@@ -129,11 +131,11 @@ class Watch:
             InputError: it is malformed; nothing of it was kept.
 
         """
-        return await self._run(lambda: self._written.take(body, self._clock.monotonic(), not_after=self._not_after()))
+        return await self._in_line(lambda: self._write(body))
 
     async def forget(self, target: str) -> None:
         """Drop what is remembered for a target that is gone."""
-        await self._run(lambda: self._forget(target))
+        await self._in_line(lambda: self._forget(target))
 
     async def live(self) -> dict[str, Any]:
         """The live document."""
@@ -141,23 +143,23 @@ class Watch:
 
     async def judge(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result:
         """Run the detectors on the frame as it is; nothing is remembered until `accept`."""
-        return await self._run(lambda: self._judge(processes))
+        return await self._in_line(lambda: self._judge(processes))
 
     async def glance(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result | None:
         """Run the close detectors only, on the last seconds; None where nothing is read often enough for that."""
-        return await self._run(lambda: self._glance(processes))
+        return await self._in_line(lambda: self._glance(processes))
 
     async def accept(self, result: Result) -> None:
         """Let a result be what the next tick starts from, and forget what is long gone."""
-        await self._run(lambda: self._accept(result))
+        await self._in_line(lambda: self._accept(result))
 
     async def save(self, ledger: Ledger) -> Saved:
         """A copy of all that the next run needs; writing it is the caller's business."""
-        return await self._run(lambda: self._save(ledger))
+        return await self._in_line(lambda: self._save(ledger))
 
     async def resume(self, memory: Memory) -> None:
         """Go on where another run stopped, before anything was taken."""
-        await self._run(lambda: self._resume(memory))
+        await self._in_line(lambda: self._resume(memory))
 
     def page_of(self, node: NodeKey) -> str | None:
         """URL of the page that told of a node, None if no agent did."""
@@ -166,6 +168,14 @@ class Watch:
     def close(self) -> None:
         """End the thread; work not begun is dropped."""
         self._owner.shutdown(wait=True, cancel_futures=True)
+
+    async def _in_line(self, work: Callable[[], T]) -> T:
+        """Run what changes the frame, in the order of asking.
+
+        Few at a time are the thread's, so that whoever asks does not wait for the pages of a whole fleet.
+        """
+        async with self._line:
+            return await self._run(work)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._owner, work)
@@ -207,6 +217,9 @@ class Watch:
         if isinstance(batch, Page):  # of other sources the series themselves say it
             self._intake.opt_outs.hear(node, batch.target.name, labels, round(1000.0 * (batch.time or 0.0)))
 
+    def _write(self, body: bytes) -> int:
+        return self._written.take(body, self._clock.monotonic(), not_after=self._not_after())
+
     def _forget(self, target: str) -> None:
         self._intake.forget(target)
         self._close.forget(target)
@@ -228,9 +241,19 @@ class Watch:
             has_gap=Presence(self._frame).has_gap,
             muting=self.muting,
             told_at=self._clock.now(),
-            processes=processes,
+            processes=self._of_jobs(processes),
             is_tolerant=True,
         )
+
+    def _of_jobs(
+        self, processes: Mapping[NodeKey, Sequence[ProcessReading]]
+    ) -> Mapping[NodeKey, Sequence[ProcessReading]]:
+        """With pods that an agent names as the jobs that they are of, as the frame has them."""
+        called = self._intake.names.jobs.called
+        return {
+            (cluster, node): [replace(one, job=called(cluster, one.job)) if one.job else one for one in readings]
+            for (cluster, node), readings in processes.items()
+        }
 
     def _glance(self, processes: Mapping[NodeKey, Sequence[ProcessReading]]) -> Result | None:
         self._frame.close_up = self._close.current(self._clock.now())
@@ -244,7 +267,7 @@ class Watch:
             has_gap=Presence(self._frame).has_gap,
             muting=self.muting,
             told_at=self._clock.now(),
-            processes=processes,
+            processes=self._of_jobs(processes),
             is_partial=True,
             is_tolerant=True,
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from warpgauge.analyzer.frame import Frame
-from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity
+from warpgauge.analyzer.frame.entities import DeviceEntity, NodeEntity, RankEntity, ServerEntity
 from warpgauge.analyzer.frame.identities import DIGEST_BYTES
 from warpgauge.analyzer.frame.schema import PLACES, TableName
 from warpgauge.analyzer.frame.workloads import Holding
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from warpgauge.analyzer.frame import FrameParts
+    from warpgauge.analyzer.frame.entities import Entity
     from warpgauge.analyzer.frame.table import ChannelKey, Table
     from warpgauge.analyzer.snapshot.container import Reader
 
@@ -38,6 +39,7 @@ _ENTITIES: Final[dict[TableName, Any]] = {
     TableName.DEVICES: DeviceEntity,
     TableName.NODES: NodeEntity,
     TableName.RANKS: RankEntity,
+    TableName.SERVERS: ServerEntity,
 }
 _STATES: Final = "states."
 _CELLS: Final = "cells."
@@ -194,12 +196,14 @@ def _fill(
     table.last_seen_ms[: len(entities)] = last_seen_ms
 
 
-def _row_key(entity: DeviceEntity | NodeEntity | RankEntity) -> Hashable:
+def _row_key(entity: Entity) -> Hashable:
     """The key that `Tables` finds a row by."""
     if isinstance(entity, DeviceEntity):
         return (entity.cluster, entity.node, entity.uuid, entity.instance_id)
     if isinstance(entity, NodeEntity):
         return (entity.cluster, entity.node)
+    if isinstance(entity, ServerEntity):
+        return (entity.cluster, entity.node, entity.server, entity.endpoint, entity.model)
     return (entity.cluster, entity.job_id, entity.rank)
 
 

@@ -31,16 +31,23 @@ class Keeper:
         self.path = directory / SNAPSHOT_FILE
         self.rest_seconds = interval_seconds  # until the next one
         self._interval_seconds = interval_seconds
-        self._lock = threading.Lock()  # guards the file: at the end a write on schedule may still be under way
+        self._failure = ""  # of the last write
+        self._lock = threading.Lock()  # guards both: at the end a write on schedule may still be under way
 
     def save(self, saved: Saved) -> None:
-        """Replace the file; a failure is logged and leaves the old one."""
+        """Replace the file; a failure leaves the old one and is logged until it changes."""
         began = time.monotonic()
         with self._lock:
             try:
                 write_container(self.path, saved.document(), saved.stored())
             except (StorageError, Interrupted) as error:
-                _LOG.warning("snapshot not written", extra={"error": str(error)})
+                if str(error) != self._failure:
+                    self._failure = str(error)
+                    _LOG.warning("snapshot not written", extra={"error": self._failure})
+            else:
+                if self._failure:
+                    self._failure = ""
+                    _LOG.info("snapshot is written again", extra={"path": str(self.path)})
         took = time.monotonic() - began
         self.rest_seconds = max(self._interval_seconds, _LEAST_REST * took)
 

@@ -47,10 +47,7 @@ class Saved:
         """All but the arrays, as JSON."""
         return {
             "frame": self.frame.document(),
-            "open": [
-                {"finding": one.finding.to_json(), "missed_ticks": one.missed_ticks, "detector": one.detector}
-                for one in self.state.open.values()
-            ],
+            "open": [_entry(one) for one in self.state.open.values()],
             "ended": [finding.to_json() for finding in self.state.ended.values()],
             "incidents": [
                 {
@@ -107,6 +104,12 @@ class Memory:
         )
 
 
+def _entry(one: OpenFinding) -> dict[str, Any]:
+    """An open finding; how it was at its worst where it is not so now."""
+    told = {"finding": one.finding.to_json(), "missed_ticks": one.missed_ticks, "detector": one.detector}
+    return told if one.worst is None else told | {"worst": one.worst.to_json()}
+
+
 def _frame(document: Mapping[str, Any], reader: Reader, window_seconds: float) -> tuple[Frame, bool]:
     """The frame, and whether it has what was saved."""
     try:
@@ -118,7 +121,12 @@ def _frame(document: Mapping[str, Any], reader: Reader, window_seconds: float) -
 
 def _state(document: Mapping[str, Any], resumed: float | None) -> EngineState:
     entries = [
-        OpenFinding(finding_from_json(one["finding"]), int(one["missed_ticks"]), str(one["detector"]))
+        OpenFinding(
+            finding_from_json(one["finding"]),
+            int(one["missed_ticks"]),
+            str(one["detector"]),
+            finding_from_json(one["worst"]) if "worst" in one else None,
+        )
         for one in document["open"]
     ]
     ended = [finding_from_json(one) for one in document["ended"]]

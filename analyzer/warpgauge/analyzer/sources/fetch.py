@@ -32,8 +32,12 @@ class Answer:
 
 
 def new_session() -> aiohttp.ClientSession:
-    """A session that follows no proxies from the environment and keeps no cookies."""
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
+    """A session that follows no proxies from the environment and keeps no cookies.
+
+    How many requests wait at once is their source's business: waiting for a full pool would count against its patience.
+    """
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
 
 
 async def get(  # noqa: PLR0913 - the knobs of a request

@@ -15,6 +15,7 @@ from warpgauge.analyzer.history.folder import hour_of
 from warpgauge.analyzer.sources.batch import Page, Target
 from warpgauge.analyzer.sources.csv_table import read_csv
 from warpgauge.analyzer.sources.long_table import LongTable
+from warpgauge.analyzer.sources.replicas import REPLICA_LABELS
 from warpgauge.core.errors import InputError
 from warpgauge.core.exposition import parse
 
@@ -73,8 +74,13 @@ def _walk(directory: Path) -> Iterator[Path]:
             yield entry
 
 
-def batches_of(path: Path, *, span: tuple[float, float] | None = None) -> Iterator[Batch]:
+def batches_of(
+    path: Path, *, span: tuple[float, float] | None = None, replica_labels: Sequence[str] = REPLICA_LABELS
+) -> Iterator[Batch]:
     """What one file holds; with a `span` in seconds since the epoch what lies in it.
+
+    Of a table of an HA pair's samples, as a Thanos or a Mimir exports it, each series is handed on once: its rows
+    differ in `replica_labels` only. Text of one Prometheus has no such labels: they come on the way out.
 
     Raises:
         InputError: as of `read_file`.
@@ -90,7 +96,7 @@ def batches_of(path: Path, *, span: tuple[float, float] | None = None) -> Iterat
     table = read_csv(path, span=span) if path.suffix == ".csv" else _parquet(path, span)
     # Whoever wrote our history placed each series already; a name made of the file's would tear it at every file.
     defaults = {"instance": path.stem} if hour is None else {}
-    yield from table.ranges(Target(name=str(path), defaults=defaults))
+    yield from table.ranges(Target(name=str(path), defaults=defaults), replica_labels)
 
 
 def _parquet(path: Path, span: tuple[float, float] | None) -> LongTable:

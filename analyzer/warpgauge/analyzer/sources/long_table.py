@@ -13,6 +13,7 @@ import numpy as np
 
 from warpgauge.analyzer.dialects.naming import DESCRIBING
 from warpgauge.analyzer.sources.batch import Points, Ranges, Target
+from warpgauge.analyzer.sources.replicas import merge_replicas
 from warpgauge.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class LongTable:
         """Take in rows: of each the number of its series, its time and its value."""
         self._parts.append((numbers.astype(np.int32), times_ms, values))
 
-    def ranges(self, target: Target) -> Iterator[Ranges]:
-        """All rows as series over time, those that tell nodes' names first."""
-        points = self._points()
+    def ranges(self, target: Target, replica_labels: Sequence[str] = ()) -> Iterator[Ranges]:
+        """All rows as series over time, those that tell nodes' names first; what an HA pair has twice is there once."""
+        points = merge_replicas(self._points(), replica_labels)
         intervals = _intervals([one.times_ms for one in points])
         is_describing = np.array([one.name in DESCRIBING for one in points], dtype=bool)
         for chosen in (is_describing, ~is_describing):

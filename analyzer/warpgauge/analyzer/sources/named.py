@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from warpgauge.analyzer.sources.access import Access, Credentials, Terms, tls_context
 from warpgauge.analyzer.sources.agent import AgentSource, Intervals
 from warpgauge.analyzer.sources.poll import PrometheusPoll
+from warpgauge.analyzer.sources.prometheus import matchers_of
+from warpgauge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from warpgauge.core.clock import Clock
     from warpgauge.core.config import AnalyzerConfig
 
-__all__ = ["agent_terms_of", "sources_of"]
+__all__ = ["access_of", "agent_terms_of", "sources_of"]
 
 
 def agent_terms_of(config: AnalyzerConfig) -> Terms:
@@ -67,7 +70,7 @@ def sources_of(  # noqa: PLR0913 - what is read, on what terms, and where to
     poll = PrometheusPoll(
         session,
         take,
-        access=_access_of(config),
+        access=access_of(config),
         match=config.prometheus_match or None,
         replica_labels=config.replica_labels,
         interval_seconds=config.interval_seconds,
@@ -77,7 +80,21 @@ def sources_of(  # noqa: PLR0913 - what is read, on what terms, and where to
     return (agents, poll)
 
 
-def _access_of(config: AnalyzerConfig) -> Access:
+def access_of(config: AnalyzerConfig) -> Access:
+    """On what terms the Prometheus of the settings is asked, whose selector is checked too.
+
+    Raises:
+        ConfigError: a setting is unfit, or a file that one names cannot be used; the message names it.
+
+    """
+    if "@" in urlsplit(config.prometheus_url).netloc:
+        msg = (
+            "analyzer.prometheus_url must hold no user and password, they end up in process lists and logs: "
+            "set analyzer.prometheus_basic_auth_file"
+        )
+        raise ConfigError(msg)
+    if config.prometheus_match:
+        matchers_of(config.prometheus_match, "analyzer.prometheus_match")
     credentials = Credentials(
         bearer_token_file=_file(config.prometheus_bearer_token_file),
         basic_auth_file=_file(config.prometheus_basic_auth_file),

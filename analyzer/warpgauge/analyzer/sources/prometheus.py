@@ -40,7 +40,8 @@ _SERIES_PER_QUERY: Final = 200_000
 _LEAST_CHUNK_SECONDS: Final = 60.0
 _URL_CHARACTERS: Final = 3000  # of names; with percent signs and the rest still far below 8 KiB
 _ASKED_FOR_INTERVAL: Final = 20  # series
-_MATCH: Final = re.compile(r"\{(.*)\}", re.DOTALL)
+_MATCHER: Final = r"""[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)"""
+_MATCH: Final = re.compile(rf"\{{\s*((?:{_MATCHER}(?:\s*,\s*{_MATCHER})*)?)\s*,?\s*\}}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,7 @@ class Span:
             ConfigError: it has none.
 
         """
-        if self.match is None:
-            return ""
-        found = _MATCH.fullmatch(self.match.strip())
-        if found is None:
-            msg = f'--match {self.match!r} must be a selector in braces, such as {{cluster="a"}}'
-            raise ConfigError(msg)
-        return found[1].strip().strip(",")
+        return matchers_of(self.match or "{}", "--match")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +222,20 @@ def _name_groups() -> Iterator[str]:
             group = []
         group.append(name)
     yield "|".join(group)
+
+
+def matchers_of(match: str, key: str) -> str:
+    """A selector without its braces; `key` names the flag or setting in the error.
+
+    Raises:
+        ConfigError: it is none.
+
+    """
+    found = _MATCH.fullmatch(match.strip())
+    if found is None:
+        msg = f'{key} {match!r} must be a selector in braces, such as {{cluster="a"}}'
+        raise ConfigError(msg)
+    return found[1]
 
 
 def _selector(name: str, matchers: str) -> str:

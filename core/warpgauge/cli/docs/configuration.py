@@ -16,7 +16,11 @@ __all__ = ["page"]
 _INTRO: Final = """
 One TOML file, given with `--config FILE`. A flag wins over an environment variable, that over the file, that over
 the default. An unknown key is an error that suggests the nearest known one. `warpgauge config show` prints every
-setting in force and where its value came from; `warpgauge config check` only checks.
+setting in force and where its value came from; `warpgauge config check` only checks, the files that they name included.
+
+Settings are read when a process starts: to change one, restart it (an analyzer goes on from its snapshot). SIGHUP
+ends it, as SIGTERM does. Read anew while it runs are `web.config_file` and what it names, `acting.site_rules_file`,
+`acting.webhook_secret_file`, `kubernetes.token_file`, and the tokens and logins of `[analyzer]`.
 
 ```toml
 [agent]
@@ -69,6 +73,7 @@ def _rule(setting: Setting) -> str:
     rules = [
         f"> {setting.above:g}" if setting.above is not None else "",
         f">= {setting.at_least:g}" if setting.at_least is not None else "",
+        f"<= {setting.at_most:g}" if setting.at_most is not None else "",
         ", ".join(code(choice) for choice in setting.choices),
         "http or https" if setting.urls else "",
     ]

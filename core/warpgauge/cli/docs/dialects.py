@@ -1,4 +1,4 @@
-"""Which exporters the analyzer reads besides our own agent, what it takes from each, and what each cannot tell."""
+"""Which exporters and servers the analyzer reads besides our own agent, what it takes and what each cannot tell."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from warpgauge.analyzer.dialects import DIALECTS
 from warpgauge.analyzer.dialects.all_smi import HOST_ROWS
 from warpgauge.analyzer.dialects.node_exporter import ROWS
 from warpgauge.analyzer.dialects.rows import DeviceDialect
+from warpgauge.analyzer.dialects.serving import ServingDialect
 from warpgauge.analyzer.dialects.verdicts import VERDICTS, missing_for
 from warpgauge.cli.docs.markdown import code, page_of, rows
+from warpgauge.core.catalog import Family
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from warpgauge.analyzer.dialects import Dialect
     from warpgauge.analyzer.dialects.rows import Row
+    from warpgauge.analyzer.dialects.verdicts import Verdict
 
 __all__ = ["page"]
 
@@ -39,35 +42,58 @@ What a fleet with this exporter alone lacks for a verdict; `yes` where nothing i
 fields are enabled. Signals of several exporters add up.
 """
 
+_SERVERS: Final = """
+## Verdicts about inference servers
+
+The same for servers whose own pages a Prometheus scrapes. The two verdicts about them need nothing else; about their
+devices and nodes the exporters above tell.
+"""
+
 _BITS: Final = """
 Whether a device is held by a workload is read off the labels of the exporter's series: `exported_pod` before `pod`,
 never the exporter's own pod. Several pods that share a device by time slicing are several holders of one device;
-`GPU_I_ID` is our `instance_id`. Values that no device can have are an exporter's marker for "not available" and are
-dropped (`blank` in the summary of `warpgauge analyze --json`).
+`GPU_I_ID` is our `instance_id`. Pods that one controller starts and ends together are one job, called `NAMESPACE/NAME`
+after that controller, where kube-state-metrics or the labels of pods tell it; other pods are
+[jobs of their own](../howto/kubernetes.md#which-pods-are-one-job). Values that no device can have are an exporter's
+marker for "not available" and are dropped (`blank` in the summary of `warpgauge analyze --json`).
 """
 
 
 def page() -> str:
     """Verdicts of all, then each with its table."""
-    return page_of("Dialects", _INTRO, _VERDICTS, _verdicts(), "## Workloads and blanks", _BITS, *_dialects())
+    return page_of(
+        "Dialects",
+        _INTRO,
+        _VERDICTS,
+        _verdicts([one for one in DIALECTS if not isinstance(one, ServingDialect)], VERDICTS),
+        _SERVERS,
+        _verdicts([one for one in DIALECTS if isinstance(one, ServingDialect)], list(filter(_is_of_servers, VERDICTS))),
+        "## Workloads and blanks",
+        _BITS,
+        *_dialects(),
+    )
 
 
-def _verdicts() -> str:
-    headers = ("Verdict", *(dialect.name for dialect in DIALECTS))
+def _verdicts(dialects: Sequence[Dialect], verdicts: Sequence[Verdict]) -> str:
+    headers = ("Verdict", *(dialect.name for dialect in dialects))
     return rows(
         headers,
         [
             (
                 ", ".join(code(kind.value) for kind in verdict.kinds),
-                *(_lacking(dialect, number) for dialect in DIALECTS),
+                *(_lacking(dialect, verdict) for dialect in dialects),
             )
-            for number, verdict in enumerate(VERDICTS)
+            for verdict in verdicts
         ],
     )
 
 
-def _lacking(dialect: Dialect, number: int) -> str:
-    missing = missing_for(dialect, VERDICTS[number])
+def _is_of_servers(verdict: Verdict) -> bool:
+    return any(metric.family is Family.SERVING for group in verdict.needs for metric in group)
+
+
+def _lacking(dialect: Dialect, verdict: Verdict) -> str:
+    missing = missing_for(dialect, verdict)
     return ", ".join(code(metric.name) for metric in missing) or "yes"
 
 
@@ -87,7 +113,7 @@ def _module_of(dialect: Dialect) -> object:
 
 
 def _readings(dialect: Dialect) -> Iterator[tuple[str, Row]]:
-    if isinstance(dialect, DeviceDialect):
+    if isinstance(dialect, (DeviceDialect, ServingDialect)):
         yield from ((name, row) for name, group in dialect.rows.items() for row in group)
     yield from {"node_exporter": ROWS, "all-smi": HOST_ROWS}.get(dialect.name, {}).items()
 

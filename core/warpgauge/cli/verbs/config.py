@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from warpgauge.core.config import origins
@@ -68,6 +69,10 @@ def _check_parts(config: Config) -> None:
     for logs in log_sinks(config, os.environ):
         logs.close()
     sections = {key.partition(".")[0] for key in config.origins}
+    if {"analyzer", "acting"} & sections and find_spec("numpy"):  # one file for all nodes: most run no analyzer
+        from warpgauge.analyzer.service.settings_check import check_settings  # noqa: PLC0415
+
+        check_settings(config)
     if "alerts" in sections:
         from warpgauge.alerts.settings import site_of  # noqa: PLC0415
 

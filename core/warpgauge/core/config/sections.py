@@ -133,7 +133,10 @@ class AnalyzerConfig:
         "", help="File with the bearer token that writers must show; needed unless only this machine is listened to."
     )
     interval_seconds: float = setting(10.0, help="Time between passes of the detectors.", unit="seconds", above=0)
-    window_seconds: float = setting(3600.0, help="How much past the detectors look at.", unit="seconds", at_least=60)
+    window_seconds: float = setting(
+        3600.0, help="How much past the detectors look at; memory grows with it.",
+        unit="seconds", at_least=60, at_most=604_800,
+    )  # fmt: skip
     agent_scrape_interval_seconds: float = setting(
         10.0, help="Time between scrapes of agents; agents on this machine are read each second.",
         unit="seconds", above=0,

@@ -16,7 +16,9 @@ __all__ = ["Setting", "Value", "setting", "settings_of"]
 Value = str | float | int | bool | tuple[str, ...]
 _T = TypeVar("_T", bound=Value)
 _KEY: Final = "setting"
-_LARGEST: Final = 1e300
+_FINITE: Final = 1.7e308
+_MOST: Final = {float: 1e9, int: 1e18, bool: 1}
+"""What any number may be at most: a wait of 9.3e9 s and a count of 9.2e18 overflow where they are used."""
 _WORDS: Final = {
     "true": True,
     "yes": True,
@@ -39,6 +41,7 @@ class Setting:
     unit: str = ""
     above: float | None = None  # the value must be greater
     at_least: float | None = None
+    at_most: float | None = None
     choices: tuple[str, ...] = ()  # of a string, or of each element of a list
     urls: bool = False  # each element (or a non-empty string) is an http or https URL
 
@@ -76,7 +79,7 @@ class Setting:
         if isinstance(default, bool) or isinstance(raw, bool):
             return raw if isinstance(default, bool) and isinstance(raw, bool) else None
         if isinstance(default, float):
-            return float(raw) if isinstance(raw, int | float) and abs(raw) < _LARGEST else None
+            return float(raw) if isinstance(raw, int | float) and abs(raw) <= _FINITE else None
         return raw if isinstance(raw, type(default)) else None
 
     def _broken_rules(self, value: Value) -> Iterator[str]:
@@ -85,6 +88,9 @@ class Setting:
                 yield f"must be > {self.above:g}"
             if self.at_least is not None and not value >= self.at_least:
                 yield f"must be >= {self.at_least:g}"
+            at_most = _MOST[type(value)] if self.at_most is None else self.at_most
+            if not value <= at_most:
+                yield f"must be <= {at_most:g}"
             return
         elements = (value,) if isinstance(value, str) else value
         if self.choices and not set(elements) <= set(self.choices):
@@ -110,11 +116,13 @@ def setting(  # noqa: PLR0913 - the columns of the reference
     unit: str = "",
     above: float | None = None,
     at_least: float | None = None,
+    at_most: float | None = None,
     choices: tuple[str, ...] = (),
     urls: bool = False,
 ) -> _T:
     """Declare a field of a section: its default, one sentence, its unit and its bounds."""
-    row = {"help": help, "unit": unit, "above": above, "at_least": at_least, "choices": choices, "urls": urls}
+    bounds = {"above": above, "at_least": at_least, "at_most": at_most}
+    row = {"help": help, "unit": unit, **bounds, "choices": choices, "urls": urls}
     return field(default=default, metadata={_KEY: row})
 
 

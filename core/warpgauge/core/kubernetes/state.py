@@ -15,17 +15,31 @@ from warpgauge.core.kubernetes.json_object import Object, plain
 from warpgauge.core.kubernetes.requests import Requests, amounts_of, requests_of
 from warpgauge.core.kubernetes.words import KEEP
 
-__all__ = ["Condition", "KubeNode", "KubePod", "Taint", "Toleration", "parse_node", "parse_pod"]
+__all__ = [
+    "GANG_LABELS",
+    "GROUP_LABEL",
+    "INDEX_LABEL",
+    "JOB_LABEL",
+    "Condition",
+    "KubeNode",
+    "KubePod",
+    "Taint",
+    "Toleration",
+    "parse_node",
+    "parse_pod",
+]
 
 _MODELS: Final = ("nvidia.com/gpu.product", "amd.com/gpu.product-name", "cloud.google.com/gke-accelerator")
-# What puts pods into one gang, strongest first: scheduling groups, then job operators, then indexed jobs.
-_GANGS: Final = (
+GROUP_LABEL: Final = "leaderworkerset.sigs.k8s.io/name"
+GANG_LABELS: Final = (
     "scheduling.k8s.io/group-name", "scheduling.x-k8s.io/pod-group", "pod-group-name", "kueue.x-k8s.io/pod-group-name",
-    "volcano.sh/job-name", "jobset.sigs.k8s.io/jobset-name", "leaderworkerset.sigs.k8s.io/name",
+    "volcano.sh/job-name", "jobset.sigs.k8s.io/jobset-name", GROUP_LABEL,
     "training.kubeflow.org/job-name", "ray.io/cluster",
 )  # fmt: skip
-_JOB: Final = "batch.kubernetes.io/job-name"
-_INDEX: Final = "batch.kubernetes.io/job-completion-index"
+"""What puts pods into one gang, strongest first: scheduling groups, then job operators, then indexed jobs."""
+
+JOB_LABEL: Final = "batch.kubernetes.io/job-name"
+INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
 _NO_EVICTION: Final = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "descheduler.alpha.kubernetes.io/prefer-no-eviction": "true",
@@ -252,11 +266,11 @@ def _terms(wish: Object) -> tuple[Mapping[str, Any], ...]:
 
 
 def _gang(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
-    for key in _GANGS:
+    for key in GANG_LABELS:
         if name := labels.get(key) or annotations.get(key):
             return name
-    is_indexed = _INDEX in labels or _INDEX in annotations
-    return labels.get(_JOB, "") if is_indexed else ""
+    is_indexed = INDEX_LABEL in labels or INDEX_LABEL in annotations
+    return labels.get(JOB_LABEL, "") if is_indexed else ""
 
 
 def _otherwise(spec: Object) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from typing import IO, TYPE_CHECKING, Final
 
 from warpgauge.core.errors import WarpgaugeError
 from warpgauge.core.slurm.state import parse_jobs, parse_nodes
+from warpgauge.core.unnamed_file import unnamed_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +109,7 @@ class Slurm:
             msg = f"{program} is not on PATH: install Slurm's client programs (Debian: slurm-client)"
             raise SlurmError(msg)
         shown = " ".join([program, *words])
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with unnamed_file() as out, unnamed_file() as err:
             try:
                 done = self._run(
                     [path, *words],

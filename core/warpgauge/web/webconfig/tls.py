@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-import tempfile
 import warnings
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from warpgauge.core.errors import ConfigError
+from warpgauge.core.unnamed_file import unnamed_file
 from warpgauge.web.webconfig.ciphers import OPENSSL_NAMES
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _choose(context: ssl.SSLContext, tls: TlsServer) -> None:
 
 def _in_memory(files: ExitStack, text: str) -> str:
     """Path of an unnamed file that holds the text, readable while `files` is open and by this process alone."""
-    file = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    file = files.enter_context(unnamed_file())
     file.write(text.encode())
     file.flush()
     return f"/proc/self/fd/{file.fileno()}"

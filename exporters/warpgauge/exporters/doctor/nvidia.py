@@ -8,9 +8,9 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
+from warpgauge.core.unnamed_file import unnamed_file
 from warpgauge.exporters.doctor.check import Check, Verdict
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def gather(
     command: Sequence[str] = PROBE_COMMAND, *, seconds: float = 20.0, environ: Mapping[str, str] | None = None
 ) -> Facts:
     """Run the probe, for at most some seconds: without persistence mode a GPU takes a few to wake."""
-    with TemporaryFile() as said:  # not a pipe: a probe stuck in the kernel would keep its end open
+    with unnamed_file() as said:  # not a pipe: a probe stuck in the kernel would keep its end open
         process = subprocess.Popen(command, stdout=said, stderr=subprocess.DEVNULL, env=environ)  # noqa: S603 - our own program
         end = _end(process, seconds)
         said.seek(0)

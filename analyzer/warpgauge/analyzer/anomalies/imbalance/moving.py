@@ -28,7 +28,7 @@ from warpgauge.analyzer.detection.phases import in_buckets, mean_per_step
 from warpgauge.analyzer.detection.places import is_simulated
 from warpgauge.analyzer.detection.slowdown import impact_of
 from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, median, onset_time, ratio
-from warpgauge.analyzer.detection.wording import count, milliseconds, span, times
+from warpgauge.analyzer.detection.wording import count, milliseconds, times
 from warpgauge.analyzer.frame.rolling import Signal
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
@@ -46,6 +46,7 @@ LEAST_PEERS: Final = 4
 RAISE_EFFECT: Final = 0.10  # of the step time may be lost, and half as much is lost for sure
 HOLD_EFFECT: Final = 0.06
 SURE_SHARE: Final = 0.5  # of the effect: the less that ranks which scatter so lose, whatever the shares are
+LEAST_BEFORE_SECONDS: Final = 300.0  # of steps before the onset, to say that the job used to be even
 LEAST_MIRRORED: Final = 0.5  # of a rank's scatter must show in its wait, the other way round
 LEAST_STEPS: Final = 30.0  # of each rank
 CLOSE_STEPS: Final = 20.0  # the same close up, where rises count: TraceML's least for a verdict that matters
@@ -84,6 +85,11 @@ class _Scatter:
     def most_lost(self) -> float:
         """Seconds per step that ranks which scatter so wait at most for the slowest (Samuelson 1968)."""
         return min(self.deviation * float(np.sqrt(self.ranks - 1)), self.wait)
+
+    @property
+    def is_costly_either_way(self) -> bool:
+        """Whether the middle of what is lost for sure and at most is worth a page, whatever the shares are."""
+        return (self.lost + self.most_lost) / 2 >= RAISE_EFFECT * self.step
 
     def passes(self, effect: float, parts: int, *, least_steps: float = LEAST_STEPS) -> bool:
         """Whether so much is lost, in so many parts of the window, to ranks that take turns."""
@@ -169,7 +175,8 @@ def moving_candidate(  # noqa: PLR0913 - what tells one look from another
             return None
         since, raises = episode.since, raises and scatter.deviation >= RAISE_RISE * episode.usual
     else:
-        since = _since(frame, group, scatter)
+        since, was_even = _since(frame, group, scatter)
+        raises = raises and (was_even or scatter.is_costly_either_way)
     if _is_contended(frame, group, since, scatter):
         return None
     return _moving(frame, group, seconds, scatter, since, raises=raises)
@@ -182,7 +189,7 @@ def _read(  # noqa: PLR0913 - as above
 
     A window `is_longer` until it holds enough samples and steps; one that is not has none to spare for a shift.
     """
-    if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
+    if not group.all_report or not are_timed_by_device(frame, group):
         return None
     rows, width = list(group.ranks), 1 if is_close else _columns_of_sample(frame, group)
     if is_longer:
@@ -293,8 +300,8 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
                 baseline=scatter.step, window_seconds=seconds,
             ),
         ),
-        summary=f"The work of job {key[1]} is unevenly shared and the large share moves from rank to rank, for"
-        f" {span(frame.now - since)}: computing takes {milliseconds(scatter.compute)} a step on every one of"
+        summary=f"The work of job {key[1]} is unevenly shared and the large share moves from rank to"
+        f" rank: computing takes {milliseconds(scatter.compute)} a step on every one of"
         f" {count(len(group.ranks), 'rank')} but scatters by {milliseconds(scatter.deviation)}, so all wait"
         f" {milliseconds(scatter.wait)} of a step of {milliseconds(scatter.step)} for whoever has most; steps take"
         f" at least {times(scatter.slowdown)} as long as with even shares.",
@@ -313,8 +320,11 @@ def _least_deviation(scatter: _Scatter) -> float:
     return RAISE_EFFECT * scatter.step * max(sure, may)
 
 
-def _since(frame: Frame, group: Group, scatter: _Scatter) -> float:
-    """The column from which ranks scatter half as much as they do now."""
+def _since(frame: Frame, group: Group, scatter: _Scatter) -> tuple[float, bool]:
+    """The column from which ranks scatter half as much as they do now, and whether they are known to have been even.
+
+    A job whose ranks always scattered is as its data are: of that only what is costly either way is worth a page.
+    """
     rows, width = list(group.ranks), _columns_of_sample(frame, group)
 
     def read(columns: Columns) -> Array:
@@ -324,4 +334,6 @@ def _since(frame: Frame, group: Group, scatter: _Scatter) -> float:
         return median(np.sqrt(np.maximum(steps, 0) * frame.step_seconds * width) * np.abs(off))
 
     trace = frame.trace(TableName.RANKS, ("scatter", tuple(rows)), read)
-    return onset_time(frame, trace / max(scatter.deviation, 1e-9) - 1 / 3)
+    since = onset_time(frame, trace / max(scatter.deviation, 1e-9) - 1 / 3)
+    before = trace[: len(trace) - round((frame.now - since) / frame.step_seconds)]
+    return since, float(np.isfinite(before).sum()) * frame.step_seconds >= LEAST_BEFORE_SECONDS

@@ -16,7 +16,7 @@ from warpgauge.analyzer.detection.phases import BUCKETS, in_buckets, mean_per_st
 from warpgauge.analyzer.detection.places import is_simulated, only
 from warpgauge.analyzer.detection.slowdown import impact_of
 from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, median, onset_time, ratio
-from warpgauge.analyzer.detection.wording import count, listed, milliseconds, percent, span, times
+from warpgauge.analyzer.detection.wording import count, listed, milliseconds, percent, times
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import FindingKind, Scope, Severity
@@ -60,7 +60,7 @@ def _staged(frame: Frame, groups: Groups) -> dict[JobKey, list[int]]:
     def build() -> dict[JobKey, list[int]]:
         found: dict[JobKey, list[int]] = {}
         for at, group in enumerate(groups.groups):
-            if min(group.ranks) >= 0 and stage_of(frame, group.ranks[0]) is not None:
+            if group.all_report and stage_of(frame, group.ranks[0]) is not None:
                 found.setdefault(group.key, []).append(at)
         return {
             key: members
@@ -124,7 +124,7 @@ def _slow_stage(frame: Frame, key: JobKey, groups: Groups, slowest: int, rest: l
         ),
         summary=f"Stage {stage} of job {key[1]} computes {times(level / base)} as long per step as the median of the"
         f" other {count(len(rest), 'stage')} ({milliseconds(level)} against {milliseconds(base)}), all of its"
-        f" {count(len(group.ranks), 'rank')} alike, for {span(frame.now - since)}: the other stages wait for it; steps"
+        f" {count(len(group.ranks), 'rank')} alike: the other stages wait for it; steps"
         f" take {times(slowdown)} as long as if it were as fast as the next slowest.",
         remedy=f"Move layers from stage {stage} to the other stages ({percent(1 - base / level)} of its work is too"
         " much), or split its vocabulary or loss layer. If the job ran evenly before, its ranks share something that"

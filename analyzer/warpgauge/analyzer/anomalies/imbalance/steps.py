@@ -25,11 +25,8 @@ COMPUTE: Final = (training.PHASE_SECONDS, "compute")
 
 def timed_groups(frame: Frame, groups: Groups, seconds: float) -> Mask:
     """[group], whether every rank reports compute phases that may be trusted, for most of the window."""
-    covered = groups.of_ranks(frame.window(BOTH_KNOWN, seconds).coverage)
-    is_timed = groups.of_ranks(frame.has_device_clock)
-    on_cpus = groups.greatest(groups.devices.astype(np.float64)) < 0
-    is_trusted = on_cpus | (groups.least(is_timed) == 1)
-    return np.asarray(is_trusted & (groups.least(covered) >= LEAST_COVERAGE))
+    is_trusted = groups.are_on_cpus | groups.every_rank(frame.has_device_clock)
+    return is_trusted & groups.every_rank(frame.window(BOTH_KNOWN, seconds).coverage >= LEAST_COVERAGE)
 
 
 def compute_and_steps(columns: Columns) -> tuple[Floats, Floats]:

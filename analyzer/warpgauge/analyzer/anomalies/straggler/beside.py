@@ -9,19 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from warpgauge.analyzer.detection.evidence import whose_process
 from warpgauge.analyzer.detection.wording import listed, percent
-from warpgauge.core.finding import Whose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warpgauge.analyzer.detection import ProcessReading
+    from warpgauge.core.finding import Whose
 
 __all__ = ["Beside", "beside"]
 
 LEAST_SHARE: Final = 0.05  # of all CPUs: what takes less is no culprit
 _MOST_OF_ALL: Final = 0.5
-_NO_SCHEDULER: Final = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,9 @@ def beside(processes: Sequence[ProcessReading], own_job: str) -> Beside:
     if not most:
         return Beside(words=_strangers([one for one in others if one.job == ""], shares[""]))
     first = max((one for one in others if one.job == most), key=lambda one: one.cpu_ratio)
-    scheduler = first.scheduler if first.scheduler != _NO_SCHEDULER else ""
-    whose = Whose(job_id=most, scheduler=scheduler or None, user=first.user or None)
     share = shares[most]
     words = f"Job {most} takes {percent(share)} of all CPUs there, {percent(share / total)} of what others take"
-    return Beside(words=words, whose=whose, share=share)
+    return Beside(words=words, whose=whose_process(first), share=share)
 
 
 def _strangers(processes: Sequence[ProcessReading], share: float) -> str:

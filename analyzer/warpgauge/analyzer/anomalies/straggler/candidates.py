@@ -86,7 +86,7 @@ def _slow_hosts(frame: Frame, group: Group, lag: Lag, limits: Limits, seconds: f
 
     Each node is held against the median of the ranks elsewhere, so that half of a job may be slow.
     """
-    hosts = _masks(len(group.ranks), members_by_node(frame, group))
+    hosts = frame.of_job(group.key, ("hosts", group), lambda: _masks(len(group.ranks), members_by_node(frame, group)))
     far = hosts[_are_far(hosts, lag, limits)]
     slow = [found for is_own in far if (found := _slow_host(is_own, lag, limits))]
     senders = [one for one in slow if one[1] == training.TRANSFER]
@@ -156,7 +156,7 @@ def _candidate(culprit: Culprit, limits: Limits, *, z: float, is_raised: bool) -
         since=since,
         confidence=confidence((culprit.slowdown - 1) / limits.effect - 1, z / limits.z - 1, covered=lag.covered),
         evidence=(*lag_evidence(culprit, limits), *(neighbor.evidence if neighbor else ())),
-        summary=lag_summary(culprit, kind, neighbor, frame.now - since),
+        summary=lag_summary(culprit, kind, neighbor),
         remedy=lag_remedy(culprit, kind),
         impact=impact,
         simulated=hosts.simulated if hosts else place.simulated,

@@ -131,7 +131,7 @@ def closely_seen(frame: Frame) -> dict[tuple[str, str, int], bool]:
 
 
 def _groups(near: Frame) -> Iterator[Group]:
-    return (group for group in peer_groups(near).groups if len(group.ranks) >= LEAST_PEERS and min(group.ranks) >= 0)
+    return (group for group in peer_groups(near).groups if len(group.ranks) >= LEAST_PEERS and group.all_report)
 
 
 def _window(near: Frame, group: Group) -> float | None:

@@ -135,10 +135,9 @@ class Straggler:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every group of at least four peers that reports device-timed steps or SM clocks."""
-        thermal = read_thermal(frame).is_limited
-        screening = screened(frame, thermal)
+        screening = screened(frame)
         is_closed = closely_seen(frame)
-        found = (one for group in screening.suspects for one in _of_group(frame, group, thermal))
+        found = (one for group in screening.suspects for one in _of_group(frame, group))
         return Detection(
             candidates=tuple(one for one in found if not is_closed.get(_rank_key(one.scope), False)),
             judged=self._judged(screening.judged),
@@ -174,9 +173,9 @@ def _rank_key(scope: Scope) -> tuple[str, str, int]:
     return (scope.cluster or "", scope.job_id or "", -1 if scope.rank is None else scope.rank)
 
 
-def _of_group(frame: Frame, group: Group, thermal: Mask) -> Iterator[Candidate]:
+def _of_group(frame: Frame, group: Group) -> Iterator[Candidate]:
     """What five minutes show; where they raise nothing, what the newest samples are already enough for."""
-    standing = _standing(frame, group, thermal)
+    standing = _standing(frame, group)
     yield from standing
     if any(one.strength is Strength.RAISE for one in standing):
         return
@@ -189,13 +188,14 @@ def _of_group(frame: Frame, group: Group, thermal: Mask) -> Iterator[Candidate]:
             yield one
 
 
-def _standing(frame: Frame, group: Group, thermal: Mask) -> list[Candidate]:
+def _standing(frame: Frame, group: Group) -> list[Candidate]:
     """What five minutes show; it stands until the group's next turn, and the groups of a fleet take turns."""
     kept: dict[str, Any] = frame.of_job(group.key, ("standing", group), dict)
     turn = frame.turn(group.turn)
     if kept.get("turn") != turn:
-        early = read_early(frame, group)
-        found = [_supported(frame, group, one, early) for one in _within(frame, group, thermal, _STANDING)]
+        shown = list(_within(frame, group, read_thermal(frame).is_limited, _STANDING))
+        early = read_early(frame, group) if shown else None
+        found = [_supported(frame, group, one, early) for one in shown]
         kept.update(turn=turn, found=found)
     known: list[Candidate] = kept["found"]
     return known
@@ -203,7 +203,7 @@ def _standing(frame: Frame, group: Group, thermal: Mask) -> list[Candidate]:
 
 def _supported(frame: Frame, group: Group, one: Candidate, early: EarlyLag | None) -> Candidate:
     """The candidate, which opens no finding if its ranks scatter so much that chance may have made it."""
-    if early is None or one.kind is FindingKind.NETWORK_BOUND:
+    if early is None or one.kind is FindingKind.NETWORK_BOUND or one.strength is Strength.HOLD:
         return one
     is_sure = early.raises(_members_at(frame, group, one.scope), is_host=one.scope.rank is None)
     return one if is_sure else replace(one, strength=Strength.HOLD)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection.phases import in_buckets
-from warpgauge.analyzer.detection.windows import Array, Mask, median, ratio
+from warpgauge.analyzer.detection.windows import Array, Mask, median, ratio, total
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Lag:
 
 def are_timed_by_device(frame: Frame, group: Group) -> bool:
     """Whether compute and sending may be believed: the device's clock timed them, or there is no device."""
-    return max(group.devices) < 0 or bool(frame.has_device_clock[group.rank_rows].all())
+    return group.is_on_cpus or bool(frame.has_device_clock[group.rank_rows].all())
 
 
 def read_lag(
@@ -121,27 +121,27 @@ def read_lag(
     Of ranks on accelerators that only the host timed nothing but the wait for input counts. What is usual is read from
     the whole frame but its newest `past_seconds`, where these are given.
     """
-    if min(group.ranks) < 0:
+    if not group.all_report:
         return None
     rows = group.rank_rows
     steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=rows).astype(np.float64)
     together = np.isfinite(steps).all(axis=0)  # who is compared is compared over the same time
     steps = np.where(together, steps, np.nan)
-    total = frame.values(training.STEP_SECONDS, "sum", seconds=seconds, rows=rows).astype(np.float64)
-    total = np.where(together, total, np.nan)
+    whole = frame.values(training.STEP_SECONDS, "sum", seconds=seconds, rows=rows).astype(np.float64)
+    whole = np.where(together, whole, np.nan)
     phases = OWN_PHASES if are_timed_by_device(frame, group) else ("input",)
     told = [one for one in phases if frame.has(training.PHASE_SECONDS, one)]
     spent = {one: _spent(frame, one, seconds, rows, steps) for one in (*told, "communication")}
-    count = np.nansum(steps, axis=1)
+    count = total(steps)
     if not (count > 0).all() or not np.isfinite(spent["communication"]).any(axis=1).all():
         return None
     own = {one: values for one, values in spent.items() if one != "communication" and np.isfinite(values).any()}
     return Lag(
-        own={one: ratio(np.nansum(values, axis=1), count) for one, values in own.items()},
-        wait=ratio(np.nansum(spent["communication"], axis=1), count),
-        step=ratio(np.nansum(total, axis=1), count),
+        own={one: ratio(total(values), count) for one, values in own.items()},
+        wait=ratio(total(spent["communication"]), count),
+        step=ratio(total(whole), count),
         steps=count * frame.step_seconds,
-        read_parts=lambda: _in_parts(own, steps, total, parts),
+        read_parts=lambda: _in_parts(own, steps, whole, parts),
         covered=float(together.mean()),
         usual=None if past_seconds is None else _usual(frame, rows, list(own), past_seconds),
     )
@@ -163,14 +163,14 @@ def _spent(frame: Frame, phase: str, seconds: float, rows: Ints, steps: Array) -
     return np.where(np.isfinite(steps), values, np.nan).astype(np.float64)
 
 
-def _in_parts(own: Mapping[str, Array], steps: Array, total: Array, parts: int) -> Array:
+def _in_parts(own: Mapping[str, Array], steps: Array, whole: Array, parts: int) -> Array:
     """[member, part], the lag as a ratio."""
-    count, whole = in_buckets(steps, parts), in_buckets(total, parts)
+    count, seconds = in_buckets(steps, parts), in_buckets(whole, parts)
     lag = np.zeros_like(count)
     for values in own.values():
         each = ratio(np.nan_to_num(in_buckets(values, parts)), count)
         lag += each - median(each.T)
-    return _slowdown(lag, ratio(whole, count))
+    return _slowdown(lag, ratio(seconds, count))
 
 
 def _slowdown(extra: Array, step: Array) -> Array:

@@ -56,7 +56,7 @@ class Reading:
 def read(frame: Frame, group: Group) -> Reading | None:
     """How slow each member is, None if nothing tells."""
     return read_phases(frame, group, WINDOW_SECONDS, BUCKETS) or (
-        _by_clock(frame, group) if min(group.devices) >= 0 else None
+        _by_clock(frame, group) if group.all_have_devices else None
     )
 
 
@@ -67,10 +67,10 @@ def read_phases(
 
     A host's clock says nothing about an accelerator, so it is believed on CPUs only.
     """
-    if min(group.ranks) < 0:
+    if not group.all_report:
         return None
     rows = group.rank_rows
-    if max(group.devices) >= 0 and not frame.has_device_clock[rows].all():
+    if not group.is_on_cpus and not frame.has_device_clock[rows].all():
         return None
     steps = frame.values(training.STEP_SECONDS, "count", seconds=seconds, rows=rows)
     spent = phase_rate(frame, "compute", rows, seconds)

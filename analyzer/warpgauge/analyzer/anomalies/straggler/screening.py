@@ -9,10 +9,9 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.anomalies.straggler.reading import LEAST_COVERAGE, WINDOW_SECONDS
-from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal
-from warpgauge.analyzer.detection.phases import mean_per_step
-from warpgauge.analyzer.detection.windows import Array, Mask, ratio
-from warpgauge.analyzer.frame import channel
+from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal, read_thermal
+from warpgauge.analyzer.detection.phases import covered_with_steps, mean_per_step, phase_rate
+from warpgauge.analyzer.detection.windows import Array, Mask, coverage, ratio
 from warpgauge.core.catalog import training
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ LEAST_PEERS: Final = 4
 HOLD_EFFECT: Final = 0.06
 EARLY_SECONDS: Final = 60.0  # a rank that became slow a moment ago is lost in the mean of five minutes
 
-_COMPUTE: Final = channel(training.PHASE_SECONDS, "compute")
 _ROUNDING: Final = 1e-6  # sums in another order differ by less
+_SLOWNESS: Final = 1 + HOLD_EFFECT - _ROUNDING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,25 +38,22 @@ class Screening:
     blind: int
 
 
-def screened(frame: Frame, thermal: Mask) -> Screening:
+def screened(frame: Frame) -> Screening:
     """Sort the groups by what `_read` would make of them, from window means alone.
 
     A group is a suspect if any member, not slowed down by heat, is so much slower than the median that it may hold a
-    finding; no other can.
+    finding; no other can. Where nobody is slow nobody asks about heat.
     """
     groups = peer_groups(frame)
     is_small = groups.sizes < LEAST_PEERS
     by_phases, by_clock = _has_phases(frame, groups) & ~is_small, _has_clock(frame, groups) & ~is_small
     by_clock &= ~by_phases
-    clock = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).mean)
-    is_hot = groups.of_devices(thermal) == 1
-    slowness = (
-        np.fmax(_computes_longer(frame, groups, WINDOW_SECONDS), _computes_longer(frame, groups, EARLY_SECONDS)),
-        ratio(groups.spread(groups.median(clock)), clock),
-    )
-    longest, slowest = (groups.greatest(np.where(is_hot, 1.0, one)) for one in slowness)
-    suspects = np.where(by_phases, longest, np.where(by_clock, slowest, 1.0)) >= 1 + HOLD_EFFECT - _ROUNDING
-    suspects |= by_phases & _sends_late(frame, groups)
+    longer = np.fmax(*(_computes_longer(frame, groups, seconds) for seconds in (WINDOW_SECONDS, EARLY_SECONDS)))
+    is_slow = groups.spread(by_phases) & (longer >= _SLOWNESS)
+    is_slow |= groups.spread(by_clock) & (_runs_slower(frame, groups) >= _SLOWNESS)
+    if is_slow.any():
+        is_slow &= ~np.append(read_thermal(frame).is_limited, False)[groups.devices]  # row -1, no device, is the last
+    suspects = groups.any_member(is_slow) | (by_phases & _sends_late(frame, groups))
     is_judged = by_phases | by_clock
     return Screening(
         suspects=tuple(groups.groups[at] for at in np.flatnonzero(suspects)),
@@ -71,6 +67,12 @@ def _computes_longer(frame: Frame, groups: Groups, seconds: float) -> Array:
     """[member], compute time per step in the newest seconds as a multiple of the group's median."""
     compute = groups.of_ranks(mean_per_step(frame, "compute", seconds))
     return ratio(compute, groups.spread(groups.median(compute)))
+
+
+def _runs_slower(frame: Frame, groups: Groups) -> Array:
+    """[member], the median clock of the group as a multiple of its own."""
+    clock = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).mean)
+    return ratio(groups.spread(groups.median(clock)), clock)
 
 
 def _sends_late(frame: Frame, groups: Groups) -> Mask:
@@ -88,15 +90,14 @@ def _sends_late(frame: Frame, groups: Groups) -> Mask:
 
 def _has_phases(frame: Frame, groups: Groups) -> Mask:
     """[group], whether `_by_phases` gives a reading."""
-    covered = groups.of_ranks(frame.window(_COMPUTE, WINDOW_SECONDS).coverage)
-    compute = groups.of_ranks(mean_per_step(frame, "compute", WINDOW_SECONDS))
-    is_timed = groups.of_ranks(frame.has_device_clock)
-    on_cpus = groups.greatest(groups.devices.astype(np.float64)) < 0
-    is_trusted = on_cpus | (groups.least(is_timed) == 1)
-    return np.asarray(is_trusted & (groups.least(covered) >= LEAST_COVERAGE) & np.isfinite(groups.least(compute)))
+    is_trusted = groups.are_on_cpus | groups.every_rank(frame.has_device_clock)
+    is_known = np.isfinite(mean_per_step(frame, "compute", WINDOW_SECONDS))
+    is_covered = covered_with_steps(frame, "compute", WINDOW_SECONDS) >= LEAST_COVERAGE
+    rest = np.flatnonzero(is_known & ~is_covered)  # few: who began or ended a moment ago
+    is_covered[rest] = coverage(phase_rate(frame, "compute", rest, WINDOW_SECONDS)) >= LEAST_COVERAGE
+    return is_trusted & groups.every_rank(is_known & is_covered)
 
 
 def _has_clock(frame: Frame, groups: Groups) -> Mask:
     """[group], whether `_by_clock` gives a reading."""
-    covered = groups.of_devices(frame.window(clock_signal(frame), WINDOW_SECONDS).coverage)
-    return np.asarray(groups.least(covered) >= LEAST_COVERAGE)
+    return groups.every_device(frame.window(clock_signal(frame), WINDOW_SECONDS).coverage >= LEAST_COVERAGE)

@@ -118,7 +118,7 @@ def sample_seconds(frame: Frame, group: Group) -> float:
 
 def read_early(frame: Frame, group: Group) -> EarlyLag | None:
     """The evidence of a group whose ranks all report steps that may be believed, else None."""
-    if min(group.ranks) < 0 or not are_timed_by_device(frame, group):
+    if not group.all_report or not are_timed_by_device(frame, group):
         return None
     rows = group.rank_rows
     steps = frame.values(training.STEP_SECONDS, "count", seconds=LOOK_SECONDS, rows=rows).astype(np.float64)
@@ -252,7 +252,7 @@ class _Samples:
         squares = np.square(lag - median(lag)[:, None])
 
         def over(columns: int) -> Array:
-            return np.nan_to_num(mean(squares[:, -max(columns, 1) :]))
+            return np.fmax(mean(squares[:, -max(columns, 1) :]), 0.0)  # 0 where nothing is known
 
         usual = np.fmax(over(len(squares.T)), over(self._recent))
         return lambda columns: np.asarray(np.fmax(usual, over(columns)))

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.anomalies.straggler.power_limit import lowered_limit
 from warpgauge.analyzer.bottlenecks.input_bound import loader_remedy
 from warpgauge.analyzer.detection.cpu import busy_ratio
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.windows import mean, median
-from warpgauge.analyzer.detection.wording import count, listed, milliseconds, percent, span, times
+from warpgauge.analyzer.detection.wording import count, listed, milliseconds, percent, times
 from warpgauge.core.catalog import training
 from warpgauge.core.finding import Evidence, FindingKind
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.anomalies.straggler.culprit import Culprit
     from warpgauge.analyzer.anomalies.straggler.lag import Limits
     from warpgauge.analyzer.anomalies.straggler.neighbor import Neighbor
+    from warpgauge.analyzer.anomalies.straggler.power_limit import LoweredLimit
     from warpgauge.analyzer.detection import ProcessReading
     from warpgauge.analyzer.detection.windows import Array
 
@@ -91,17 +93,18 @@ def lag_evidence(culprit: Culprit, limits: Limits) -> tuple[Evidence, ...]:
     return tuple(rows)
 
 
-def lag_summary(culprit: Culprit, kind: FindingKind, neighbor: Neighbor | None, seconds: float) -> str:
+def lag_summary(culprit: Culprit, kind: FindingKind, neighbor: Neighbor | None) -> str:
     """Who holds which job back, by how much, and how one knows."""
     lag, members = culprit.lag, list(culprit.members)
     own, wait = lag.own[culprit.phase], lag.wait
     peers = count(len(lag.step) - len(members), "peer")
+    lowered = _lowered(culprit, kind)
     beside = f" {neighbor.words[0].upper()}{neighbor.words[1:]}." if neighbor else ""
     return (
-        f"{_who(culprit, kind)} of job {culprit.group.key[1]} for {span(seconds)}: of each step of"
+        f"{_who(culprit, kind)} of job {culprit.group.key[1]}: of each step of"
         f" {milliseconds(float(median(lag.step)))} {_NOUNS[culprit.phase]} takes {_both(own, members)} on {peers},"
         f" waiting for others {_both(wait, members)} on the peers; steps take {times(culprit.slowdown)} as long as"
-        f" without it.{beside}"
+        f" without it.{beside}{f' {lowered.words}' if lowered else ''}"
     )
 
 
@@ -139,11 +142,22 @@ def lag_remedy(culprit: Culprit, kind: FindingKind) -> str:
         return (_SWITCH_REMEDY if hosts and len(hosts.nodes) > 1 else _LINK_REMEDY).format(whom=whom)
     if kind is FindingKind.NOISY_NEIGHBOR:
         return _NEIGHBOR_REMEDY.format(rank=place.rank_words)
-    return (
-        _HOST_REMEDY.format(whom=whom)
-        if hosts
-        else worker_remedy(place.rank_words, place.name, on_cpu=place.device < 0)
+    lowered, moves = (
+        _lowered(culprit, kind),
+        (
+            _HOST_REMEDY.format(whom=whom)
+            if hosts
+            else worker_remedy(place.rank_words, place.name, on_cpu=place.device < 0)
+        ),
     )
+    return lowered.before(moves) if lowered else moves
+
+
+def _lowered(culprit: Culprit, kind: FindingKind) -> LoweredLimit | None:
+    """A power limit slows what computes, and nothing else."""
+    if kind is not FindingKind.STRAGGLER or culprit.phase != "compute":
+        return None
+    return lowered_limit(culprit.frame, culprit.group, culprit.members)
 
 
 def worker_remedy(rank: str, name: str, *, on_cpu: bool) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from warpgauge.analyzer.anomalies.straggler.neighbor import neighbor_of
 from warpgauge.analyzer.anomalies.straggler.place import Place
+from warpgauge.analyzer.anomalies.straggler.power_limit import lowered_limit
 from warpgauge.analyzer.anomalies.straggler.reading import MOST_BUCKETS, slowness_over_time
 from warpgauge.analyzer.anomalies.straggler.screening import HOLD_EFFECT
 from warpgauge.analyzer.anomalies.straggler.words import neighbor_remedy, worker_remedy
@@ -16,7 +17,7 @@ from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.slowdown import impact_of
 from warpgauge.analyzer.detection.windows import Array, Mask, confidence, mean, median, onset_time
-from warpgauge.analyzer.detection.wording import count, gigahertz, percent, span, times
+from warpgauge.analyzer.detection.wording import count, gigahertz, percent, times
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import Evidence, FindingKind, Impact, Severity
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from warpgauge.analyzer.anomalies.peers import Group
     from warpgauge.analyzer.anomalies.straggler.neighbor import Neighbor
+    from warpgauge.analyzer.anomalies.straggler.power_limit import LoweredLimit
     from warpgauge.analyzer.anomalies.straggler.reading import Reading
     from warpgauge.analyzer.frame import Frame
 
@@ -66,6 +68,7 @@ def _candidate(frame: Frame, group: Group, reading: Reading, member: int, streng
     place = Place(frame=frame, group=group, member=member)
     clocks = _clocks(place, reading.seconds)
     neighbor = _neighbor(place, reading, since, clocks)
+    lowered = None if neighbor else lowered_limit(frame, group, [member])
     return Candidate(
         kind=FindingKind.NOISY_NEIGHBOR if neighbor else FindingKind.STRAGGLER,
         scope=place.scope,
@@ -73,16 +76,22 @@ def _candidate(frame: Frame, group: Group, reading: Reading, member: int, streng
         since=since,
         confidence=confidence(effect / RAISE_EFFECT - 1, z / RAISE_Z - 1, covered=reading.covered),
         evidence=(*_evidence(place, reading, clocks), *(neighbor.evidence if neighbor else ())),
-        summary=_summary(place, reading, impact, frame.now - since, clocks)
-        + (f" {neighbor.words[0].upper()}{neighbor.words[1:]}." if neighbor else ""),
-        remedy=neighbor_remedy(place.rank_words)
-        if neighbor
-        else worker_remedy(place.rank_words, place.name, on_cpu=place.device < 0),
+        summary=_summary(place, reading, impact, clocks)
+        + (f" {neighbor.words[0].upper()}{neighbor.words[1:]}." if neighbor else "")
+        + (f" {lowered.words}" if lowered else ""),
+        remedy=_remedy(place, neighbor, lowered),
         impact=impact,
         simulated=place.simulated,
         strength=strength,
         needs_processes=neighbor is not None and neighbor.is_on_cpus,
     )
+
+
+def _remedy(place: Place, neighbor: Neighbor | None, lowered: LoweredLimit | None) -> str:
+    if neighbor:
+        return neighbor_remedy(place.rank_words)
+    moves = worker_remedy(place.rank_words, place.name, on_cpu=place.device < 0)
+    return lowered.before(moves) if lowered else moves
 
 
 def _neighbor(place: Place, reading: Reading, since: float, clocks: tuple[float, float]) -> Neighbor | None:
@@ -117,18 +126,18 @@ def _impact(frame: Frame, group: Group, reading: Reading, member: int, seconds: 
 
 def _clocks(place: Place, seconds: float) -> tuple[float, float]:
     """SM clock of the culprit and the median of its peers, NaN where not measured."""
-    if min(place.group.devices) < 0:
+    if not place.group.all_have_devices:
         return float("nan"), float("nan")
     frame, devices = place.frame, place.group.device_rows
     clock = frame.window(clock_signal(frame), seconds).mean[devices]
     return float(clock[place.member]), float(median(clock))
 
 
-def _summary(place: Place, reading: Reading, impact: Impact, seconds: float, clocks: tuple[float, float]) -> str:
+def _summary(place: Place, reading: Reading, impact: Impact, clocks: tuple[float, float]) -> str:
     own, peers = clocks
     is_slow_clocked = own < SUPPORTING_CLOCK_RATIO * peers
     clock = f" Its SM clock is {gigahertz(own)}, that of its peers {gigahertz(peers)}." if is_slow_clocked else ""
-    head = f"{place.name} ({place.rank_words}) holds job {place.group.key[1]} back for {span(seconds)}: "
+    head = f"{place.name} ({place.rank_words}) holds job {place.group.key[1]} back: "
     if not reading.rests_on_phases:
         return f"{head}it works as much as its peers at {percent(own / peers)} of their SM clock.{clock}"
     words = f"it computes {times(float(reading.slowness[place.member]))} as long per step as the median of"

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from warpgauge.analyzer.detection.places import model_numbers
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.frame.rolling import Signal
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import device
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from warpgauge.analyzer.detection.windows import Array, Mask
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.frame.rolling import Columns
@@ -74,13 +73,8 @@ def power_roof(frame: Frame, seconds: float) -> Array:
     is_unknown = np.isnan(limit)
     if not is_unknown.any():
         return limit
-    models = frame.once("numbers of models", lambda: _model_numbers(frame), (frame.devices.changes, len(frame.devices)))
+    models = model_numbers(frame)
     drawn = np.nan_to_num(frame.window(_POWER, frame.columns * frame.step_seconds).peak)
     most = np.zeros(models.max(initial=0) + 1)
     np.maximum.at(most, models, drawn)
     return np.where(is_unknown & (most[models] > 0), most[models], limit)
-
-
-def _model_numbers(frame: Frame) -> NDArray[np.int64]:
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(one.model, len(numbers)) for one in frame.devices.entities], dtype=np.int64)
