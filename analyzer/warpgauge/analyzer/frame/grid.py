@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -46,10 +46,12 @@ class Grid:
             if len(own):
                 self._place(number, own, cells.channel[own], cells.row[own])
 
-    def rows(self, table: int, entities: NDArray[np.int32]) -> tuple[Ints, NDArray[np.int32]]:
-        """Where those of a table stand among some `entity` numbers, and the rows of these."""
-        own = np.flatnonzero((entities & _TABLE_MASK) == table + 1)
-        return own, entities.take(own) >> _TABLE_BITS
+    def rows(self, entities: NDArray[np.int32]) -> Iterator[tuple[Ints, NDArray[np.int32]]]:
+        """Per table where those of it stand among some `entity` numbers, and their rows."""
+        tables, rows = entities & _TABLE_MASK, entities >> _TABLE_BITS
+        for number in range(len(self._series)):
+            own = np.flatnonzero(tables == number + 1)
+            yield own, rows.take(own)
 
     def columns(self, parts: Iterable[ColumnValues]) -> list[Floats]:
         """Per table the values [channel, row] of a column, a gap where none of these series stands.
