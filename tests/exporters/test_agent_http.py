@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from tests.fakes.running_agent import python_fake
+from tests.pace import pace
 from warpgauge.core.config import Config, DemoConfig
 from warpgauge.core.errors import ConfigError
 from warpgauge.core.exposition import Format, parse
@@ -57,7 +58,7 @@ async def get(session, path, **headers):
 
 
 async def until_ready(session):
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(15 * pace()):
         while (await get(session, "/-/ready"))[0] != 200:  # noqa: ASYNC110 - the other side is a server
             await asyncio.sleep(0.05)
 
@@ -106,8 +107,8 @@ def test_scrapes_are_counted_by_format():
 
 def test_devices_are_listed_with_what_is_known_of_them(tmp_path):
     async def story(session):
-        async with asyncio.timeout(15):  # on a busy machine the agent may be ready before its child has told anything
-            while not (devices := json.loads((await get(session, "/api/v1/devices"))[2])["devices"]):  # noqa: ASYNC110 - the other side is a server
+        async with asyncio.timeout(15 * pace()):  # the agent may be ready before its child has told of both
+            while len(devices := json.loads((await get(session, "/api/v1/devices"))[2])["devices"]) < 2:  # noqa: ASYNC110 - the other side is a server
                 await asyncio.sleep(0.05)
         return devices
 
