@@ -117,3 +117,18 @@ def test_while_no_source_answers_nothing_is_said_to_be_well(browser: Any):
 
     assert headline == f"No source answers: {ERROR}"
     assert findings == "No source answers, so nothing can be said about now."
+
+
+def test_a_fleet_of_many_hosts_is_a_sentence_and_no_charts(browser: Any):
+    """Four charts for each of a thousand hosts, drawn at each event, let nobody do anything on the page."""
+    hosts = [
+        {"cluster": "c", "node": f"n{number}", "simulated": False, "cpu_ratio": number / 1000} for number in range(1000)
+    ]
+    live = LIVE | {"hosts": hosts}
+    with console(events=[("live", live)], live=live, findings=TICK) as url:
+        shown = browser.new_page()
+        shown.goto(url)
+        shown.wait_for_selector("#host >> text=1000 hosts report")
+        assert "most on n999 (100 %), n998 (100 %)" in shown.inner_text("#host")
+        assert shown.locator("#host .chart").count() == 0
+        shown.close()

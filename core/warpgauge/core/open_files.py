@@ -1,8 +1,8 @@
 """How many files and connections a process may have open.
 
 Systems give a process 1,024 (the soft limit) so that old programs which call select() keep working, and let it take far
-more (the hard limit, often 524,288) by asking: https://0pointer.net/blog/file-descriptor-limits.html. A service that
-reads a thousand agents keeps a connection to each, so it asks, as every program in Go does.
+more (the hard limit, often 524,288) by asking (systemd.exec(5), on LimitNOFILE=). A service that reads a thousand
+agents keeps a connection to each, so it asks, as every program in Go does.
 """
 
 from __future__ import annotations

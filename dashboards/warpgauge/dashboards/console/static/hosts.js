@@ -1,10 +1,12 @@
-// "This host": the machine the console runs on, live each second.
+// "This host": the machine the console runs on, live each second; of a fleet its sum and its busiest machines.
 
-import { byId, element } from "./dom.js";
+import { byId, element, replace } from "./dom.js";
 import { bytes, percent, rate, plural } from "./format.js";
 import { sparkline } from "./charts.js";
 
 const SECONDS_SHOWN = 300;
+const MOST_WITH_CHARTS = 8; // hosts; with four charts for each of a thousand the page never came to rest
+const BUSIEST = 5;
 
 const CARDS = [
   { label: "CPU", read: (host) => host.cpu_ratio, show: percent,
@@ -29,10 +31,25 @@ export function showHosts(live) {
     views.clear();
     return;
   }
+  byId("host-title").textContent = real.length === 1 ? `This host: ${real[0].node}` : "Hosts";
+  if (real.length > MOST_WITH_CHARTS) {
+    summarize(box, real);
+    return;
+  }
   const key = real.map((host) => host.node).join("\u0000");
   if (box.dataset.nodes !== key) build(box, real, key);
   for (const host of real) update(views.get(host.node), host, live.time);
-  byId("host-title").textContent = real.length === 1 ? `This host: ${real[0].node}` : "Hosts";
+}
+
+function summarize(box, hosts) {
+  views.clear();
+  delete box.dataset.nodes;
+  const measured = hosts.filter((host) => host.cpu_ratio !== undefined);
+  const mean = measured.reduce((total, host) => total + host.cpu_ratio, 0) / measured.length;
+  const busiest = measured.sort((a, b) => b.cpu_ratio - a.cpu_ratio).slice(0, BUSIEST);
+  replace(box, element("p", { class: "detail" }, measured.length === 0
+    ? `${plural(hosts.length, "host")} report; CPU in use is not known yet.`
+    : `${plural(hosts.length, "host")} report. CPU in use: ${percent(mean)} on average, most on ${busiest.map((host) => `${host.node} (${percent(host.cpu_ratio)})`).join(", ")}.`));
 }
 
 function build(box, hosts, key) {
