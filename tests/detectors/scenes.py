@@ -181,8 +181,9 @@ def add_device(
 
 
 def add_host(builder: FrameBuilder, node: str, *, busy: ArrayLike, cpus: int = 2, available: ArrayLike = 0.6) -> None:
-    """A machine: `busy` is the share of all its CPUs, `available` the share of its 16 GiB of memory."""
-    level = np.broadcast_to(np.asarray(busy, dtype=float), (builder.columns,))
+    """A machine: `busy` is the share of its CPUs, `available` that of its 16 GiB; silent while both are NaN."""
+    level, left = (np.broadcast_to(np.asarray(one, dtype=float), (builder.columns,)) for one in (busy, available))
+    heard = np.where(np.isnan(level) & np.isnan(left), np.nan, 1.0)
     for cpu in range(cpus):
         for mode, share in (
             ("user", 0.7 * level),
@@ -191,8 +192,8 @@ def add_host(builder: FrameBuilder, node: str, *, busy: ArrayLike, cpus: int = 2
             ("iowait", 0.1 * (1 - level)),
         ):
             builder.rate(host.CPU_SECONDS, share, node=node, cpu=str(cpu), mode=mode)
-    builder.gauge(host.CPU_COUNT, float(cpus), node=node)
+    builder.gauge(host.CPU_COUNT, cpus * heard, node=node)
     builder.gauge(host.LOAD1, cpus * level, node=node)
     total = 16 * 2.0**30
-    builder.gauge(host.MEMORY_TOTAL, total, node=node)
-    builder.gauge(host.MEMORY_AVAILABLE, np.asarray(available) * total, node=node)
+    builder.gauge(host.MEMORY_TOTAL, total * heard, node=node)
+    builder.gauge(host.MEMORY_AVAILABLE, left * total, node=node)
