@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from warpgauge.analyzer.frame import Frame
-from warpgauge.core.catalog import device, host
+from warpgauge.analyzer.frame.schema import TableName
+from warpgauge.core.catalog import device, host, serving, training
 
 START_MS = 1_750_000_000_000
 NODES = 6
@@ -111,3 +112,22 @@ def test_series_keep_their_places_when_others_are_forgotten():
 
     assert [one.uuid for one in frame.devices.entities] == [f"GPU-{number}" for number in range(100, 200)]
     assert frame.values(device.POWER)[:, -1].tolist() == np.arange(100.0, 200.0).tolist()
+
+
+def test_a_batch_of_everything_tells_of_each_entity_of_each_kind_when_it_was_heard_of():
+    frame, ids = Frame(), []
+    for number in range(20):
+        node = {"cluster": "c", "node": f"n{number}"}
+        ids += [
+            frame.series_id(device.POWER, {**node, "uuid": f"GPU-{number}"}),
+            frame.series_id(host.LOAD1, node),
+            frame.series_id(training.STEP_SECONDS, {**node, "job_id": "j", "rank": str(number)}, part="sum"),
+            frame.series_id(serving.UP, {**node, "server": "vllm", "endpoint": "1"}),
+        ]
+    times = START_MS + np.arange(len(ids)) % 10 * 100
+
+    frame.ingest(np.array(ids), times, np.ones(len(ids)))
+
+    for at, kind in enumerate(TableName):
+        table = next(one for one in (frame.devices, frame.nodes, frame.ranks, frame.servers) if one.name is kind)
+        assert table.last_seen_ms[: len(table)].tolist() == times[at :: len(TableName)].tolist()

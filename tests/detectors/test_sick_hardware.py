@@ -138,7 +138,7 @@ def test_banks_without_spares_are_told_before_the_next_error() -> None:
 def test_banks_that_lose_spares_one_after_the_other_are_a_warning() -> None:
     (found,) = remap(max={1: since(COLUMNS, 20, 637.0, 640.0)})
     assert found.severity is Severity.WARNING
-    assert "3 banks lost spares" in found.summary
+    assert "3 memory banks lost spare rows in the last 60 min." in found.summary
 
 
 def test_full_banks_are_silent() -> None:
@@ -181,7 +181,7 @@ def test_one_number_for_all_links_is_held_against_the_other_devices(of_others: f
         builder.rate(device.LINK_ERRORS, rate, link="", error="replay", **ids(number))
     found = LinkErrors().detect(builder.build()).candidates
     assert uuids(found) == ["GPU-2"] * is_found
-    words = "its NVLinks had 30 errors in the last 10 min, that of the median device 0."
+    words = "its NVLinks had 30 errors in the last 10 min, the median device had 0."
     assert all(words in one.summary for one in found)
 
 
@@ -208,6 +208,8 @@ def states(down: Mapping[int, set[int]], *, up: int = 4, was_up: bool = False) -
 def test_a_link_that_is_down_where_other_boards_have_it_up_is_critical() -> None:
     (found,) = states({1: {2}})
     assert (found.scope.uuid, found.severity) == ("GPU-1", Severity.CRITICAL)
+    assert "n1/gpu1: NVLink 2 is down, while" in found.summary
+    assert "n1/gpu1: NVLinks 1 and 2 are down, while" in states({1: {1, 2}})[0].summary
 
 
 def test_a_link_that_went_down_on_all_boards_is_named_on_each() -> None:

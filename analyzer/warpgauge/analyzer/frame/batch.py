@@ -48,4 +48,8 @@ class Batch:
 
     def parts(self) -> Iterator[Batch]:
         """Many samples part by part, so that what is worked on fits a CPU's cache."""
-        return (self.only(slice(first, first + _PART)) for first in range(0, len(self.ids), _PART))
+        if len(self.ids) <= _PART:
+            yield self
+            return
+        for first in range(0, len(self.ids), _PART):
+            yield self.only(slice(first, first + _PART))

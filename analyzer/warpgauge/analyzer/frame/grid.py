@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Grid"]
 
 _NOBODY: Final = 0  # in the place of a series' id + 1
-_TABLE_BITS: Final = 2
-_TABLE_MASK: Final = (1 << _TABLE_BITS) - 1
 
 
 class Grid:
@@ -30,6 +28,7 @@ class Grid:
         self.shares: NDArray[np.bool_] = np.empty(0, dtype=bool)  # [series], whether others have its place too
         self._series: list[Ints] = [np.zeros((0, 0), dtype=np.int64) for _ in range(tables)]  # [channel, row], id + 1
         self._extents = [(0, 0)] * tables
+        self._table_bits = tables.bit_length()  # of an `entity` the lowest are the table's number + 1
 
     def follow(self, cells: Cells) -> None:
         """Take in the series that came since last asked."""
@@ -38,7 +37,7 @@ class Grid:
             return
         new = slice(known, cells.size)
         table = cells.table[new].astype(np.int64)
-        entity = cells.row[new] << _TABLE_BITS | table + 1
+        entity = cells.row[new] << self._table_bits | table + 1
         self.entity = np.concatenate([self.entity, entity.astype(np.int32)])
         self.shares = np.concatenate([self.shares, np.zeros(cells.size - known, dtype=bool)])
         for number in range(len(self._series)):
@@ -46,10 +45,12 @@ class Grid:
             if len(own):
                 self._place(number, own, cells.channel[own], cells.row[own])
 
-    def rows(self, table: int, entities: NDArray[np.int32]) -> tuple[Ints, NDArray[np.int32]]:
-        """Where those of a table stand among some `entity` numbers, and the rows of these."""
-        own = np.flatnonzero((entities & _TABLE_MASK) == table + 1)
-        return own, entities.take(own) >> _TABLE_BITS
+    def rows(self, entities: NDArray[np.int32]) -> Iterator[tuple[Ints, NDArray[np.int32]]]:
+        """Per table where those of it stand among some `entity` numbers, and their rows."""
+        tables, rows = entities & ((1 << self._table_bits) - 1), entities >> self._table_bits
+        for number in range(len(self._series)):
+            own = np.flatnonzero(tables == number + 1)
+            yield own, rows.take(own)
 
     def columns(self, parts: Iterable[ColumnValues]) -> list[Floats]:
         """Per table the values [channel, row] of a column, a gap where none of these series stands.

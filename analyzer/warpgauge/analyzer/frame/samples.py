@@ -166,10 +166,10 @@ class Samples:
         self._rank_silence_ms = max(self._rank_silence_ms, silence * 1000.0)
         self._advance_to(int(batch.times_ms.max()))
         self._grid.follow(self._cells)
-        found = self._absorbed(batch, round(hold_seconds * 1000))
-        for written in fold(self._cells, self._laid(found) if self._is_whole(batch) else found):
+        found, is_whole = self._absorbed(batch, round(hold_seconds * 1000)), self._is_whole(batch)
+        for written in fold(self._cells, self._laid(found) if is_whole else found):
             self._write(written)
-        for part in batch.parts():
+        for part in batch.parts() if is_whole else ():
             self._hear(part.ids, part.times_ms)
         self._change()
         return Ingested(kept=len(batch.ids), late=late)
@@ -302,8 +302,8 @@ class Samples:
 
     def _is_whole(self, batch: Batch) -> bool:
         """Whether a batch is most of what is known, and the first that has anything for its column."""
-        is_blank = all(table.is_blank for table in self._tables.by_number)
-        return is_blank and len(batch.ids) >= _WHOLE_SHARE * self._cells.size
+        is_most = len(batch.ids) >= _WHOLE_SHARE * self._cells.size
+        return is_most and all(table.is_blank for table in self._tables.by_number)
 
     def _laid(self, found: Iterable[ColumnValues]) -> Iterator[ColumnValues]:
         """Write the newest column, which is blank, at once; gives what is not for it or does not stand there alone."""
@@ -336,6 +336,7 @@ class Samples:
                 own = ids.take(chosen)
                 rows, at = self._cells.row.take(own), places if isinstance(places, int) else places[chosen]
                 table.write(self._cells.channel.take(own), at, rows, values.take(chosen))
+                np.maximum.at(table.last_seen_ms, rows, self._states.last_ms.take(own))
 
     def _hear(self, ids: Ints, times_ms: Ints) -> None:
         """Note when the entities of samples were last heard of; neighbors in a batch mostly say the same."""
@@ -345,10 +346,10 @@ class Samples:
         if times_ms.min() != times_ms.max():
             new[1:] |= times_ms[1:] != times_ms[:-1]
         first = np.flatnonzero(new)
-        entities, times_ms = entities.take(first), times_ms.take(first)
-        for number, table in enumerate(self._tables.by_number):
-            own, rows = self._grid.rows(number, entities)
-            np.maximum.at(table.last_seen_ms, rows, times_ms.take(own))
+        times_ms = times_ms.take(first)
+        for table, (own, rows) in zip(self._tables.by_number, self._grid.rows(entities.take(first)), strict=True):
+            if len(own):
+                np.maximum.at(table.last_seen_ms, rows, times_ms.take(own))
 
     def _info_id(self, metric: Metric, labels: Mapping[str, str], origin: str) -> int:
         if metric is device.DEVICE_INFO:

@@ -79,6 +79,7 @@ class Roster:
         self._known_ranks = 0
         self.starts_ms: Ints = np.empty(0, dtype=np.int64)  # beside `ids`: when it came into force, -1 where it is not
         self._ids: Ints = np.empty(0, dtype=np.int64)
+        self._newcomers: list[int] = []  # that are not in `_ids` yet
         self._reports: Bools = np.empty(0, dtype=bool)  # [rank]
         for number, holding in sorted((holdings or {}).items()):
             self.add(number, holding)
@@ -86,14 +87,16 @@ class Roster:
     def add(self, number: int, holding: Holding) -> None:
         """Let a series, of a higher number than all before, say that a job holds a device."""
         self.holdings[number] = holding
+        self._newcomers.append(number)
         self._by_job.setdefault(holding.job, []).append(number)
         self._by_device.setdefault(holding.device, []).append(number)
 
     @property
     def ids(self) -> Ints:
         """Numbers of all holdings, ascending."""
-        if len(self._ids) != len(self.holdings):
-            self._ids = np.fromiter(self.holdings, dtype=np.int64, count=len(self.holdings))
+        if self._newcomers:
+            self._ids = np.append(self._ids, np.array(self._newcomers, dtype=np.int64))
+            self._newcomers.clear()
         return self._ids
 
     def update(self, starts_ms: Ints, reports: Bools, devices: Table[DeviceEntity], ranks: Table[RankEntity]) -> None:
