@@ -117,9 +117,11 @@ def _grew(frame: Frame, metric: Any, *extra: str) -> NDArray[np.bool_]:  # noqa:
 
 
 def _any_server(frame: Frame, metric: Any, limit: float) -> NDArray[np.bool_]:  # noqa: ANN401 - a catalog row
+    """[node], whether a server there is beyond the limit."""
     fires = np.zeros(len(frame.nodes), dtype=bool)
-    for extra in frame.channels(metric):
-        fires |= frame.latest(metric, *extra, seconds=120.0)[: len(fires)] > limit
+    for row in np.flatnonzero(frame.latest(metric, seconds=120.0) > limit).tolist():
+        server = frame.servers.entities[row]
+        fires[list(frame.sites.nodes_at((server.cluster, server.node)))] = True
     return fires
 
 

@@ -524,7 +524,7 @@ def described(**levels: float) -> Any:
 
 def test_a_full_slot_is_described_by_the_slot_where_that_only_holds_the_finding() -> None:
     held = described(pcie=0.45, compute=0.33, link=0.0, busy=0.5, engine=0.5)
-    assert transfer(None, held).what.startswith("fills 45 % of its PCIe slots")  # type: ignore[arg-type]
+    assert transfer(None, held).what.startswith("fills its PCIe slots to 45 %")  # type: ignore[arg-type]
 
 
 def test_copies_are_told_where_no_counter_of_links_or_slot_is_measured() -> None:

@@ -100,7 +100,7 @@ def test_a_device_that_draws_less_for_a_moment_dips_and_in_a_checkpoint_it_rests
     builder.gauge(device.GRAPHICS_ENGINE_ACTIVE, activity, node="n1", uuid="GPU-0", index="0")
     builder.gauge(device.POWER, watts, node="n1", uuid="GPU-0", index="0")
     found = Change().detect(builder.build()).candidates
-    assert ["dipped from 599.7 to 400 (" in one.summary for one in found] == [True] * dips
+    assert ["dipped from 599.7 to 400 W (" in one.summary for one in found] == [True] * dips
 
 
 def test_a_spike_is_not_told_for_ever() -> None:
@@ -186,12 +186,12 @@ def replays(totals: ArrayLike) -> tuple[Candidate, ...]:
 def test_a_counter_that_begins_to_rise_has_a_level_shift() -> None:
     (found,) = replays(np.cumsum(since(COLUMNS, 60, 50.0)))
     assert (found.kind, found.scope.uuid) == (FindingKind.LEVEL_SHIFT, "GPU-2")
-    assert "went from 0 to 5, " in found.summary
+    assert "went from 0 to 5 a second, " in found.summary
 
 
 def test_a_level_that_was_next_to_nothing_is_no_measure_of_the_change() -> None:
     (found,) = replays(np.cumsum(since(COLUMNS, 60, 50.0, 1.0)))
-    assert "went from 0.1 to 5, " in found.summary
+    assert "went from 0.1 to 5 a second, " in found.summary
 
 
 def test_a_counter_that_starts_anew_did_not_change() -> None:

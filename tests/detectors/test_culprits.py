@@ -34,7 +34,7 @@ def test_a_host_all_of_whose_ranks_are_slow_is_one_finding_about_the_host(ranks:
 
     assert candidate.kind is FindingKind.STRAGGLER
     assert (candidate.scope.node, candidate.scope.rank, candidate.scope.uuid) == ("n1", None, None)
-    assert candidate.summary.startswith("Host n1 (rank 4, rank 5, rank 6 and rank 7) slows every step of job train")
+    assert candidate.summary.startswith("Host n1 (ranks 4, 5, 6 and 7) slows every step of job train")
     assert candidate.remedy.startswith("Drain n1 after the next checkpoint")
     assert candidate.impact is not None
     assert candidate.impact.slowdown_ratio == pytest.approx(1.61 / 1.11, rel=0.02)
@@ -139,6 +139,7 @@ def test_pressure_that_did_not_rise_with_it_makes_no_neighbor(before: float, aft
     (candidate,) = raised(neighbored(before, after))
 
     assert candidate.kind is FindingKind.STRAGGLER
+    assert candidate.summary.startswith("Rank 5 on n1 holds job train back: ")
     assert candidate.remedy.startswith("Compare rank 5 with a sound one first: CPU frequency")
 
 

@@ -100,6 +100,18 @@ def test_devices_without_a_state_are_not_judged_and_the_metric_is_named() -> Non
     assert detection.not_judged[0].missing == ("accel_device_state",)
 
 
+def test_a_device_of_which_only_a_fault_is_told_is_judged_like_the_others() -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    add_device(builder, "n1", "GPU-a", state={"ok": 1.0})
+    builder.device("n1", "GPU-b")
+    builder.gauge(device.POWER, 300.0, node="n1", uuid="GPU-b", index="1")
+    builder.device("n1", "GPU-c", index=2)
+    builder.gauge(device.DEVICE_STATE, 0.0, node="n1", uuid="GPU-c", index="2", state="lost")
+    detection = DeviceState().detect(builder.build())
+    assert detection.judged is not None
+    assert (detection.judged.entities, detection.not_judged[0].entities) == (2, 1)
+
+
 def fleet(
     silent: dict[str, int],
     *,

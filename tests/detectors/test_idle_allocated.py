@@ -42,7 +42,7 @@ def test_a_job_whose_devices_stand_still_for_half_an_hour_is_named() -> None:
     (candidate,) = raised(held(quiet, quiet))
     assert (candidate.scope.job_id, candidate.scope.node, candidate.scope.uuid) == ("notebook", "n1", None)
     assert candidate.summary == (
-        "Job notebook does not use n1/gpu0 and n1/gpu1 (all 2 devices): activity peaked at 0 % in the last 30 min"
+        "Job notebook does not use n1/gpu0 and n1/gpu1 (all that it holds): activity peaked at 0 % in the last 30 min"
         " while 120.0 GiB of device memory is held."
     )
     assert "its owner lucia" in candidate.remedy
@@ -86,7 +86,7 @@ def test_a_short_burst_keeps_an_open_finding_but_opens_none() -> None:
     activity[-40:-34] = 0.4
     found = IdleAllocated().detect(held(activity)).candidates
     assert [candidate.strength for candidate in found] == [Strength.HOLD]
-    assert "hardly uses n1/gpu0 (1 of 1 device)" in found[0].summary
+    assert "hardly uses n1/gpu0 (all that it holds)" in found[0].summary
 
 
 def test_a_notebook_that_worked_now_and_then_is_idle_since_it_worked_last() -> None:
@@ -94,7 +94,7 @@ def test_a_notebook_that_worked_now_and_then_is_idle_since_it_worked_last() -> N
     frame = held(activity)
     (candidate,) = raised(frame)
     assert candidate.since == frame.now - 35 * 60
-    assert "does not use n1/gpu0 (1 of 1 device): activity peaked at 0 %" in candidate.summary
+    assert "does not use n1/gpu0 (all that it holds): activity peaked at 0 %" in candidate.summary
 
 
 def test_three_minutes_of_work_end_it() -> None:

@@ -71,7 +71,7 @@ def test_a_board_that_draws_less_clocks_lower_and_runs_hotter_is_named_with_what
     assert found.evidence[0].value == pytest.approx(0.88 * 600, rel=0.03)
     assert found.evidence[0].baseline == pytest.approx(600, rel=0.02)
     assert {row.metric for row in found.evidence} >= {'accel_temperature_celsius{sensor="core"}'}
-    assert "left its 39 peers at the same work" in found.summary
+    assert "differs from its 39 peers at the same work" in found.summary
     assert "power draw 12 % below theirs" in found.summary
 
 

@@ -88,7 +88,7 @@ def test_the_words_and_the_evidence_say_over_how_long() -> None:
     detection, _ = after(9)
     (found,) = detection.candidates
     assert found.summary == (
-        "Job ml/notebook used at most 12.0 GiB of 79.6 GiB of n1/gpu0 in the last 215 h 40 min, and at most 15 % of its"
+        "Job ml/notebook used at most 12.0 GiB of 79.6 GiB of n1/gpu0 in the last 9 days, and at most 15 % of its"
         " SMs for 95 % of that time."
     )
     memory, activity = found.evidence
@@ -101,7 +101,7 @@ def test_the_words_and_the_evidence_say_over_how_long() -> None:
 def test_less_than_a_week_is_not_judged_and_says_so() -> None:
     detection, _ = after(6)
     assert (detection.candidates, detection.judged) == ((), None)
-    assert [one.why for one in detection.not_judged] == ["measured for less than 168 h"]
+    assert [one.why for one in detection.not_judged] == ["measured for less than 7 days"]
 
 
 def test_one_hour_of_more_memory_in_nine_days_is_what_counts() -> None:
@@ -212,7 +212,7 @@ def test_the_advice_is_for_a_person_to_agree_to_and_says_its_window() -> None:
         "ml/notebook", "GPU-0", "kubernetes",
     )  # fmt: skip
     assert made.text.summary.startswith("Give job ml/notebook a 1g.10gb instance in place of the whole n1/gpu0")
-    assert "in the last 239 h 40 min" in made.text.detail
+    assert "in the last 10 days" in made.text.detail
     assert (made.approval.required, made.undo is not None) == (True, True)
     assert {one.check for one in made.preconditions} >= {"ownerTold", "checkpoint", "deviceUnused"}
     assert made.expected_gain is None  # nobody computed one

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.anomalies import change
+from warpgauge.analyzer.anomalies.peers import peer_groups
+from warpgauge.analyzer.anomalies.straggler import detector as straggler
+from warpgauge.analyzer.anomalies.straggler.reading import read
+from warpgauge.analyzer.anomalies.straggler.screening import screened
 from warpgauge.analyzer.bottlenecks import input_bound
+from warpgauge.analyzer.detection.phases import mean_per_step, newest_per_step
 from warpgauge.analyzer.health import memory_leak
 from warpgauge.core.catalog import device, training
 
@@ -126,3 +131,46 @@ def test_one_missing_phase_of_one_rank_opens_no_job():
 
     assert frame.has(training.PHASE_SECONDS, "compute")
     assert glance == input_bound._Verdict.TIMED
+
+
+def _jobs_on_cpus(random: np.random.Generator) -> FrameBuilder:
+    """Four jobs of five ranks, with slow ones, whose steps and phases have gaps of their own and may be young."""
+    builder = FrameBuilder(columns=60)
+    for job in range(4):
+        is_young = np.arange(60) < random.choice([0, 0, 32, 37, 50])
+        gone = random.choice([0.0, 0.0, 0.02, 0.25])
+        for rank in range(5):
+            at = {"job_id": f"job-{job}", "rank": rank, "node": f"n{rank}"}
+            slower = np.where(np.arange(60) >= random.integers(20, 60), random.choice([1.0, 1.0, 1.05, 1.1, 1.6]), 1.0)
+            compute = 0.7 * slower * (1 + random.choice([0.0, 0.02]) * random.standard_normal(60))
+            missing = [is_young | (random.random(60) < gone) for _ in range(2)]
+            builder.steps(**at, seconds=np.where(missing[0], np.nan, 1.0))
+            builder.phases(**at, shares={"compute": np.where(missing[1], np.nan, compute)})
+            builder.phases(**at, shares={"communication": np.where(missing[1], np.nan, np.maximum(1 - compute, 0.01))})
+    return builder
+
+
+@settings(max_examples=25, deadline=None)
+@given(seeds)
+def test_a_group_without_a_suspect_names_nobody_when_looked_at_closely(seed):
+    frame = _jobs_on_cpus(np.random.default_rng(seed)).build()
+
+    found, groups = screened(frame), peer_groups(frame).groups
+
+    assert found.judged == sum(len(group.ranks) for group in groups if read(frame, group) is not None)
+    assert found.judged + found.blind == sum(len(group.ranks) for group in groups)
+    nowhere = np.zeros(len(frame.devices), dtype=bool)
+    for group in set(groups) - set(found.suspects):
+        assert not list(straggler._within(frame, group, nowhere, straggler._STANDING))
+    newest, mean = (per_step(frame, "compute", 60.0) for per_step in (newest_per_step, mean_per_step))
+    np.testing.assert_allclose(newest, mean, rtol=1e-12)
+
+
+def test_a_rank_is_judged_by_its_phases_though_some_of_its_steps_are_missing():
+    builder = FrameBuilder(columns=60)
+    for rank in range(4):
+        at = {"job_id": "job", "rank": rank, "node": f"n{rank}"}
+        builder.steps(**at, seconds=np.where((np.arange(60) >= 40) & (np.arange(60) < 50) & (rank == 2), np.nan, 1.0))
+        builder.phases(**at, shares={"compute": 0.9, "communication": 0.1})
+
+    assert screened(builder.build()).judged == 4

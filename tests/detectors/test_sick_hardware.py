@@ -138,7 +138,7 @@ def test_banks_without_spares_are_told_before_the_next_error() -> None:
 def test_banks_that_lose_spares_one_after_the_other_are_a_warning() -> None:
     (found,) = remap(max={1: since(COLUMNS, 20, 637.0, 640.0)})
     assert found.severity is Severity.WARNING
-    assert "3 banks lost spares" in found.summary
+    assert "3 memory banks lost spare rows in the last 60 min." in found.summary
 
 
 def test_full_banks_are_silent() -> None:
@@ -181,7 +181,7 @@ def test_one_number_for_all_links_is_held_against_the_other_devices(of_others: f
         builder.rate(device.LINK_ERRORS, rate, link="", error="replay", **ids(number))
     found = LinkErrors().detect(builder.build()).candidates
     assert uuids(found) == ["GPU-2"] * is_found
-    words = "its NVLinks had 30 errors in the last 10 min, that of the median device 0."
+    words = "its NVLinks had 30 errors in the last 10 min, the median device had 0."
     assert all(words in one.summary for one in found)
 
 
@@ -208,6 +208,8 @@ def states(down: Mapping[int, set[int]], *, up: int = 4, was_up: bool = False) -
 def test_a_link_that_is_down_where_other_boards_have_it_up_is_critical() -> None:
     (found,) = states({1: {2}})
     assert (found.scope.uuid, found.severity) == ("GPU-1", Severity.CRITICAL)
+    assert "n1/gpu1: NVLink 2 is down, while" in found.summary
+    assert "n1/gpu1: NVLinks 1 and 2 are down, while" in states({1: {1, 2}})[0].summary
 
 
 def test_a_link_that_went_down_on_all_boards_is_named_on_each() -> None:
@@ -474,12 +476,14 @@ def test_what_fills_before_the_next_morning_warns(growth: float, severity: str) 
         20 + 40 * (1 - np.exp(-8 * RAMP)),  # a warm-up
         np.minimum(20 + 60 * RAMP, 50.0),  # a plateau
         20 + 50 * (1 - np.exp(-RAMP)),  # a cache that fills for hours, and fits
+        np.where(np.arange(COLUMNS) < 40, np.nan, 20 + 50 * (1 - np.exp(-RAMP))),  # the same, heard of later
+        45 + 25 * (1 - np.exp(-RAMP)) + np.random.default_rng(0).normal(0.0, 0.2, COLUMNS),  # and one that varies
         30 + 20 * ((np.arange(COLUMNS) % 90) / 90),  # garbage collection
         since(COLUMNS, 100, 70.0, 30.0),  # another model
         40 + 0.5 * RAMP,  # too little to matter
         60 - 20 * RAMP,  # it shrinks
     ],
-    ids=["constant", "warm-up", "plateau", "cache", "sawtooth", "step", "tiny", "shrinking"],
+    ids=["constant", "warm-up", "plateau", "cache", "young", "unsteady", "sawtooth", "step", "tiny", "shrinking"],
 )
 def test_memory_that_does_not_grow_without_end_is_no_leak(used: np.ndarray) -> None:
     assert memory(used * GIB) == ()

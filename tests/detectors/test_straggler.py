@@ -190,3 +190,13 @@ def test_simulated_devices_make_simulated_findings() -> None:
     scene = slow()
     scene.simulated = True
     assert [candidate.simulated for candidate in raised(scene)] == [True]
+
+
+def test_where_nobody_is_slow_nobody_asks_about_heat():
+    sound, slow = Lockstep().frame(), Lockstep(compute={3: 1.5}).frame()
+
+    for frame in (sound, slow):
+        Straggler().detect(frame)
+
+    assert sound.once("thermal reading", lambda: None) is None  # nobody had read it
+    assert slow.once("thermal reading", lambda: None) is not None

@@ -40,7 +40,7 @@ def test_a_throttled_device_with_a_lower_clock_is_named(reason: str) -> None:
 def test_the_words_give_temperature_share_and_clocks() -> None:
     (candidate,) = raised(hot())
     assert candidate.summary == (
-        "n0/gpu2 is slowed down by heat at 87 °C: throttled 100 % of the last 5 min, 1.48 GHz where its peers run at"
+        "n0/gpu2 is slowed down by heat at 87 °C: throttled 100 % of the last 5 min, at 1.48 GHz where its peers run at"
         " 1.98 GHz."
     )
     assert candidate.remedy.startswith("Check the cooling of n0/gpu2: ")
@@ -84,8 +84,21 @@ def test_a_device_without_peers_is_compared_with_its_own_highest_clock() -> None
     assert "its highest clock is 1.98 GHz" in candidate.summary
 
 
-def test_boards_of_another_model_are_no_peers() -> None:
+def test_a_device_with_a_job_of_its_own_is_compared_with_those_of_its_machine() -> None:
     builder = FrameBuilder(columns=COLUMNS)
+    for index in range(4):
+        level, heat = (0.7, {"sw_thermal": 1.0}) if index == 1 else (0.9, None)
+        add_device(builder, "n0", f"GPU-{index}", index=index, sm_hertz=level * MAX_HERTZ, throttled=heat)
+    builder.job("alone", [("n0", "GPU-1")])
+    (candidate,) = ThermalLimited().detect(builder.build()).candidates
+    assert "where its peers run at 1.78 GHz" in candidate.summary
+
+
+@pytest.mark.parametrize("jobs", [0, 1])
+def test_boards_of_another_model_are_no_peers(jobs: int) -> None:
+    builder = FrameBuilder(columns=COLUMNS)
+    for number in range(jobs):
+        builder.job(f"job-{number}", [("n0", f"GPU-{index}") for index in range(4)])
     add_device(builder, "n0", "GPU-0", index=0, sm_hertz=0.99 * MAX_HERTZ, throttled={"sw_thermal": 1.0})
     for index in range(1, 4):
         add_device(builder, "n0", f"GPU-{index}", index=index, sm_hertz=1.3 * MAX_HERTZ)
@@ -115,6 +128,15 @@ def test_where_all_neighbors_are_hot_the_fleet_tells_the_clock_and_where_all_are
     found = ThermalLimited().detect(hall(hot_nodes=hot_nodes).build()).candidates
     assert [one.scope.uuid for one in found] == [f"GPU-{at}" for at in range(4 * hot_nodes)]
     assert all(words in one.summary for one in found)
+
+
+def test_another_model_elsewhere_does_not_tell_the_clock() -> None:
+    builder = hall(hot_nodes=2)
+    for at in range(8, 12):
+        builder.device("n2", f"GPU-{at}", index=at % 4, model="a faster one")
+    found = ThermalLimited().detect(builder.build()).candidates
+    assert len(found) == 8
+    assert all("its highest clock is 1.98" in one.summary for one in found)
 
 
 @pytest.mark.parametrize("changed", [{"clock": 0.97}, {"activity": 0.4}])

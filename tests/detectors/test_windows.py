@@ -101,6 +101,8 @@ def test_confidence_is_one_half_at_the_threshold_and_less_with_gaps() -> None:
         (wording.span(2400), "40 min"),
         (wording.span(7200), "2 h"),
         (wording.span(7500), "2 h 5 min"),
+        (wording.span(47 * 3600), "47 h"),
+        (wording.span(191.7 * 3600), "8 days"),
         (wording.gigahertz(1.155e9), "1.16 GHz"),
         (wording.gibibytes(3 * 2.0**29), "1.5 GiB"),
         (wording.count(1, "device"), "1 device"),

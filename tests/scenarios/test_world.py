@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -57,6 +58,12 @@ def told(plan: Scenario) -> list[tuple[str, float, str, tuple[str, ...], object]
     ]
 
 
+@cache
+def told_when_sound(**changes: float) -> list[tuple[str, float, str, tuple[str, ...], object]]:
+    """The same without any fault: what each cause is compared with."""
+    return told(scenario(**changes))
+
+
 def values(plan: Scenario, metric, node: str = "sim-node-0") -> dict[float, list[object]]:
     found: dict[float, list[object]] = {}
     for name, seconds, metric_name, _, value in told(plan):
@@ -84,21 +91,21 @@ def test_the_truth_says_what_was_changed_where_and_for_how_long(cause):
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_before_its_onset_a_fault_changes_nothing(cause):
-    until = scenario(duration_seconds=ONSET - 60.0, scrape_seconds=60.0)
-    with_fault = replace(until, duration_seconds=ONSET, faults=(fault_of(cause),))
+    sound = told_when_sound(duration_seconds=ONSET - 60.0, scrape_seconds=60.0)
+    with_fault = scenario(duration_seconds=ONSET, scrape_seconds=60.0, faults=(fault_of(cause),))
     before = [one for one in told(with_fault) if one[1] < ONSET]
     if cause == "abandoned":  # a notebook's bursts are placed so that one ends at the onset
         before = [one for one in before if one[0] != "sim-node-2"]
-        assert before == [one for one in told(until) if one[0] != "sim-node-2"]
+        assert before == [one for one in sound if one[0] != "sim-node-2"]
     else:
-        assert before == told(until)
+        assert before == sound
 
 
 @pytest.mark.parametrize("cause", [name for name in CAUSES if name not in {"memory_leak", "abandoned"}])
 def test_after_its_onset_every_fault_shows_in_the_samples(cause):
     size = 1.0 if cause == "decaying_memory" else 0.0  # of a rare error none may come in three minutes
-    plan = scenario(scrape_seconds=60.0)
-    sound, ill = told(plan), told(replace(plan, faults=(fault_of(cause, size=size),)))
+    sound = told_when_sound(scrape_seconds=60.0)
+    ill = told(scenario(scrape_seconds=60.0, faults=(fault_of(cause, size=size),)))
     assert [one for one in sound if one[1] < ONSET] == [one for one in ill if one[1] < ONSET]
     assert sound != ill
 

@@ -112,7 +112,7 @@ _ENTRIES: Final = (
     ),
     _application(32, "invalid or corrupted push buffer", _SUPPORT, _DIFFER),
     _application(38, "driver firmware error", _SUPPORT, _DIFFER),
-    _application(43, "GPU stopped processing", "The application failed; look into its own log."),
+    _application(43, "GPU stopped processing"),
     _ignored(44, "context switch fault", _SUPPORT, "gpud calls it fatal"),
     Xid(
         number=45,

@@ -74,6 +74,8 @@ class Signal:
     least_change: float = 0.0  # and in the metric's unit
     may_fall: bool = False  # whether less of it is worth a word too
     what: str
+    unit: str  # as it is said behind a number
+    per_unit: float = 1.0  # what the number is multiplied by for that
     look: str
 
     @property
@@ -88,6 +90,7 @@ SIGNALS: Final = (
         extra=("core",),
         least_change=6.0,
         what="core temperature",
+        unit="°C",
         look="Compare it with its neighbors at the same power; look at fans, air flow and the seat of the heat sink.",
     ),
     Signal(
@@ -95,6 +98,7 @@ SIGNALS: Final = (
         extra=("memory",),
         least_change=6.0,
         what="memory temperature",
+        unit="°C",
         look="Compare it with its neighbors at the same power; look at fans, air flow and thermal pads.",
     ),
     Signal(
@@ -102,12 +106,14 @@ SIGNALS: Final = (
         least_change=40.0,
         may_fall=True,
         what="power draw",
+        unit="W",
         look="Compare clocks, activity and power limit with those of its peers.",
     ),
     Signal(
         metric=device.PCIE_REPLAY,
         least_change=1.0,
         what="rate of PCIe replays",
+        unit="a second",
         look="A rising rate means slot, riser or cable: look at accel_pcie_link_width and the kernel log (AER).",
     ),
     Signal(
@@ -115,24 +121,29 @@ SIGNALS: Final = (
         extra=("io", "some"),
         least_change=0.10,
         what="share of time in which tasks waited for storage",
+        unit="%",
+        per_unit=100.0,
         look="See which disk is busy (host_disk_io_time_seconds_total) and which process reads or writes.",
     ),
     Signal(
         metric=host.NETWORK_RECEIVE_ERRORS,
         least_change=1.0,
         what="rate of network receive errors",
+        unit="a second",
         look="Look at cable, transceiver and switch port (ethtool -S, ip -s link).",
     ),
     Signal(
         metric=host.NETWORK_TRANSMIT_ERRORS,
         least_change=1.0,
         what="rate of network transmit errors",
+        unit="a second",
         look="Look at cable, transceiver and switch port (ethtool -S, ip -s link).",
     ),
     Signal(
         metric=training.STEP_SECONDS,
         extra=("mean",),
         what="step time",
+        unit="s",
         look="Compare the phases of this rank with those of the others, and with a step before the change.",
     ),
 )
@@ -198,13 +209,17 @@ def _looked_at(frame: Frame, signal: Signal, rows: NDArray[np.intp], newest: Win
     is_there = np.isfinite(past)
     count = is_there.sum(axis=1)
     usual = np.where(is_there, past, 0.0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
-    spread = np.sqrt(np.where(is_there, np.square(past - usual[:, None]), 0.0).sum(axis=1) / np.maximum(count, 1))
     away = newest.peak[rows] - usual
     if signal.may_fall:
         away = np.fmax(away, usual - newest.least[rows])
     has_history = count * SCREEN_STRIDE >= _columns(frame, HISTORY_SECONDS) * LEAST_COVERAGE
     least = _least(signal, usual)
-    return np.asarray(away >= np.maximum(least, np.minimum(SCREEN_DEVIATIONS * spread, 2 * least))), has_history
+    is_far = np.asarray(away >= least)
+    near = np.flatnonzero(is_far & ~(away >= 2 * least))  # only of these their scatter decides
+    off = np.where(is_there[near], np.square(past[near] - usual[near, None]), 0.0)
+    spread = np.sqrt(off.sum(axis=1) / np.maximum(count[near], 1))
+    is_far[near] = away[near] >= SCREEN_DEVIATIONS * spread
+    return is_far, has_history
 
 
 def _least(signal: Signal, level: Array) -> Array:
@@ -409,7 +424,7 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
                 samples=found.samples,
             ),
         ),
-        summary=f"{name}: {signal.what} {_words(found)}, and nothing else explains it.",
+        summary=f"{name}: {signal.what} {_words(signal, found)}, and nothing else explains it.",
         remedy=signal.look,
         simulated=simulated,
         strength=Strength.RAISE,
@@ -417,12 +432,14 @@ def _candidate(frame: Frame, signal: Signal, row: int, found: _Found) -> Candida
     )
 
 
-def _words(found: _Found) -> str:
+def _words(signal: Signal, found: _Found) -> str:
+    """`went from 60 to 72 °C (20 %)`."""
     moment = "spiked" if found.after > found.before else "dipped"
     verb = {FindingKind.LEVEL_SHIFT: "went", FindingKind.DRIFT: "drifted", FindingKind.SPIKE: moment}[found.kind]
     share = abs(found.after - found.before) / abs(found.before) if found.before else np.inf
     change = f" ({percent(share)})" if share <= MOST_TOLD_SHARE else ""
-    return f"{verb} from {found.before:.4g} to {found.after:.4g}{change}"
+    before, after = (value * signal.per_unit for value in (found.before, found.after))
+    return f"{verb} from {before:.4g} to {after:.4g} {signal.unit}{change}"
 
 
 def _labels(signal: Signal) -> str:

@@ -191,7 +191,7 @@ class _Case:
             since=since,
             confidence=sure[opinion],
             evidence=tuple(self._evidence(at) for at in order),
-            summary=f"{device_name(entity)} left its {peers.stop - peers.start - 1} peers at the same work:"
+            summary=f"{device_name(entity)} differs from its {peers.stop - peers.start - 1} peers at the same work:"
             f" {listed([self._words(at) for at in order])}.{second[opinion]}",
             remedy="Compare it with a neighbor under the same load: clocks, power limit, temperatures, cables; then"
             " look at what changed on it at that time.",

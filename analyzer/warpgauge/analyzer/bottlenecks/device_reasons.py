@@ -149,7 +149,7 @@ def transfer(frame: Frame, verdict: Verdict) -> Reason:
     pcie, link = verdict.level("pcie"), verdict.level("link")
     if not np.isnan(link) and (np.isnan(pcie) or pcie < link):
         return Reason(
-            what=f"fills {percent(link)} of its NVLinks while the pipes are {percent(verdict.level('pipe'))} busy",
+            what=f"fills its NVLinks to {percent(link)} while the pipes are {percent(verdict.level('pipe'))} busy",
             remedy="Exchange less: larger buckets, gradients in 16 bits, tensor parallelism over fewer devices.",
             evidence=level_evidence(verdict, link=RAISE.link, pipe=None, bandwidth=None),
             margins=(link / RAISE.link - 1,),
@@ -158,7 +158,7 @@ def transfer(frame: Frame, verdict: Verdict) -> Reason:
     if not (pcie >= HOLD.pcie and sm < HOLD.pcie_compute):
         return _copies(frame, verdict, pcie)
     return Reason(
-        what=f"fills {percent(pcie)} of its PCIe slots while {percent(sm)} of the SMs work",
+        what=f"fills its PCIe slots to {percent(pcie)} while {percent(sm)} of the SMs work",
         remedy=_slot_remedy(frame, verdict),
         evidence=level_evidence(verdict, pcie=RAISE.pcie, compute=RAISE.pcie_compute),
         margins=(pcie / RAISE.pcie - 1, 1 - sm / RAISE.pcie_compute),

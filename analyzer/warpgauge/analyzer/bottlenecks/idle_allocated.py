@@ -143,7 +143,7 @@ def _summary(frame: Frame, reading: _Reading, key: JobKey, rows: list[int]) -> s
     entities = frame.devices.entities
     names = listed_of(len(rows), lambda at: device_name(entities[rows[at]]))
     held = len(frame.jobs[key].devices)
-    part = f"all {count(held, 'device')}" if held == len(rows) > 1 else f"{len(rows)} of {count(held, 'device')}"
+    part = "all that it holds" if held == len(rows) else f"{len(rows)} of {count(held, 'device')}"
     memory, peak = reading.memory_bytes[rows], float(reading.peak[rows].max())
     holding = f" while {gibibytes(float(np.nansum(memory)))} of device memory is held" if _is_held(memory) else ""
     if peak > IDLE_ACTIVITY:

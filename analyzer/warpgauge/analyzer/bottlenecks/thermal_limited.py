@@ -7,6 +7,7 @@ clock is really lower than that of comparable devices. `sw_power_cap` alone is n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -53,7 +54,7 @@ _SM_CLOCK: Final = channel(device.CLOCK, "sm")
 _GRAPHICS_CLOCK: Final = channel(device.CLOCK, "graphics")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ThermalReading:
     """Per device: how long heat held its clocks down in the window, its clock, and the clock it should have."""
 
@@ -63,12 +64,12 @@ class ThermalReading:
     reference_hertz: Array  # [device], what peers run at, or the device's own maximum; NaN where no heat is to be told
     has_peers: Mask  # [device], whether the reference comes from peers
 
-    @property
+    @cached_property
     def clock_ratio(self) -> Array:
         """Clock as a share of the reference."""
         return ratio(self.clock_hertz, self.reference_hertz)
 
-    @property
+    @cached_property
     def is_limited(self) -> Mask:
         """Devices past the clear threshold: a slow rank on one of these has a named cause."""
         return np.asarray((self.share >= HOLD_SHARE) & (self.clock_ratio < HOLD_CLOCK_RATIO))
@@ -183,7 +184,12 @@ class ThermalLimited:
         judged = has_reason & has_clock
         holds = judged & reading.is_limited
         ratios = reading.clock_ratio
-        found = tuple(self._candidate(frame, reading, int(row), float(ratios[row])) for row in np.flatnonzero(holds))
+        rows = np.flatnonzero(holds)
+        limits = frame.latest(device.TEMPERATURE_LIMIT, "slowdown", rows=rows).tolist()
+        found = tuple(
+            self._candidate(frame, reading, row, float(ratios[row]), limit)
+            for row, limit in zip(rows.tolist(), limits, strict=True)
+        )
         return Detection(
             candidates=found,
             judged=Judgement(
@@ -214,7 +220,9 @@ class ThermalLimited:
             if rows.any() and len(frame.devices)
         )
 
-    def _candidate(self, frame: Frame, reading: ThermalReading, row: int, clock_ratio: float) -> Candidate:
+    def _candidate(
+        self, frame: Frame, reading: ThermalReading, row: int, clock_ratio: float, limit: float
+    ) -> Candidate:
         share = float(reading.share[row])
         entity = frame.devices.entities[row]
         since = onset_time(frame, _throttled_of(frame, row) - max(HOLD_SHARE, share / 2))
@@ -232,7 +240,7 @@ class ThermalLimited:
                 (1 - clock_ratio) / (1 - RAISE_CLOCK_RATIO) - 1,
                 covered=float(reading.covered[row]),
             ),
-            evidence=_evidence(frame, reading, row),
+            evidence=_evidence(frame, reading, row, limit),
             summary=_summary(frame, reading, row),
             remedy=f"Check the cooling of {device_name(entity)}: fans or pump, dust, air flow, inlet temperature, seat"
             " of the heat sink. Until then keep long jobs off it, or cap its power to stop the throttling.",
@@ -249,7 +257,7 @@ def _summary(frame: Frame, reading: ThermalReading, row: int) -> str:
     reference = "its peers run at" if reading.has_peers[row] else "its highest clock is"
     return (
         f"{device_name(entity)} is slowed down by heat{heat}: throttled {percent(float(reading.share[row]))} of the"
-        f" last {span(WINDOW_SECONDS)}, {gigahertz(float(reading.clock_hertz[row]))} where {reference}"
+        f" last {span(WINDOW_SECONDS)}, at {gigahertz(float(reading.clock_hertz[row]))} where {reference}"
         f" {gigahertz(float(reading.reference_hertz[row]))}."
     )
 
@@ -258,7 +266,8 @@ def _temperature(frame: Frame, row: int) -> float:
     return float(frame.window(_TEMPERATURE, WINDOW_SECONDS).mean[row])
 
 
-def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence, ...]:
+def _evidence(frame: Frame, reading: ThermalReading, row: int, limit: float) -> tuple[Evidence, ...]:
+    """What shows it; `limit` is the temperature at which the device slows down, NaN if nobody tells."""
     columns = columns_in(frame, WINDOW_SECONDS)
     counted = frame.has(device.THROTTLE_SECONDS, "sw_thermal") or frame.has(device.THROTTLE_SECONDS, "hw_thermal")
     metric = device.THROTTLE_SECONDS if counted else device.THROTTLE_ACTIVE
@@ -281,7 +290,6 @@ def _evidence(frame: Frame, reading: ThermalReading, row: int) -> tuple[Evidence
     ]
     temperature = _temperature(frame, row)
     if not np.isnan(temperature):
-        limit = float(frame.latest(device.TEMPERATURE_LIMIT, "slowdown", rows=[row])[0])
         rows.append(
             measured(
                 device.TEMPERATURE,

@@ -104,12 +104,15 @@ class Activity:
         return values
 
     def _read(self, number: int, rows: Sequence[int], seconds: float | None) -> Array:
-        own, signal = list(rows), _CHANNELS[number]
-        if seconds is not None:
-            newest = self.frame.columns_of(TableName.DEVICES, self.frame.columns - columns_in(self.frame, seconds))
+        """Of half of the window or less these columns; of more what is kept of the whole, to which little is added."""
+        own, signal, whole = list(rows), _CHANNELS[number], self.frame.columns
+        width = whole if seconds is None else columns_in(self.frame, seconds)
+        if 2 * width <= whole:
+            newest = self.frame.columns_of(TableName.DEVICES, whole - width)
             return np.asarray(signal.read(Picked(newest, own)).T)
         key = ("activity", number, tuple(rows))
-        return self.frame.trace(TableName.DEVICES, key, lambda columns: signal.read(Picked(columns, own))).T
+        kept = self.frame.trace(TableName.DEVICES, key, lambda columns: signal.read(Picked(columns, own)))
+        return kept[whole - width :].T
 
     @property
     def _used(self) -> tuple[Signal, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from warpgauge.analyzer.detection.windows import Array, mean, ratio
+from warpgauge.analyzer.detection.windows import Array, columns_in, mean, ratio
 from warpgauge.analyzer.frame.rolling import Signal
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.core.catalog import training
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from warpgauge.analyzer.frame.rolling import Columns
     from warpgauge.analyzer.frame.table import Floats
 
-__all__ = ["BUCKETS", "covered_with_steps", "in_buckets", "mean_per_step", "per_step", "phase_rate", "whole_per_step"]
+__all__ = [
+    "BUCKETS",
+    "covered_with_steps",
+    "in_buckets",
+    "mean_per_step",
+    "newest_per_step",
+    "per_step",
+    "phase_rate",
+    "whole_per_step",
+]
 
 BUCKETS: Final = 5
 """A window is judged as a whole and in this many parts, of which most must agree."""
@@ -37,6 +46,14 @@ def mean_per_step(frame: Frame, phase: str, seconds: float) -> Array:
 def covered_with_steps(frame: Frame, phase: str, seconds: float) -> Array:
     """Share of the window in which both a phase and the steps are known, of all ranks [rank], 0-1."""
     return frame.window(_both(phase)[0], seconds).coverage
+
+
+def newest_per_step(frame: Frame, phase: str, seconds: float) -> Array:
+    """What `mean_per_step` says, but for rounding, of so short a time that all of it is read anew."""
+    columns = frame.columns_of(TableName.RANKS, frame.columns - columns_in(frame, seconds))
+    spent, steps = columns.of(training.PHASE_SECONDS, phase), columns.of(training.STEP_SECONDS, "count")
+    is_known = np.isfinite(spent) & np.isfinite(steps)
+    return ratio(*(np.add.reduce(np.where(is_known, one, 0), axis=0, dtype=np.float64) for one in (spent, steps)))
 
 
 @cache

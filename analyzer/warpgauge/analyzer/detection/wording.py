@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _MINUTE: Final = 60
+_DAY_MINUTES: Final = 1440
 _HOUR: Final = 3600
 _FEW: Final = 3
 _ROUGH_TIMES: Final = 9.995  # rounds to ten
@@ -38,13 +39,15 @@ def percent(ratio: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """`50 s`, `12 min`, `1 h 5 min`."""
+    """`50 s`, `12 min`, `1 h 5 min`; `8 days` from four days on."""
     whole = round(seconds)
     if whole < 2 * _MINUTE:
         return f"{whole} s"
     minutes = round(seconds / _MINUTE)
     if minutes < 2 * _MINUTE:
         return f"{minutes} min"
+    if minutes >= 4 * _DAY_MINUTES:
+        return f"{minutes / _DAY_MINUTES:.0f} days"
     hours, rest = divmod(minutes, _MINUTE)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 

@@ -32,6 +32,8 @@ class Sites:
 
     def extend(self, nodes: Table[NodeEntity], devices: Table[DeviceEntity]) -> None:
         """Number the sites of rows that are new."""
+        if len(self.of_node) == len(nodes) and len(self.of_device) == len(devices):
+            return
         for row in range(len(self.of_node), len(nodes)):
             self._node_rows[nodes.entities[row].cluster, nodes.entities[row].node] = row
         self.of_node = self._extended(self.of_node, nodes.entities)

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from warpgauge.analyzer.detection.windows import Mask
     from warpgauge.analyzer.frame import Frame
     from warpgauge.analyzer.frame.rolling import Signal
 
 __all__ = ["DeviceState"]
 
 WINDOW_SECONDS: Final = 60.0
+_ALL: Final = slice(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +72,6 @@ FAULTS: Final = (
     ),
 )
 
-_OK: Final = channel(device.DEVICE_STATE, "ok")
-
 
 class DeviceState:
     """Names devices that are lost, hung or wait for a reset."""
@@ -80,9 +80,7 @@ class DeviceState:
 
     def detect(self, frame: Frame) -> Detection:
         """Judge every device whose state is reported."""
-        is_known = frame.window(_OK, WINDOW_SECONDS).count > 0
-        for fault in FAULTS if not is_known.all() else ():
-            is_known |= frame.window(fault.signal, WINDOW_SECONDS).count > 0
+        is_known = _is_known(frame)
         found = tuple(one for fault in FAULTS for one in _candidates(frame, fault, _showing(frame, fault)))
         unknown = int((~is_known).sum())
         what = "devices, for whether they answer"
@@ -105,6 +103,20 @@ class DeviceState:
             if unknown
             else (),
         )
+
+
+def _is_known(frame: Frame) -> Mask:
+    """[device], whether any of the states was told of it; those of which none was that says "ok" are few."""
+    is_known = _is_told(frame, "ok")
+    silent = np.flatnonzero(~is_known)
+    for fault in FAULTS if len(silent) else ():
+        is_known[silent] |= _is_told(frame, fault.state, silent)
+    return is_known
+
+
+def _is_told(frame: Frame, state: str, rows: slice | NDArray[np.int64] = _ALL) -> Mask:
+    values = frame.values(device.DEVICE_STATE, state, seconds=WINDOW_SECONDS, rows=rows)
+    return np.asarray(np.isfinite(values).any(axis=1))
 
 
 def _showing(frame: Frame, fault: _Fault) -> NDArray[np.int64]:

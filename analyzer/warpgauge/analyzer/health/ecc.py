@@ -127,7 +127,7 @@ def _decay(frame: Frame, row: int, errors: float, rates: Array, fleet: float) ->
             )
         ],
         summary=f"{name}: {count(round(errors), 'corrected memory error')} in the last {span(WINDOW_SECONDS)},"
-        f" {times(ratio)} what its past and the fleet's give.",
+        f" {times(ratio)} as many as its own past and the fleet's let expect.",
         remedy="Nothing is lost yet. Look at accel_memory_rows_remapped and accel_ecc_location_errors_total; when"
         " its work"
         " is done, reset the device so that remaps take effect, and run a memory test before long jobs return.",

@@ -133,7 +133,7 @@ def _stuck_together(frame: Frame, key: JobKey, rows: list[int], limit: Array) ->
         evidence=ones[0].evidence,
         summary=f"{len(rows)} of {count(len(job.devices), 'device')} of job {key[1]} report 100 % utilization at"
         f" {watts:.0f} W of {float(limit[rows[0]]):.0f} W: they are occupied and compute"
-        " nothing, as ranks do that wait for one which does not come.",
+        " nothing, like ranks that wait for one that never comes.",
         remedy="Look for the device or rank that is missing (lost devices and XIDs of this job, py-spy dump on each"
         " rank), then restart the job from its last checkpoint.",
         impact=Impact(lost_device_seconds=round(seconds, 1), method="time without work since the onset"),

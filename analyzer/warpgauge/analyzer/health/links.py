@@ -157,7 +157,7 @@ def _noisy(  # noqa: PLR0913 - what is known of a device's links
         ],
         summary=f"{device_name(frame.devices.entities[row])}: {'its NVLinks' if is_sum else f'NVLink {links[at]}'} had"
         f" {count(round(worst), 'error')} in the last {span(WINDOW_SECONDS)}{recovered},"
-        f" {'that of the median device' if is_sum else f'the median of its {len(links)} links'} {usual:.0f}.",
+        f" {'the median device' if is_sum else f'the median of its {len(links)} links'} had {usual:.0f}.",
         remedy="Look at both ends of the link (nvidia-smi nvlink -e -i INDEX; the switch's counters). When the node"
         " is free:"
         " reset the device, reseat it or the cable, and test the link before long jobs return.".replace(
@@ -227,6 +227,7 @@ def _dead(frame: Frame, row: int, links: list[str]) -> Candidate:
     entity = frame.devices.entities[row]
     shown = frame.values(device.LINK_STATE, links[0], "inactive", rows=row) == 1
     since = start_of(frame, int(np.flatnonzero(shown)[0]))
+    which = f"NVLink {links[0]} is" if len(links) == 1 else f"NVLinks {listed(links)} are"
     return on_device(
         frame,
         row,
@@ -245,7 +246,7 @@ def _dead(frame: Frame, row: int, links: list[str]) -> Candidate:
                 window_seconds=FRESH_SECONDS,
             )
         ],
-        summary=f"{device_name(entity)}: NVLink {listed(links)} down, while"
+        summary=f"{device_name(entity)}: {which} down, while"
         " comparable boards or its own past have it up; jobs over several devices run slower or fail.",
         remedy=f"nvidia-smi nvlink -s -i {entity.index} on the node; see that the fabric manager runs. Reset the"
         " device when it is free; if the link stays down, have board, cable or baseboard inspected.",

@@ -2,9 +2,8 @@
 
 The frame is cut into six parts. A leak raises the lowest value of every part over that of the part before, by about
 as much each time; a plateau stops, a warm-up slows down, a sawtooth (garbage collection, a cache that is dropped)
-falls back, and none of these is a leak. Neither is a cache that fills for hours: each part brings less than the one
-before, by a steady factor, and all that is to come at that factor still fits. What is said is when the memory is full
-if it goes on like this.
+falls back, and none of these is a leak. Neither is a cache that fills for hours, ever slower, if all that is to come
+as it slows still fits. What is said is when the memory is full if it goes on like this.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ HELD_SHARE: Final = 0.9  # of the time the present job must have held the device
 LEAST_RISE: Final = HOLD_GROWTH * (PARTS - 1) / PARTS  # from the lowest of the first part to that of the last one
 EVEN_SHARE: Final = 0.5  # the slowest part grows at least half as much as the mean one
 LEAST_CORRELATION: Final = 0.9  # with time: noise of some percent also has rising minima now and then
-SLOWING: Final = 0.95  # of what the part before brought, at most: a quarter less over six parts, more than noise makes
+SLOWING: Final = 0.8  # of the rate a sixth into the frame, a sixth before its end: noise bends a steady leak by less
 LEAST_COVERAGE: Final = 0.8
 LONGEST_SECONDS: Final = 86_400.0  # until full: what fills later is for another day
 WARNING_SECONDS: Final = 12 * 3600.0  # a run that nobody looks after from evening to morning
@@ -193,22 +192,26 @@ def _trends(frame: Frame, memory: _DeviceMemory | _HostMemory) -> list[_Trend]:
         )
         if trend.growth < HOLD_GROWTH or not 0 < trend.left_seconds <= LONGEST_SECONDS:
             continue
-        if trend.used + _still_to_come(steps[at]) >= trend.total:
+        if trend.used + _still_to_come(own) >= trend.total:
             found.append(trend)
     return found
 
 
-def _still_to_come(steps: Array) -> float:
-    """What growth brings that slows by a steady factor from part to part: a geometric sum; endless if it does not slow.
+def _still_to_come(values: Array) -> float:
+    """What growth brings that slows down as a cache does that fills, in the unit of the values; endless if it does not.
 
-    `steps` are what each part brought, all above zero.
+    A parabola through [column] tells how fast they grow a sixth after the first and before the last known one; what
+    decays exponentially by as much in between adds its rate at the end, divided by the decay.
     """
-    sizes = np.log(steps.astype(np.float64))
-    numbers = np.arange(len(steps))
-    factor = float(np.exp(np.polyfit(numbers, sizes, 1)[0]))
-    if factor > SLOWING or np.corrcoef(numbers, sizes)[0, 1] > -LEAST_CORRELATION:
+    known = np.flatnonzero(np.isfinite(values))
+    bend, slope, _ = np.polyfit((known - known[0]) / (known[-1] - known[0]), values[known].astype(np.float64), 2)
+    early, late = slope + bend / 3, slope + bend * 5 / 3
+    if late > SLOWING * early:
         return float("inf")
-    return float(steps[-1]) * factor / (1 - factor)
+    if late <= 0:
+        return 0.0
+    decay = 1.5 * np.log(early / late)
+    return float(late * np.exp(-decay / 6) / decay)
 
 
 def _may_grow(memory: _DeviceMemory | _HostMemory, newest: int, all_columns: int) -> Ints:

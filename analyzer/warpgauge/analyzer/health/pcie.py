@@ -106,8 +106,8 @@ def _candidate(frame: Frame, row: int, is_short: Mask, is_busy: Mask) -> Candida
             )
             for (metric, _), value, most in zip(_METRICS, now, best, strict=True)
         ],
-        summary=f"{device_name(entity)} runs on PCIe generation {now[0]:.0f} x{now[1]:.0f} where slot and device can"
-        f" generation {best[0]:.0f} x{best[1]:.0f}: {percent(left)} of the bandwidth.",
+        summary=f"{device_name(entity)} runs on PCIe generation {now[0]:.0f} x{now[1]:.0f} where slot and device could"
+        f" run generation {best[0]:.0f} x{best[1]:.0f}: {percent(left)} of the bandwidth.",
         remedy="Loading data and host copies are slower. When the node is free, reseat the board and its riser or"
         " cable and"
         " check the slot's setting in the BIOS; look for AER lines in the kernel log. A reset alone sometimes mends"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from warpgauge.analyzer.detection.evidence import measured
-from warpgauge.analyzer.detection.wording import count, device_name
+from warpgauge.analyzer.detection.wording import count, device_name, span
 from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.health.judging import detection, on_device, start_of
 from warpgauge.core.catalog import device
@@ -114,8 +114,11 @@ def _pending(frame: Frame, row: int) -> Candidate:
 def _running_out(frame: Frame, row: int, empty: float, low: float, lost: float) -> Candidate:
     name = device_name(frame.devices.entities[row])
     banks = "none" if empty else "low"
-    words = f"{count(round(empty or low), 'memory bank')} with {'no spare rows' if empty else 'few spare rows'}"
-    trend = f"; {count(round(lost), 'bank')} lost spares within the time looked at" if lost else ""
+    few = f"{count(round(empty or low), 'memory bank')} with {'no spare rows' if empty else 'few spare rows'}"
+    fewer = (
+        f"{count(round(lost), 'memory bank')} lost spare rows in the last {span(frame.columns * frame.step_seconds)}"
+    )
+    words = "; ".join([*([few] if empty or low else []), *([fewer] if lost else [])])
     return on_device(
         frame,
         row,
@@ -136,9 +139,7 @@ def _running_out(frame: Frame, row: int, empty: float, low: float, lost: float) 
                 device.ROW_REMAP_BANKS, lost, unit="banks lost", labels='{availability="max"}', threshold=TREND_BANKS
             ),
         ],
-        summary=f"{name}: {words}{trend}. The next error there cannot be repaired."
-        if empty
-        else f"{name}: {words}{trend}.",
+        summary=f"{name}: {words}.{' The next error there cannot be repaired.' if empty else ''}",
         remedy="Plan its replacement; keep it to work that can be restarted, and watch accel_ecc_errors_total.",
     )
 

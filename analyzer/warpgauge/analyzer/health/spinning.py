@@ -108,8 +108,8 @@ def _worded(frame: Frame, key: JobKey, job: Job, since: float, worked: float) ->
             ),
         ),
         summary=f"Job {key[1]} ({count(len(rows), 'device')}) looks busy{drawn} and does nothing:"
-        f" full utilization, no data moved, arithmetic pipes still{before}. So it is when ranks wait"
-        " in a collective that never ends.",
+        f" full utilization, no data moved, arithmetic pipes still{before}. Ranks that wait in a"
+        " collective that never ends look like this.",
         remedy="Find the rank that is not in the collective (py-spy dump on each, NCCL_DEBUG=INFO), look for XIDs and"
         " link errors on its devices and for a checkpoint that does not get done, then restart the job from its last"
         " checkpoint.",

@@ -138,7 +138,7 @@ def _candidate(frame: Frame, row: int, reason: str, share: float) -> Candidate:
     clock = float(mean(sm_clock(frame, [row], WINDOW_SECONDS)[0]))
     best = float(frame.latest(device.CLOCK_MAX, "sm", seconds=WINDOW_SECONDS, rows=[row])[0])
     known = np.isfinite(clock) and np.isfinite(best) and best > 0
-    at = f", {gigahertz(clock)} of {gigahertz(best)}" if known else ""
+    at = f", at {gigahertz(clock)} of {gigahertz(best)}" if known else ""
     evidence = [
         measured(
             device.THROTTLE_SECONDS if frame.has(device.THROTTLE_SECONDS, reason) else device.THROTTLE_ACTIVE,

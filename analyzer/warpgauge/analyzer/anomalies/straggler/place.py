@@ -77,6 +77,13 @@ class Place:
         return f"its node {self.rank.node}" if self.rank else "its node"
 
     @property
+    def subject(self) -> str:
+        """`node-3/gpu5 (rank 12)`, or `Rank 12 on node-3` where it has no device."""
+        if self.device >= 0 or not self.rank:
+            return f"{self.name} ({self.rank_words})"
+        return f"{self.rank_words[0].upper()}{self.rank_words[1:]} on {self.rank.node}"
+
+    @property
     def rank_words(self) -> str:
         """`rank 12`."""
         number = self.scope.rank
@@ -123,9 +130,11 @@ class Hosts:
 
     @property
     def ranks(self) -> str:
-        """`rank 0, rank 1 and rank 2`."""
+        """`ranks 0, 1 and 2`."""
         places = [Place(frame=self.frame, group=self.group, member=member) for member in self.members]
-        return listed([place.rank_words for place in places])
+        numbers = [str(place.scope.rank) for place in places if place.scope.rank is not None]
+        is_numbered = len(numbers) == len(places)
+        return f"ranks {listed(numbers)}" if is_numbered else listed([place.rank_words for place in places])
 
     @property
     def scope(self) -> Scope:

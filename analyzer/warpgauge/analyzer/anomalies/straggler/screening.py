@@ -10,7 +10,7 @@ import numpy as np
 from warpgauge.analyzer.anomalies.peers import peer_groups
 from warpgauge.analyzer.anomalies.straggler.reading import LEAST_COVERAGE, WINDOW_SECONDS
 from warpgauge.analyzer.bottlenecks.thermal_limited import clock_signal, read_thermal
-from warpgauge.analyzer.detection.phases import covered_with_steps, mean_per_step, phase_rate
+from warpgauge.analyzer.detection.phases import covered_with_steps, mean_per_step, newest_per_step, phase_rate
 from warpgauge.analyzer.detection.windows import Array, Mask, coverage, ratio
 from warpgauge.core.catalog import training
 
@@ -48,7 +48,8 @@ def screened(frame: Frame) -> Screening:
     is_small = groups.sizes < LEAST_PEERS
     by_phases, by_clock = _has_phases(frame, groups) & ~is_small, _has_clock(frame, groups) & ~is_small
     by_clock &= ~by_phases
-    longer = np.fmax(*(_computes_longer(frame, groups, seconds) for seconds in (WINDOW_SECONDS, EARLY_SECONDS)))
+    per_step = mean_per_step(frame, "compute", WINDOW_SECONDS), newest_per_step(frame, "compute", EARLY_SECONDS)
+    longer = np.fmax(*(_beyond_median(groups, groups.of_ranks(one)) for one in per_step))
     is_slow = groups.spread(by_phases) & (longer >= _SLOWNESS)
     is_slow |= groups.spread(by_clock) & (_runs_slower(frame, groups) >= _SLOWNESS)
     if is_slow.any():
@@ -63,10 +64,9 @@ def screened(frame: Frame) -> Screening:
     )
 
 
-def _computes_longer(frame: Frame, groups: Groups, seconds: float) -> Array:
-    """[member], compute time per step in the newest seconds as a multiple of the group's median."""
-    compute = groups.of_ranks(mean_per_step(frame, "compute", seconds))
-    return ratio(compute, groups.spread(groups.median(compute)))
+def _beyond_median(groups: Groups, values: Array) -> Array:
+    """[member], its value as a multiple of the group's median."""
+    return ratio(values, groups.spread(groups.median(values)))
 
 
 def _runs_slower(frame: Frame, groups: Groups) -> Array:

@@ -137,7 +137,7 @@ def _summary(place: Place, reading: Reading, impact: Impact, clocks: tuple[float
     own, peers = clocks
     is_slow_clocked = own < SUPPORTING_CLOCK_RATIO * peers
     clock = f" Its SM clock is {gigahertz(own)}, that of its peers {gigahertz(peers)}." if is_slow_clocked else ""
-    head = f"{place.name} ({place.rank_words}) holds job {place.group.key[1]} back: "
+    head = f"{place.subject} holds job {place.group.key[1]} back: "
     if not reading.rests_on_phases:
         return f"{head}it works as much as its peers at {percent(own / peers)} of their SM clock.{clock}"
     words = f"it computes {times(float(reading.slowness[place.member]))} as long per step as the median of"
