@@ -369,7 +369,8 @@ def _cpu(frame: Frame, job: Job) -> float:
     """CPU use of the busiest node of the job, NaN if unknown."""
     sites, nodes = frame.sites, nodes_of_jobs(frame)[job.cluster, job.job_id]
     rows = [int(row) for node in nodes for row in sites.nodes_at((job.cluster, node))]
-    return float(np.fmax.reduce(mean(busy_ratio(frame, WINDOW_SECONDS, rows)))) if rows else float("nan")
+    busy = frame.once(("busy", WINDOW_SECONDS), lambda: mean(busy_ratio(frame, WINDOW_SECONDS)))
+    return float(np.fmax.reduce(busy[rows])) if rows else float("nan")
 
 
 def loader_remedy(cpu: float, slowdown: float) -> str:
