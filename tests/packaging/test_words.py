@@ -17,6 +17,8 @@ REAL_HOSTS = {
     "grafana.com",
     "html.spec.whatwg.org",
     "json-schema.org",
+    "docs.sglang.ai",
+    "docs.vllm.ai",
     "keepachangelog.com",
     "kubernetes.io",
     "maven.apache.org",  # the name of a namespace in XML
