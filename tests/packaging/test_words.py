@@ -13,12 +13,12 @@ ROOT = Path(__file__).resolve().parents[2]
 # Hosts that exist and that we mean: specifications and upstream projects.
 REAL_HOSTS = {
     "docs.nvidia.com",
+    "docs.sglang.ai",
+    "docs.vllm.ai",
     "github.com",
     "grafana.com",
     "html.spec.whatwg.org",
     "json-schema.org",
-    "docs.sglang.ai",
-    "docs.vllm.ai",
     "keepachangelog.com",
     "kubernetes.io",
     "maven.apache.org",  # the name of a namespace in XML
