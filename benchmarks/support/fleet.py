@@ -169,6 +169,7 @@ class Fleet:
 
     def samples(self, tick: int) -> tuple[Ints, Doubles]:
         """Ids and values of a tick, without those that are missing."""
+        self._grow()
         for start, positions, levels in self._faults:
             if start == tick:
                 self._levels[positions] = levels
@@ -234,13 +235,18 @@ class Fleet:
         self._totals = np.zeros(len(self._ids))
 
     def _extend(self, job: int) -> None:
-        """End the job's series and begin those of its next run."""
-        before = len(self._ids)
+        """End the job's series and name those of its next run."""
         for number in range(job * DEVICES_PER_JOB, min((job + 1) * DEVICES_PER_JOB, self.devices)):
             first = self._at["work", number]
             self._levels[first : first + 1 + (len(STEP) if job % UNPHASED else 0)] = np.nan
             self._add_work(number)
+
+    def _grow(self) -> None:
+        """Keep levels and totals of the series that came; apart from `churn`, whose time is the analyzer's."""
+        before = len(self._ids)
         new = slice(before, len(self._series.ids))
+        if new.start == new.stop:
+            return
         self._ids = np.append(self._ids, np.array(self._series.ids[new], dtype=np.int64))
         self._levels = np.append(self._levels, self._series.usual[new])
         self._counts = np.append(self._counts, self._series.counts[new])
