@@ -7,7 +7,7 @@ And a job whose steps stopped while its devices stay busy at clearly less power 
 collective for ever (ROCm/device-metrics-exporter#34: 100 % while deadlocked in NCCL); so does one of work that draws
 little anyway, where the pipes that it calculates with stand still. An evaluation or a checkpoint also has no steps,
 but draws power and calculates, or leaves the devices idle. Where nobody times steps, the devices of a job tell alone
-(`spinning`).
+(`spinning`, and `near_idle` where nobody measures pipes either).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from warpgauge.analyzer.frame import channel
 from warpgauge.analyzer.frame.rolling import Signal
 from warpgauge.analyzer.frame.schema import TableName
 from warpgauge.analyzer.health.judging import columns_of, detection, on_device
+from warpgauge.analyzer.health.near_idle import NEAR_IDLE_RATIO, NEAR_IDLE_SECONDS, near_idle_jobs
 from warpgauge.analyzer.health.spinning import ALL_SPIN_SECONDS, MOST_SPIN_SECONDS, spinning_jobs
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Impact, Severity
@@ -60,6 +61,8 @@ __all__ = [
     "MOVED_OVER_LINKS",
     "MOVED_OVER_PCIE",
     "MOVED_SHARE",
+    "NEAR_IDLE_RATIO",
+    "NEAR_IDLE_SECONDS",
     "Hang",
 ]
 
@@ -101,7 +104,7 @@ class Hang:
         candidates = list(_of_devices(frame, rows, limit))
         jobs = [_waiting(frame, key, job) for key, job in _silent_jobs(frame)]
         candidates += [found for found in jobs if found is not None]
-        candidates += spinning_jobs(frame)
+        candidates += [*spinning_jobs(frame), *near_idle_jobs(frame)]
         what = "devices and jobs, for work that stopped while they look busy"
         missing = (device.POWER, device.UTILIZATION, device.POWER_LIMIT)
         return detection(frame, self.name, what, candidates, is_judged, seconds=WINDOW_SECONDS, needs=missing)
