@@ -224,3 +224,18 @@ def test_it_holds_until_less_than_a_third_is_left(left: int, expected: list[str]
         state = result.state
 
     assert heard(result) == expected
+
+
+@pytest.mark.parametrize(("rails", "expected"), [(1, ["network_bound"] * 8), (2, ["telemetry_gap"])])
+def test_slow_links_of_two_jobs_on_one_rail_are_that_rail_and_on_several_the_fleet(rails: int, expected: list[str]):
+    builder = FrameBuilder(columns=12)
+    for node in range(NODES):
+        for index in range(2):
+            builder.device(f"n{node}", f"GPU-{node}-{index}", index=index)
+    where = builder.build()
+
+    def slow(node: int) -> Candidate:
+        scope = Scope(cluster="test", node=f"n{node}", uuid=f"GPU-{node}-{node % rails}", job_id=f"j{node % 2}")
+        return hot(node, kind=FindingKind.NETWORK_BOUND, scope=scope)
+
+    assert heard(tick((slow(node) for node in range(8)), where=where)) == expected

@@ -40,6 +40,7 @@ RAISE_SHARE: Final = 0.5
 HOLD_SHARE: Final = 0.3
 CONFIDENCE: Final = 0.8
 START_SECONDS: Final = 600.0  # of a job: loading, compiling and the first steps
+_OF_LINKS: Final = frozenset({FindingKind.NETWORK_BOUND, FindingKind.INTERCONNECT_BOUND, FindingKind.LINK_ERRORS})
 _OF_WORK: Final = WORK | OF_SEVERAL_JOBS | {FindingKind.WORKLOAD_IMBALANCE}
 
 
@@ -73,7 +74,31 @@ def _of_nodes(seen: Iterable[Finding | Candidate], frame: Frame) -> list[Finding
         is_work = one.kind in _OF_WORK and one.scope.job_id is not None
         return is_work and len(jobs[one.scope.cluster, one.kind]) < LEAST_JOBS
 
-    return [one for one in told if not is_of_one_job(one)]
+    rails = _rails(told, frame)
+    return [one for one in told if not is_of_one_job(one) and _rail_of(one, frame) not in rails]
+
+
+_Rail = tuple[str | None, int]
+"""(cluster, index of its devices in their nodes)"""
+
+
+def _rails(told: Iterable[Finding | Candidate], frame: Frame) -> set[_Rail]:
+    """The one rail of each cluster on which all its slow links are: that explains them, and nothing all nodes share."""
+    links: dict[str | None, set[_Rail | None]] = defaultdict(set)
+    for one in told:
+        if one.kind in _OF_LINKS:
+            links[one.scope.cluster].add(_rail_of(one, frame))
+    return {rail for rails in links.values() if len(rails) == 1 for rail in rails if rail is not None}
+
+
+def _rail_of(one: Finding | Candidate, frame: Frame) -> _Rail | None:
+    """Of a finding about the link of one of several devices of a node: device i of all nodes is on rail i."""
+    cluster, node = one.scope.cluster, one.scope.node
+    if one.kind not in _OF_LINKS or one.scope.uuid is None:
+        return None
+    beside = [frame.devices.entities[int(row)] for row in frame.sites.devices_at((cluster or "", node or ""))]
+    own = [int(device.index) for device in beside if device.uuid == one.scope.uuid and str(device.index).isdigit()]
+    return (cluster, own[0]) if own and len(beside) > 1 else None
 
 
 def _is_of_its_start(one: Finding | Candidate, frame: Frame) -> bool:
