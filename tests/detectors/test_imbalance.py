@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,9 @@ def test_what_it_costs_is_never_overstated():
     assert impact is not None
     assert impact.slowdown_ratio is not None
     assert 1.15 < impact.slowdown_ratio < 1.65 / 1.125  # a step as it is, and with shares of the mean size
+    waited, lost = (float(one) for one in re.findall(r"(\d+) ms (?:that all wait|at least are for)", candidate.summary))
+    assert lost < waited  # not all of a wait is for whoever has most
+    assert lost == pytest.approx(1000 * 1.65 * (1 - 1 / impact.slowdown_ratio), rel=0.02)
 
 
 def test_it_is_no_straggler():

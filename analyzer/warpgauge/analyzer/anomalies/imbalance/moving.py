@@ -302,9 +302,10 @@ def _moving(  # noqa: PLR0913 - what a candidate is made of
         ),
         summary=f"The work of job {key[1]} is unevenly shared and the large share moves from rank to"
         f" rank: computing takes {milliseconds(scatter.compute)} a step on every one of"
-        f" {count(len(group.ranks), 'rank')} but scatters by {milliseconds(scatter.deviation)}, so all wait"
-        f" {milliseconds(scatter.wait)} of a step of {milliseconds(scatter.step)} for whoever has most; steps take"
-        f" at least {times(scatter.slowdown)} as long as with even shares.",
+        f" {count(len(group.ranks), 'rank')} but scatters by {milliseconds(scatter.deviation)}, so of the"
+        f" {milliseconds(scatter.wait)} that all wait in a step of {milliseconds(scatter.step)},"
+        f" {milliseconds(scatter.lost)} at least are for whoever has most: steps take at least"
+        f" {times(scatter.slowdown)} as long as with even shares.",
         remedy="Even out what ranks get in one step: batch by the number of tokens and not of samples, sort by length"
         " within a shuffle window or pack sequences, and give the largest samples to different steps. Hardware is not"
         " at fault: move and drain nothing.",
