@@ -37,6 +37,7 @@ _FRAMES: Final = " + ".join(
 
 GROUP: Final = Group(
     name="fabric",
+    interval="1m",  # a device has dozens of series of links: in a fleet these rules cost most of all
     rules=(
         Rule(
             alert="LinkDown",
