@@ -42,6 +42,7 @@ class Cells:
         self._members: dict[int, Ints] | None = None
         self._in_table: dict[int, tuple[int, Ints]] = {}  # of so many series
         self._groups: Ints = np.empty(0, dtype=np.int64)
+        self._sharing: Ints = np.empty(0, dtype=np.int64)  # of those that `_groups` knows, ids that may share a cell
         self._next_group = 0
 
     def add(self, table: int, reduce: Reduce, channel: int, row: int, origin: int) -> None:
@@ -86,10 +87,11 @@ class Cells:
         new = new[self._may_share(new)]
         if not len(new):
             return
-        is_touched = np.zeros(int(self.row[: self.size].max()) + 1, dtype=bool)
+        self._sharing = np.append(self._sharing, new)
+        rows = self.row[self._sharing]
+        is_touched = np.zeros(int(rows.max()) + 1, dtype=bool)
         is_touched[self.row[new]] = True
-        touched = np.flatnonzero(is_touched[self.row[: self.size]])
-        touched = touched[self._may_share(touched)]
+        touched = self._sharing[is_touched[rows]]
         keys = tuple(array[touched] for array in (self.origin, self.row, self.channel, self.table))
         order = np.lexsort(keys)
         cells = np.cumsum(_begins(keys[1:], order)) - 1
@@ -103,7 +105,8 @@ class Cells:
 
     def _forget(self) -> None:
         """Drop what was worked out for the series as they were."""
-        self._members, self._in_table, self._groups = None, {}, self._groups[:0]
+        self._members, self._in_table = None, {}
+        self._groups, self._sharing = self._groups[:0], self._sharing[:0]
 
     def in_table(self, table: int) -> Ints:
         """Ids of the series in a table, ascending; only those that are new are looked for."""
