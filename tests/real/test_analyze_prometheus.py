@@ -53,11 +53,13 @@ def test_this_machine_is_judged_from_what_node_exporter_delivered(prometheus: st
 
 def test_a_selector_is_the_servers_to_judge(prometheus: str, capsys):
     nothing, documents, _ = analyze(prometheus, "--match", '{job="no-such-job"}', capsys=capsys)
-    malformed, _, err = analyze(prometheus, "--match", "{not a selector}", capsys=capsys)
+    malformed, _, ours = analyze(prometheus, "--match", "{not a selector}", capsys=capsys)
+    refused, _, theirs = analyze(prometheus, "--match", '{job=~"("}', capsys=capsys)
 
     assert (nothing, documents[-1]["nodes"]) == (0, 0)
-    assert malformed == 2
-    assert "parse error" in err
+    assert (malformed, refused) == (2, 2)
+    assert "must be a selector in braces" in ours
+    assert "parse error" in theirs  # an expression that only the server can read
 
 
 def test_a_page_is_scraped_for_a_while(node_exporter_url: str, capsys):
