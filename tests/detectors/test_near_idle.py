@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.detectors.scenes import since
+from tests.detectors.test_any_frame import AGE
 from tests.frame_builder import FrameBuilder
 from warpgauge.analyzer.detection import Candidate, Strength
 from warpgauge.analyzer.health.hang import Hang
@@ -57,6 +58,7 @@ def test_a_job_that_draws_a_third_at_full_utilization_hangs_after_five_minutes(s
     (found,) = waiting(5.5, **story)  # type: ignore[arg-type]
     assert (found.kind, found.scope.job_id, found.strength) == (FindingKind.HANG, "train", Strength.RAISE)
     assert found.summary.startswith("All 12 devices of job train report 100 % utilization at ")
+    assert not AGE.search(found.summary)
     assert found.impact is not None
     assert found.impact.lost_device_seconds == pytest.approx(5.5 * 60 * 12, rel=0.05)
 

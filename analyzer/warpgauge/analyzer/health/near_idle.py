@@ -20,7 +20,7 @@ from warpgauge.analyzer.detection.evidence import measured
 from warpgauge.analyzer.detection.places import is_simulated, whole_job_scope
 from warpgauge.analyzer.detection.stillness import FULL_UTILIZATION, LEAST_PIPE, PIPES, USED, moves_data, power_roof
 from warpgauge.analyzer.detection.windows import mean, median, onset_time
-from warpgauge.analyzer.detection.wording import count, span
+from warpgauge.analyzer.detection.wording import count
 from warpgauge.analyzer.frame import channel
 from warpgauge.core.catalog import device, training
 from warpgauge.core.finding import FindingKind, Impact, Severity
@@ -120,7 +120,7 @@ def _worded(frame: Frame, job: Job, since: float, watts: float, usual: float | N
             ),
         ),
         summary=f"All {count(len(rows), 'device')} of job {job.job_id} report 100 % utilization at {watts:.0f} W{was}"
-        f" for {span(seconds)}: they are occupied and compute nothing, like ranks that wait for one that never comes.",
+        ": they are occupied and compute nothing, like ranks that wait for one that never comes.",
         remedy="Find the rank that is not in the collective (py-spy dump on each, NCCL_DEBUG=INFO), look for XIDs, lost"
         " devices and link errors of this job, then restart it from its last checkpoint.",
         impact=Impact(lost_device_seconds=round(seconds * len(rows), 1), method="time of all its devices since then"),
